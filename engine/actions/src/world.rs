@@ -1,0 +1,34 @@
+//! What an action must be told by whoever carries it out. Never knows how he finds it.
+
+use std::path::{Path, PathBuf};
+
+use runbook_core::id::{AttemptNo, StepNo};
+
+/// The surroundings of an attempt.
+pub trait World {
+    /// The project's folder, absolute.
+    fn project(&self) -> &Path;
+    /// The directory of the attempt that is prepared, absolute.
+    fn attempt_directory(&self) -> &Path;
+    /// Where the artifacts of an ended attempt lie, absolute.
+    fn artifacts_of(&self, step: StepNo, attempt: AttemptNo) -> PathBuf;
+    /// The pinned copy of a file that the definition lists, absolute; `None` for a path that it does not list.
+    fn pinned_file(&self, path: &str) -> Option<PathBuf>;
+    /// The value of a secret.
+    ///
+    /// # Errors
+    /// In words, without the value: why it cannot be had and what to do.
+    fn secret(&self, name: &str) -> Result<String, String>;
+    /// The value of a secret input of this run.
+    ///
+    /// # Errors
+    /// In words: it cannot be unsealed.
+    fn sealed_input(&self, name: &str) -> Result<serde_json::Value, String>;
+    /// A variable of the daemon's own environment.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The text of a file named by `env_file`.
+    ///
+    /// # Errors
+    /// In words: it cannot be read, or is too large.
+    fn read_text(&self, path: &Path) -> Result<String, String>;
+}

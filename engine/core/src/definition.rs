@@ -1,0 +1,479 @@
+//! A checked runbook: what a run is pinned to. Data only; made by `language`, read by `run` and the actions.
+//!
+//! It is stored as JSON under its hash and read by newer versions for ever: fields are added with a default,
+//! and never change their meaning. Never knows files, positions in the source, or how it was written.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::StepNo;
+use crate::time::Span;
+
+/// A runbook that passed every check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Runbook {
+    /// Its name, unique in the project.
+    pub name: String,
+    /// What it is for, in the author's words.
+    #[serde(default)]
+    pub description: String,
+    /// Free labels.
+    #[serde(default)]
+    pub labels: IndexMap<String, String>,
+    /// The inputs, in the order of the file.
+    #[serde(default)]
+    pub inputs: IndexMap<String, InputDecl>,
+    /// What must be there before the first step.
+    #[serde(default)]
+    pub requires: Requires,
+    /// The bound on the whole run, queueing and attention not counted.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// How many attempts of one run may be live together.
+    #[serde(default)]
+    pub max_parallel: Option<u32>,
+    /// What a failed step does to the others.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Locks held from the first attempt to the terminal event.
+    #[serde(default)]
+    pub locks: Vec<Template>,
+    /// Which runs exclude each other.
+    #[serde(default)]
+    pub concurrency: Option<Concurrency>,
+    /// How long a run may wait for a person.
+    #[serde(default)]
+    pub attention: Option<Attention>,
+    /// Values for `${{ env.X }}` and for every step's environment.
+    #[serde(default)]
+    pub env: IndexMap<String, Template>,
+    /// Files that belong to the definition: paths relative to the project folder.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Main steps in the order of the file, then those of `finally`. Indexed by [`StepNo`].
+    pub steps: Vec<Step>,
+}
+
+impl Runbook {
+    /// The step of a number; `None` for a number that is not of this definition.
+    pub fn step(&self, no: StepNo) -> Option<&Step> {
+        self.steps.get(no.index())
+    }
+
+    /// The number of the step with this id.
+    pub fn find(&self, id: &str) -> Option<StepNo> {
+        // A definition has at most `limits::STEPS` steps, which fits.
+        self.steps
+            .iter()
+            .position(|step| step.id == id)
+            .map(|index| StepNo(index as u32))
+    }
+}
+
+/// The type of an input or of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueType {
+    /// Text.
+    String,
+    /// A whole number that fits 64 bits.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of anything.
+    List,
+    /// Names to anything.
+    Map,
+}
+
+impl ValueType {
+    /// The name in the language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::List => "list",
+            Self::Map => "map",
+        }
+    }
+
+    /// Whether a value is of this type. An integer is a number too.
+    pub fn accepts(self, value: &Value) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Integer => value.is_i64(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::List => value.is_array(),
+            Self::Map => value.is_object(),
+        }
+    }
+}
+
+/// The declaration of an input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputDecl {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    /// Whether a start must give it.
+    #[serde(default)]
+    pub required: bool,
+    /// Its value when none is given; of the type.
+    #[serde(default)]
+    pub default: Option<Value>,
+    /// The only values that are taken, when not empty.
+    #[serde(default)]
+    pub choices: Vec<Value>,
+    /// A regular expression that the whole text must match (strings only).
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// The smallest number, the shortest text or list.
+    #[serde(default)]
+    pub minimum: Option<f64>,
+    /// The largest number, the longest text or list.
+    #[serde(default)]
+    pub maximum: Option<f64>,
+    /// Whether the value must never be shown or stored in clear.
+    #[serde(default)]
+    pub secret: bool,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// What must be there before the first step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requires {
+    /// Programs on PATH.
+    #[serde(default)]
+    pub tools: Vec<Tool>,
+    /// Names of secrets that must resolve.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+}
+
+/// A program that a runbook needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name on PATH.
+    pub name: String,
+    /// A condition on its version, such as `>=14`.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+/// What a failed step does to the steps that have not begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Only steps whose `if` accepts failure start; what has begun finishes, retries included.
+    #[default]
+    Stop,
+    /// Branches that do not need the failed step go on.
+    Continue,
+    /// What runs is stopped.
+    Cancel,
+}
+
+/// Which runs exclude each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// Runs whose group renders to the same text exclude each other.
+    pub group: Template,
+    /// What a start does while another run of the group is on.
+    #[serde(default)]
+    pub overlap: Overlap,
+}
+
+/// What a start does while another run of the group is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It waits for its turn.
+    #[default]
+    Queue,
+    /// It is refused.
+    Skip,
+}
+
+/// How long a run may wait for a person before the engine decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// After this long.
+    pub after: Span,
+    /// Every unknown step counts as this.
+    #[serde(rename = "as")]
+    pub settle_as: Settlement,
+}
+
+/// What an unknown step is settled as, by a person or by `attention`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Settlement {
+    /// It happened.
+    Succeeded,
+    /// It did not happen, and is not tried again.
+    Failed,
+    /// It did not happen, and is tried again.
+    Retry,
+}
+
+/// A text with `${{ }}` in it, as the author wrote it; `expression::Template` parses it.
+pub type Template = String;
+
+/// Which part of the runbook a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// `steps:`
+    #[default]
+    Main,
+    /// `finally:`
+    Finally,
+}
+
+/// What a second try could do to the world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It changes nothing.
+    Read,
+    /// Doing it twice is the same as doing it once.
+    Idempotent,
+    /// Doing it twice may be wrong.
+    #[default]
+    Mutating,
+    /// It removes what cannot be brought back.
+    Destructive,
+}
+
+impl Effect {
+    /// Whether an attempt whose end nobody knows may simply be repeated.
+    pub const fn repeatable(self) -> bool {
+        match self {
+            Self::Read | Self::Idempotent => true,
+            Self::Mutating | Self::Destructive => false,
+        }
+    }
+}
+
+/// A node of the graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its id, unique in the runbook.
+    pub id: String,
+    /// Where it belongs.
+    #[serde(default)]
+    pub part: Part,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// Steps that must be terminal before this one is judged; of the same part, without repetition.
+    #[serde(default)]
+    pub needs: Vec<StepNo>,
+    /// The expression of `if:`, without `${{ }}`.
+    #[serde(default)]
+    pub condition: Option<Condition>,
+    /// What it does.
+    pub command: Command,
+    /// The values that it writes to `$RUNBOOK_OUTPUT`.
+    #[serde(default)]
+    pub outputs: IndexMap<String, ValueType>,
+    /// The files that it leaves in `$RUNBOOK_ARTIFACTS`.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
+    /// An expression over `exit_code` that tells success; `exit_code == 0` when absent.
+    #[serde(default)]
+    pub success: Option<String>,
+    /// An expression over `exit_code` that tells an end of which nobody knows what was done.
+    #[serde(default)]
+    pub unknown_if: Option<String>,
+    /// When to try again.
+    #[serde(default)]
+    pub retry: Option<Retry>,
+    /// What a second try could do.
+    #[serde(default)]
+    pub effect: Effect,
+    /// What a destructive step destroys.
+    #[serde(default)]
+    pub target: Option<Template>,
+    /// Asks the world whether the step happened.
+    #[serde(default)]
+    pub verify: Option<Command>,
+    /// Tidies up after an attempt that a cancel cut off.
+    #[serde(default)]
+    pub on_cancel: Option<Command>,
+    /// Whether its failure leaves the run as if it had not failed.
+    #[serde(default)]
+    pub allow_failure: bool,
+}
+
+/// An `if:`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The expression.
+    pub expression: String,
+    /// Whether it lifts the implied success of every ancestor: it calls `always()` or `failure()`.
+    #[serde(default)]
+    pub any_outcome: bool,
+    /// The needs whose implied success it lifts by mentioning their status.
+    #[serde(default)]
+    pub lifts: Vec<StepNo>,
+}
+
+/// A command and everything it is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// What is started.
+    pub program: Program,
+    /// Standard input; /dev/null when absent.
+    #[serde(default)]
+    pub stdin: Option<Template>,
+    /// Environment of its own, over the runbook's.
+    #[serde(default)]
+    pub env: IndexMap<String, Template>,
+    /// A file of NAME=value lines.
+    #[serde(default)]
+    pub env_file: Option<Template>,
+    /// Variables passed on from the daemon's environment.
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    /// Where it starts; the project folder when absent.
+    #[serde(default)]
+    pub working_dir: Option<Template>,
+    /// Files made for it, by name, below `$RUNBOOK_FILES`.
+    #[serde(default)]
+    pub files: IndexMap<String, Template>,
+    /// How long one attempt may take, suspend not counted.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// How it is stopped.
+    #[serde(default)]
+    pub stop: Stop,
+}
+
+/// What is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Program {
+    /// A script under a shell. Its text holds no `${{ }}`: data never becomes code.
+    Script {
+        /// The shell.
+        shell: Shell,
+        /// The script.
+        text: String,
+    },
+    /// A program and its arguments, without a shell.
+    Argv(Vec<Template>),
+}
+
+/// The shell of a script.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    /// `sh -eu`
+    #[default]
+    Sh,
+    /// `bash -euo pipefail`
+    Bash,
+}
+
+/// How a command is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The first signal.
+    #[serde(default)]
+    pub signal: StopSignal,
+    /// Who gets it.
+    #[serde(default)]
+    pub to: StopTo,
+    /// How long it may take before KILL.
+    #[serde(default = "default_grace")]
+    pub grace: Span,
+}
+
+const fn default_grace() -> Span {
+    Span::seconds(crate::limits::STOP_GRACE_SECONDS)
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { signal: StopSignal::default(), to: StopTo::default(), grace: default_grace() }
+    }
+}
+
+/// The first signal of a stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StopSignal {
+    /// SIGTERM
+    #[default]
+    Term,
+    /// SIGINT
+    Int,
+}
+
+/// Who gets the first signal of a stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopTo {
+    /// The command's own process.
+    Leader,
+    /// Its whole process group.
+    #[default]
+    Group,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How many attempts at most, the first included.
+    pub attempts: u32,
+    /// How long to wait between them.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// An expression over `exit_code`; any failure when absent.
+    #[serde(default)]
+    pub condition: Option<String>,
+}
+
+/// How long to wait between attempts: `initial · factor^(n-1)`, at most `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// Before the second attempt.
+    pub initial: Span,
+    /// By how much each wait is longer than the one before, in thousandths.
+    pub factor_millis: u32,
+    /// The longest wait.
+    pub max: Span,
+    /// What chance does to it.
+    pub jitter: Jitter,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: Span::seconds(2),
+            factor_millis: 2_000,
+            max: Span::minutes(1),
+            jitter: Jitter::Full,
+        }
+    }
+}
+
+/// What chance does to a wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jitter {
+    /// Nothing.
+    None,
+    /// Anything between nothing and the whole wait.
+    #[default]
+    Full,
+}

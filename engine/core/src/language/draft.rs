@@ -1,0 +1,78 @@
+//! What the reading of a file leaves for the checks across it: the definition so far, where its steps stand, and
+//! every text that holds an expression.
+
+use std::ops::Range;
+
+use super::item::Item;
+use crate::definition::Runbook;
+
+/// A runbook that is read and not yet checked as a whole.
+pub(super) struct Draft<'t> {
+    /// The definition. The `needs` and conditions of its steps are empty yet.
+    pub runbook: Runbook,
+    /// Where its name stands.
+    pub name: Range<usize>,
+    /// One for each step of the definition.
+    pub steps: Vec<StepDraft<'t>>,
+    /// Every text that holds an expression, or may.
+    pub places: Vec<Place<'t>>,
+    /// Where each input is declared, in the order of the definition.
+    pub inputs: Vec<(String, Range<usize>)>,
+}
+
+/// What is to be known of a step besides its definition.
+pub(super) struct StepDraft<'t> {
+    /// Its id.
+    pub id: Range<usize>,
+    /// Its `needs`, as written.
+    pub needs: Vec<Item<'t>>,
+}
+
+/// Where a text with an expression stands, and so what it may mention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Something that is settled before the first step: `locks`, `concurrency`, `env`, `defaults`.
+    Start,
+    /// A step, by index.
+    Step(usize),
+    /// `verify` or `on_cancel` of a step, by index.
+    Cleanup(usize),
+}
+
+impl Owner {
+    /// The step.
+    pub fn step(self) -> Option<usize> {
+        match self {
+            Self::Start => None,
+            Self::Step(index) | Self::Cleanup(index) => Some(index),
+        }
+    }
+}
+
+/// What the text is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// `if`: an expression; decides about the step.
+    Condition,
+    /// `success`, `unknown_if`, `retry.if`: an expression over `exit_code`.
+    Outcome,
+    /// Text that is seen by the program alone: secrets may go there.
+    Hidden,
+    /// The text of `env` at the top, which `${{ env.NAME }}` stands for; secrets may go there.
+    Variable,
+    /// Text that is stored and shown.
+    Shown,
+}
+
+/// A text with an expression.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'t> {
+    /// The text.
+    pub item: Item<'t>,
+    /// The key that it is the value of.
+    pub key: &'t str,
+    /// Where it stands.
+    pub owner: Owner,
+    /// What it is used for.
+    pub usage: Use,
+}

@@ -1,0 +1,132 @@
+//! The language: YAML text → a checked [`Runbook`], or everything that is wrong with it, each with its place.
+//!
+//! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
+//! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
+//! 3: `top`, `inputs`, `steps`, `command` read the typed definition with the one description of keys in `schema`;
+//! `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
+//!
+//! Takes texts, never opens a file, never knows who asks.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::definition::Runbook;
+use crate::limits;
+
+mod code;
+mod command;
+mod draft;
+pub mod duration;
+mod expressions;
+mod given;
+mod graph;
+mod inputs;
+mod item;
+mod names;
+mod names_at;
+mod project;
+mod report;
+pub mod schema;
+mod script;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod top;
+mod tree;
+mod values;
+
+pub use code::{Code, Severity};
+pub use given::{InputCode, InputFault, check_inputs, parse_input};
+pub use project::{CheckedFile, check_project};
+pub use report::Finding;
+
+use report::{Problem, Report};
+
+/// How much of a text of the author a message repeats, in characters.
+const SHOWN: usize = 60;
+
+/// What came of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The runbook; `None` when there is any error.
+    pub runbook: Option<Runbook>,
+    /// What was found, in the order of the file: at most [`limits::FINDINGS`].
+    pub findings: Vec<Finding>,
+    /// How many more there were.
+    pub suppressed: usize,
+}
+
+/// Checks a file. Never opens one: `file` is for display only.
+///
+/// Time and memory are bounded by the size of `source` and by [`limits`], whatever it holds.
+pub fn check(source: &[u8], file: &str) -> Checked {
+    check_named(source, file).0
+}
+
+/// The same, and where the runbook's name stands.
+fn check_named(source: &[u8], file: &str) -> (Checked, Range<usize>) {
+    if source.len() > limits::FILE_BYTES {
+        let mut report = Report::new("", file);
+        let (size, limit) = (source.len(), limits::FILE_BYTES);
+        let message = format!("the file has {size} bytes; the limit is {limit}");
+        report.add(
+            Problem::new(Code::FileTooLarge, 0..0, message)
+                .help("put data into files of its own, listed under `files:`"),
+        );
+        return refused(report);
+    }
+    let text = match std::str::from_utf8(source) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            // What comes before the broken byte is enough to tell line and column.
+            let before = String::from_utf8_lossy(source.get(..at).unwrap_or(b""));
+            let mut report = Report::new(&before, file);
+            let byte = source.get(at).copied().unwrap_or(0);
+            let message = format!("the file is not UTF-8: the byte 0x{byte:02x} cannot stand here");
+            report.add(Problem::new(Code::NotUtf8, at..at, message).help("save the file as UTF-8"));
+            return refused(report);
+        }
+    };
+    let mut report = Report::new(text, file);
+    let read = read(text, &mut report).filter(|_| !report.failed());
+    let (runbook, name) = read.map_or((None, 0..0), |(runbook, name)| (Some(runbook), name));
+    let (findings, suppressed) = report.finish();
+    (Checked { runbook, findings, suppressed }, name)
+}
+
+fn refused(report: Report<'_>) -> (Checked, Range<usize>) {
+    let (findings, suppressed) = report.finish();
+    (Checked { runbook: None, findings, suppressed }, 0..0)
+}
+
+/// The runbook as far as it can be read, and where its name stands.
+fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>)> {
+    let mut tree = tree::read(text, report)?;
+    if !values::resolve(text, &mut tree, report) {
+        return None;
+    }
+    let mut draft = top::read(item::Item::root(&tree), report)?;
+    let graph = graph::resolve(&mut draft, report);
+    expressions::check(&mut draft, &graph, report);
+    Some((draft.runbook, draft.name))
+}
+
+/// A text of the author as messages repeat it: without control characters, and cut where it is long.
+fn show(text: &str) -> Cow<'_, str> {
+    let long = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+    if long.is_none() && !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown: String = text[..long.unwrap_or(text.len())]
+        .chars()
+        .flat_map(|c| match c.is_control() {
+            true => c.escape_default().collect::<Vec<_>>(),
+            false => vec![c],
+        })
+        .collect();
+    if long.is_some() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}

@@ -1,0 +1,275 @@
+//! What an expression may mention where it stands, and of which type that is there.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+
+use super::draft::{Owner, Use};
+use super::expressions::in_finally;
+use super::graph::{Graph, Relation, Upstream};
+use super::show;
+use crate::definition::{Part, Runbook, Step};
+use crate::expression::{
+    Base, FaultKind, NameFault, Names, Reference, RunField, Type, did_you_mean,
+};
+
+/// What is known about the file as a whole.
+pub(super) struct Context<'c> {
+    pub runbook: &'c Runbook,
+    pub ids: HashMap<&'c str, usize>,
+    /// Variables of the runbook whose text holds a secret.
+    pub secret_env: HashSet<&'c str>,
+    pub upstream: Upstream,
+    pub graph: &'c Graph,
+    /// Whether anybody will read a suggestion: searching for one costs time.
+    pub suggest: Cell<bool>,
+}
+
+/// A place in the file.
+pub(super) struct At<'c> {
+    pub context: &'c Context<'c>,
+    pub owner: Owner,
+    pub usage: Use,
+}
+
+type Answer = Result<Type, NameFault>;
+
+impl Names for At<'_> {
+    fn type_of(&self, reference: &Reference) -> Answer {
+        if self.usage == Use::Outcome && *reference != Reference::ExitCode {
+            return misplaced(
+                format!("only `exit_code` has a value here, not `{reference}`"),
+                "decide by the exit code, or use `if` of the next step",
+            );
+        }
+        let fixed = reference.fixed_type().unwrap_or(Type::of(Base::Any));
+        match reference {
+            Reference::Input(name) => self.input(name),
+            Reference::Env(name) => self.env(name, fixed),
+            Reference::Secret(name) => self.secret(name, fixed),
+            Reference::StepStatus(id)
+            | Reference::StepExitCode(id)
+            | Reference::StepOutput(id, _)
+            | Reference::StepArtifact(id, _) => self.step(reference, id, fixed),
+            Reference::Run(field) => self.run(*field, fixed),
+            Reference::ExitCode if self.usage == Use::Outcome => Ok(fixed),
+            Reference::ExitCode => misplaced(
+                "`exit_code` has a value in `success`, `unknown_if` and `retry.if` only".to_owned(),
+                "the exit code of another step is `steps.ID.exit_code`",
+            ),
+            Reference::AttemptOutput(key) => self.attempt_output(key, fixed),
+            Reference::Always | Reference::Failure if self.usage == Use::Condition => Ok(fixed),
+            Reference::Always | Reference::Failure => misplaced(
+                format!("`{reference}` has a meaning in `if` only"),
+                "the outcome of a step is `steps.ID.status`",
+            ),
+        }
+    }
+}
+
+impl<'c> At<'c> {
+    fn runbook(&self) -> &'c Runbook {
+        self.context.runbook
+    }
+
+    /// "did you mean", if anybody will read it.
+    fn meant<'n>(&self, word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        match self.context.suggest.get() {
+            true => did_you_mean(word, names).map(|name| format!("did you mean `{name}`?")),
+            false => None,
+        }
+    }
+
+    fn input(&self, name: &str) -> Answer {
+        let inputs = &self.runbook().inputs;
+        let Some(decl) = inputs.get(name) else {
+            let help = self.meant(name, inputs.keys().map(String::as_str));
+            return fault(
+                FaultKind::UnknownInput,
+                format!("there is no input `{}`", show(name)),
+                help.or(Some("declare it under `inputs`".to_owned())),
+            );
+        };
+        let mut of = Type::of(decl.value_type.into());
+        if !decl.required && decl.default.is_none() {
+            of = of.nullable();
+        }
+        if decl.secret {
+            of = of.secret();
+        }
+        Ok(of)
+    }
+
+    fn env(&self, name: &str, fixed: Type) -> Answer {
+        let env = &self.runbook().env;
+        if self.usage == Use::Variable {
+            return misplaced(
+                "a variable of `env` cannot be made of others".to_owned(),
+                "write what the other variable is made of",
+            );
+        }
+        if !env.contains_key(name) {
+            let help = match self.meant(name, env.keys().map(String::as_str)) {
+                Some(meant) => meant,
+                None => "`${{ env.NAME }}` takes what `env` at the top of the file declares; variables of a step are read by its program".to_owned(),
+            };
+            let message = format!("`env` at the top declares no `{}`", show(name));
+            return fault(FaultKind::UnknownEnv, message, Some(help));
+        }
+        Ok(match self.context.secret_env.contains(name) {
+            true => fixed.secret(),
+            false => fixed,
+        })
+    }
+
+    fn secret(&self, name: &str, fixed: Type) -> Answer {
+        let secrets = &self.runbook().requires.secrets;
+        if secrets.iter().any(|secret| secret == name) {
+            return Ok(fixed);
+        }
+        let help = match self.meant(name, secrets.iter().map(String::as_str)) {
+            Some(meant) => meant,
+            None => format!("add it: `requires: {{secrets: [{}]}}`", show(name)),
+        };
+        let message = format!("the secret `{}` is not listed under `requires.secrets`", show(name));
+        fault(FaultKind::UnknownSecret, message, Some(help))
+    }
+
+    fn run(&self, field: RunField, fixed: Type) -> Answer {
+        match field {
+            RunField::Outcome if !in_finally(self.context, self.owner) => misplaced(
+                "`run.outcome` is known in `finally` only".to_owned(),
+                "move the step to `finally`, or ask for `steps.ID.status`",
+            ),
+            _ => Ok(fixed),
+        }
+    }
+
+    fn attempt_output(&self, key: &str, fixed: Type) -> Answer {
+        let Owner::Cleanup(index) = self.owner else {
+            return misplaced(
+                "`attempt.outputs` has values in `verify` and `on_cancel` only".to_owned(),
+                "outputs of another step are `steps.ID.outputs.KEY`",
+            );
+        };
+        self.declared_output(&self.runbook().steps[index], key).map(|()| fixed)
+    }
+
+    fn declared_output(&self, step: &Step, key: &str) -> Result<(), NameFault> {
+        if step.outputs.contains_key(key) {
+            return Ok(());
+        }
+        let help = match self.meant(key, step.outputs.keys().map(String::as_str)) {
+            Some(meant) => meant,
+            None => format!("declare it there: `outputs: {{{}: string}}`", show(key)),
+        };
+        let message = format!("the step `{}` declares no output `{}`", step.id, show(key));
+        fault(FaultKind::UnknownOutput, message, Some(help)).map(|_| ())
+    }
+
+    fn step(&self, reference: &Reference, id: &str, fixed: Type) -> Answer {
+        let Some(owner) = self.owner.step() else {
+            return misplaced(
+                format!("no step has run yet when this is settled, so `{reference}` has no value"),
+                "mention `inputs`, `env` or `run`, or move it into a step",
+            );
+        };
+        let steps = &self.runbook().steps;
+        let Some(other) = self.context.ids.get(id).copied() else {
+            let help = self.meant(id, steps.iter().map(|step| step.id.as_str()));
+            return fault(FaultKind::UnknownStep, format!("there is no step `{}`", show(id)), help);
+        };
+        let step = &steps[other];
+        let relation = self.relation(owner, other)?;
+        let of = match reference {
+            Reference::StepOutput(_, key) => {
+                self.declared_output(step, key)?;
+                step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()))
+            }
+            Reference::StepArtifact(_, name) => {
+                self.declared_artifact(step, name)?;
+                fixed
+            }
+            _ => return Ok(fixed),
+        };
+        Ok(match relation.succeeded {
+            true => of,
+            false => of.nullable(),
+        })
+    }
+
+    fn declared_artifact(&self, step: &Step, name: &str) -> Result<(), NameFault> {
+        if step.artifacts.iter().any(|artifact| artifact == name) {
+            return Ok(());
+        }
+        let help = match self.meant(name, step.artifacts.iter().map(String::as_str)) {
+            Some(meant) => meant,
+            None => format!("declare it there: `artifacts: [{}]`", show(name)),
+        };
+        let message = format!("the step `{}` declares no artifact `{}`", step.id, show(name));
+        fault(FaultKind::UnknownArtifact, message, Some(help)).map(|_| ())
+    }
+
+    /// How `other` is related to the step that the text belongs to.
+    fn relation(&self, owner: usize, other: usize) -> Result<Relation, NameFault> {
+        let steps = &self.runbook().steps;
+        let (from, to) = (&steps[owner], &steps[other]);
+        let not_upstream = |message: String, help: String| {
+            fault(FaultKind::NotUpstream, message, Some(help)).map(|_| Relation::default())
+        };
+        if owner == other {
+            return match self.owner {
+                Owner::Cleanup(_) => not_upstream(
+                    format!("`{}` has not ended yet when this is asked", to.id),
+                    "write `attempt.outputs.KEY` for what the attempt had written so far".to_owned(),
+                ),
+                _ => not_upstream(
+                    "a step cannot read its own results before it runs".to_owned(),
+                    "move this into a step that needs it".to_owned(),
+                ),
+            };
+        }
+        match (from.part, to.part) {
+            (Part::Finally, Part::Main) => Ok(Relation { ancestor: true, succeeded: false }),
+            (Part::Main, Part::Finally) => not_upstream(
+                format!("`{}` is a step of `finally`, which runs after all main steps", to.id),
+                "move one of the two".to_owned(),
+            ),
+            // What is upstream is not known then; the reason was reported.
+            _ if !self.context.graph.is_ordered() || self.context.graph.broken[owner] => {
+                Ok(Relation { ancestor: true, succeeded: true })
+            }
+            _ => {
+                let relation = self.context.upstream.of(owner, other);
+                match relation.ancestor {
+                    true => Ok(relation),
+                    false => not_upstream(
+                        format!("`{}` need not have ended when `{}` starts", to.id, from.id),
+                        format!("add it: `needs: [{}]`", needs(steps, from, &to.id)),
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// The needs of a step with one more, as they are written; of many, only the new one.
+fn needs(steps: &[Step], step: &Step, more: &str) -> String {
+    const FEW: usize = 4;
+    if step.needs.len() > FEW {
+        return format!("…, {more}");
+    }
+    let ids = step.needs.iter().map(|need| steps[need.index()].id.as_str());
+    ids.chain([more]).collect::<Vec<_>>().join(", ")
+}
+
+fn fault(kind: FaultKind, message: String, help: Option<String>) -> Answer {
+    let fault = NameFault::new(kind, message);
+    Err(match help {
+        Some(help) => fault.with_help(help),
+        None => fault,
+    })
+}
+
+fn misplaced(message: String, help: &str) -> Answer {
+    fault(FaultKind::Misplaced, message, Some(help.to_owned()))
+}

@@ -1,0 +1,347 @@
+//! Every key of the language, described once: what unknown keys are compared with, what is required, and what the
+//! reference page says all come from here. Never knows a particular runbook.
+
+/// A key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What it takes, in words.
+    pub takes: &'static str,
+    /// What holds when it is not given, in words.
+    pub default: &'static str,
+    /// Whether it has to be given.
+    pub required: bool,
+    /// What it is for.
+    pub doc: &'static str,
+}
+
+/// A map with these keys and no others (but those that begin with `x-`).
+#[derive(Debug)]
+pub struct Section {
+    /// What such a map is, as the rest of "a key of …".
+    pub name: &'static str,
+    /// Its keys, in groups that sections share.
+    pub keys: &'static [&'static [Key]],
+    /// Keys that a later version will have, each with what it will be for.
+    pub later: &'static [&'static str],
+    /// Keys of peers, and how to say it here.
+    pub elsewhere: &'static [(&'static str, &'static str)],
+}
+
+impl Section {
+    /// All keys.
+    pub fn all(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+
+    /// The key of a name.
+    pub fn find(&self, name: &str) -> Option<&'static Key> {
+        self.all().find(|key| key.name == name)
+    }
+}
+
+/// Every section, in the order of the reference page.
+pub const SECTIONS: &[&Section] = &[
+    &RUNBOOK, &INPUT, &REQUIRES, &TOOL, &DEFAULTS, &CONCURRENCY, &ATTENTION, &STEP, &CLEANUP, &RETRY,
+    &BACKOFF, &STOP,
+];
+
+const fn key(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, takes, default, required: false, doc }
+}
+
+const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
+    Key { name, takes, default: "", required: true, doc }
+}
+
+/// The top of a file.
+pub static RUNBOOK: Section = Section {
+    name: "a runbook",
+    keys: &[&[
+        required("name", "an id", "The name, unique in the project. It may differ from the file's."),
+        key("description", "text", "none", "What the runbook is for."),
+        required("language", "`1`", "The version of the language that the file is written in."),
+        key("labels", "a map of ids to text", "none", "Free labels, to filter by."),
+        key("inputs", "a map of ids to inputs", "none", "What a start may or must give. Order is kept."),
+        key("requires", "a map", "nothing", "What must be there before the first step starts."),
+        key("defaults", "a map", "none", "What every step starts from, unless it says otherwise."),
+        key(
+            "env",
+            "a map of variables to text with `${{ }}`",
+            "none",
+            "Environment variables of every command, and the values of `${{ env.NAME }}`. May mention `inputs`, `secrets` and `run`.",
+        ),
+        key(
+            "files",
+            "a list of paths",
+            "none",
+            "Files that belong to the definition: relative to the project folder, without `..`. A run uses the copies that were pinned with it.",
+        ),
+        key(
+            "timeout",
+            "a duration",
+            "none",
+            "The bound on the whole run. Waiting in a queue or for a person is not counted.",
+        ),
+        key("max_parallel", "a whole number from 1", "no bound of its own", "How many attempts of one run may be live together."),
+        key(
+            "on_failure",
+            "`stop`, `continue` or `cancel`",
+            "`stop`",
+            "What a failed step does to steps that have not begun. `stop`: only those whose `if` accepts failure start. `continue`: branches that do not need the failed step go on. `cancel`: what runs is stopped too.",
+        ),
+        key(
+            "locks",
+            "a list of texts with `${{ }}`",
+            "none",
+            "Named locks, held from the first attempt of the run to its end. May mention `inputs`, `env` and `run`, no secrets.",
+        ),
+        key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
+        key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
+        required("steps", "a map of ids to steps", "The steps, at least one. The order of the file is the order of display; `needs` is the order of work."),
+        key(
+            "finally",
+            "a map of ids to steps",
+            "none",
+            "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
+        ),
+    ]],
+    later: &["schedules", "objective", "rollback", "notify", "environments"],
+    elsewhere: &[
+        ("on", "runs are started by `runbook exec` or over the API"),
+        ("jobs", "write `steps:`"),
+        ("tasks", "write `steps:`"),
+        ("version", "write `language: 1`"),
+        ("variables", "write `env:` or `inputs:`"),
+        ("vars", "write `env:` or `inputs:`"),
+        ("params", "write `inputs:`"),
+        ("parameters", "write `inputs:`"),
+        ("secrets", "write `requires: {secrets: [NAME]}`"),
+        ("max-parallel", "write `max_parallel:`"),
+    ],
+};
+
+/// One of `inputs`.
+pub static INPUT: Section = Section {
+    name: "an input",
+    keys: &[&[
+        required("type", "`string`, `integer`, `number`, `boolean`, `list` or `map`", "The type of the value."),
+        key("required", "`true` or `false`", "`false`", "Whether a start must give it. Excludes `default`."),
+        key("default", "a value of the type", "null in expressions", "The value when none is given."),
+        key("enum", "a list of values of the type", "any value", "The only values that are taken."),
+        key("pattern", "a regular expression", "any text", "What the whole text must match. Strings only."),
+        key("minimum", "a number", "none", "The smallest number, or the shortest text (in characters) or list."),
+        key("maximum", "a number", "none", "The largest number, or the longest text (in characters) or list."),
+        key("secret", "`true` or `false`", "`false`", "Whether the value must never be shown or stored in clear."),
+        key("description", "text", "none", "What it is for."),
+    ]],
+    later: &["ephemeral"],
+    elsewhere: &[
+        ("options", "write `enum:`"),
+        ("choices", "write `enum:`"),
+        ("values", "write `enum:`"),
+        ("min", "write `minimum:`"),
+        ("max", "write `maximum:`"),
+        ("regex", "write `pattern:`"),
+    ],
+};
+
+/// `requires`.
+pub static REQUIRES: Section = Section {
+    name: "`requires`",
+    keys: &[&[
+        key("tools", "a list of names, or of `{name, version}`", "none", "Programs that must be on PATH."),
+        key("secrets", "a list of ids", "none", "Secrets that must resolve; `${{ secrets.NAME }}` takes no others."),
+    ]],
+    later: &["network", "disk", "environment"],
+    elsewhere: &[],
+};
+
+/// One of `requires.tools`.
+pub static TOOL: Section = Section {
+    name: "a tool",
+    keys: &[&[
+        required("name", "text", "The program's name on PATH."),
+        key("version", "text such as `>=14`", "any", "A condition on its version: `=`, `>`, `>=`, `<` or `<=`, and a number with dots; several with commas."),
+    ]],
+    later: &[],
+    elsewhere: &[],
+};
+
+/// `defaults`.
+pub static DEFAULTS: Section = Section {
+    name: "`defaults`",
+    keys: &[&[
+        key("retry", "a map", "none", "As `retry` of a step. A step's own `retry` replaces it whole."),
+        key("timeout", "a duration", "none", "As `timeout` of a step."),
+        key("env", "a map of variables to text with `${{ }}`", "none", "Under the `env` of each step, over that of the runbook. May mention what that may."),
+        key("shell", "`sh` or `bash`", "`sh`", "For every `run`, also of `verify` and `on_cancel`."),
+        key("stop", "a map", "as `stop`", "As `stop` of a step. A step's own `stop` replaces it whole."),
+    ]],
+    later: &["working_dir", "env_file", "pass_env"],
+    elsewhere: &[("run", "only `retry timeout env shell stop` have defaults")],
+};
+
+/// `concurrency`.
+pub static CONCURRENCY: Section = Section {
+    name: "`concurrency`",
+    keys: &[&[
+        required("group", "text with `${{ }}`", "Runs whose group is the same text exclude each other. May mention `inputs`, `env` and `run`, no secrets."),
+        key("overlap", "`queue` or `skip`", "`queue`", "What a start does while another run of the group is on: wait for its turn, or be refused."),
+    ]],
+    later: &[],
+    elsewhere: &[("cancel-in-progress", "write `overlap:`")],
+};
+
+/// `attention`.
+pub static ATTENTION: Section = Section {
+    name: "`attention`",
+    keys: &[&[
+        required("after", "a duration", "How long the run waits for a person."),
+        required("as", "`failed` or `succeeded`", "What every unknown step then counts as. Never applied while processes may be running."),
+    ]],
+    later: &[],
+    elsewhere: &[],
+};
+
+/// What a command is, for steps, `verify` and `on_cancel` alike.
+const COMMAND: &[Key] = &[
+    key(
+        "run",
+        "a script",
+        "",
+        "A script under `sh -eu`, or `bash -euo pipefail`. Holds no `${{ }}`: give values by `env`. Either this or `argv`.",
+    ),
+    key(
+        "argv",
+        "a list of texts with `${{ }}`",
+        "",
+        "A program and its arguments, started without a shell. Numbers and booleans are taken as they are written. A path listed under `files` runs the pinned copy.",
+    ),
+    key("shell", "`sh` or `bash`", "`sh`", "The shell of `run`."),
+    key("stdin", "text with `${{ }}`", "`/dev/null`", "Standard input. Secrets may go here."),
+    key(
+        "env",
+        "a map of variables to text with `${{ }}`",
+        "none",
+        "Environment variables, over those of the runbook and of `defaults`. Numbers and booleans are taken as they are written. Secrets may go here.",
+    ),
+    key("env_file", "a path with `${{ }}`", "none", "A file of NAME=value lines, under `env`."),
+    key("pass_env", "a list of variables", "none", "Variables passed on from the daemon's environment, under `env_file`."),
+    key("working_dir", "a path with `${{ }}`", "the project folder", "Where the command starts."),
+    key("files", "a map of file names to text with `${{ }}`", "none", "Files made for the command, below `$RUNBOOK_FILES`. Secrets may go here."),
+    key("timeout", "a duration", "none; `10m` in `finally`, `verify` and `on_cancel`", "How long one attempt may take. Time of a suspended machine is not counted."),
+    key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
+];
+
+/// A step.
+pub static STEP: Section = Section {
+    name: "a step",
+    keys: &[
+        &[
+            key("description", "text", "none", "What the step is for."),
+            key("needs", "a list of steps", "none", "Steps that must have ended before this one is judged; of the same part."),
+            key(
+                "if",
+                "an expression, boolean",
+                "all needs succeeded",
+                "Whether the step runs. Mentioning `steps.X.status` lifts the implied success of X; `always()` and `failure()` of all. When it is false the step is skipped, and so are those that need it.",
+            ),
+        ],
+        COMMAND,
+        &[
+            key("outputs", "a map of ids to types", "none", "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs."),
+            key("artifacts", "a list of paths", "none", "The files that it leaves in `$RUNBOOK_ARTIFACTS`."),
+            key("success", "an expression over `exit_code`, boolean", "`exit_code == 0`", "Tells whether an attempt succeeded."),
+            key("unknown_if", "an expression over `exit_code`, boolean", "`false`", "Tells an end of which nobody knows what was done, such as ssh's 255."),
+            key("retry", "a map", "one attempt", "When to try again."),
+            key(
+                "effect",
+                "`read`, `idempotent`, `mutating` or `destructive`",
+                "`mutating`",
+                "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`.",
+            ),
+            key("target", "text with `${{ }}`", "", "What a destructive step destroys. Required there, and only there."),
+            key("verify", "a command", "none", "Asks the world whether the step happened, after an attempt was cut off or lost: writes `happened=yes` or `happened=no` to `$RUNBOOK_OUTPUT`."),
+            key("on_cancel", "a command", "none", "Tidies up after an attempt that a cancel cut off. Written to be run again."),
+            key("allow_failure", "`true` or `false`", "`false`", "Whether its failure leaves the run as if it had not failed."),
+        ],
+    ],
+    later: &[
+        "uses", "with", "rollback", "no_return", "locks", "for_each", "max_parallel", "max_failures", "steps", "finally",
+        "repeat", "when_skipped", "undoes", "dry_run", "pools", "progress",
+    ],
+    elsewhere: &[
+        ("id", "the step's id is its key in `steps`"),
+        ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),
+        ("command", "write `run:` for a script, `argv:` for a program with arguments"),
+        ("cmd", "write `run:` for a script, `argv:` for a program with arguments"),
+        ("script", "write `run:`"),
+        ("args", "write `argv: [PROGRAM, ARGUMENT]`"),
+        ("depends_on", "write `needs:`"),
+        ("depends", "write `needs:`"),
+        ("when", "write `if:`"),
+        ("cwd", "write `working_dir:`"),
+        ("working-directory", "write `working_dir:`"),
+        ("timeout-minutes", "write `timeout: 10m`"),
+        ("retries", "write `retry: {attempts: 3}`"),
+        ("continue-on-error", "write `allow_failure: true`"),
+        ("environment", "write `env:`"),
+    ],
+};
+
+/// `verify` and `on_cancel`.
+pub static CLEANUP: Section = Section {
+    name: "`verify` and `on_cancel`",
+    keys: &[COMMAND],
+    later: &["uses", "with"],
+    elsewhere: &[("retry", "it is tried three times by itself")],
+};
+
+/// `retry`.
+pub static RETRY: Section = Section {
+    name: "`retry`",
+    keys: &[&[
+        required("attempts", "a whole number from 1", "How many attempts at most, the first included."),
+        key("backoff", "a map", "`{initial: 2s, factor: 2, max: 1m, jitter: full}`", "How long to wait between attempts."),
+        key("if", "an expression over `exit_code`, boolean", "any failure", "Whether a failed attempt is tried again."),
+    ]],
+    later: &[],
+    elsewhere: &[
+        ("max_attempts", "write `attempts:`"),
+        ("count", "write `attempts:`"),
+        ("delay", "write `backoff: {initial: 2s}`"),
+        ("when", "write `if:`"),
+    ],
+};
+
+/// `retry.backoff`.
+pub static BACKOFF: Section = Section {
+    name: "`backoff`",
+    keys: &[&[
+        key("initial", "a duration", "`2s`", "The wait before the second attempt."),
+        key("factor", "a number from 1", "`2`", "By how much each wait is longer than the one before."),
+        key("max", "a duration", "`1m`, or `initial` if that is longer", "The longest wait."),
+        key("jitter", "`full` or `none`", "`full`", "`full`: each wait is anything between nothing and its whole length, by chance."),
+    ]],
+    later: &[],
+    elsewhere: &[],
+};
+
+/// `stop`.
+pub static STOP: Section = Section {
+    name: "`stop`",
+    keys: &[&[
+        key("signal", "`TERM` or `INT`", "`TERM`", "The first signal."),
+        key("to", "`group` or `leader`", "`group`", "Who gets it: the command's process group, or its own process alone. KILL always goes to the whole tree."),
+        key("grace", "a duration", "`30s`", "How long it may take to end before KILL."),
+    ]],
+    later: &[],
+    elsewhere: &[],
+};

@@ -1,0 +1,231 @@
+//! Steps: `steps:` and `finally:`. Reads each by itself; what holds between them is checked elsewhere.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::code::Code;
+use super::command::{self, Defaults, Inherited, Reader};
+use super::draft::{Owner, StepDraft, Use};
+use super::inputs;
+use super::item::{Entry, Fields, Item};
+use super::names;
+use super::report::Problem;
+use super::schema;
+use super::show;
+use crate::definition::{Command, Effect, Part, Step, ValueType};
+use crate::limits;
+use crate::time::Span;
+
+const EFFECTS: [(&str, Effect); 4] = [
+    ("read", Effect::Read),
+    ("idempotent", Effect::Idempotent),
+    ("mutating", Effect::Mutating),
+    ("destructive", Effect::Destructive),
+];
+
+/// The steps of both parts.
+#[derive(Default)]
+pub(super) struct Steps<'t> {
+    /// As they go into the definition.
+    pub steps: Vec<Step>,
+    /// One for each.
+    pub drafts: Vec<StepDraft<'t>>,
+}
+
+/// Reads `steps:` and `finally:`; `None` when there are too many to go on.
+pub(super) fn read<'t>(
+    main: Option<Entry<'t>>,
+    finally: Option<Entry<'t>>,
+    defaults: &Defaults,
+    reader: &mut Reader<'_, '_, 't>,
+) -> Option<Steps<'t>> {
+    let mut all = Vec::new();
+    for (entry, part) in [(main, Part::Main), (finally, Part::Finally)] {
+        let Some(entry) = entry else { continue };
+        let Some(entries) = entry.value.entries(reader.report) else { continue };
+        if part == Part::Main && entries.len() == 0 {
+            reader.report.add(
+                Problem::new(Code::NoSteps, entry.key.span(), "the runbook has no steps")
+                    .help("add a step: `hello: {run: echo hello}`"),
+            );
+        }
+        all.extend(entries.map(|entry| (entry, part)));
+    }
+    if let Some((entry, _)) = all.get(limits::STEPS) {
+        let message = format!("the runbook has {} steps; the limit is {}", all.len(), limits::STEPS);
+        reader.report.add(Problem::new(Code::OverLimit, entry.key.span(), message));
+        return None;
+    }
+    let added = defaults.bytes().saturating_mul(all.len());
+    if added > limits::DEFAULTS_BYTES {
+        let limit = limits::DEFAULTS_BYTES;
+        let message = format!("`defaults` adds {added} bytes to all steps together; the limit is {limit}");
+        reader.report.add(
+            Problem::new(Code::OverLimit, defaults.at.clone(), message)
+                .help("move variables to `env` at the top"),
+        );
+        return None;
+    }
+    let mut steps = Steps::default();
+    let mut ids: HashMap<&str, Range<usize>> = HashMap::with_capacity(all.len());
+    for (entry, part) in all {
+        let id = names::id(entry.key, reader.report);
+        // Within one part, the same key again was already refused as such.
+        if let Some(first) = ids.insert(id, entry.key.span())
+            && part == Part::Finally
+        {
+            reader.report.add(
+                Problem::new(
+                    Code::DuplicateStep,
+                    entry.key.span(),
+                    format!("`{}` is a step already", show(id)),
+                )
+                .related(first, "it is here first")
+                .help("give one of the two another id"),
+            );
+        }
+        let index = steps.steps.len();
+        let (step, needs) = step(entry, index, part, defaults, reader);
+        steps.steps.push(step);
+        steps.drafts.push(StepDraft { id: entry.key.span(), needs });
+    }
+    Some(steps)
+}
+
+fn step<'t>(
+    entry: Entry<'t>,
+    index: usize,
+    part: Part,
+    defaults: &Defaults,
+    reader: &mut Reader<'_, '_, 't>,
+) -> (Step, Vec<Item<'t>>) {
+    let owner = Owner::Step(index);
+    let mut step = Step {
+        id: entry.key.raw().to_owned(),
+        part,
+        description: String::new(),
+        needs: Vec::new(),
+        condition: None,
+        command: nothing(),
+        outputs: Default::default(),
+        artifacts: Vec::new(),
+        success: None,
+        unknown_if: None,
+        retry: None,
+        effect: Effect::default(),
+        target: None,
+        verify: None,
+        on_cancel: None,
+        allow_failure: false,
+    };
+    let Some(fields) = entry.value.section(&schema::STEP, entry.key.span(), reader.report) else {
+        return (step, Vec::new());
+    };
+    let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
+    let inherited =
+        Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
+    step.description = inputs::text(&fields, "description", reader.report);
+    if let Some(item) = fields.get("if") {
+        reader.expression(item, "if", owner, Use::Condition);
+    }
+    step.command = command::command(&fields, owner, &inherited, reader);
+    step.outputs = outputs(&fields, reader);
+    if let Some(item) = fields.get("artifacts") {
+        step.artifacts = names::distinct(item, reader.report, names::inner_path);
+        let count = step.artifacts.len();
+        names::within(item, "`artifacts`", count, limits::ARTIFACTS, "items", reader.report);
+    }
+    step.success = reader.expression_of(&fields, "success", owner, Use::Outcome);
+    step.unknown_if = reader.expression_of(&fields, "unknown_if", owner, Use::Outcome);
+    step.retry = match fields.entry("retry") {
+        Some(entry) => command::retry(entry.value, entry.key, owner, reader),
+        None => defaults.retry.clone(),
+    };
+    step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or_default();
+    step.target = reader.template_of(&fields, "target", owner, Use::Shown);
+    let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
+        let entry = fields.entry(key)?;
+        let inherited = Inherited { defaults, step: Some(&step.command), timeout: Some(cleanup) };
+        let own = entry.value.section(&schema::CLEANUP, entry.key.span(), reader.report)?;
+        Some(command::command(&own, Owner::Cleanup(index), &inherited, reader))
+    };
+    let verify = follow("verify", reader);
+    let on_cancel = follow("on_cancel", reader);
+    (step.verify, step.on_cancel) = (verify, on_cancel);
+    step.allow_failure =
+        fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
+    effects(&fields, &step, reader);
+    let needs = needs(&fields, reader);
+    (step, needs)
+}
+
+/// The command of a step that could not be read; the runbook is refused then.
+fn nothing() -> Command {
+    Command {
+        program: crate::definition::Program::Argv(Vec::new()),
+        stdin: None,
+        env: Default::default(),
+        env_file: None,
+        pass_env: Vec::new(),
+        working_dir: None,
+        files: Default::default(),
+        timeout: None,
+        stop: Default::default(),
+    }
+}
+
+fn needs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Item<'t>> {
+    let Some(list) = fields.get("needs") else { return Vec::new() };
+    let items: Vec<Item<'t>> = list.list(reader.report).into_iter().flatten().collect();
+    names::within(list, "`needs`", items.len(), limits::NEEDS, "steps", reader.report);
+    items.into_iter().filter(|item| item.text(reader.report).is_some()).collect()
+}
+
+fn outputs(
+    fields: &Fields<'_>,
+    reader: &mut Reader<'_, '_, '_>,
+) -> indexmap::IndexMap<String, ValueType> {
+    let mut outputs = indexmap::IndexMap::new();
+    let Some(item) = fields.get("outputs") else { return outputs };
+    let Some(entries) = item.entries(reader.report) else { return outputs };
+    names::within(item, "`outputs`", entries.len(), limits::OUTPUTS, "outputs", reader.report);
+    for entry in entries {
+        let name = names::id(entry.key, reader.report);
+        if let Some(value_type) = entry.value.word(&inputs::TYPES, reader.report) {
+            outputs.insert(name.to_owned(), value_type);
+        }
+    }
+    outputs
+}
+
+/// What follows from `effect`.
+fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
+    let destructive = step.effect == Effect::Destructive;
+    match (fields.entry("effect"), fields.entry("target")) {
+        (Some(effect), None) if destructive => reader.report.add(
+            Problem::new(
+                Code::NoTarget,
+                effect.value.span(),
+                "a destructive step has to say what it destroys",
+            )
+            .help("add `target:`, such as `target: postgres/orders`; who starts the run confirms it by that name"),
+        ),
+        (_, Some(target)) if !destructive => reader.report.add(
+            Problem::new(Code::ConflictingKeys, target.key.span(), "`target` is for destructive steps only")
+                .help("add `effect: destructive`, or leave `target` out"),
+        ),
+        _ => {}
+    }
+    if let Some(verify) = fields.entry("verify")
+        && step.effect.repeatable()
+    {
+        reader.report.add(
+            Problem::new(
+                Code::PointlessVerify,
+                verify.key.span(),
+                "`verify` is never asked: this step may simply be repeated",
+            )
+            .help("leave `verify` out, or say `effect: mutating` if a second try could do harm"),
+        );
+    }
+}

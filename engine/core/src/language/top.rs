@@ -1,0 +1,212 @@
+//! The top of a file: everything but the steps themselves. Never knows what holds between the parts.
+
+use indexmap::IndexMap;
+
+use super::code::Code;
+use super::command::{self, Reader};
+use super::draft::{Draft, Owner, Use};
+use super::inputs;
+use super::item::{Fields, Item};
+use super::names;
+use super::report::{Problem, Report};
+use super::schema;
+use super::show;
+use super::steps;
+use crate::definition::{
+    Attention, Concurrency, OnFailure, Overlap, Requires, Runbook, Settlement, Template, Tool,
+};
+use crate::limits;
+use crate::time::Span;
+
+const ON_FAILURE: [(&str, OnFailure); 3] = [
+    ("stop", OnFailure::Stop),
+    ("continue", OnFailure::Continue),
+    ("cancel", OnFailure::Cancel),
+];
+const OVERLAPS: [(&str, Overlap); 2] = [("queue", Overlap::Queue), ("skip", Overlap::Skip)];
+const SETTLEMENTS: [(&str, Settlement); 2] =
+    [("failed", Settlement::Failed), ("succeeded", Settlement::Succeeded)];
+
+/// The version of the language that is read here.
+const LANGUAGE: i64 = 1;
+
+/// Reads a whole file; `None` when what was reported leaves nothing to check further.
+pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<'t>> {
+    // Where to say that something is missing: the first line of the document.
+    let at = first_line(root, report.source());
+    let fields = root.section(&schema::RUNBOOK, at, report)?;
+    language(&fields, report)?;
+    let (inputs, input_places) =
+        fields.get("inputs").map(|item| inputs::read(item, report)).unwrap_or_default();
+    let mut reader = Reader { report, places: Vec::new() };
+    let defaults = fields
+        .entry("defaults")
+        .map(|entry| command::defaults(entry.value, entry.key, &mut reader))
+        .unwrap_or_default();
+    let name = fields.get("name").and_then(|item| {
+        item.text(reader.report)?;
+        Some(names::id(item, reader.report))
+    });
+    let mut runbook = Runbook {
+        name: name.unwrap_or("").to_owned(),
+        description: inputs::text(&fields, "description", reader.report),
+        labels: labels(&fields, reader.report),
+        inputs,
+        requires: requires(&fields, reader.report),
+        timeout: reader.duration(&fields, "timeout"),
+        max_parallel: fields
+            .get("max_parallel")
+            .and_then(|item| item.integer(1..=limits::STEPS as i64, reader.report))
+            .and_then(|n| u32::try_from(n).ok()),
+        on_failure: fields
+            .get("on_failure")
+            .and_then(|item| item.word(&ON_FAILURE, reader.report))
+            .unwrap_or_default(),
+        locks: locks(&fields, &mut reader),
+        concurrency: concurrency(&fields, &mut reader),
+        attention: attention(&fields, &mut reader),
+        env: fields
+            .get("env")
+            .map(|item| reader.env(item, Owner::Start, Use::Variable))
+            .unwrap_or_default(),
+        files: files(&fields, reader.report),
+        steps: Vec::new(),
+    };
+    let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
+    runbook.steps = steps.steps;
+    let name = fields.get("name").map_or(0..0, |item| item.span());
+    Some(Draft { runbook, name, steps: steps.drafts, places: reader.places, inputs: input_places })
+}
+
+fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
+    let start = root.span().start;
+    let rest = source.get(start..).unwrap_or("");
+    start..start + rest.lines().next().unwrap_or("").trim_end().len()
+}
+
+/// Another language is read by other rules: nothing else of the file is judged then.
+fn language(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<()> {
+    let Some(item) = fields.get("language") else {
+        return Some(());
+    };
+    if item.integer(i64::MIN..=i64::MAX, report)? == LANGUAGE {
+        return Some(());
+    }
+    let message = format!("the language {} is not known; this version reads {LANGUAGE}", show(item.raw()));
+    report.add(
+        Problem::new(Code::InvalidLanguage, item.span(), message)
+            .help("write `language: 1`, or use a later version of the program"),
+    );
+    None
+}
+
+fn labels(fields: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<String, String> {
+    let mut labels = IndexMap::new();
+    let Some(item) = fields.get("labels") else { return labels };
+    for entry in item.entries(report).into_iter().flatten() {
+        let name = names::id(entry.key, report);
+        if let Some(text) = entry.value.literal(report) {
+            labels.insert(name.to_owned(), text.to_owned());
+        }
+    }
+    labels
+}
+
+fn files(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
+    let Some(item) = fields.get("files") else { return Vec::new() };
+    let files = names::distinct(item, report, names::inner_path);
+    names::within(item, "`files`", files.len(), limits::FILES, "files", report);
+    files
+}
+
+fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
+    let mut requires = Requires::default();
+    let Some(entry) = fields.entry("requires") else { return requires };
+    let Some(fields) = entry.value.section(&schema::REQUIRES, entry.key.span(), report) else {
+        return requires;
+    };
+    if let Some(item) = fields.get("secrets") {
+        requires.secrets = names::distinct(item, report, |item, report| {
+            item.text(report).map(|_| names::id(item, report))
+        });
+        let count = requires.secrets.len();
+        names::within(item, "`secrets`", count, limits::SECRETS, "secrets", report);
+    }
+    let Some(list) = fields.get("tools") else { return requires };
+    let tools: Vec<Item<'_>> = list.list(report).into_iter().flatten().collect();
+    names::within(list, "`tools`", tools.len(), limits::TOOLS, "tools", report);
+    for item in tools {
+        let tool = match item.is_map() {
+            true => tool(item, report),
+            false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
+        };
+        requires.tools.extend(tool);
+    }
+    requires
+}
+
+fn tool(item: Item<'_>, report: &mut Report<'_>) -> Option<Tool> {
+    let fields = item.section(&schema::TOOL, item.span(), report)?;
+    let version = fields.get("version").and_then(|item| names::version(item, report));
+    let name = program(fields.get("name")?, report)?;
+    Some(Tool { name: name.to_owned(), version: version.map(str::to_owned) })
+}
+
+/// The name of a program on PATH.
+fn program<'t>(item: Item<'t>, report: &mut Report<'_>) -> Option<&'t str> {
+    let text = item.text(report)?;
+    if text.is_empty() || text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+        let message = format!("`{}` is not the name of a program on PATH", show(text));
+        report.add(
+            Problem::new(Code::InvalidId, item.span(), message)
+                .help("write one word, such as pg_dump; a version goes into {name: pg_dump, version: \">=14\"}"),
+        );
+        return None;
+    }
+    Some(text)
+}
+
+fn locks<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Template> {
+    let Some(list) = fields.get("locks") else { return Vec::new() };
+    let locks = names::distinct(list, reader.report, |item, report| {
+        lock_name(item, "the name of a lock", report);
+        item.text(report)
+    });
+    names::within(list, "`locks`", locks.len(), limits::LOCKS, "locks", reader.report);
+    for item in list.list(reader.report).into_iter().flatten() {
+        if item.is_text() {
+            reader.template(item, "locks", Owner::Start, Use::Shown);
+        }
+    }
+    locks
+}
+
+/// The bounds of a name that is known at load.
+fn lock_name(item: Item<'_>, what: &str, report: &mut Report<'_>) {
+    let text = item.raw();
+    if item.is_text() && text.trim().is_empty() {
+        report.add(Problem::new(Code::OutOfRange, item.span(), format!("{what} is empty")));
+    }
+    if !text.contains("${{") {
+        names::within(item, what, text.len(), limits::LOCK_NAME_BYTES, "bytes", report);
+    }
+}
+
+fn concurrency<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Option<Concurrency> {
+    let entry = fields.entry("concurrency")?;
+    let fields = entry.value.section(&schema::CONCURRENCY, entry.key.span(), reader.report)?;
+    let overlap = fields.get("overlap").and_then(|item| item.word(&OVERLAPS, reader.report));
+    let group = fields.get("group")?;
+    lock_name(group, "the name of a group", reader.report);
+    let group = reader.template(group, "group", Owner::Start, Use::Shown)?;
+    Some(Concurrency { group, overlap: overlap.unwrap_or_default() })
+}
+
+fn attention(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> Option<Attention> {
+    let entry = fields.entry("attention")?;
+    let report = &mut *reader.report;
+    let fields = entry.value.section(&schema::ATTENTION, entry.key.span(), report)?;
+    let after = fields.get("after").and_then(|item| item.duration(Span::millis(1), report));
+    let settle_as = fields.get("as").and_then(|item| item.word(&SETTLEMENTS, report));
+    Some(Attention { after: after?, settle_as: settle_as? })
+}

@@ -1,0 +1,14 @@
+//! The language (YAML → checked runbook) and the run's state machine.
+//!
+//! Pure: everything here is a function of its arguments. The crate never knows a clock, a file, an
+//! environment variable, a network, a thread or a source of randomness; time, jitter and ids come in
+//! with the inputs. The lints in `clippy.toml` beside `Cargo.toml` and the dependency check in CI hold it to that.
+
+pub mod definition;
+pub mod expression;
+pub mod id;
+pub mod language;
+pub mod limits;
+pub mod machine;
+pub mod run;
+pub mod time;

@@ -1,0 +1,82 @@
+//! Every bound of the language and of the core, in one place. A bound names its unit at the end.
+
+/// A runbook file, in bytes.
+pub const FILE_BYTES: usize = 8 << 20;
+/// How deep YAML collections may be nested in each other.
+pub const YAML_DEPTH: usize = 64;
+/// YAML nodes in one file, aliases counted by what they expand to.
+pub const YAML_NODES: usize = 2_000_000;
+/// Steps of a runbook, `finally` included.
+pub const STEPS: usize = 50_000;
+/// The needs of one step.
+pub const NEEDS: usize = 10_000;
+/// The characters of an id.
+pub const ID_LENGTH: usize = 63;
+/// The inputs of a runbook.
+pub const INPUTS: usize = 256;
+/// The source of one expression, in bytes.
+pub const EXPRESSION_BYTES: usize = 1_024;
+/// The depth of one expression's tree.
+pub const EXPRESSION_DEPTH: usize = 64;
+/// How many comprehensions (`all`, `exists`, `map`, `filter`) may be nested in each other.
+pub const EXPRESSION_COMPREHENSIONS: usize = 2;
+/// A script under `run:`, in bytes (the kernel takes no single argument above 128 KiB).
+pub const SCRIPT_BYTES: usize = 96 << 10;
+/// A value bound to an environment variable or an argument, in bytes.
+pub const ARGUMENT_BYTES: usize = 32 << 10;
+/// Arguments and environment of one command together, in bytes.
+pub const COMMAND_BYTES: usize = 1 << 20;
+/// The value of one input, as JSON, in bytes.
+pub const INPUT_BYTES: usize = 256 << 10;
+/// One output of a step, in bytes.
+pub const OUTPUT_BYTES: usize = 256 << 10;
+/// All that a step may write to `$RUNBOOK_OUTPUT`, in bytes.
+pub const OUTPUTS_BYTES: usize = 1 << 20;
+/// The outputs that one step may declare.
+pub const OUTPUTS: usize = 256;
+/// The artifacts that one step may declare.
+pub const ARTIFACTS: usize = 256;
+/// `retry.attempts`.
+pub const RETRY_ATTEMPTS: u32 = 1_000;
+/// The longest duration that the language takes, in days.
+pub const DURATION_DAYS: i64 = 366;
+/// A reason given by a person, in bytes.
+pub const REASON_BYTES: usize = 4 << 10;
+/// A request id, in bytes (AIP-155 recommends a UUID).
+pub const REQUEST_ID_BYTES: usize = 128;
+/// Findings reported for one file; the rest are counted.
+pub const FINDINGS: usize = 200;
+/// Locks of a runbook.
+pub const LOCKS: usize = 64;
+/// A lock's or a group's name once rendered, in bytes.
+pub const LOCK_NAME_BYTES: usize = 256;
+/// How often `verify` is asked about one attempt.
+pub const VERIFY_TRIES: u32 = 3;
+/// How often `on_cancel` is tried for one attempt.
+pub const ON_CANCEL_TRIES: u32 = 3;
+/// Runs that are not terminal, in one daemon.
+pub const ACTIVE_RUNS: usize = 100_000;
+/// A text in an event that tells why something happened, in bytes.
+pub const MESSAGE_BYTES: usize = 2 << 10;
+/// The default time limit of `finally` steps, `on_cancel` and `verify`, in seconds.
+pub const CLEANUP_TIMEOUT_SECONDS: i64 = 600;
+/// The default grace between the stop signal and KILL, in seconds.
+pub const STOP_GRACE_SECONDS: i64 = 30;
+/// The longest grace, in seconds.
+pub const STOP_GRACE_MAX_SECONDS: i64 = 3_600;
+/// A path in a definition (a listed file, an artifact), in bytes.
+pub const PATH_BYTES: usize = 1_024;
+/// `retry.backoff.factor`.
+pub const BACKOFF_FACTOR: i64 = 1_000;
+/// The compiled size of an input's `pattern`, in bytes.
+pub const PATTERN_COMPILED_BYTES: usize = 1 << 20;
+/// All scalars of one YAML file with aliases counted by what they expand to, in bytes.
+pub const YAML_TEXT_BYTES: usize = 32 << 20;
+/// What `defaults` adds to all steps together, in bytes.
+pub const DEFAULTS_BYTES: usize = 32 << 20;
+/// The secrets that a runbook may list.
+pub const SECRETS: usize = 256;
+/// The tools that a runbook may list.
+pub const TOOLS: usize = 256;
+/// The files that a runbook may list.
+pub const FILES: usize = 4_096;

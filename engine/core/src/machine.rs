@@ -1,0 +1,753 @@
+//! All runs together: who is admitted, who gets the next place among attempts, what is due when. Still pure:
+//! a turn takes inputs and gives a batch; whoever drives it makes the batch durable before he acts on it.
+//!
+//! Every index here can be derived from the runs' states; `audit` does so. Never knows how events are stored
+//! nor what an attempt's processes are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::definition::Overlap;
+use crate::id::{AttemptNo, RunUid, StepNo};
+use crate::limits;
+use crate::run::decide::create;
+use crate::run::{
+    AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState,
+    Start, StopLevel, decide, settle,
+};
+use crate::time::{Span, Timestamp};
+
+/// What the machine is told once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many attempts may be live together.
+    pub places: usize,
+    /// The boot of the machine that attempts start in.
+    pub boot: String,
+}
+
+/// Names a caller who waits for an answer.
+pub type Token = u64;
+
+/// What can be put to the machine.
+#[derive(Debug)]
+pub enum MachineInput {
+    /// Make a run.
+    Start {
+        /// Who waits.
+        token: Token,
+        /// The new run's uid.
+        uid: RunUid,
+        /// What to make. Its number is given by the machine.
+        start: Box<Start>,
+    },
+    /// Something for one run.
+    Run {
+        /// Who waits, if anybody does.
+        token: Option<Token>,
+        /// The run.
+        run: RunUid,
+        /// What.
+        input: Input,
+    },
+    /// The wall clock was set by this much.
+    ClockSet(Span),
+}
+
+/// An attempt of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptRef {
+    /// The run.
+    pub run: RunUid,
+    /// The step.
+    pub step: StepNo,
+    /// The attempt.
+    pub attempt: AttemptNo,
+}
+
+/// The answer to a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The run.
+    pub run: RunUid,
+    /// Its number.
+    pub number: u64,
+    /// The number of its latest event after the input.
+    pub last_event: u64,
+    /// Whether the request had been answered before.
+    pub repeated: bool,
+}
+
+/// What a turn decided. Nothing in it may be acted on or told before `events` are durable.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// New facts, in order.
+    pub events: Vec<(RunUid, Event)>,
+    /// Attempts to start.
+    pub starts: Vec<(AttemptRef, AttemptKind)>,
+    /// Attempts to stop, or to stop harder.
+    pub stops: Vec<(AttemptRef, StopLevel)>,
+    /// Attempts whose end is now a fact.
+    pub ended: Vec<AttemptRef>,
+    /// Runs that became terminal.
+    pub finished: Vec<RunUid>,
+    /// Runs that were taken out of service, and why.
+    pub quarantined: Vec<(RunUid, String)>,
+    /// Answers.
+    pub replies: Vec<(Token, Result<Reply, Rejection>)>,
+    /// When to call again although nothing came in.
+    pub wake: Option<Timestamp>,
+}
+
+/// What should be going on, derived from the states alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// The attempts that may have processes, and how they should be going on.
+    pub attempts: BTreeMap<AttemptRef, StopLevel>,
+    /// When something is due by time alone.
+    pub wake: Option<Timestamp>,
+}
+
+/// The order in which places are given: what tidies up, then by origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Cleanup,
+    Person,
+    Api,
+    Schedule,
+}
+
+const CLASSES: [Class; 4] = [Class::Cleanup, Class::Person, Class::Api, Class::Schedule];
+
+impl Class {
+    const fn index(self) -> usize {
+        match self {
+            Self::Cleanup => 0,
+            Self::Person => 1,
+            Self::Api => 2,
+            Self::Schedule => 3,
+        }
+    }
+
+    /// Whether a quarter of the places is kept from it.
+    const fn is_low(self) -> bool {
+        matches!(self, Self::Api | Self::Schedule)
+    }
+
+    const fn of(origin: Origin) -> Self {
+        match origin {
+            Origin::Person => Self::Person,
+            Origin::Api => Self::Api,
+            Origin::Schedule => Self::Schedule,
+        }
+    }
+}
+
+/// A name that excludes: a lock or a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// A lock.
+    Lock(String),
+    /// A group.
+    Group(String),
+}
+
+fn resources(created: &Created) -> Vec<Resource> {
+    created
+        .locks
+        .iter()
+        .cloned()
+        .map(Resource::Lock)
+        .chain(created.group.clone().map(Resource::Group))
+        .collect()
+}
+
+struct Slot {
+    state: RunState,
+    quarantine: Option<String>,
+    // What the indexes below hold of this run.
+    live: usize,
+    low: bool,
+    holds: bool,
+    queued: bool,
+    runnable: Option<Class>,
+    wake: Option<Timestamp>,
+}
+
+/// Where a queued run stands: class by origin, then age.
+type Turn = (Class, u64, RunUid);
+
+/// All runs that are not terminal.
+pub struct Machine {
+    settings: Settings,
+    next_number: u64,
+    runs: BTreeMap<RunUid, Slot>,
+    numbers: BTreeMap<u64, RunUid>,
+    requests: HashMap<String, RunUid>,
+    holders: HashMap<Resource, RunUid>,
+    waiters: HashMap<Resource, BTreeSet<Turn>>,
+    maybe_admissible: BTreeSet<Turn>,
+    runnable: [VecDeque<RunUid>; 4],
+    wakes: BTreeSet<(Timestamp, RunUid)>,
+    live: usize,
+    live_low: usize,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("runs", &self.runs.len())
+            .field("live", &self.live)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// A machine without runs. `next_number` is the number of the next new run, from 1.
+    pub fn new(settings: Settings, next_number: u64) -> Self {
+        Self {
+            settings,
+            next_number,
+            runs: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            requests: HashMap::new(),
+            holders: HashMap::new(),
+            waiters: HashMap::new(),
+            maybe_admissible: BTreeSet::new(),
+            runnable: Default::default(),
+            wakes: BTreeSet::new(),
+            live: 0,
+            live_low: 0,
+        }
+    }
+
+    /// Takes in a run from its events: at start, or when a terminal one is asked for again. Known runs stay
+    /// as they are. A run whose events are illegal is quarantined at the last state that held.
+    ///
+    /// # Errors
+    /// The very first event is unusable: there is no state to keep.
+    pub fn load(
+        &mut self,
+        uid: RunUid,
+        pinned: Arc<Pinned>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<Option<Illegal>, Illegal> {
+        if self.runs.contains_key(&uid) {
+            return Ok(None);
+        }
+        let Some((first, rest)) = events.split_first() else {
+            return Err(Illegal {
+                run: uid,
+                number: 0,
+                event: "none",
+                why: "the run has no events".to_owned(),
+            });
+        };
+        let mut state = RunState::create(uid, pinned, first)?;
+        let mut illegal = None;
+        for event in rest {
+            if let Err(error) = state.apply(event) {
+                illegal = Some(error);
+                break;
+            }
+        }
+        self.insert(state, illegal.as_ref().map(ToString::to_string), now);
+        Ok(illegal)
+    }
+
+    fn insert(&mut self, state: RunState, quarantine: Option<String>, now: Timestamp) {
+        let uid = state.uid();
+        let created = state.created();
+        self.numbers.insert(created.number, uid);
+        self.next_number = self.next_number.max(created.number + 1);
+        if !created.request_id.is_empty() {
+            self.requests.insert(created.request_id.clone(), uid);
+        }
+        let low = Class::of(created.origin).is_low();
+        let slot = Slot {
+            state,
+            quarantine,
+            live: 0,
+            low,
+            holds: false,
+            queued: false,
+            runnable: None,
+            wake: None,
+        };
+        self.runs.insert(uid, slot);
+        self.index(uid, now);
+    }
+
+    /// The state of a run that is in memory.
+    pub fn run(&self, uid: RunUid) -> Option<&RunState> {
+        self.runs.get(&uid).map(|slot| &slot.state)
+    }
+
+    /// Why a run is out of service, if it is.
+    pub fn quarantine(&self, uid: RunUid) -> Option<&str> {
+        self.runs.get(&uid)?.quarantine.as_deref()
+    }
+
+    /// The run of a number, if it is in memory.
+    pub fn by_number(&self, number: u64) -> Option<RunUid> {
+        self.numbers.get(&number).copied()
+    }
+
+    /// The run that a request id made, if it is in memory.
+    pub fn by_request(&self, request_id: &str) -> Option<RunUid> {
+        self.requests.get(request_id).copied()
+    }
+
+    /// All runs in memory, the newest last.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &RunState> {
+        self.numbers.values().filter_map(|uid| self.run(*uid))
+    }
+
+    /// How many attempts may have processes.
+    pub const fn live_attempts(&self) -> usize {
+        self.live
+    }
+
+    /// Who holds a lock or a group.
+    pub fn holder(&self, resource: &Resource) -> Option<RunUid> {
+        self.holders.get(resource).copied()
+    }
+
+    /// The runs that a queued run waits for, and for what, in order of its resources.
+    pub fn waits_for(&self, uid: RunUid) -> Vec<(Resource, RunUid)> {
+        let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { return Vec::new() };
+        let turn = turn_of(&slot.state);
+        resources(slot.state.created())
+            .into_iter()
+            .filter_map(|resource| {
+                let earlier =
+                    self.waiters.get(&resource).and_then(|w| w.first()).filter(|t| **t < turn);
+                let holder = self.holders.get(&resource).copied();
+                holder.or(earlier.map(|t| t.2)).map(|run| (resource, run))
+            })
+            .collect()
+    }
+
+    /// What should be going on, derived from the states alone.
+    pub fn due(&self, now: Timestamp) -> Due {
+        let mut due = Due::default();
+        for (uid, slot) in &self.runs {
+            if slot.quarantine.is_some() {
+                continue;
+            }
+            for (step, attempt, _, level) in slot.state.live() {
+                due.attempts.insert(AttemptRef { run: *uid, step, attempt }, level);
+            }
+            let wake = slot.state.next_wake(now);
+            due.wake = [due.wake, wake].into_iter().flatten().min();
+        }
+        due
+    }
+
+    /// One turn: takes the inputs in order, follows all consequences, gives out places.
+    pub fn turn(&mut self, now: Timestamp, inputs: Vec<MachineInput>) -> Batch {
+        let mut batch = Batch::default();
+        while let Some((at, uid)) = self.wakes.first().copied() {
+            if at > now {
+                break;
+            }
+            self.wakes.remove(&(at, uid));
+            if let Some(slot) = self.runs.get_mut(&uid) {
+                slot.wake = None;
+            }
+            // A tick is never refused.
+            let _ = self.put(now, uid, Input::Tick, &mut batch);
+        }
+        for input in inputs {
+            match input {
+                MachineInput::Start { token, uid, start } => {
+                    let answer = self.start(now, uid, *start, &mut batch);
+                    batch.replies.push((token, answer));
+                }
+                MachineInput::Run { token, run, input } => {
+                    let answer = self.put(now, run, input, &mut batch);
+                    if let Some(token) = token {
+                        batch.replies.push((token, answer));
+                    }
+                }
+                MachineInput::ClockSet(by) => {
+                    let all: Vec<RunUid> = self.runs.keys().copied().collect();
+                    for uid in all {
+                        // Moving deadlines is never refused.
+                        let _ = self.put(now, uid, Input::ClockSet { by }, &mut batch);
+                    }
+                }
+            }
+        }
+        loop {
+            self.admit(now, &mut batch);
+            if !self.grant(now, &mut batch) {
+                break;
+            }
+        }
+        batch.wake = self.wakes.first().map(|(at, _)| *at);
+        batch
+    }
+
+    /// The batch is durable: runs that are over leave memory.
+    pub fn committed(&mut self, batch: &Batch) {
+        for uid in &batch.finished {
+            self.forget(*uid);
+        }
+    }
+
+    /// Drops a terminal run from memory; another run stays.
+    pub fn forget(&mut self, uid: RunUid) {
+        let over = self
+            .runs
+            .get(&uid)
+            .is_some_and(|slot| matches!(slot.state.phase(), Phase::Terminal(_)));
+        if over && let Some(slot) = self.runs.remove(&uid) {
+            let created = slot.state.created();
+            self.numbers.remove(&created.number);
+            self.requests.remove(&created.request_id);
+            if let Some(at) = slot.wake {
+                self.wakes.remove(&(at, uid));
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        now: Timestamp,
+        uid: RunUid,
+        mut start: Start,
+        batch: &mut Batch,
+    ) -> Result<Reply, Rejection> {
+        if let Some(known) = self.requests.get(&start.request_id)
+            && let Some(state) = self.run(*known)
+        {
+            let created = state.created();
+            if created.request_digest == start.request_digest {
+                return Ok(Reply {
+                    run: *known,
+                    number: created.number,
+                    last_event: state.last_event(),
+                    repeated: true,
+                });
+            }
+            return Err(Rejection::RequestIdReused {
+                request_id: start.request_id,
+                number: created.number,
+            });
+        }
+        if self.runs.len() >= limits::ACTIVE_RUNS {
+            return Err(Rejection::Limit {
+                what: "runs that are not over",
+                limit: limits::ACTIVE_RUNS as u64,
+                value: self.runs.len() as u64 + 1,
+            });
+        }
+        start.number = self.next_number;
+        let fact = create(&start)?;
+        if let Fact::Created(created) = &fact {
+            self.check_overlap(&start, created)?;
+        }
+        let event = Event { number: 1, at: now, fact };
+        let state = match RunState::create(uid, Arc::clone(&start.pinned), &event) {
+            Ok(state) => state,
+            Err(illegal) => return Err(Rejection::Quarantined { why: illegal.to_string() }),
+        };
+        batch.events.push((uid, event));
+        self.insert(state, None, now);
+        self.settle(now, uid, batch);
+        Ok(self.reply(uid))
+    }
+
+    fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
+        let skips = start
+            .pinned
+            .runbook
+            .concurrency
+            .as_ref()
+            .is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
+        let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
+        let resource = Resource::Group(group.clone());
+        let waiter = || Some(self.waiters.get(&resource)?.first()?.2);
+        let other = self.holders.get(&resource).copied().or_else(waiter);
+        match other.and_then(|uid| self.run(uid)) {
+            None => Ok(()),
+            Some(other) => Err(Rejection::GroupBusy {
+                number: other.created().number,
+                group: group.clone(),
+                state: other.status().name(),
+            }),
+        }
+    }
+
+    fn reply(&self, uid: RunUid) -> Reply {
+        let state = self.run(uid);
+        Reply {
+            run: uid,
+            number: state.map_or(0, |state| state.created().number),
+            last_event: state.map_or(0, RunState::last_event),
+            repeated: false,
+        }
+    }
+
+    /// Puts an input to a run and follows all that comes of it.
+    fn put(
+        &mut self,
+        now: Timestamp,
+        uid: RunUid,
+        input: Input,
+        batch: &mut Batch,
+    ) -> Result<Reply, Rejection> {
+        let Some(slot) = self.runs.get(&uid) else {
+            return Err(Rejection::NoSuchRun { run: uid.to_string() });
+        };
+        if let Some(why) = &slot.quarantine {
+            return Err(Rejection::Quarantined { why: why.clone() });
+        }
+        let facts = match decide(&slot.state, now, input) {
+            Ok(facts) => facts,
+            Err(rejection) => {
+                self.index(uid, now);
+                return Err(rejection);
+            }
+        };
+        for fact in facts {
+            if !self.record(now, uid, fact, batch) {
+                break;
+            }
+        }
+        self.settle(now, uid, batch);
+        Ok(self.reply(uid))
+    }
+
+    fn settle(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) {
+        while let Some(slot) = self.runs.get(&uid)
+            && slot.quarantine.is_none()
+            && let Some(fact) = settle(&slot.state)
+        {
+            if !self.record(now, uid, fact, batch) {
+                break;
+            }
+        }
+        self.index(uid, now);
+    }
+
+    /// Applies a fact and puts it into the batch; a fact that is illegal quarantines the run instead.
+    fn record(&mut self, now: Timestamp, uid: RunUid, fact: Fact, batch: &mut Batch) -> bool {
+        let Some(slot) = self.runs.get_mut(&uid) else { return false };
+        // Within a run time never goes back, whatever the clock does.
+        let at = now.max(slot.state.last_at());
+        let event = Event { number: slot.state.last_event() + 1, at, fact };
+        if let Err(illegal) = slot.state.apply(&event) {
+            let why = illegal.to_string();
+            slot.quarantine = Some(why.clone());
+            batch.quarantined.push((uid, why));
+            return false;
+        }
+        match &event.fact {
+            Fact::AttemptStarting { step, attempt, kind, .. } => {
+                let attempt = AttemptRef { run: uid, step: *step, attempt: *attempt };
+                batch.starts.push((attempt, *kind));
+            }
+            Fact::AttemptEnded { step, attempt, .. } => {
+                batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
+            }
+            Fact::Ending { .. } => {
+                batch.stops.extend(
+                    slot.state
+                        .live()
+                        .filter(|(_, _, _, level)| *level > StopLevel::Run)
+                        .map(|(step, attempt, _, level)| {
+                            (AttemptRef { run: uid, step, attempt }, level)
+                        }),
+                );
+            }
+            Fact::Finished { .. } => batch.finished.push(uid),
+            Fact::Resumed { .. } => batch.finished.retain(|finished| *finished != uid),
+            Fact::Created(_)
+            | Fact::Admitted { .. }
+            | Fact::StepReady { .. }
+            | Fact::StepSkipped { .. }
+            | Fact::StepFailed { .. }
+            | Fact::Finishing { .. }
+            | Fact::Resolved { .. }
+            | Fact::DeadlinesShifted { .. } => {}
+        }
+        batch.events.push((uid, event));
+        true
+    }
+
+    /// Brings the indexes in line with a run's state.
+    fn index(&mut self, uid: RunUid, now: Timestamp) {
+        let Some(slot) = self.runs.get_mut(&uid) else { return };
+        let state = &slot.state;
+        let served = slot.quarantine.is_none();
+
+        let live = if served { state.live_count() } else { 0 };
+        self.live = self.live + live - slot.live;
+        if slot.low {
+            self.live_low = self.live_low + live - slot.live;
+        }
+        slot.live = live;
+
+        let turn = turn_of(state);
+        let queued = served && state.phase() == Phase::Queued;
+        if queued != slot.queued {
+            slot.queued = queued;
+            if queued {
+                self.maybe_admissible.insert(turn);
+            } else {
+                self.maybe_admissible.remove(&turn);
+            }
+            for resource in resources(state.created()) {
+                let waiters = self.waiters.entry(resource.clone()).or_default();
+                if queued {
+                    waiters.insert(turn);
+                } else {
+                    waiters.remove(&turn);
+                    self.maybe_admissible.extend(waiters.first().copied());
+                    if waiters.is_empty() {
+                        self.waiters.remove(&resource);
+                    }
+                }
+            }
+        }
+
+        // A quarantined run keeps what it holds: nobody knows what it was doing.
+        let holds = state.holds();
+        if holds != slot.holds {
+            slot.holds = holds;
+            for resource in resources(state.created()) {
+                if holds {
+                    self.holders.insert(resource, uid);
+                } else {
+                    if self.holders.get(&resource) == Some(&uid) {
+                        self.holders.remove(&resource);
+                    }
+                    let first = self.waiters.get(&resource).and_then(|w| w.first());
+                    self.maybe_admissible.extend(first.copied());
+                }
+            }
+        }
+
+        if served && state.next_start(now).is_some() {
+            let class = if state.is_cleaning_up() {
+                Class::Cleanup
+            } else {
+                Class::of(state.created().origin)
+            };
+            if slot.runnable != Some(class) {
+                slot.runnable = Some(class);
+                self.runnable[class.index()].push_back(uid);
+            }
+        } else {
+            slot.runnable = None;
+        }
+
+        let wake = if served { state.next_wake(now) } else { None };
+        if wake != slot.wake {
+            if let Some(at) = slot.wake {
+                self.wakes.remove(&(at, uid));
+            }
+            if let Some(at) = wake {
+                self.wakes.insert((at, uid));
+            }
+            slot.wake = wake;
+        }
+    }
+
+    /// Admits queued runs whose locks and group are free and wanted by nobody before them.
+    fn admit(&mut self, now: Timestamp, batch: &mut Batch) {
+        while let Some(turn) = self.maybe_admissible.pop_first() {
+            let (_, _, uid) = turn;
+            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { continue };
+            let free = resources(slot.state.created()).iter().all(|resource| {
+                !self.holders.contains_key(resource)
+                    && self
+                        .waiters
+                        .get(resource)
+                        .and_then(|waiters| waiters.first())
+                        .is_none_or(|first| *first == turn)
+            });
+            if free {
+                // An admission is never refused; a run that is out of service is not queued.
+                let _ = self.put(now, uid, Input::Admit, batch);
+            }
+        }
+    }
+
+    /// Gives out places, class by class, run by run in turn. Says whether a run became terminal or settled
+    /// further on the way, so that others may be admitted now.
+    fn grant(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
+        let boot = self.settings.boot.clone();
+        for class in CLASSES {
+            while let Some(uid) = self.runnable[class.index()].pop_front() {
+                let kept = if class.is_low() { self.settings.places / 4 } else { 0 };
+                let full = self.live >= self.settings.places
+                    || (class.is_low() && self.live_low + kept >= self.settings.places);
+                if full {
+                    self.runnable[class.index()].push_front(uid);
+                    break;
+                }
+                let Some(slot) = self.runs.get_mut(&uid) else { continue };
+                if slot.runnable != Some(class) {
+                    continue;
+                }
+                slot.runnable = None;
+                let Some((step, kind)) = slot.state.next_start(now) else { continue };
+                let input = Input::StartAttempt { step, kind, boot: boot.clone() };
+                // A start that `next_start` named is not refused.
+                let _ = self.put(now, uid, input, batch);
+            }
+        }
+        !self.maybe_admissible.is_empty()
+    }
+
+    /// Recomputes every index from the states and tells the first that differs. For tests: it costs a scan.
+    ///
+    /// # Errors
+    /// In words: the index that is off.
+    pub fn audit(&self, now: Timestamp) -> Result<(), String> {
+        let served = || self.runs.values().filter(|slot| slot.quarantine.is_none());
+        let live: usize = served().map(|slot| slot.state.live().count()).sum();
+        if live != self.live {
+            return Err(format!("{live} attempts are live, the index says {}", self.live));
+        }
+        let low: usize = served().filter(|s| s.low).map(|s| s.state.live().count()).sum();
+        if low != self.live_low {
+            return Err(format!("{low} low attempts are live, the index says {}", self.live_low));
+        }
+        if live > self.settings.places {
+            return Err(format!("{live} attempts are live, the bound is {}", self.settings.places));
+        }
+        let mut holders = HashMap::new();
+        for (uid, slot) in &self.runs {
+            if slot.state.holds() {
+                for resource in resources(slot.state.created()) {
+                    if let Some(other) = holders.insert(resource.clone(), *uid) {
+                        return Err(format!("{resource:?} is held by {other} and by {uid}"));
+                    }
+                }
+            }
+        }
+        if holders != self.holders {
+            return Err(format!("holders are {holders:?}, the index says {:?}", self.holders));
+        }
+        let wakes: BTreeSet<(Timestamp, RunUid)> = self
+            .runs
+            .iter()
+            .filter(|(_, slot)| slot.quarantine.is_none())
+            .filter_map(|(uid, slot)| Some((slot.state.next_wake(now)?, *uid)))
+            .collect();
+        if wakes != self.wakes {
+            return Err(format!("wakes are {wakes:?}, the index says {:?}", self.wakes));
+        }
+        Ok(())
+    }
+}
+
+fn turn_of(state: &RunState) -> Turn {
+    let created = state.created();
+    (Class::of(created.origin), created.number, state.uid())
+}

@@ -1,0 +1,478 @@
+//! The only place where policy lives: from a state and an input to the facts that follow, or to a typed
+//! refusal. Pure: time and chance come in with the input.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::event::{
+    AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal,
+};
+use super::pinned::Pinned;
+
+use super::state::{Phase, Progress, RunState};
+use super::{ending, judge, verdict};
+use crate::definition::Settlement;
+use crate::expression::{Reference, Scope, Template};
+use crate::id::{AttemptNo, Digest, StepNo};
+use crate::limits;
+use crate::time::{Span, Timestamp};
+
+/// The name under which a reader of `$RUNBOOK_OUTPUT` reports that the file is malformed. No key can have it:
+/// it is no id.
+pub const OUTPUT_PROBLEM: &str = "!problem";
+
+/// What can be put to a run.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Its locks and its group are free.
+    Admit,
+    /// A place among attempts is free for this.
+    StartAttempt {
+        /// The step.
+        step: StepNo,
+        /// What of it.
+        kind: AttemptKind,
+        /// The boot of the machine.
+        boot: String,
+    },
+    /// An attempt came to its end.
+    Verdict {
+        /// The step.
+        step: StepNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// How it ended.
+        end: Box<AttemptEnd>,
+        /// Uniform over all of u32; for jitter.
+        chance: u32,
+    },
+    /// Time went on.
+    Tick,
+    /// Somebody wants it to end.
+    Cancel {
+        /// Without grace.
+        now: bool,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody wants it opened again.
+    Resume {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody knows what became of an unknown step.
+    Resolve {
+        /// The step.
+        step: StepNo,
+        /// What became of it.
+        settlement: Settlement,
+        /// Its outputs.
+        outputs: IndexMap<String, Value>,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// The wall clock was set.
+    ClockSet {
+        /// By how much.
+        by: Span,
+    },
+}
+
+/// What a new run needs to be told.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The run's number.
+    pub number: u64,
+    /// The definition.
+    pub pinned: Arc<Pinned>,
+    /// Inputs, checked and with their defaults, secret ones left out.
+    pub inputs: IndexMap<String, Value>,
+    /// The names of the inputs that are sealed elsewhere.
+    pub sealed_inputs: Vec<String>,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Who asked.
+    pub by: Principal,
+    /// Why.
+    pub reason: String,
+    /// The client's name for the request.
+    pub request_id: String,
+    /// What was asked, hashed.
+    pub request_digest: Digest,
+}
+
+/// A typed refusal of an input. The state stays as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such run.
+    #[error("there is no run {run}")]
+    NoSuchRun {
+        /// What was asked for.
+        run: String,
+    },
+    /// There is no such step.
+    #[error("the run has no step {step:?}{}", hint.as_ref().map(|h| format!("; did you mean {h:?}?")).unwrap_or_default())]
+    NoSuchStep {
+        /// What was asked for.
+        step: String,
+        /// A step that is spelt alike.
+        hint: Option<String>,
+    },
+    /// The run is over.
+    #[error("the run is {outcome} already")]
+    AlreadyTerminal {
+        /// How it ended.
+        outcome: &'static str,
+    },
+    /// Its steps are over, and what tidies up is not interrupted.
+    #[error("the run's steps are over and its `finally` is running; it ends {outcome} when that is done")]
+    Finishing {
+        /// How it ends.
+        outcome: &'static str,
+    },
+    /// It is being canceled already.
+    #[error("the run is being canceled already, since {by} asked for it; --now skips the grace")]
+    AlreadyCanceling {
+        /// Who asked first.
+        by: String,
+    },
+    /// Only a terminal run that did not succeed can be opened again.
+    #[error("the run is {state}; {hint}")]
+    NotResumable {
+        /// Where it is.
+        state: &'static str,
+        /// What can be done instead.
+        hint: &'static str,
+    },
+    /// Only a person may resume a run that was canceled.
+    #[error("the run was canceled; only a person may resume it")]
+    CanceledByPerson,
+    /// The step is not unknown.
+    #[error("step {step:?} is {state}, not unknown; only an unknown step can be resolved")]
+    NotUnknown {
+        /// The step.
+        step: String,
+        /// Where it is.
+        state: &'static str,
+    },
+    /// Processes of the step are left.
+    #[error("step {step:?} still has processes that could not be killed; it can be resolved when they are gone")]
+    ProcessesLeft {
+        /// The step.
+        step: String,
+    },
+    /// Nothing is tried again while the run ends.
+    #[error("the run is ending, so step {step:?} cannot be tried again; resolve it as succeeded or failed")]
+    RetryWhileEnding {
+        /// The step.
+        step: String,
+    },
+    /// A step resolved as succeeded lacks outputs that others read, or has wrong ones.
+    #[error("step {step:?} cannot count as succeeded: {problem}; give it with --set-output {step}.KEY=VALUE")]
+    Outputs {
+        /// The step.
+        step: String,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// A lock's or the group's name could not be made.
+    #[error("{what} cannot be made from the inputs: {problem}")]
+    Name {
+        /// `locks` or `concurrency.group`.
+        what: &'static str,
+        /// Why not.
+        problem: String,
+    },
+    /// The group is busy, and the runbook says skip.
+    #[error("run {number} of the same group ({group}) is {state}, and the runbook says overlap: skip")]
+    GroupBusy {
+        /// The other run.
+        number: u64,
+        /// The group.
+        group: String,
+        /// Where that run is.
+        state: &'static str,
+    },
+    /// A bound of the daemon.
+    #[error("{what}: the limit is {limit}, this would be {value}")]
+    Limit {
+        /// What is bounded.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// The value.
+        value: u64,
+    },
+    /// A request id that another request has used.
+    #[error("request id {request_id:?} was used for run {number} with other content")]
+    RequestIdReused {
+        /// The id.
+        request_id: String,
+        /// The run that has it.
+        number: u64,
+    },
+    /// A quarantined run takes nothing.
+    #[error("the run is quarantined: {why}")]
+    Quarantined {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+struct InputScope<'a> {
+    start: &'a Start,
+}
+
+impl Scope for InputScope<'_> {
+    fn value_of(&self, reference: &Reference) -> Option<Value> {
+        match reference {
+            Reference::Input(name) => self.start.inputs.get(name).cloned(),
+            Reference::Env(name) => {
+                let text = self.start.pinned.runbook.env.get(name)?;
+                Template::parse(text).ok()?.render_text(self).ok().map(Value::String)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The first fact of a new run.
+///
+/// # Errors
+/// The name of a lock or of the group cannot be made from the inputs.
+pub fn create(start: &Start) -> Result<Fact, Rejection> {
+    let runbook = &start.pinned.runbook;
+    let scope = InputScope { start };
+    let render = |what: &'static str, text: &str| -> Result<String, Rejection> {
+        let problem = |problem: String| Rejection::Name { what, problem };
+        let template = Template::parse(text)
+            .map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
+        let name = template.render_text(&scope).map_err(|error| problem(error.to_string()))?;
+        if name.is_empty() || name.len() > limits::LOCK_NAME_BYTES || name.contains(char::is_control)
+        {
+            return Err(problem(format!(
+                "a name has 1 to {} bytes and no control characters, this one has {} bytes",
+                limits::LOCK_NAME_BYTES,
+                name.len()
+            )));
+        }
+        Ok(name)
+    };
+    let group = match &runbook.concurrency {
+        Some(concurrency) => Some(render("concurrency.group", &concurrency.group)?),
+        None => None,
+    };
+    let mut locks = runbook
+        .locks
+        .iter()
+        .map(|lock| render("locks", lock))
+        .collect::<Result<Vec<_>, _>>()?;
+    locks.sort();
+    locks.dedup();
+    Ok(Fact::Created(Box::new(Created {
+        number: start.number,
+        runbook: runbook.name.clone(),
+        definition: start.pinned.digest,
+        inputs: start.inputs.clone(),
+        sealed_inputs: start.sealed_inputs.clone(),
+        group,
+        locks,
+        origin: start.origin,
+        by: start.by.clone(),
+        reason: start.reason.clone(),
+        request_id: start.request_id.clone(),
+        request_digest: start.request_digest,
+    })))
+}
+
+/// The facts that an input leads to. No fact means that it changes nothing (a verdict that came late or twice).
+///
+/// # Errors
+/// The input is refused.
+pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>, Rejection> {
+    match input {
+        Input::Admit => Ok(if run.phase == Phase::Queued && run.ending.is_none() {
+            let deadline = run.pinned.runbook.timeout.map(|timeout| now + timeout);
+            vec![Fact::Admitted { deadline }]
+        } else {
+            Vec::new()
+        }),
+        Input::StartAttempt { step, kind, boot } => {
+            // Asked again here, so that whoever hands out places cannot start what may not start.
+            if run.next_start(now) != Some((step, kind)) {
+                return Ok(Vec::new());
+            }
+            let attempts = run.step(step).map_or(0, |state| state.attempts);
+            let attempt = AttemptNo(attempts + 1);
+            Ok(vec![Fact::AttemptStarting { step, attempt, kind, boot }])
+        }
+        Input::Verdict { step, attempt, end, chance } => {
+            Ok(verdict(run, now, step, attempt, *end, chance))
+        }
+        Input::Tick => Ok(tick(run, now)),
+        Input::Cancel { now, by, reason } => cancel(run, now, by, reason),
+        Input::Resume { by, reason } => resume(run, by, reason),
+        Input::Resolve { step, settlement, outputs, by, reason } => {
+            resolve(run, step, settlement, outputs, by, reason)
+        }
+        Input::ClockSet { by } => {
+            let moves = run.deadline.is_some() || !run.timed.is_empty() || !run.unknown.is_empty();
+            Ok(if moves && !matches!(run.phase, Phase::Terminal(_)) {
+                vec![Fact::DeadlinesShifted { by }]
+            } else {
+                Vec::new()
+            })
+        }
+    }
+}
+
+/// What follows from the state alone, one fact at a time until there is none.
+pub fn settle(run: &RunState) -> Option<Fact> {
+    if run.holds()
+        && let Some(step) = run.to_judge.first()
+    {
+        return judge::judge(run, *step);
+    }
+    ending::advance(run)
+}
+
+fn verdict(
+    run: &RunState,
+    now: Timestamp,
+    step: StepNo,
+    attempt: AttemptNo,
+    end: AttemptEnd,
+    chance: u32,
+) -> Vec<Fact> {
+    let Some(state) = run.step(step) else { return Vec::new() };
+    let kind = match state.progress {
+        Progress::Live(live, kind) if live == attempt => kind,
+        Progress::Unknown { processes_left: true }
+            if state.attempts == attempt.0 && end.how != (How::Lost { processes_left: true }) =>
+        {
+            state.last_kind.unwrap_or(AttemptKind::Run)
+        }
+        // Late, or told twice: the attempt's end is known already.
+        _ => return Vec::new(),
+    };
+    verdict::ended(run, step, attempt, kind, end, now, chance).into_iter().collect()
+}
+
+fn tick(run: &RunState, now: Timestamp) -> Vec<Fact> {
+    if run.counts_down() && run.deadline.is_some_and(|deadline| deadline <= now) {
+        return vec![Fact::Ending { cause: EndingCause::Timeout }];
+    }
+    let (Some(attention), Some(ends)) = (run.pinned.runbook.attention, run.patience_ends()) else {
+        return Vec::new();
+    };
+    if ends > now || run.phase != Phase::Running {
+        return Vec::new();
+    }
+    let hard = run.ending.is_some();
+    let settlement = match attention.settle_as {
+        Settlement::Retry if hard => Settlement::Failed,
+        other => other,
+    };
+    run.unknown
+        .iter()
+        .filter(|(step, since)| {
+            **since + attention.after <= now
+                && run.progress(**step) == (Progress::Unknown { processes_left: false })
+        })
+        .map(|(step, _)| Fact::Resolved {
+            step: *step,
+            settlement,
+            outputs: IndexMap::new(),
+            by: Principal::engine(),
+            reason: format!("nobody settled it within {} (attention.after)", attention.after),
+        })
+        .collect()
+}
+
+fn cancel(
+    run: &RunState,
+    now: bool,
+    by: Principal,
+    reason: String,
+) -> Result<Vec<Fact>, Rejection> {
+    match run.phase {
+        Phase::Terminal(outcome) => {
+            return Err(Rejection::AlreadyTerminal { outcome: outcome.name() });
+        }
+        Phase::Finishing(outcome) => return Err(Rejection::Finishing { outcome: outcome.name() }),
+        Phase::Queued | Phase::Running => {}
+    }
+    if let Some(EndingCause::Cancel { now: before, by: who, .. }) = &run.ending
+        && *before >= now
+    {
+        return Err(Rejection::AlreadyCanceling { by: who.name.clone() });
+    }
+    Ok(vec![Fact::Ending { cause: EndingCause::Cancel { now, by, reason } }])
+}
+
+fn resume(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
+    match run.phase {
+        Phase::Terminal(Outcome::Failed) => {}
+        Phase::Terminal(Outcome::Canceled) if by.uid.is_some() => {}
+        Phase::Terminal(Outcome::Canceled) => return Err(Rejection::CanceledByPerson),
+        Phase::Terminal(Outcome::Succeeded) => {
+            return Err(Rejection::NotResumable {
+                state: "succeeded",
+                hint: "start a new run of the runbook",
+            });
+        }
+        Phase::Queued | Phase::Running | Phase::Finishing(_) => {
+            return Err(Rejection::NotResumable {
+                state: "not over",
+                hint: if run.unknown.is_empty() {
+                    "it goes on by itself"
+                } else {
+                    "settle its unknown steps with `runbook resolve`"
+                },
+            });
+        }
+    }
+    Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason }])
+}
+
+fn resolve(
+    run: &RunState,
+    step: StepNo,
+    settlement: Settlement,
+    mut outputs: IndexMap<String, Value>,
+    by: Principal,
+    reason: String,
+) -> Result<Vec<Fact>, Rejection> {
+    let definition = run.pinned.runbook.step(step);
+    let (Some(definition), Some(state)) = (definition, run.step(step)) else {
+        return Err(Rejection::NoSuchStep { step: step.0.to_string(), hint: None });
+    };
+    let id = || definition.id.clone();
+    match state.progress {
+        Progress::Unknown { processes_left: false } => {}
+        Progress::Unknown { processes_left: true } => {
+            return Err(Rejection::ProcessesLeft { step: id() });
+        }
+        other => return Err(Rejection::NotUnknown { step: id(), state: other.name() }),
+    }
+    match settlement {
+        Settlement::Retry if run.ending.is_some() => {
+            return Err(Rejection::RetryWhileEnding { step: id() });
+        }
+        Settlement::Succeeded => {
+            outputs = verdict::typed_given(&definition.outputs, &outputs)
+                .map_err(|problem| Rejection::Outputs { step: id(), problem })?;
+        }
+        Settlement::Failed | Settlement::Retry => outputs.clear(),
+    }
+    Ok(vec![Fact::Resolved { step, settlement, outputs, by, reason }])
+}
+

@@ -1,0 +1,348 @@
+//! The facts about a run: past tense, closed, each carrying the decision that was taken, so that newer code
+//! never judges an old event again. Never knows how they are stored.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::definition::Settlement;
+use crate::id::{AttemptNo, Digest, StepNo};
+use crate::time::{Span, Timestamp};
+
+/// A fact about a run, at its place in the run's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// From 1, without gaps, per run.
+    pub number: u64,
+    /// When it was decided, by the daemon's wall clock. Never goes back within a run.
+    pub at: Timestamp,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What can happen to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// The run exists, pinned to its definition.
+    Created(Box<Created>),
+    /// It has its locks and its group: steps may start.
+    Admitted {
+        /// When the run's `timeout` strikes.
+        deadline: Option<Timestamp>,
+    },
+    /// The `if` of a step held.
+    StepReady {
+        /// The step.
+        step: StepNo,
+    },
+    /// A step will not run in this epoch.
+    StepSkipped {
+        /// The step.
+        step: StepNo,
+        /// Why not.
+        why: SkipReason,
+    },
+    /// A step failed before any attempt: its `if` could not be evaluated.
+    StepFailed {
+        /// The step.
+        step: StepNo,
+        /// Why, for a person.
+        message: String,
+    },
+    /// An attempt is about to start; from here on it may have processes.
+    AttemptStarting {
+        /// The step.
+        step: StepNo,
+        /// The attempt's number.
+        attempt: AttemptNo,
+        /// What of the step it runs.
+        kind: AttemptKind,
+        /// The boot of the machine that it may live in.
+        boot: String,
+    },
+    /// An attempt is over, and this follows.
+    AttemptEnded {
+        /// The step.
+        step: StepNo,
+        /// The attempt's number.
+        attempt: AttemptNo,
+        /// How it ended.
+        end: Box<AttemptEnd>,
+        /// What was decided.
+        then: Then,
+    },
+    /// The run goes to its end before its steps are done, or does so in a harder way than before.
+    Ending {
+        /// Why.
+        cause: EndingCause,
+    },
+    /// The steps are over; those of `finally` follow.
+    Finishing {
+        /// How the run ends if `finally` succeeds.
+        outcome: Outcome,
+    },
+    /// The run is terminal.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A terminal run was opened again.
+    Resumed {
+        /// The new epoch; the first is 1.
+        epoch: u32,
+        /// Who asked.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// An unknown step was settled.
+    Resolved {
+        /// The step.
+        step: StepNo,
+        /// As what.
+        settlement: Settlement,
+        /// The outputs given for it.
+        outputs: IndexMap<String, Value>,
+        /// Who settled it.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// The wall clock was set; deadlines that came from durations moved with it.
+    DeadlinesShifted {
+        /// By how much; negative when the clock went back.
+        by: Span,
+    },
+}
+
+/// The first fact of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// The run's number, for typing.
+    pub number: u64,
+    /// The runbook's name.
+    pub runbook: String,
+    /// The hash of the pinned definition.
+    pub definition: Digest,
+    /// The resolved inputs, secret ones left out.
+    pub inputs: IndexMap<String, Value>,
+    /// The names of the inputs that are sealed elsewhere.
+    pub sealed_inputs: Vec<String>,
+    /// The group, rendered.
+    pub group: Option<String>,
+    /// The run's locks, rendered, sorted, without repetition.
+    pub locks: Vec<String>,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Who asked.
+    pub by: Principal,
+    /// Why, in the words of who asked.
+    pub reason: String,
+    /// The client's name for its request; empty when it gave none.
+    pub request_id: String,
+    /// What the request asked for, hashed, to tell a repetition from a mistake.
+    pub request_digest: Digest,
+}
+
+/// Who asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Principal {
+    /// A name for people.
+    pub name: String,
+    /// The uid of the peer on the socket; `None` for the engine itself.
+    pub uid: Option<u32>,
+}
+
+impl Principal {
+    /// The engine itself, acting by a rule that is named in the reason.
+    pub fn engine() -> Self {
+        Self { name: "runbookd".to_owned(), uid: None }
+    }
+}
+
+/// How a run came to be; decides who goes first when places are short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Origin {
+    /// A person typed it.
+    Person,
+    /// A program asked for it.
+    Api,
+    /// A schedule was due.
+    Schedule,
+}
+
+/// Why a step will not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// A step that it needs did not succeed.
+    Need(StepNo),
+    /// Its `if` was false.
+    Condition,
+}
+
+/// What of a step an attempt runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttemptKind {
+    /// The step itself.
+    Run,
+    /// Its `verify`.
+    Verify,
+    /// Its `on_cancel`.
+    OnCancel,
+}
+
+/// All that is known of the end of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    /// How it ended.
+    pub how: How,
+    /// Why it counts as it does, for a person; empty when `how` says it all.
+    pub message: String,
+    /// What it wrote to `$RUNBOOK_OUTPUT`: typed by the declaration where there is one, else text.
+    pub outputs: IndexMap<String, Value>,
+    /// The artifacts that it left.
+    pub artifacts: Vec<Artifact>,
+    /// When its processes started, if they did.
+    pub started_at: Option<Timestamp>,
+    /// When they were over.
+    pub ended_at: Option<Timestamp>,
+    /// User and system time of all its processes, in microseconds.
+    pub cpu_micros: u64,
+    /// The largest resident set of any of its processes, in KiB.
+    pub max_rss_kib: u64,
+    /// Lines in its log.
+    pub log_lines: u64,
+    /// Lines that the log's cap or a full disk dropped.
+    pub log_dropped: u64,
+}
+
+impl AttemptEnd {
+    /// An end of which nothing more is known than how it came.
+    pub fn bare(how: How) -> Self {
+        Self {
+            how,
+            message: String::new(),
+            outputs: IndexMap::new(),
+            artifacts: Vec::new(),
+            started_at: None,
+            ended_at: None,
+            cpu_micros: 0,
+            max_rss_kib: 0,
+            log_lines: 0,
+            log_dropped: 0,
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// Nothing ran.
+    NotStarted(NotStarted),
+    /// It came to its own end.
+    Exited(i32),
+    /// It was ended from outside.
+    CutOff(CutOff),
+    /// Nobody knows.
+    Lost {
+        /// Processes of it are left that cannot be killed.
+        processes_left: bool,
+    },
+}
+
+/// Why nothing ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotStarted {
+    /// It was canceled before its start.
+    Canceled,
+    /// The system refused.
+    Errno(i32),
+    /// Its shim never came up.
+    Fenced,
+}
+
+/// What ended an attempt from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CutOff {
+    /// Its own timeout.
+    Timeout,
+    /// The engine, for a cancel or the run's end.
+    Stopped,
+    /// A signal that the engine did not send.
+    Signal(i32),
+    /// It exited with a code that `unknown_if` names.
+    UnknownExit(i32),
+}
+
+/// A file that an attempt left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its sha256.
+    pub digest: Digest,
+}
+
+/// What follows the end of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Then {
+    /// The step succeeded.
+    Succeeded,
+    /// The step failed.
+    Failed,
+    /// The step was canceled.
+    Canceled,
+    /// The step is tried again at this time.
+    RetryAt(Timestamp),
+    /// `verify` is asked at this time.
+    VerifyAt(Timestamp),
+    /// `on_cancel` is run at this time.
+    OnCancelAt(Timestamp),
+    /// Only a person can tell.
+    Unknown,
+}
+
+/// Why a run goes to its end before its steps are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndingCause {
+    /// A step failed, under `on_failure: stop`: what has begun finishes.
+    FailureStop(StepNo),
+    /// A step failed, under `on_failure: cancel`: what runs is stopped.
+    FailureCancel(StepNo),
+    /// The run's `timeout`.
+    Timeout,
+    /// Somebody asked.
+    Cancel {
+        /// Whether the grace is skipped.
+        now: bool,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every step succeeded, was skipped, or was allowed to fail.
+    Succeeded,
+    /// A step failed.
+    Failed,
+    /// It was canceled.
+    Canceled,
+}
+
+impl Outcome {
+    /// The name in the language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}

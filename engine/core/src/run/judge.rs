@@ -1,0 +1,52 @@
+//! Whether a step whose needs are all terminal runs, is skipped, or fails at its `if`. Never knows attempts.
+
+use serde_json::Value;
+
+use super::event::{Fact, SkipReason};
+use super::scope::RunScope;
+use super::state::{Progress, RunState};
+use crate::expression::Expression;
+use crate::id::StepNo;
+
+/// Judges a step that no open need holds.
+pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
+    let step = run.pinned.runbook.step(no)?;
+    let implied = |need: &StepNo| match &step.condition {
+        None => true,
+        Some(condition) => !condition.any_outcome && !condition.lifts.contains(need),
+    };
+    let unmet = step
+        .needs
+        .iter()
+        .find(|need| implied(need) && run.progress(**need) != Progress::Succeeded);
+    if let Some(need) = unmet {
+        return Some(Fact::StepSkipped { step: no, why: SkipReason::Need(*need) });
+    }
+    let Some(condition) = &step.condition else {
+        return Some(Fact::StepReady { step: no });
+    };
+    Some(match holds(run, no, &condition.expression) {
+        Ok(true) => Fact::StepReady { step: no },
+        Ok(false) => Fact::StepSkipped { step: no, why: SkipReason::Condition },
+        Err(message) => Fact::StepFailed { step: no, message: format!("if: {message}") },
+    })
+}
+
+fn holds(run: &RunState, no: StepNo, expression: &str) -> Result<bool, String> {
+    let scope = RunScope { run, step: Some(no), exit_code: None };
+    evaluate_bool(expression, &scope)
+}
+
+/// Evaluates a condition of a checked definition.
+///
+/// # Errors
+/// In words: it cannot be evaluated, or is neither true nor false.
+pub(super) fn evaluate_bool(expression: &str, scope: &RunScope<'_>) -> Result<bool, String> {
+    let parsed = Expression::parse(expression)
+        .map_err(|faults| faults.into_iter().map(|f| f.message).collect::<Vec<_>>().join("; "))?;
+    match parsed.evaluate(scope) {
+        Ok(Value::Bool(value)) => Ok(value),
+        Ok(other) => Err(format!("{expression:?} gave {other}, not true or false")),
+        Err(error) => Err(format!("{expression:?}: {error}")),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the names in a run's expressions stand for, read off its state. Never knows secrets: whoever carries
+//! them puts a scope of his own in front.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::event::Outcome;
+use super::state::{Phase, Progress, RunState};
+use crate::definition::Part;
+use crate::expression::{Reference, RunField, Scope, Template};
+use crate::id::StepNo;
+
+/// The names as a step of a run sees them.
+#[derive(Debug, Clone, Copy)]
+pub struct RunScope<'a> {
+    /// The run.
+    pub run: &'a RunState,
+    /// The step whose expression it is; `None` for the runbook's own.
+    pub step: Option<StepNo>,
+    /// The exit code, where `exit_code` means something.
+    pub exit_code: Option<i32>,
+}
+
+impl Scope for RunScope<'_> {
+    fn value_of(&self, reference: &Reference) -> Option<Value> {
+        let step = |id: &str| self.run.pinned.runbook.find(id).and_then(|no| self.run.step(no));
+        match reference {
+            Reference::Input(name) => self.run.created.inputs.get(name).cloned(),
+            Reference::Env(name) => {
+                let text = self.run.pinned.runbook.env.get(name)?;
+                let template = Template::parse(text).ok()?;
+                template.render_text(self).ok().map(Value::String)
+            }
+            Reference::Secret(_) => None,
+            Reference::StepStatus(id) => step(id).map(|s| Value::from(status_word(s.progress))),
+            Reference::StepExitCode(id) => step(id)?.exit_code.map(Value::from),
+            Reference::StepOutput(id, key) => {
+                let state = step(id)?;
+                (state.progress == Progress::Succeeded).then(|| state.outputs.get(key).cloned())?
+            }
+            // Where artifacts lie is the daemon's knowledge.
+            Reference::StepArtifact(..) => None,
+            Reference::Run(field) => Some(self.run_field(*field)),
+            Reference::ExitCode => self.exit_code.map(Value::from),
+            Reference::AttemptOutput(key) => {
+                self.run.step(self.step?)?.attempt_outputs.get(key).cloned()
+            }
+            Reference::Always => Some(Value::Bool(true)),
+            Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
+        }
+    }
+}
+
+/// The status of a terminal step as expressions see it; an open step has none that lasts.
+const fn status_word(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Succeeded => "succeeded",
+        Progress::Failed => "failed",
+        Progress::Skipped => "skipped",
+        Progress::Canceled => "canceled",
+        Progress::Pending
+        | Progress::Ready
+        | Progress::Live(..)
+        | Progress::Retry(_)
+        | Progress::Verify(_)
+        | Progress::OnCancel(_)
+        | Progress::Unknown { .. } => "pending",
+    }
+}
+
+impl RunScope<'_> {
+    fn run_field(&self, field: RunField) -> Value {
+        let created = &self.run.created;
+        match field {
+            RunField::Uid => Value::from(self.run.uid.to_string()),
+            RunField::Number => Value::from(i64::try_from(created.number).unwrap_or(i64::MAX)),
+            RunField::Runbook => Value::from(created.runbook.clone()),
+            RunField::Outcome => match self.run.phase {
+                Phase::Finishing(outcome) | Phase::Terminal(outcome) => Value::from(outcome.name()),
+                Phase::Queued | Phase::Running => Value::Null,
+            },
+            RunField::Reason if created.reason.is_empty() => Value::Null,
+            RunField::Reason => Value::from(created.reason.clone()),
+            RunField::Principal => Value::from(created.by.name.clone()),
+        }
+    }
+
+    /// Whether a step that this one comes after failed; in `finally`, whether the run fails.
+    fn any_ancestor_failed(&self) -> bool {
+        let Some(no) = self.step else { return false };
+        let runbook = &self.run.pinned.runbook;
+        if runbook.step(no).is_some_and(|step| step.part == Part::Finally)
+            && self.run.phase == Phase::Finishing(Outcome::Failed)
+        {
+            return true;
+        }
+        let mut seen = BTreeSet::from([no]);
+        let mut open = vec![no];
+        while let Some(next) = open.pop() {
+            for need in runbook.step(next).map_or(&[][..], |step| &step.needs) {
+                if seen.insert(*need) {
+                    if self.run.progress(*need) == Progress::Failed {
+                        return true;
+                    }
+                    open.push(*need);
+                }
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,351 @@
+//! The state of a run and what can be read off it. It changes in `apply` only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome};
+use super::pinned::Pinned;
+use crate::definition::{Part, Step};
+use crate::id::{AttemptNo, RunUid, StepNo};
+use crate::time::Timestamp;
+
+/// The state of one run: a fold of its events.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    pub(super) uid: RunUid,
+    pub(super) pinned: Arc<Pinned>,
+    pub(super) created: Arc<Created>,
+    pub(super) created_at: Timestamp,
+    pub(super) last_event: u64,
+    pub(super) last_at: Timestamp,
+    pub(super) epoch: u32,
+    pub(super) phase: Phase,
+    pub(super) ending: Option<EndingCause>,
+    pub(super) admitted_at: Option<Timestamp>,
+    pub(super) finished_at: Option<Timestamp>,
+    pub(super) deadline: Option<Timestamp>,
+    /// Since when some step is unknown; the run's timeout does not count meanwhile.
+    pub(super) attention_since: Option<Timestamp>,
+    pub(super) steps: Vec<StepState>,
+    // Indexes over `steps`: each could be found by a scan; a scan per turn would make a run of n steps cost n².
+    pub(super) live: BTreeMap<StepNo, (AttemptNo, AttemptKind)>,
+    pub(super) ready: BTreeSet<StepNo>,
+    pub(super) to_judge: BTreeSet<StepNo>,
+    pub(super) timed: BTreeSet<(Timestamp, StepNo)>,
+    pub(super) unknown: BTreeMap<StepNo, Timestamp>,
+    pub(super) open_main: usize,
+    pub(super) open_finally: usize,
+    pub(super) on_cancel_open: usize,
+    pub(super) run_live_main: usize,
+    pub(super) first_failure: Option<StepNo>,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It waits for its locks and its group.
+    Queued,
+    /// Its steps are on, or it is ending.
+    Running,
+    /// `finally` is on.
+    Finishing(Outcome),
+    /// It is over.
+    Terminal(Outcome),
+}
+
+/// The state of one step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepState {
+    /// Where it is.
+    pub progress: Progress,
+    /// The number of its latest attempt; 0 before the first.
+    pub attempts: AttemptNo0,
+    /// Attempts of this epoch that count for `retry`.
+    pub tries: u32,
+    /// Attempts in a row that did not even start.
+    pub false_starts: u32,
+    /// Tries of the current `verify` or `on_cancel`.
+    pub side_tries: u32,
+    /// Needs that are not terminal.
+    pub(super) unmet: u32,
+    /// The latest attempt of the step itself.
+    pub last_run: Option<AttemptNo>,
+    /// What the latest attempt ran.
+    pub last_kind: Option<AttemptKind>,
+    /// Its outputs, once it succeeded.
+    pub outputs: IndexMap<String, Value>,
+    /// What the latest attempt of the step itself had written, also when it failed.
+    pub attempt_outputs: IndexMap<String, Value>,
+    /// The exit code of the latest attempt of the step itself, if it exited.
+    pub exit_code: Option<i32>,
+    /// The artifacts of the latest attempt of the step itself.
+    pub artifacts: Vec<Artifact>,
+    /// When its first attempt of this epoch was decided.
+    pub started_at: Option<Timestamp>,
+    /// When it became terminal.
+    pub ended_at: Option<Timestamp>,
+    /// Why it is where it is, for a person.
+    pub message: String,
+}
+
+/// The number of the latest attempt, 0 when there was none.
+pub type AttemptNo0 = u32;
+
+/// Where a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// Nothing of it began in this epoch.
+    #[default]
+    Pending,
+    /// Its `if` held; it waits for a place.
+    Ready,
+    /// An attempt may have processes.
+    Live(AttemptNo, AttemptKind),
+    /// It is tried again at this time.
+    Retry(Timestamp),
+    /// `verify` is asked at this time.
+    Verify(Timestamp),
+    /// `on_cancel` is run at this time.
+    OnCancel(Timestamp),
+    /// Nobody knows what its latest attempt did.
+    Unknown {
+        /// Processes of it are left that could not be killed; a later verdict settles it.
+        processes_left: bool,
+    },
+    /// It is over, well.
+    Succeeded,
+    /// It is over, badly.
+    Failed,
+    /// It will not run.
+    Skipped,
+    /// It was canceled.
+    Canceled,
+}
+
+impl Progress {
+    /// Whether nothing more happens to the step in this epoch.
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Skipped | Self::Canceled => true,
+            Self::Pending
+            | Self::Ready
+            | Self::Live(..)
+            | Self::Retry(_)
+            | Self::Verify(_)
+            | Self::OnCancel(_)
+            | Self::Unknown { .. } => false,
+        }
+    }
+}
+
+/// How an attempt should be going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopLevel {
+    /// It should run.
+    Run,
+    /// It should be stopped, with its grace.
+    Graceful,
+    /// It should be stopped at once.
+    Now,
+}
+
+impl RunState {
+    /// The run's uid.
+    pub const fn uid(&self) -> RunUid {
+        self.uid
+    }
+
+    /// Its definition.
+    pub fn pinned(&self) -> &Arc<Pinned> {
+        &self.pinned
+    }
+
+    /// Its first fact.
+    pub fn created(&self) -> &Created {
+        &self.created
+    }
+
+    /// When it was created.
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When its steps were let go, in this epoch.
+    pub const fn admitted_at(&self) -> Option<Timestamp> {
+        self.admitted_at
+    }
+
+    /// When it became terminal.
+    pub const fn finished_at(&self) -> Option<Timestamp> {
+        self.finished_at
+    }
+
+    /// The number of its latest event.
+    pub const fn last_event(&self) -> u64 {
+        self.last_event
+    }
+
+    /// When its latest event was decided.
+    pub const fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// Its epoch, from 1.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Where it is.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Why it goes to its end, if it does.
+    pub fn ending(&self) -> Option<&EndingCause> {
+        self.ending.as_ref()
+    }
+
+    /// The state of a step.
+    pub fn step(&self, no: StepNo) -> Option<&StepState> {
+        self.steps.get(no.index())
+    }
+
+    /// All steps, in the order of the definition.
+    pub fn steps(&self) -> impl Iterator<Item = (StepNo, &Step, &StepState)> {
+        self.pinned
+            .runbook
+            .steps
+            .iter()
+            .zip(&self.steps)
+            .enumerate()
+            .map(|(index, (step, state))| (StepNo(index as u32), step, state))
+    }
+
+    /// The attempts that may have processes, and how they should be going on.
+    pub fn live(&self) -> impl Iterator<Item = (StepNo, AttemptNo, AttemptKind, StopLevel)> {
+        self.live
+            .iter()
+            .map(|(step, (attempt, kind))| (*step, *attempt, *kind, self.stop_level(*step, *kind)))
+    }
+
+    /// How many attempts may have processes.
+    pub fn live_count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// How an attempt of this kind should be going on: a hard ending stops the main steps' own attempts, and
+    /// nothing else.
+    pub fn stop_level(&self, step: StepNo, kind: AttemptKind) -> StopLevel {
+        let main = self.pinned.runbook.step(step).is_some_and(|s| s.part == Part::Main);
+        match (&self.ending, kind) {
+            (Some(cause), AttemptKind::Run) if main && cause.is_hard() => match cause {
+                EndingCause::Cancel { now: true, .. } => StopLevel::Now,
+                EndingCause::Cancel { .. }
+                | EndingCause::Timeout
+                | EndingCause::FailureCancel(_)
+                | EndingCause::FailureStop(_) => StopLevel::Graceful,
+            },
+            (_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel) => StopLevel::Run,
+        }
+    }
+
+    /// The steps that nobody can settle but a person, with the time since when.
+    pub fn unknown(&self) -> &BTreeMap<StepNo, Timestamp> {
+        &self.unknown
+    }
+
+    /// Whether it holds its locks and its group: from its admission to its terminal event.
+    pub const fn holds(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Finishing(_))
+    }
+
+    /// When, after `now`, something is due by time alone: a retry, the run's timeout, the end of patience.
+    pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let deadline = if self.counts_down() { self.deadline } else { None };
+        let timed = (Excluded((now, StepNo(u32::MAX))), Unbounded);
+        let timed = self.timed.range(timed).next().map(|(at, _)| *at);
+        [timed, deadline.filter(|at| *at > now), self.patience_ends().filter(|at| *at > now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the run's own timeout still counts.
+    pub(super) fn counts_down(&self) -> bool {
+        self.phase == Phase::Running
+            && !self.ending.as_ref().is_some_and(EndingCause::is_hard)
+            && self.unknown.is_empty()
+    }
+
+    /// When the runbook's `attention` settles what is unknown.
+    pub(super) fn patience_ends(&self) -> Option<Timestamp> {
+        let attention = self.pinned.runbook.attention?;
+        self.unknown
+            .iter()
+            .filter(|(step, _)| {
+                self.steps.get(step.index()).is_some_and(|s| {
+                    s.progress == Progress::Unknown { processes_left: false }
+                })
+            })
+            .map(|(_, since)| *since + attention.after)
+            .min()
+    }
+
+    /// What may start now, the next first: the step and what of it. `None` when nothing may.
+    pub fn next_start(&self, now: Timestamp) -> Option<(StepNo, AttemptKind)> {
+        if !self.holds() {
+            return None;
+        }
+        let hard = self.phase == Phase::Running
+            && self.ending.as_ref().is_some_and(EndingCause::is_hard);
+        // The ending's order: the attempts' processes are gone, then `on_cancel`, then `verify`.
+        if hard && self.run_live_main > 0 {
+            return None;
+        }
+        if let Some(max) = self.pinned.runbook.max_parallel
+            && self.live.len() >= max as usize
+        {
+            return None;
+        }
+        for (at, step) in &self.timed {
+            if *at > now {
+                break;
+            }
+            match self.steps.get(step.index())?.progress {
+                Progress::Retry(_) => return Some((*step, AttemptKind::Run)),
+                Progress::OnCancel(_) => return Some((*step, AttemptKind::OnCancel)),
+                Progress::Verify(_) if hard && self.on_cancel_open > 0 => {}
+                Progress::Verify(_) => return Some((*step, AttemptKind::Verify)),
+                Progress::Pending
+                | Progress::Ready
+                | Progress::Live(..)
+                | Progress::Unknown { .. }
+                | Progress::Succeeded
+                | Progress::Failed
+                | Progress::Skipped
+                | Progress::Canceled => {}
+            }
+        }
+        self.ready.first().map(|step| (*step, AttemptKind::Run))
+    }
+
+    /// Whether the next start tidies up, and so goes before all others.
+    pub fn is_cleaning_up(&self) -> bool {
+        matches!(self.phase, Phase::Finishing(_))
+            || self.ending.as_ref().is_some_and(EndingCause::is_hard)
+    }
+}
+
+impl EndingCause {
+    /// Whether running attempts are stopped.
+    pub const fn is_hard(&self) -> bool {
+        match self {
+            Self::FailureStop(_) => false,
+            Self::FailureCancel(_) | Self::Timeout | Self::Cancel { .. } => true,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How a run and its steps are called from outside: status words derived from the state. Decides nothing.
+
+use super::event::{AttemptKind, Outcome};
+use super::state::{Phase, Progress, RunState};
+use crate::id::StepNo;
+
+/// The status of a run, the first that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunStatus {
+    /// It goes to its end: attempts are being stopped, tidied up after, or asked about.
+    Stopping,
+    /// `finally` is on.
+    Finishing,
+    /// A step waits for a person.
+    Attention,
+    /// Steps are on.
+    Running,
+    /// Nothing of it is on; it waits for something else.
+    Waiting,
+    /// It waits for its locks or its group.
+    Queued,
+    /// It is over.
+    Terminal(Outcome),
+}
+
+impl RunStatus {
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stopping => "stopping",
+            Self::Finishing => "finishing",
+            Self::Attention => "attention",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::Terminal(outcome) => outcome.name(),
+        }
+    }
+}
+
+/// The status of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StepStatus {
+    /// It has not begun.
+    Pending,
+    /// An attempt of it, or of its `verify` or `on_cancel`, is on or due.
+    Running,
+    /// It waits for its next attempt.
+    Retrying,
+    /// Nobody knows what it did.
+    Unknown,
+    /// It is over, well.
+    Succeeded,
+    /// It is over, badly.
+    Failed,
+    /// It did not run.
+    Skipped,
+    /// It was canceled.
+    Canceled,
+}
+
+impl StepStatus {
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Unknown => "unknown",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+impl RunState {
+    /// The run's status.
+    pub fn status(&self) -> RunStatus {
+        match self.phase() {
+            Phase::Terminal(outcome) => RunStatus::Terminal(outcome),
+            Phase::Queued => RunStatus::Queued,
+            Phase::Finishing(_) => RunStatus::Finishing,
+            Phase::Running => {
+                let moving = !self.live.is_empty() || !self.timed.is_empty();
+                if self.ending.is_some() && (moving || self.unknown.is_empty()) {
+                    RunStatus::Stopping
+                } else if !self.unknown.is_empty() {
+                    RunStatus::Attention
+                } else if moving || !self.ready.is_empty() || !self.to_judge.is_empty() {
+                    RunStatus::Running
+                } else {
+                    RunStatus::Waiting
+                }
+            }
+        }
+    }
+
+    /// The status of a step.
+    pub fn step_status(&self, no: StepNo) -> StepStatus {
+        match self.progress(no) {
+            Progress::Pending | Progress::Ready => StepStatus::Pending,
+            Progress::Live(_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel)
+            | Progress::Verify(_)
+            | Progress::OnCancel(_) => StepStatus::Running,
+            Progress::Retry(_) => StepStatus::Retrying,
+            Progress::Unknown { .. } => StepStatus::Unknown,
+            Progress::Succeeded => StepStatus::Succeeded,
+            Progress::Failed => StepStatus::Failed,
+            Progress::Skipped => StepStatus::Skipped,
+            Progress::Canceled => StepStatus::Canceled,
+        }
+    }
+}

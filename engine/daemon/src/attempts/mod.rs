@@ -1,0 +1,189 @@
+//! Attempts on this machine: placing, spawning, stopping, adopting and reconciling them by the shim's protocol.
+//!
+//! All work on one attempt is done by one worker, in order, so that a stop never overtakes its start. Tells the
+//! dispatcher only ends and needs; never knows steps, policies or the journal.
+
+mod clean;
+mod collect;
+mod outputs;
+mod place;
+mod reconcile;
+mod waiter;
+mod worker;
+
+pub use clean::sweep;
+pub use place::{ShimCopy, StartOrder};
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use runbook_core::machine::AttemptRef;
+use runbook_core::run::{AttemptEnd, StopLevel};
+use runbook_core::time::Span;
+
+use crate::layout::Layout;
+
+/// How many workers share the attempts.
+const WORKERS: usize = 4;
+/// How often a shim is tried that exits without a claim.
+const SPAWNS: u32 = 3;
+/// The kept log of one attempt, in bytes.
+pub const LOG_BYTES: u64 = 64 << 20;
+
+/// What the attempts tell the dispatcher.
+#[derive(Debug)]
+pub enum Report {
+    /// An attempt came to its end.
+    Ended(AttemptRef, Box<AttemptEnd>),
+    /// An attempt provably never ran and is to be spawned again.
+    NeedsStart(AttemptRef),
+}
+
+/// Takes the reports. Called from several threads.
+pub type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// How an attempt that is found after a start of the daemon should be going on.
+#[derive(Debug, Clone, Copy)]
+pub struct Adoption {
+    /// The attempt.
+    pub attempt: AttemptRef,
+    /// How it should be going on.
+    pub level: StopLevel,
+    /// Its timeout and the grace of its stop, from the definition.
+    pub patience: Patience,
+}
+
+/// How long a shim may hold its lock.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The attempt's timeout.
+    pub timeout: Option<Span>,
+    /// The grace between the stop signal and KILL.
+    pub grace: Span,
+}
+
+enum Job {
+    Start(Box<StartOrder>),
+    Adopt(Adoption),
+    Stop(AttemptRef, StopLevel),
+    Look(AttemptRef),
+    Overdue(AttemptRef),
+    Clean(AttemptRef),
+    Barrier(Sender<()>),
+}
+
+/// What is known of an attempt while it is under way.
+#[derive(Debug)]
+struct Record {
+    pidfd: Option<OwnedFd>,
+    /// Whether the shim is a child of this daemon, to be reaped.
+    child: bool,
+    /// Shims that this daemon spawned for it.
+    spawns: u32,
+    /// The exit code of the latest shim.
+    exit_code: Option<i32>,
+    /// Whether a shim exited since it was looked at.
+    exited: bool,
+    level: StopLevel,
+    patience: Patience,
+}
+
+struct Shared {
+    layout: Layout,
+    shim: ShimCopy,
+    boot: String,
+    report: Reporter,
+    records: Mutex<HashMap<AttemptRef, Record>>,
+    waiter: waiter::Handle,
+}
+
+impl Shared {
+    fn records(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptRef, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handle to all attempts.
+pub struct Attempts {
+    workers: Vec<Sender<Job>>,
+}
+
+impl std::fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempts").field("workers", &self.workers.len()).finish()
+    }
+}
+
+impl Attempts {
+    /// Starts the workers and the waiter.
+    ///
+    /// # Errors
+    /// A thread or an epoll instance cannot be had.
+    pub fn start(layout: Layout, shim: ShimCopy, boot: String, report: Reporter) -> io::Result<Self> {
+        let (waiter, events) = waiter::start()?;
+        let shared = Arc::new(Shared { layout, shim, boot, report, records: Mutex::default(), waiter });
+        let mut workers = Vec::with_capacity(WORKERS);
+        for index in 0..WORKERS {
+            let (sender, receiver) = mpsc::channel();
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("attempts-{index}"))
+                .spawn(move || worker::run(&shared, &receiver))?;
+            workers.push(sender);
+        }
+        let to_workers = workers.clone();
+        events.start(move |event| {
+            let (attempt, job) = match event {
+                waiter::Event::Gone(attempt) | waiter::Event::Look(attempt) => (attempt, Job::Look(attempt)),
+                waiter::Event::Overdue(attempt) => (attempt, Job::Overdue(attempt)),
+            };
+            send(&to_workers, attempt, job);
+        })?;
+        Ok(Self { workers })
+    }
+
+    /// Starts an attempt, or starts it again after it provably never ran.
+    pub fn spawn(&self, order: StartOrder) {
+        send(&self.workers, order.attempt, Job::Start(Box::new(order)));
+    }
+
+    /// Takes up an attempt that the journal says may have processes.
+    pub fn adopt(&self, adoption: Adoption) {
+        send(&self.workers, adoption.attempt, Job::Adopt(adoption));
+    }
+
+    /// Stops an attempt, or stops it harder.
+    pub fn stop(&self, attempt: AttemptRef, level: StopLevel) {
+        send(&self.workers, attempt, Job::Stop(attempt, level));
+    }
+
+    /// Keeps what is worth keeping of an attempt whose end is durable, and removes the rest.
+    pub fn clean(&self, attempt: AttemptRef) {
+        send(&self.workers, attempt, Job::Clean(attempt));
+    }
+
+    /// Waits until everything that was asked for so far has been done.
+    pub fn settle(&self) {
+        let (sender, receiver) = mpsc::channel();
+        for worker in &self.workers {
+            // A worker ends only with the process.
+            let _ = worker.send(Job::Barrier(sender.clone()));
+        }
+        drop(sender);
+        while receiver.recv().is_ok() {}
+    }
+}
+
+fn send(workers: &[Sender<Job>], attempt: AttemptRef, job: Job) {
+    let mut hasher = DefaultHasher::new();
+    attempt.hash(&mut hasher);
+    let index = hasher.finish() as usize % workers.len().max(1);
+    if let Some(worker) = workers.get(index) {
+        // A worker ends only with the process.
+        let _ = worker.send(job);
+    }
+}

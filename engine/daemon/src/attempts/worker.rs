@@ -1,0 +1,353 @@
+//! What is done for an attempt, one thing after another. Every error of the system ends in something the dispatcher is
+//! told, or in another look later.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use runbook_core::machine::AttemptRef;
+use runbook_core::run::{AttemptEnd, How, NotStarted, StopLevel};
+use runbook_shim::exit::Refusal;
+use runbook_shim::files::{self as shim_files, Child, Holder, StopRequest};
+use runbook_shim::{fence, lock, process};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use super::reconcile::{Finding, reconcile};
+use super::{Adoption, Job, Patience, Record, Report, SPAWNS, Shared, StartOrder, clean, collect, place};
+
+/// How long until a shim that has the lock is looked at again for its pid.
+const NO_PID_YET: Duration = Duration::from_millis(50);
+/// How long until something is tried again that the system refused.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How much longer than its timeout and grace a shim may take for its verdict.
+const SLACK: Duration = Duration::from_secs(40);
+
+pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Start(order) => start(shared, &order),
+            Job::Adopt(adoption) => adopt(shared, adoption),
+            Job::Stop(attempt, level) => stop(shared, attempt, level),
+            Job::Look(attempt) => look(shared, attempt),
+            Job::Overdue(attempt) => overdue(shared, attempt),
+            Job::Clean(attempt) => {
+                if let Err(error) = clean::clean(attempt, &shared.layout) {
+                    let path = shared.layout.attempt(attempt);
+                    tracing::warn!(%error, path = %path.display(), "an ended attempt cannot be cleaned away; the next start tries again");
+                }
+            }
+            // The other side waits for the channel to close.
+            Job::Barrier(done) => drop(done),
+        }
+    }
+}
+
+fn tell_end(shared: &Shared, attempt: AttemptRef, end: AttemptEnd) {
+    shared.records().remove(&attempt);
+    (shared.report)(Report::Ended(attempt, Box::new(end)));
+}
+
+fn not_started(reason: NotStarted, message: String) -> AttemptEnd {
+    AttemptEnd { message, ..AttemptEnd::bare(How::NotStarted(reason)) }
+}
+
+fn start(shared: &Shared, order: &StartOrder) {
+    let attempt = order.attempt;
+    let level = {
+        let mut records = shared.records();
+        let record = records.entry(attempt).or_insert_with(|| Record {
+            pidfd: None,
+            child: false,
+            spawns: 0,
+            exit_code: None,
+            exited: false,
+            level: StopLevel::Run,
+            patience: Patience { timeout: order.prepared.timeout, grace: order.prepared.stop.grace },
+        });
+        record.spawns += 1;
+        record.level
+    };
+    match place::spawn(order, &shared.layout, &shared.shim, &shared.boot) {
+        Ok(spawned) => {
+            let watched = shared.waiter.watch(attempt, &spawned.pidfd);
+            if let Some(record) = shared.records().get_mut(&attempt) {
+                record.pidfd = Some(spawned.pidfd);
+                record.child = true;
+            }
+            if let Err(error) = watched {
+                tracing::warn!(%error, ?attempt, "a shim cannot be waited for; it is looked at instead");
+                shared.waiter.look_after(attempt, AGAIN);
+            }
+            arm_overdue(shared, attempt);
+            if level > StopLevel::Run {
+                stop(shared, attempt, level);
+            }
+        }
+        Err(error) => {
+            // Before "not started" may be said, no shim may be able to start it.
+            let errno = error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error());
+            let message = format!("its shim could not be started: {error}");
+            settle_unstarted(shared, attempt, NotStarted::Errno(errno), message);
+        }
+    }
+}
+
+/// Fences the attempt and says that it did not start; where a shim was faster, looks at what it does.
+fn settle_unstarted(shared: &Shared, attempt: AttemptRef, reason: NotStarted, message: String) {
+    let directory = shared.layout.attempt(attempt);
+    match fence(&directory) {
+        Ok(true) => tell_end(shared, attempt, not_started(reason, message)),
+        Ok(false) => look(shared, attempt),
+        // Without a directory no shim can be in it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tell_end(shared, attempt, not_started(reason, message));
+        }
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "an attempt cannot be fenced; trying again");
+            shared.waiter.look_after(attempt, AGAIN);
+        }
+    }
+}
+
+fn adopt(shared: &Shared, adoption: Adoption) {
+    let Adoption { attempt, level, patience } = adoption;
+    shared.records().insert(
+        attempt,
+        Record { pidfd: None, child: false, spawns: 0, exit_code: None, exited: false, level, patience },
+    );
+    arm_overdue(shared, attempt);
+    look(shared, attempt);
+    if level > StopLevel::Run {
+        stop(shared, attempt, level);
+    }
+}
+
+fn arm_overdue(shared: &Shared, attempt: AttemptRef) {
+    let records = shared.records();
+    let Some(record) = records.get(&attempt) else { return };
+    let wait = match (record.level, record.patience.timeout) {
+        (StopLevel::Run, None) => return,
+        (StopLevel::Run, Some(timeout)) => duration(timeout) + duration(record.patience.grace),
+        (StopLevel::Graceful, _) => duration(record.patience.grace),
+        (StopLevel::Now, _) => Duration::ZERO,
+    };
+    drop(records);
+    shared.waiter.overdue_after(attempt, wait + SLACK);
+}
+
+fn duration(span: runbook_core::time::Span) -> Duration {
+    Duration::from_micros(u64::try_from(span.0).unwrap_or(0))
+}
+
+fn stop(shared: &Shared, attempt: AttemptRef, level: StopLevel) {
+    let raised = {
+        let mut records = shared.records();
+        let Some(record) = records.get_mut(&attempt) else { return };
+        let raised = level > record.level;
+        record.level = record.level.max(level);
+        raised
+    };
+    let directory = shared.layout.attempt(attempt);
+    let request = StopRequest { reason: "canceled".to_owned(), now: level == StopLevel::Now };
+    if let Err(error) = shim_files::place(&directory, &request) {
+        if error.kind() != io::ErrorKind::NotFound {
+            tracing::warn!(%error, ?attempt, "a stop cannot be written; trying again");
+            shared.waiter.look_after(attempt, AGAIN);
+        }
+        return;
+    }
+    if raised {
+        arm_overdue(shared, attempt);
+    }
+    signal_shim(shared, attempt, Signal::TERM);
+}
+
+/// Signals the shim, if it lives: the pidfd is its own, and the lock says that it has begun.
+fn signal_shim(shared: &Shared, attempt: AttemptRef, signal: Signal) {
+    if !lock::is_held(&shared.layout.attempt(attempt)).unwrap_or(false) {
+        return;
+    }
+    let records = shared.records();
+    if let Some(pidfd) = records.get(&attempt).and_then(|record| record.pidfd.as_ref())
+        && let Err(error) = pidfd_send_signal(pidfd, signal)
+        && error != rustix::io::Errno::SRCH
+    {
+        tracing::warn!(%error, ?attempt, "a shim cannot be signaled");
+    }
+}
+
+/// The shim exited, or it is time to look again.
+fn look(shared: &Shared, attempt: AttemptRef) {
+    if !shared.records().contains_key(&attempt) {
+        return;
+    }
+    reap(shared, attempt);
+    let directory = shared.layout.attempt(attempt);
+    let finding = match reconcile(&directory, &shared.boot) {
+        Ok(finding) => finding,
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "an attempt's directory cannot be read; trying again");
+            shared.waiter.look_after(attempt, AGAIN);
+            return;
+        }
+    };
+    match finding {
+        Finding::Held(holder) => held(shared, attempt, holder),
+        Finding::Verdict(verdict) => match collect::collect(attempt, &shared.layout, &verdict) {
+            Ok(Some(end)) => tell_end(shared, attempt, end),
+            Ok(None) => {
+                let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
+                end.message = "what it left is not what its verdict says".to_owned();
+                tell_end(shared, attempt, end);
+            }
+            Err(error) => {
+                tracing::warn!(%error, ?attempt, "what an attempt left cannot be read; trying again");
+                shared.waiter.look_after(attempt, AGAIN);
+            }
+        },
+        Finding::Fenced => {
+            tell_end(shared, attempt, not_started(NotStarted::Fenced, "its shim did not come up".to_owned()));
+        }
+        Finding::NeverRan => never_ran(shared, attempt),
+        Finding::ShimDied { holder, child } => shim_died(shared, attempt, &directory, holder, child),
+        Finding::OtherBoot => {
+            let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
+            end.message = "the machine was started anew while it ran".to_owned();
+            tell_end(shared, attempt, end);
+        }
+    }
+}
+
+/// Takes the exit status of a shim that is a child of this daemon.
+fn reap(shared: &Shared, attempt: AttemptRef) {
+    let mut records = shared.records();
+    let Some(record) = records.get_mut(&attempt).filter(|record| record.child) else { return };
+    let Some(pidfd) = &record.pidfd else { return };
+    match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+        Ok(Some(status)) => {
+            record.exit_code = status.exit_status();
+            record.exited = true;
+            record.pidfd = None;
+            record.child = false;
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "a shim cannot be reaped");
+            record.child = false;
+        }
+    }
+}
+
+fn held(shared: &Shared, attempt: AttemptRef, holder: Option<Holder>) {
+    if shared.records().get(&attempt).is_some_and(|record| record.pidfd.is_some()) {
+        return;
+    }
+    let Some(holder) = holder else {
+        shared.waiter.look_after(attempt, NO_PID_YET);
+        return;
+    };
+    match open_holder(shared, attempt, holder) {
+        Ok(true) => {
+            let level = shared.records().get(&attempt).map_or(StopLevel::Run, |record| record.level);
+            if level > StopLevel::Run {
+                stop(shared, attempt, level);
+            }
+        }
+        // It is going away just now.
+        Ok(false) => shared.waiter.look_after(attempt, NO_PID_YET),
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "a shim cannot be waited for; it is looked at instead");
+            shared.waiter.look_after(attempt, AGAIN);
+        }
+    }
+}
+
+/// Opens the pidfd of an adopted shim. A pid alone proves nothing: its start time and the lock, asked once more, do.
+fn open_holder(shared: &Shared, attempt: AttemptRef, holder: Holder) -> io::Result<bool> {
+    let Some(pid) = i32::try_from(holder.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(rustix::io::Errno::SRCH) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    if process::start_time(holder.pid)? != Some(holder.start_time)
+        || !lock::is_held(&shared.layout.attempt(attempt))?
+    {
+        return Ok(false);
+    }
+    shared.waiter.watch(attempt, &pidfd)?;
+    if let Some(record) = shared.records().get_mut(&attempt) {
+        record.pidfd = Some(pidfd);
+        record.child = false;
+    }
+    Ok(true)
+}
+
+/// No shim decided anything. While one of ours is on its way there is nothing to do; else it is started again, a few
+/// times, and then given up.
+fn never_ran(shared: &Shared, attempt: AttemptRef) {
+    let (spawns, exit_code, level, under_way) = {
+        let records = shared.records();
+        let Some(record) = records.get(&attempt) else { return };
+        (record.spawns, record.exit_code, record.level, record.pidfd.is_some())
+    };
+    if under_way {
+        return;
+    }
+    if level > StopLevel::Run {
+        return settle_unstarted(shared, attempt, NotStarted::Canceled, "it was canceled before it started".to_owned());
+    }
+    if spawns >= SPAWNS {
+        let why = exit_code.and_then(Refusal::from_code).map_or_else(
+            || format!("its shim ended {spawns} times without a word"),
+            |refusal| refusal.to_string(),
+        );
+        return settle_unstarted(shared, attempt, NotStarted::Fenced, why);
+    }
+    // The first try is at once; a shim that exited is followed by the next after 1 s, then 2 s.
+    let exited = shared.records().get_mut(&attempt).is_some_and(|record| std::mem::take(&mut record.exited));
+    if exited {
+        shared.waiter.look_after(attempt, AGAIN * spawns);
+    } else {
+        (shared.report)(Report::NeedsStart(attempt));
+    }
+}
+
+/// The shim died after its claim: nothing of it may live on, and nobody knows what was done.
+fn shim_died(shared: &Shared, attempt: AttemptRef, directory: &Path, holder: Option<Holder>, child: Option<Child>) {
+    let id = format!("{}.{}.0.{}", attempt.run, attempt.step.0, attempt.attempt.0);
+    match process::kill_leftovers(directory, &id, holder, child) {
+        Ok(left) if left.is_empty() => {
+            let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
+            end.message = "its shim died; what it had started was killed".to_owned();
+            tell_end(shared, attempt, end);
+        }
+        Ok(left) => {
+            let mut end = AttemptEnd::bare(How::Lost { processes_left: true });
+            // Pids are for people: they are shown in the log, and never enter the journal.
+            end.message = format!("its shim died, and {} processes of it cannot be killed", left.len());
+            tracing::error!(?attempt, pids = ?left, "processes of a dead shim cannot be killed");
+            (shared.report)(Report::Ended(attempt, Box::new(end)));
+            shared.waiter.look_after(attempt, AGAIN);
+        }
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "processes cannot be looked for; trying again");
+            shared.waiter.look_after(attempt, AGAIN);
+        }
+    }
+}
+
+/// The shim should have said its verdict long ago.
+fn overdue(shared: &Shared, attempt: AttemptRef) {
+    let Some(patience) = shared.records().get(&attempt).map(|record| (record.level, record.patience)) else { return };
+    let directory = shared.layout.attempt(attempt);
+    if !lock::is_held(&directory).unwrap_or(false) {
+        return look(shared, attempt);
+    }
+    tracing::error!(?attempt, ?patience, "a shim did not end in time; it is killed");
+    signal_shim(shared, attempt, Signal::KILL);
+}

@@ -1,0 +1,215 @@
+//! Pinned definitions: a checked runbook, its source and its listed files under one hash, durable before the first
+//! event that names it. Never knows runs.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use runbook_core::definition::Runbook;
+use runbook_core::id::Digest;
+use runbook_core::run::Pinned;
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::layout::Layout;
+
+/// The format of a stored definition.
+const FORMAT: u32 = 1;
+/// A file listed in `files:`, in bytes.
+const LISTED_FILE_BYTES: u64 = 16 << 20;
+/// A stored definition, in bytes.
+const DEFINITION_BYTES: u64 = 256 << 20;
+
+/// What is hashed and stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    runbook: Runbook,
+    /// The file it came from, for messages.
+    file: String,
+    source: String,
+    files: Vec<StoredFile>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredFile {
+    path: String,
+    digest: Digest,
+    executable: bool,
+}
+
+/// Why a definition cannot be pinned or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// A file that `files:` lists cannot be read.
+    #[error("the runbook lists the file {path}, which cannot be read: {source}")]
+    ListedFile {
+        /// The path as listed.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be written or read.
+    #[error("the definition {digest} cannot be {verb}: {source}")]
+    Io {
+        /// Which.
+        digest: String,
+        /// stored, read
+        verb: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is stored is damaged or from a newer version.
+    #[error("the stored definition {digest} is unusable: {why}")]
+    Unusable {
+        /// Which.
+        digest: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The store of definitions, with those in use in memory.
+#[derive(Debug)]
+pub struct Definitions {
+    layout: Layout,
+    cache: Mutex<HashMap<Digest, Weak<Pinned>>>,
+}
+
+impl Definitions {
+    /// The store of an instance.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, cache: Mutex::default() }
+    }
+
+    fn cached(&self, digest: Digest) -> Option<Arc<Pinned>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&digest)?.upgrade()
+    }
+
+    fn remember(&self, pinned: &Arc<Pinned>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|_, weak| weak.strong_count() > 0);
+        cache.insert(pinned.digest, Arc::downgrade(pinned));
+    }
+
+    /// Stores a runbook as it is now, with the files it lists; the same content is stored once.
+    ///
+    /// # Errors
+    /// A listed file cannot be read, or the store cannot be written.
+    pub fn pin(
+        &self,
+        runbook: &Runbook,
+        source: &str,
+        file: &str,
+        project: &Path,
+    ) -> Result<Arc<Pinned>, DefinitionError> {
+        let mut stored =
+            Stored { format: FORMAT, runbook: runbook.clone(), file: file.into(), source: source.into(), files: vec![] };
+        let mut contents = Vec::new();
+        for path in &runbook.files {
+            let read = |path: &str| -> io::Result<(Vec<u8>, bool)> {
+                use std::os::unix::fs::PermissionsExt as _;
+                let full = project.join(path);
+                let executable = fs::metadata(&full)?.permissions().mode() & 0o111 != 0;
+                Ok((files::read_bounded(&full, LISTED_FILE_BYTES)?, executable))
+            };
+            let (bytes, executable) =
+                read(path).map_err(|source| DefinitionError::ListedFile { path: path.clone(), source })?;
+            stored.files.push(StoredFile { path: path.clone(), digest: Digest::of(&bytes), executable });
+            contents.push(bytes);
+        }
+        let json = serde_json::to_vec(&stored).map_err(|error| DefinitionError::Unusable {
+            digest: runbook.name.clone(),
+            why: error.to_string(),
+        })?;
+        let digest = Digest::of(&json);
+        if let Some(pinned) = self.cached(digest) {
+            return Ok(pinned);
+        }
+        let io = |source| DefinitionError::Io { digest: digest.to_string(), verb: "stored", source };
+        let directory = self.layout.definition(digest);
+        if !directory.join("definition.json").exists() {
+            self.store(&directory, &json, &stored.files, &contents).map_err(io)?;
+        }
+        let pinned = Arc::new(Pinned::new(stored.runbook, digest));
+        self.remember(&pinned);
+        Ok(pinned)
+    }
+
+    fn store(&self, directory: &Path, json: &[u8], list: &[StoredFile], contents: &[Vec<u8>]) -> io::Result<()> {
+        files::make_private_directory(directory)?;
+        for (file, bytes) in list.iter().zip(contents) {
+            let path = directory.join("files").join(&file.path);
+            let parent = path.parent().unwrap_or(directory);
+            files::make_private_directory(parent)?;
+            files::write_durably(&path, bytes, if file.executable { 0o500 } else { 0o400 })?;
+        }
+        if !list.is_empty() {
+            files::sync_directory(&directory.join("files"))?;
+        }
+        // Last: its presence says that all the rest is there.
+        files::write_durably(&directory.join("definition.json"), json, 0o400)?;
+        if let Some(parent) = directory.parent() {
+            files::sync_directory(parent)?;
+            files::sync_directory(self.layout.root())?;
+        }
+        Ok(())
+    }
+
+    /// Reads a stored definition.
+    ///
+    /// # Errors
+    /// It cannot be read, is damaged, or is from a newer version.
+    pub fn load(&self, digest: Digest) -> Result<Arc<Pinned>, DefinitionError> {
+        if let Some(pinned) = self.cached(digest) {
+            return Ok(pinned);
+        }
+        let stored = self.read(digest)?;
+        let pinned = Arc::new(Pinned::new(stored.runbook, digest));
+        self.remember(&pinned);
+        Ok(pinned)
+    }
+
+    /// The source of a stored definition.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn source(&self, digest: Digest) -> Result<String, DefinitionError> {
+        Ok(self.read(digest)?.source)
+    }
+
+    fn read(&self, digest: Digest) -> Result<Stored, DefinitionError> {
+        let unusable = |why: String| DefinitionError::Unusable { digest: digest.to_string(), why };
+        let path = self.layout.definition(digest).join("definition.json");
+        let json = files::read_bounded(&path, DEFINITION_BYTES).map_err(|source| DefinitionError::Io {
+            digest: digest.to_string(),
+            verb: "read",
+            source,
+        })?;
+        if Digest::of(&json) != digest {
+            return Err(unusable(format!("{} does not have this hash", path.display())));
+        }
+        // The format is read before the rest: a newer one may have fields of a meaning unknown here.
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } = serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))?;
+        if format != FORMAT {
+            return Err(unusable(format!("it has format {format}, this version reads {FORMAT}")));
+        }
+        serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
+    }
+
+    /// The pinned copy of a listed file.
+    pub fn file(&self, pinned: &Pinned, path: &str) -> Option<PathBuf> {
+        pinned
+            .runbook
+            .files
+            .iter()
+            .any(|listed| listed == path)
+            .then(|| self.layout.definition(pinned.digest).join("files").join(path))
+    }
+}

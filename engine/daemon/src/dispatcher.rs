@@ -1,0 +1,469 @@
+//! The one loop: take all waiting inputs, one turn, one flush, and only then start, stop, answer and publish.
+//! Nobody outside learns of a fact that is not durable. Policy is the core's; this file holds none.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use runbook_core::id::RunUid;
+use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply, Token};
+use runbook_core::run::{
+    AttemptEnd, AttemptKind, How, Input, NotStarted, Phase, Rejection, RunState, Start,
+};
+use runbook_core::time::Timestamp;
+use runbook_journal::{Journal, Reader};
+use tokio::sync::{oneshot, watch};
+
+use crate::attempts::{Attempts, Report, StartOrder};
+use crate::clock::{self, StepDetector};
+use crate::surroundings::Surroundings;
+
+/// Inputs taken into one turn.
+const INPUTS: usize = 4_096;
+/// The longest wait without looking at the clock: how soon a clock that was set is noticed.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long nothing happens before the journal's mark is written.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long ends of attempts may be gathered into one commit while many attempts are live and ends come fast.
+const GATHER: Duration = Duration::from_millis(100);
+/// Below so many live attempts nothing is gathered: each end goes on at once.
+const GATHER_LIVE: usize = 16;
+
+/// The answer to a caller.
+pub type Answer = Result<Reply, Rejection>;
+
+/// What the dispatcher takes.
+pub enum Message {
+    /// Make a run.
+    Start {
+        /// The new run's uid.
+        uid: RunUid,
+        /// What to make.
+        start: Box<Start>,
+        /// Who waits.
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Something for a run.
+    Run {
+        /// The run.
+        run: RunUid,
+        /// What.
+        input: Box<Input>,
+        /// Who waits.
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Looks at the runs in memory.
+    Query(Box<dyn FnOnce(&Machine) + Send>),
+    /// From the attempts.
+    Report(Report),
+    /// End the loop; attempts go on.
+    Stop,
+}
+
+/// The way to the dispatcher.
+#[derive(Clone)]
+pub struct Handle {
+    sender: Sender<Message>,
+    watchers: Watchers,
+}
+
+/// Who waits for events of a run: the number of its latest durable event.
+type Watchers = Arc<Mutex<HashMap<RunUid, watch::Sender<u64>>>>;
+
+/// The dispatcher is gone: the daemon is ending.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the daemon is ending")]
+pub struct Ending;
+
+impl Handle {
+    /// Makes a run.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn start(&self, uid: RunUid, start: Start) -> Result<Answer, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Start { uid, start: Box::new(start), answer })?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Puts something to a run.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn run(&self, run: RunUid, input: Input) -> Result<Answer, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Run { run, input: Box::new(input), answer })?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Looks at the runs in memory, between two turns.
+    ///
+    /// # Errors
+    /// The daemon is ending.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Machine) -> T + Send + 'static,
+    ) -> Result<T, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Query(Box::new(move |machine| {
+            // Whoever asked may have gone.
+            let _ = answer.send(look(machine));
+        })))?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Tells of the number of a run's latest durable event, now and whenever it rises.
+    pub fn watch(&self, run: RunUid) -> watch::Receiver<u64> {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|_, sender| sender.receiver_count() > 0);
+        watchers.entry(run).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    /// A report of the attempts.
+    pub fn report(&self, report: Report) {
+        // When the loop has ended, the next start finds the same by itself.
+        let _ = self.sender.send(Message::Report(report));
+    }
+
+    /// Ends the loop.
+    pub fn stop(&self) {
+        // It may have ended already.
+        let _ = self.sender.send(Message::Stop);
+    }
+
+    fn send(&self, message: Message) -> Result<(), Ending> {
+        self.sender.send(message).map_err(|_| Ending)
+    }
+}
+
+/// The way in, before there is a dispatcher.
+pub fn channel() -> (Handle, Receiver<Message>) {
+    let (sender, receiver) = mpsc::channel();
+    (Handle { sender, watchers: Watchers::default() }, receiver)
+}
+
+/// The loop with everything that it drives.
+pub struct Dispatcher {
+    /// All runs.
+    pub machine: Machine,
+    /// The writer of the journal.
+    pub journal: Journal,
+    /// The readers' side of it.
+    pub reader: Reader,
+    /// Attempts on this machine.
+    pub attempts: Attempts,
+    /// What attempts are made of.
+    pub surroundings: Surroundings,
+    /// The way in.
+    pub handle: Handle,
+}
+
+struct Turn {
+    inputs: Vec<MachineInput>,
+    queries: Vec<Box<dyn FnOnce(&Machine) + Send>>,
+    answers: HashMap<Token, oneshot::Sender<Answer>>,
+    restarts: Vec<AttemptRef>,
+    loaded: Vec<RunUid>,
+    ends: usize,
+    stop: bool,
+}
+
+impl Dispatcher {
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// The journal cannot be written: nothing more may be told, and the process must end.
+    pub fn run(mut self, receiver: &Receiver<Message>) -> Result<(), runbook_journal::StoreError> {
+        let mut detector = StepDetector::new();
+        let mut wake: Option<Timestamp> = Some(clock::now());
+        let mut rate = EndRate::default();
+        let mut unmarked = false;
+        let mut next_token: Token = 0;
+        loop {
+            let mut turn = self.gather(receiver, wake, unmarked, &mut rate, &mut next_token);
+            if let Some(by) = detector.check() {
+                tracing::warn!(seconds = by.0 / 1_000_000, "the wall clock was set; deadlines move with it");
+                turn.inputs.push(MachineInput::ClockSet(by));
+            }
+            let now = clock::now();
+            let idle = turn.inputs.is_empty() && turn.queries.is_empty() && turn.restarts.is_empty();
+            let batch = self.machine.turn(now, std::mem::take(&mut turn.inputs));
+            if !batch.events.is_empty() {
+                self.journal.append(&batch.events)?;
+                unmarked = true;
+            } else if idle && unmarked {
+                self.journal.mark()?;
+                unmarked = false;
+            }
+            self.act(&batch, &mut turn);
+            self.machine.committed(&batch);
+            for uid in turn.loaded {
+                self.machine.forget(uid);
+            }
+            for query in turn.queries {
+                query(&self.machine);
+            }
+            wake = batch.wake;
+            if turn.stop {
+                self.attempts.settle();
+                self.journal.mark()?;
+                return Ok(());
+            }
+            if idle {
+                self.journal.tidy()?;
+            }
+        }
+    }
+
+    /// Waits for the first message, takes all that wait with it, and gathers ends of attempts where that saves
+    /// commits without holding anybody up.
+    fn gather(
+        &mut self,
+        receiver: &Receiver<Message>,
+        wake: Option<Timestamp>,
+        unmarked: bool,
+        rate: &mut EndRate,
+        next_token: &mut Token,
+    ) -> Turn {
+        let mut turn = Turn {
+            inputs: Vec::new(),
+            queries: Vec::new(),
+            answers: HashMap::new(),
+            restarts: Vec::new(),
+            loaded: Vec::new(),
+            ends: 0,
+            stop: false,
+        };
+        let longest = if unmarked { IDLE } else { LOOK };
+        let wait = wake.map_or(longest, |at| {
+            let micros = u64::try_from((at - clock::now()).0).unwrap_or(0);
+            longest.min(Duration::from_micros(micros))
+        });
+        match receiver.recv_timeout(wait) {
+            Ok(message) => self.take(message, &mut turn, next_token),
+            Err(RecvTimeoutError::Timeout) => return turn,
+            // The handle in this struct keeps the channel open.
+            Err(RecvTimeoutError::Disconnected) => turn.stop = true,
+        }
+        let since = Instant::now();
+        loop {
+            while turn.inputs.len() < INPUTS
+                && let Ok(message) = receiver.try_recv()
+            {
+                self.take(message, &mut turn, next_token);
+            }
+            let live = self.machine.live_attempts();
+            let only_ends = turn.ends == turn.inputs.len() && turn.queries.is_empty() && !turn.stop;
+            let wanted = live / 4;
+            if live < GATHER_LIVE || !only_ends || turn.ends >= wanted || !rate.expects(wanted, GATHER) {
+                break;
+            }
+            let Some(left) = GATHER.checked_sub(since.elapsed()) else { break };
+            match receiver.recv_timeout(left) {
+                Ok(message) => self.take(message, &mut turn, next_token),
+                Err(_) => break,
+            }
+        }
+        rate.saw(turn.ends);
+        turn
+    }
+
+    fn take(&mut self, message: Message, turn: &mut Turn, next_token: &mut Token) {
+        match message {
+            Message::Start { uid, start, answer } => {
+                if let Some(known) = self.answered_before(&start) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(known);
+                    return;
+                }
+                *next_token += 1;
+                turn.answers.insert(*next_token, answer);
+                turn.inputs.push(MachineInput::Start { token: *next_token, uid, start });
+            }
+            Message::Run { run, input, answer } => {
+                self.load(run, turn);
+                *next_token += 1;
+                turn.answers.insert(*next_token, answer);
+                turn.inputs.push(MachineInput::Run { token: Some(*next_token), run, input: *input });
+            }
+            Message::Query(query) => turn.queries.push(query),
+            Message::Report(Report::Ended(attempt, end)) => {
+                turn.ends += 1;
+                turn.inputs.push(verdict(attempt, end));
+            }
+            Message::Report(Report::NeedsStart(attempt)) => turn.restarts.push(attempt),
+            Message::Stop => turn.stop = true,
+        }
+    }
+
+    /// The answer to a request that a run which is over has used.
+    fn answered_before(&self, start: &Start) -> Option<Answer> {
+        if start.request_id.is_empty() || self.machine.by_request(&start.request_id).is_some() {
+            return None;
+        }
+        let row = self.reader.row_by_request(&start.request_id).ok().flatten()?;
+        Some(if row.request_digest == start.request_digest {
+            Ok(Reply { run: row.uid, number: row.number, last_event: row.last_event, repeated: true })
+        } else {
+            Err(Rejection::RequestIdReused { request_id: start.request_id.clone(), number: row.number })
+        })
+    }
+
+    /// Takes a run that is over into memory for as long as the turn needs it.
+    fn load(&mut self, run: RunUid, turn: &mut Turn) {
+        if self.machine.run(run).is_some() {
+            return;
+        }
+        if let Some((pinned, events)) = read_run(&self.reader, &self.surroundings, run)
+            && self.machine.load(run, pinned, &events, clock::now()).is_ok()
+        {
+            turn.loaded.push(run);
+        }
+    }
+
+    /// The batch is durable: now it may be acted upon and told.
+    fn act(&mut self, batch: &Batch, turn: &mut Turn) {
+        for (attempt, kind) in &batch.starts {
+            self.start(*attempt, *kind);
+        }
+        for (attempt, level) in &batch.stops {
+            self.attempts.stop(*attempt, *level);
+        }
+        for attempt in &batch.ended {
+            self.attempts.clean(*attempt);
+        }
+        for attempt in std::mem::take(&mut turn.restarts) {
+            self.restart(attempt);
+        }
+        for (run, why) in &batch.quarantined {
+            tracing::error!(%run, why, "the run is quarantined: an event of it was illegal");
+        }
+        for run in &batch.finished {
+            if self.machine.run(*run).is_some_and(|state| {
+                matches!(state.phase(), Phase::Terminal(runbook_core::run::Outcome::Succeeded))
+            }) && let Err(error) = self.surroundings.sealer.forget(*run)
+            {
+                tracing::warn!(%error, %run, "the run's sealed inputs cannot be removed");
+            }
+        }
+        for (token, answer) in &batch.replies {
+            if let Some(waiting) = turn.answers.remove(token) {
+                // Whoever asked may have gone.
+                let _ = waiting.send(answer.clone());
+            }
+        }
+        self.publish(batch);
+    }
+
+    fn publish(&self, batch: &Batch) {
+        let watchers = self.handle.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if watchers.is_empty() {
+            return;
+        }
+        for (run, event) in &batch.events {
+            if let Some(sender) = watchers.get(run) {
+                sender.send_replace(event.number);
+            }
+        }
+    }
+
+    fn start(&self, attempt: AttemptRef, kind: AttemptKind) {
+        let Some(state) = self.machine.run(attempt.run) else { return };
+        match self.prepare(state, attempt, kind) {
+            Ok(order) => self.attempts.spawn(order),
+            Err(error) => {
+                let mut end = AttemptEnd::bare(How::NotStarted(NotStarted::Errno(error.errno)));
+                end.message = error.to_string();
+                self.handle.report(Report::Ended(attempt, Box::new(end)));
+            }
+        }
+    }
+
+    fn restart(&self, attempt: AttemptRef) {
+        let live = self.machine.run(attempt.run).and_then(|state| {
+            state.live().find(|(step, number, _, _)| *step == attempt.step && *number == attempt.attempt)
+        });
+        if let Some((_, _, kind, _)) = live {
+            self.start(attempt, kind);
+        }
+    }
+
+    fn prepare(
+        &self,
+        state: &RunState,
+        attempt: AttemptRef,
+        kind: AttemptKind,
+    ) -> Result<StartOrder, runbook_actions::PrepareError> {
+        let world = self.surroundings.of(state.pinned(), attempt);
+        let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world)?;
+        let step = state.pinned().runbook.step(attempt.step).map(|step| step.id.clone()).unwrap_or_default();
+        Ok(StartOrder { attempt, step, prepared })
+    }
+}
+
+/// The definition and all events of a run that is not in memory.
+pub fn read_run(
+    reader: &Reader,
+    surroundings: &Surroundings,
+    run: RunUid,
+) -> Option<(Arc<runbook_core::run::Pinned>, Vec<runbook_core::run::Event>)> {
+    let events = reader.events(run, 0, usize::MAX).ok()?;
+    let runbook_core::run::Fact::Created(created) = &events.first()?.fact else { return None };
+    let pinned = surroundings.definitions.load(created.definition).ok()?;
+    Some((pinned, events))
+}
+
+fn verdict(attempt: AttemptRef, end: Box<AttemptEnd>) -> MachineInput {
+    MachineInput::Run {
+        token: None,
+        run: attempt.run,
+        input: Input::Verdict { step: attempt.step, attempt: attempt.attempt, end, chance: chance() },
+    }
+}
+
+/// A uniform number for jitter.
+fn chance() -> u32 {
+    crate::secrets::random::<4>().map_or(u32::MAX, u32::from_ne_bytes)
+}
+
+/// How fast ends of attempts come, as a moving mean.
+#[derive(Debug, Default)]
+struct EndRate {
+    last: Option<Instant>,
+    /// Between two ends, in seconds.
+    interval: f64,
+}
+
+impl EndRate {
+    fn saw(&mut self, ends: usize) {
+        if ends == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(last) = self.last {
+            let interval = now.duration_since(last).as_secs_f64() / ends as f64;
+            self.interval = self.interval * 0.75 + interval * 0.25;
+        } else {
+            self.interval = 1.0;
+        }
+        self.last = Some(now);
+    }
+
+    /// Whether so many ends are likely within a time.
+    fn expects(&self, ends: usize, within: Duration) -> bool {
+        self.interval * ends as f64 <= within.as_secs_f64()
+    }
+}
+
+/// The reasons for which the loop cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The attempts' threads cannot be had.
+    #[error("the attempts cannot be started: {0}")]
+    Attempts(#[from] io::Error),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] runbook_journal::StoreError),
+}

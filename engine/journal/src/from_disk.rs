@@ -1,0 +1,308 @@
+//! From the disk format to an event of the core: the one way back. What it does not know is an error, never
+//! a default: a fact that is half understood would be a wrong fact.
+
+use prost::Message as _;
+use runbook_core::definition::Settlement;
+use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
+use runbook_core::run::{
+    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
+    Origin, Outcome, Principal, SkipReason, Then,
+};
+use runbook_core::time::{Span, Timestamp};
+use runbook_proto::journal as disk;
+
+use crate::row::{Finished, RunRow};
+
+/// What is wrong with a stored message.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// It is no message at all.
+    #[error("it is no message of the disk format: {0}")]
+    Message(#[from] prost::DecodeError),
+    /// A part that must be there is not, or is of a kind that a newer program knows.
+    #[error("`{0}` is missing, or of a kind that this program does not know")]
+    Missing(&'static str),
+    /// An enum value that this program does not know.
+    #[error("`{field}` has the value {value}, which this program does not know")]
+    Unknown {
+        /// Which field.
+        field: &'static str,
+        /// Its value.
+        value: i32,
+    },
+    /// A field of fixed length has another one.
+    #[error("`{field}` has {found} bytes instead of {wanted}")]
+    Length {
+        /// Which field.
+        field: &'static str,
+        /// The bytes that are there.
+        found: usize,
+        /// The bytes that must be there.
+        wanted: usize,
+    },
+    /// A text that should be a JSON object is none.
+    #[error("`{field}` is no JSON object: {source}")]
+    Json {
+        /// Which field.
+        field: &'static str,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+}
+
+type Result<T> = std::result::Result<T, Undecodable>;
+
+/// An event from its stored bytes.
+///
+/// # Errors
+/// Anything that this program does not fully understand.
+pub fn event(bytes: &[u8]) -> Result<Event> {
+    let event = disk::Event::decode(bytes)?;
+    Ok(Event {
+        number: event.number,
+        at: Timestamp(event.at_micros),
+        fact: fact(event.fact.ok_or(Undecodable::Missing("event.fact"))?)?,
+    })
+}
+
+/// A JSON object from its text; a macro, since the map's type belongs to a crate that need not be named here.
+macro_rules! object {
+    ($text:expr, $field:literal) => {
+        if $text.is_empty() {
+            Default::default()
+        } else {
+            serde_json::from_str(&$text)
+                .map_err(|source| Undecodable::Json { field: $field, source })?
+        }
+    };
+}
+
+fn fact(fact: disk::event::Fact) -> Result<Fact> {
+    use disk::event::Fact as From;
+    Ok(match fact {
+        From::Created(it) => Fact::Created(Box::new(created(it)?)),
+        From::Admitted(it) => Fact::Admitted { deadline: it.deadline_micros.map(Timestamp) },
+        From::StepReady(it) => Fact::StepReady { step: StepNo(it.step) },
+        From::StepSkipped(it) => Fact::StepSkipped {
+            step: StepNo(it.step),
+            why: match it.why {
+                Some(disk::step_skipped::Why::Need(need)) => SkipReason::Need(StepNo(need)),
+                Some(disk::step_skipped::Why::Condition(true)) => SkipReason::Condition,
+                Some(disk::step_skipped::Why::Condition(false)) | None => {
+                    return Err(Undecodable::Missing("step_skipped.why"));
+                }
+            },
+        },
+        From::StepFailed(it) => Fact::StepFailed { step: StepNo(it.step), message: it.message },
+        From::AttemptStarting(it) => Fact::AttemptStarting {
+            step: StepNo(it.step),
+            attempt: AttemptNo(it.attempt),
+            kind: attempt_kind(it.kind)?,
+            boot: it.boot,
+        },
+        From::AttemptEnded(it) => attempt_ended(it)?,
+        From::Ending(it) => Fact::Ending { cause: ending_cause(it.cause)? },
+        From::Finishing(it) => Fact::Finishing { outcome: outcome(it.outcome)? },
+        From::Finished(it) => Fact::Finished { outcome: outcome(it.outcome)? },
+        From::Resumed(it) => {
+            Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason }
+        }
+        From::Resolved(it) => Fact::Resolved {
+            step: StepNo(it.step),
+            settlement: settlement(it.settlement)?,
+            outputs: object!(it.outputs_json, "resolved.outputs_json"),
+            by: principal(it.by)?,
+            reason: it.reason,
+        },
+        From::DeadlinesShifted(it) => Fact::DeadlinesShifted { by: Span(it.by_micros) },
+    })
+}
+
+fn created(it: disk::Created) -> Result<Created> {
+    Ok(Created {
+        number: it.number,
+        runbook: it.runbook,
+        definition: digest(&it.definition, "created.definition")?,
+        inputs: object!(it.inputs_json, "created.inputs_json"),
+        sealed_inputs: it.sealed_inputs,
+        group: it.group,
+        locks: it.locks,
+        origin: origin(it.origin)?,
+        by: principal(it.by)?,
+        reason: it.reason,
+        request_id: it.request_id,
+        request_digest: digest(&it.request_digest, "created.request_digest")?,
+    })
+}
+
+fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
+    use disk::attempt_ended::{How as FromHow, Then as FromThen};
+    let how = match it.how {
+        Some(FromHow::NotStartedCanceled(true)) => How::NotStarted(NotStarted::Canceled),
+        Some(FromHow::NotStartedErrno(errno)) => How::NotStarted(NotStarted::Errno(errno)),
+        Some(FromHow::NotStartedFenced(true)) => How::NotStarted(NotStarted::Fenced),
+        Some(FromHow::Exited(code)) => How::Exited(code),
+        Some(FromHow::CutOffTimeout(true)) => How::CutOff(CutOff::Timeout),
+        Some(FromHow::CutOffStopped(true)) => How::CutOff(CutOff::Stopped),
+        Some(FromHow::CutOffSignal(signal)) => How::CutOff(CutOff::Signal(signal)),
+        Some(FromHow::CutOffUnknownExit(code)) => How::CutOff(CutOff::UnknownExit(code)),
+        Some(FromHow::Lost(processes_left)) => How::Lost { processes_left },
+        Some(
+            FromHow::NotStartedCanceled(false)
+            | FromHow::NotStartedFenced(false)
+            | FromHow::CutOffTimeout(false)
+            | FromHow::CutOffStopped(false),
+        )
+        | None => return Err(Undecodable::Missing("attempt_ended.how")),
+    };
+    let then = match it.then {
+        Some(FromThen::Succeeded(true)) => Then::Succeeded,
+        Some(FromThen::Failed(true)) => Then::Failed,
+        Some(FromThen::Canceled(true)) => Then::Canceled,
+        Some(FromThen::RetryAtMicros(at)) => Then::RetryAt(Timestamp(at)),
+        Some(FromThen::VerifyAtMicros(at)) => Then::VerifyAt(Timestamp(at)),
+        Some(FromThen::OnCancelAtMicros(at)) => Then::OnCancelAt(Timestamp(at)),
+        Some(FromThen::Unknown(true)) => Then::Unknown,
+        Some(
+            FromThen::Succeeded(false)
+            | FromThen::Failed(false)
+            | FromThen::Canceled(false)
+            | FromThen::Unknown(false),
+        )
+        | None => return Err(Undecodable::Missing("attempt_ended.then")),
+    };
+    let artifacts = it
+        .artifacts
+        .into_iter()
+        .map(|artifact| {
+            Ok(Artifact {
+                name: artifact.name,
+                length: artifact.length,
+                digest: digest(&artifact.digest, "artifact.digest")?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    let end = AttemptEnd {
+        how,
+        message: it.message,
+        outputs: object!(it.outputs_json, "attempt_ended.outputs_json"),
+        artifacts,
+        started_at: it.started_at_micros.map(Timestamp),
+        ended_at: it.ended_at_micros.map(Timestamp),
+        cpu_micros: it.cpu_micros,
+        max_rss_kib: it.max_rss_kib,
+        log_lines: it.log_lines,
+        log_dropped: it.log_dropped,
+    };
+    Ok(Fact::AttemptEnded {
+        step: StepNo(it.step),
+        attempt: AttemptNo(it.attempt),
+        end: Box::new(end),
+        then,
+    })
+}
+
+fn ending_cause(cause: Option<disk::ending::Cause>) -> Result<EndingCause> {
+    use disk::ending::Cause as From;
+    Ok(match cause {
+        Some(From::FailureStop(step)) => EndingCause::FailureStop(StepNo(step)),
+        Some(From::FailureCancel(step)) => EndingCause::FailureCancel(StepNo(step)),
+        Some(From::Timeout(true)) => EndingCause::Timeout,
+        Some(From::Cancel(it)) => {
+            EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason }
+        }
+        Some(From::Timeout(false)) | None => return Err(Undecodable::Missing("ending.cause")),
+    })
+}
+
+fn principal(it: Option<disk::Principal>) -> Result<Principal> {
+    let it = it.ok_or(Undecodable::Missing("by"))?;
+    Ok(Principal { name: it.name, uid: it.uid })
+}
+
+/// The names of an enum's values are matched in full, so that a value added to the format must be thought
+/// about here.
+macro_rules! known {
+    ($value:expr, $field:literal, $from:ty, { $($variant:ident => $to:expr),+ $(,)? }) => {
+        match <$from>::try_from($value) {
+            $(Ok(<$from>::$variant) => Ok($to),)+
+            Ok(<$from>::Unspecified) | Err(_) => {
+                Err(Undecodable::Unknown { field: $field, value: $value })
+            }
+        }
+    };
+}
+
+fn origin(value: i32) -> Result<Origin> {
+    known!(value, "origin", disk::Origin, {
+        Person => Origin::Person,
+        Api => Origin::Api,
+        Schedule => Origin::Schedule,
+    })
+}
+
+fn outcome(value: i32) -> Result<Outcome> {
+    known!(value, "outcome", disk::Outcome, {
+        Succeeded => Outcome::Succeeded,
+        Failed => Outcome::Failed,
+        Canceled => Outcome::Canceled,
+    })
+}
+
+fn attempt_kind(value: i32) -> Result<AttemptKind> {
+    known!(value, "attempt_starting.kind", disk::AttemptKind, {
+        Run => AttemptKind::Run,
+        Verify => AttemptKind::Verify,
+        OnCancel => AttemptKind::OnCancel,
+    })
+}
+
+fn settlement(value: i32) -> Result<Settlement> {
+    known!(value, "resolved.settlement", disk::Settlement, {
+        Succeeded => Settlement::Succeeded,
+        Failed => Settlement::Failed,
+        Retry => Settlement::Retry,
+    })
+}
+
+fn fixed<const N: usize>(bytes: &[u8], field: &'static str) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| Undecodable::Length { field, found: bytes.len(), wanted: N })
+}
+
+fn digest(bytes: &[u8], field: &'static str) -> Result<Digest> {
+    fixed(bytes, field).map(Digest)
+}
+
+/// A run's uid from its stored bytes.
+///
+/// # Errors
+/// They are not sixteen.
+pub fn run_uid(bytes: &[u8]) -> Result<RunUid> {
+    fixed(bytes, "run_uid").map(|bits| RunUid::from_bits(u128::from_be_bytes(bits)))
+}
+
+/// A row from its stored bytes.
+///
+/// # Errors
+/// Anything that this program does not fully understand.
+pub fn row(bytes: &[u8]) -> Result<RunRow> {
+    let it = disk::RunRow::decode(bytes)?;
+    let finished = it
+        .finished_at_micros
+        .map(|at| Ok(Finished { at: Timestamp(at), outcome: outcome(it.outcome)? }))
+        .transpose()?;
+    Ok(RunRow {
+        uid: run_uid(&it.run_uid)?,
+        number: it.number,
+        runbook: it.runbook,
+        created_at: Timestamp(it.created_at_micros),
+        finished,
+        origin: origin(it.origin)?,
+        by: principal(it.by)?,
+        request_id: it.request_id,
+        request_digest: digest(&it.request_digest, "row.request_digest")?,
+        definition: digest(&it.definition, "row.definition")?,
+        last_event: it.last_event,
+        epoch: it.epoch,
+    })
+}

@@ -1,0 +1,38 @@
+//! Every bound of the journal, in one place. A bound names its unit.
+
+use runbook_core::time::Span;
+
+/// The largest value that the storage engine is given, in bytes: larger ones become files that nobody syncs.
+pub const VALUE_BYTES: usize = 64 << 10;
+/// The storage engine's segments, in bytes. Stored when a journal is made: never to be changed.
+pub const SEGMENT_BYTES: usize = 8 << 20;
+/// The storage engine's page cache, in bytes. No bound on memory; the short tail is.
+pub const CACHE_BYTES: u64 = 16 << 20;
+/// How often the storage engine collects garbage and syncs on its own, in milliseconds.
+pub const COLLECT_EVERY_MILLIS: u64 = 10_000;
+/// One commit, in bytes.
+pub const COMMIT_BYTES: usize = 1 << 30;
+/// The length of the live tail above which commits should be archived.
+pub const TAIL_COMMITS: usize = 20_000;
+/// The bytes of the live tail above which commits should be archived.
+pub const TAIL_BYTES: u64 = 32 << 20;
+/// The commits that one slice of archiving should move, so that a commit never waits long for it.
+pub const ARCHIVE_COMMITS: usize = 2_000;
+/// The bytes that one slice of archiving holds in memory.
+pub const ARCHIVE_BYTES: u64 = 16 << 20;
+/// The runs that one call of `prune` removes.
+pub const PRUNE_RUNS: usize = 500;
+/// How long a request id is kept at least, counted from the start of its run.
+pub const REQUEST_AGE: Span = Span::minutes(24 * 60);
+/// Commits between two updates of the mark.
+pub const MARK_COMMITS: u64 = 1_024;
+/// The stored bytes of events in one page, unless a single event is larger.
+pub const PAGE_BYTES: usize = 4 << 20;
+/// How often a reader looks again when events moved from the tail to a file under its eyes.
+pub const READ_TRIES: usize = 100;
+/// The reserve that is given up when the disk is full, in bytes.
+pub const BALLAST_BYTES: u64 = 16 << 20;
+/// The free bytes below which no new run should be started.
+pub const ROOM_BYTES: u64 = 16 << 20;
+/// The payload of one frame in a run's file of events, in bytes.
+pub const COLD_FRAME_BYTES: usize = 1 << 30;

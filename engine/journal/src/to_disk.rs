@@ -1,0 +1,227 @@
+//! From an event of the core to the disk format: the one way there. Never judges what it writes.
+
+use runbook_core::definition::Settlement;
+use runbook_core::run::{
+    AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
+    Outcome, Principal, SkipReason, Then,
+};
+use runbook_proto::journal as disk;
+
+use crate::row::RunRow;
+
+/// An event as it is stored.
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub fn event(event: &Event) -> Result<disk::Event, serde_json::Error> {
+    Ok(disk::Event {
+        number: event.number,
+        at_micros: event.at.0,
+        fact: Some(fact(&event.fact)?),
+    })
+}
+
+/// A JSON object as text, empty when there is nothing in it: a macro, since the map's type belongs to a
+/// crate that need not be named here.
+macro_rules! object {
+    ($map:expr) => {
+        if $map.is_empty() { String::new() } else { serde_json::to_string(&$map)? }
+    };
+}
+
+fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
+    use disk::event::Fact as To;
+    Ok(match fact {
+        Fact::Created(it) => To::Created(created(it)?),
+        Fact::Admitted { deadline } => {
+            To::Admitted(disk::Admitted { deadline_micros: deadline.map(|at| at.0) })
+        }
+        Fact::StepReady { step } => To::StepReady(disk::StepReady { step: step.0 }),
+        Fact::StepSkipped { step, why } => To::StepSkipped(disk::StepSkipped {
+            step: step.0,
+            why: Some(match why {
+                SkipReason::Need(need) => disk::step_skipped::Why::Need(need.0),
+                SkipReason::Condition => disk::step_skipped::Why::Condition(true),
+            }),
+        }),
+        Fact::StepFailed { step, message } => {
+            To::StepFailed(disk::StepFailed { step: step.0, message: message.clone() })
+        }
+        Fact::AttemptStarting { step, attempt, kind, boot } => {
+            To::AttemptStarting(disk::AttemptStarting {
+                step: step.0,
+                attempt: attempt.0,
+                kind: attempt_kind(*kind).into(),
+                boot: boot.clone(),
+            })
+        }
+        Fact::AttemptEnded { step, attempt, end, then } => {
+            To::AttemptEnded(attempt_ended(step.0, attempt.0, end, *then)?)
+        }
+        Fact::Ending { cause } => {
+            To::Ending(disk::Ending { cause: Some(ending_cause(cause)) })
+        }
+        Fact::Finishing { outcome: it } => {
+            To::Finishing(disk::Finishing { outcome: outcome(*it).into() })
+        }
+        Fact::Finished { outcome: it } => {
+            To::Finished(disk::Finished { outcome: outcome(*it).into() })
+        }
+        Fact::Resumed { epoch, by, reason } => To::Resumed(disk::Resumed {
+            epoch: *epoch,
+            by: Some(principal(by)),
+            reason: reason.clone(),
+        }),
+        Fact::Resolved { step, settlement: it, outputs, by, reason } => {
+            To::Resolved(disk::Resolved {
+                step: step.0,
+                settlement: settlement(*it).into(),
+                outputs_json: object!(outputs),
+                by: Some(principal(by)),
+                reason: reason.clone(),
+            })
+        }
+        Fact::DeadlinesShifted { by } => {
+            To::DeadlinesShifted(disk::DeadlinesShifted { by_micros: by.0 })
+        }
+    })
+}
+
+fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
+    Ok(disk::Created {
+        number: it.number,
+        runbook: it.runbook.clone(),
+        definition: it.definition.0.to_vec(),
+        inputs_json: object!(it.inputs),
+        sealed_inputs: it.sealed_inputs.clone(),
+        group: it.group.clone(),
+        locks: it.locks.clone(),
+        origin: origin(it.origin).into(),
+        by: Some(principal(&it.by)),
+        reason: it.reason.clone(),
+        request_id: it.request_id.clone(),
+        request_digest: it.request_digest.0.to_vec(),
+    })
+}
+
+fn attempt_ended(
+    step: u32,
+    attempt: u32,
+    end: &AttemptEnd,
+    then: Then,
+) -> Result<disk::AttemptEnded, serde_json::Error> {
+    use disk::attempt_ended::{How as ToHow, Then as ToThen};
+    Ok(disk::AttemptEnded {
+        step,
+        attempt,
+        how: Some(match &end.how {
+            How::NotStarted(NotStarted::Canceled) => ToHow::NotStartedCanceled(true),
+            How::NotStarted(NotStarted::Errno(errno)) => ToHow::NotStartedErrno(*errno),
+            How::NotStarted(NotStarted::Fenced) => ToHow::NotStartedFenced(true),
+            How::Exited(code) => ToHow::Exited(*code),
+            How::CutOff(CutOff::Timeout) => ToHow::CutOffTimeout(true),
+            How::CutOff(CutOff::Stopped) => ToHow::CutOffStopped(true),
+            How::CutOff(CutOff::Signal(signal)) => ToHow::CutOffSignal(*signal),
+            How::CutOff(CutOff::UnknownExit(code)) => ToHow::CutOffUnknownExit(*code),
+            How::Lost { processes_left } => ToHow::Lost(*processes_left),
+        }),
+        message: end.message.clone(),
+        outputs_json: object!(end.outputs),
+        artifacts: end
+            .artifacts
+            .iter()
+            .map(|artifact| disk::Artifact {
+                name: artifact.name.clone(),
+                length: artifact.length,
+                digest: artifact.digest.0.to_vec(),
+            })
+            .collect(),
+        started_at_micros: end.started_at.map(|at| at.0),
+        ended_at_micros: end.ended_at.map(|at| at.0),
+        cpu_micros: end.cpu_micros,
+        max_rss_kib: end.max_rss_kib,
+        log_lines: end.log_lines,
+        log_dropped: end.log_dropped,
+        then: Some(match then {
+            Then::Succeeded => ToThen::Succeeded(true),
+            Then::Failed => ToThen::Failed(true),
+            Then::Canceled => ToThen::Canceled(true),
+            Then::RetryAt(at) => ToThen::RetryAtMicros(at.0),
+            Then::VerifyAt(at) => ToThen::VerifyAtMicros(at.0),
+            Then::OnCancelAt(at) => ToThen::OnCancelAtMicros(at.0),
+            Then::Unknown => ToThen::Unknown(true),
+        }),
+    })
+}
+
+fn ending_cause(cause: &EndingCause) -> disk::ending::Cause {
+    use disk::ending::Cause as To;
+    match cause {
+        EndingCause::FailureStop(step) => To::FailureStop(step.0),
+        EndingCause::FailureCancel(step) => To::FailureCancel(step.0),
+        EndingCause::Timeout => To::Timeout(true),
+        EndingCause::Cancel { now, by, reason } => To::Cancel(disk::Cancel {
+            now: *now,
+            by: Some(principal(by)),
+            reason: reason.clone(),
+        }),
+    }
+}
+
+fn principal(it: &Principal) -> disk::Principal {
+    disk::Principal { name: it.name.clone(), uid: it.uid }
+}
+
+const fn origin(it: Origin) -> disk::Origin {
+    match it {
+        Origin::Person => disk::Origin::Person,
+        Origin::Api => disk::Origin::Api,
+        Origin::Schedule => disk::Origin::Schedule,
+    }
+}
+
+const fn outcome(it: Outcome) -> disk::Outcome {
+    match it {
+        Outcome::Succeeded => disk::Outcome::Succeeded,
+        Outcome::Failed => disk::Outcome::Failed,
+        Outcome::Canceled => disk::Outcome::Canceled,
+    }
+}
+
+const fn attempt_kind(it: AttemptKind) -> disk::AttemptKind {
+    match it {
+        AttemptKind::Run => disk::AttemptKind::Run,
+        AttemptKind::Verify => disk::AttemptKind::Verify,
+        AttemptKind::OnCancel => disk::AttemptKind::OnCancel,
+    }
+}
+
+const fn settlement(it: Settlement) -> disk::Settlement {
+    match it {
+        Settlement::Succeeded => disk::Settlement::Succeeded,
+        Settlement::Failed => disk::Settlement::Failed,
+        Settlement::Retry => disk::Settlement::Retry,
+    }
+}
+
+/// A row as it is stored.
+pub fn row(row: &RunRow) -> disk::RunRow {
+    disk::RunRow {
+        run_uid: row.uid.bits().to_be_bytes().to_vec(),
+        number: row.number,
+        runbook: row.runbook.clone(),
+        created_at_micros: row.created_at.0,
+        finished_at_micros: row.finished.map(|finished| finished.at.0),
+        outcome: row
+            .finished
+            .map_or(disk::Outcome::Unspecified, |finished| outcome(finished.outcome))
+            .into(),
+        origin: origin(row.origin).into(),
+        by: Some(principal(&row.by)),
+        request_id: row.request_id.clone(),
+        request_digest: row.request_digest.0.to_vec(),
+        definition: row.definition.0.to_vec(),
+        last_event: row.last_event,
+        epoch: row.epoch,
+    }
+}

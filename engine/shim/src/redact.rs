@@ -1,0 +1,167 @@
+//! Hiding secrets in a stream of bytes, whatever the borders of its chunks, and in single texts. It never knows lines.
+
+use std::collections::BTreeSet;
+
+use crate::encodings::{Form, forms};
+use crate::secrets::wipe;
+
+/// What stands where a secret was.
+pub const MARK: &str = "***";
+
+/// The secrets to hide, ready to be looked for.
+#[derive(Default)]
+pub struct Redactor {
+    forms: Vec<Form>,
+    /// The forms that begin with a byte, as indexes into `forms`; empty when there is nothing to hide.
+    starting: Vec<Vec<u32>>,
+}
+
+/// What is not yet decided about the end of a stream: it may be the beginning of a secret.
+#[derive(Default, Debug)]
+pub struct Held {
+    bytes: Vec<u8>,
+    /// So many of the bytes belong to a secret that was already replaced.
+    covered: usize,
+}
+
+enum Found {
+    No,
+    /// It could become one with more bytes.
+    Perhaps,
+    /// So many bytes are one.
+    Yes(usize),
+}
+
+impl Redactor {
+    /// A redactor of these secret values; too short ones cannot be hidden, see
+    /// [`MIN_SECRET_BYTES`](crate::encodings::MIN_SECRET_BYTES).
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Redactor {
+        let all: BTreeSet<Form> = secrets.into_iter().flat_map(forms).collect();
+        if all.is_empty() {
+            return Redactor::default();
+        }
+        let forms: Vec<Form> = all.into_iter().collect();
+        let mut starting = vec![Vec::new(); 256];
+        for (index, form) in (0..).zip(&forms) {
+            starting[usize::from(form.bytes[0])].push(index);
+        }
+        Redactor { forms, starting }
+    }
+
+    /// Whether there is nothing to hide.
+    pub fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    /// Appends `chunk`, which follows what was given before with the same `held`, to `clean` with every secret
+    /// replaced. What may be a secret's beginning is held back until the next chunk or [`Redactor::finish`].
+    pub fn redact(&self, held: &mut Held, chunk: &[u8], clean: &mut Vec<u8>) {
+        if self.is_empty() {
+            clean.extend_from_slice(chunk);
+        } else if held.bytes.is_empty() {
+            let done = self.scan(&mut held.covered, chunk, false, clean);
+            held.bytes.extend_from_slice(&chunk[done..]);
+        } else {
+            held.bytes.extend_from_slice(chunk);
+            let done = self.scan(&mut held.covered, &held.bytes, false, clean);
+            held.bytes.drain(..done);
+        }
+    }
+
+    /// Appends what was held back to `clean`: no more bytes come.
+    pub fn finish(&self, held: &mut Held, clean: &mut Vec<u8>) {
+        let mut rest = std::mem::take(&mut held.bytes);
+        self.scan(&mut held.covered, &rest, true, clean);
+        held.covered = 0;
+        wipe(&mut rest);
+    }
+
+    /// `text` with every secret replaced.
+    pub fn text(&self, text: &str) -> String {
+        let (mut held, mut clean) = (Held::default(), Vec::with_capacity(text.len()));
+        self.redact(&mut held, text.as_bytes(), &mut clean);
+        self.finish(&mut held, &mut clean);
+        String::from_utf8_lossy(&clean).into_owned()
+    }
+
+    /// Copies from `bytes` what is decided, and returns how much that was. `covered` bytes at their beginning belong
+    /// to a secret that was replaced already. Secrets that overlap are covered to the last byte.
+    fn scan(&self, covered: &mut usize, bytes: &[u8], last: bool, clean: &mut Vec<u8>) -> usize {
+        let mut at = 0;
+        let mut until = *covered;
+        while at < bytes.len() {
+            let starting = &self.starting[usize::from(bytes[at])];
+            if !starting.is_empty() {
+                match self.longest(starting, &bytes[at..], last) {
+                    Found::No => {}
+                    Found::Perhaps => break,
+                    Found::Yes(length) => {
+                        if until <= at {
+                            clean.extend_from_slice(MARK.as_bytes());
+                        }
+                        until = until.max(at + length);
+                    }
+                }
+            }
+            if at >= until {
+                clean.push(bytes[at]);
+            }
+            at += 1;
+        }
+        *covered = until.saturating_sub(at);
+        at
+    }
+
+    fn longest(&self, starting: &[u32], bytes: &[u8], last: bool) -> Found {
+        let mut best = 0;
+        for &index in starting {
+            match compare(&self.forms[index as usize], bytes) {
+                Found::Yes(length) => best = best.max(length),
+                Found::Perhaps if !last => return Found::Perhaps,
+                Found::Perhaps | Found::No => {}
+            }
+        }
+        if best > 0 { Found::Yes(best) } else { Found::No }
+    }
+}
+
+fn compare(form: &Form, bytes: &[u8]) -> Found {
+    if !form.folded {
+        let common = form.bytes.len().min(bytes.len());
+        return match form.bytes[..common] == bytes[..common] {
+            false => Found::No,
+            true if common < form.bytes.len() => Found::Perhaps,
+            true => Found::Yes(common),
+        };
+    }
+    let mut wanted = form.bytes.iter();
+    let mut next = wanted.next();
+    let mut ends = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        match next {
+            None => return Found::Yes(at),
+            Some(want) if want == byte => {
+                next = wanted.next();
+                ends = 0;
+            }
+            // One end of line, which may have two bytes. More of them are no fold, and could be held back for ever.
+            Some(_) if at > 0 && ends < 2 && (*byte == b'\n' || *byte == b'\r') => ends += 1,
+            Some(_) => return Found::No,
+        }
+    }
+    if next.is_none() { Found::Yes(bytes.len()) } else { Found::Perhaps }
+}
+
+impl Drop for Redactor {
+    fn drop(&mut self) {
+        for form in &mut self.forms {
+            wipe(&mut form.bytes);
+        }
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} forms)", self.forms.len())
+    }
+}
