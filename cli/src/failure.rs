@@ -46,8 +46,11 @@ pub enum Connection {
     Draining,
 }
 
-/// The word in an `ErrorInfo.reason` by which a daemon says that it drains.
-const DRAINING: &str = "DRAIN";
+/// The reasons in an `ErrorInfo` by which a daemon says that it goes away on purpose.
+const DRAINING: [&str; 2] = ["DRAINING", "DAEMON_ENDING"];
+
+/// The fields of a request under which the inputs of a run are.
+const INPUTS: &str = "inputs.";
 
 /// The result of everything that a command does.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -184,7 +187,7 @@ impl From<Status> for Failure {
         metadata.sort();
         let next = found.help().and_then(|help| help.links.first()).map(|link| link.description.clone());
         let draining = status.code() == Code::Unavailable
-            && reason.as_deref().is_some_and(|reason| reason.contains(DRAINING));
+            && reason.as_deref().is_some_and(|reason| DRAINING.contains(&reason));
         let connection = match status.code() {
             _ if draining => Some(Connection::Draining),
             Code::Unavailable | Code::DeadlineExceeded => Some(Connection::Broken),
@@ -192,7 +195,7 @@ impl From<Status> for Failure {
         };
         let what = match status.message() {
             "" => format!("the daemon answered {} and no more", code_name(status.code())),
-            message => message.to_owned(),
+            message => headline(message, &details),
         };
         let next = next.or_else(|| advice(status.code()).map(str::to_owned));
         Self {
@@ -204,6 +207,21 @@ impl From<Status> for Failure {
             status: Some(code_name(status.code())),
             ..Self::new(exit_code(status.code()), what)
         }
+    }
+}
+
+/// What a message says beside its details, which are listed one by one: the text before the first of them.
+fn headline(message: &str, details: &[(String, String)]) -> String {
+    let parts = details.iter().flat_map(|(field, description)| [field, description]);
+    let first = parts.filter(|part| !part.is_empty()).filter_map(|part| message.find(part.as_str())).min();
+    let before = message[..first.unwrap_or(message.len())].trim_end_matches([' ', ':', '-', '\n']);
+    if !before.is_empty() {
+        return before.to_owned();
+    }
+    let what = if details.iter().all(|(field, _)| field.starts_with(INPUTS)) { "input" } else { "part" };
+    match details.len() {
+        1 => format!("1 {what} of the request is wrong"),
+        count => format!("{count} {what}s of the request are wrong"),
     }
 }
 
@@ -302,6 +320,22 @@ mod tests {
         assert_eq!(json["error"]["exit_code"], 2);
         assert_eq!(json["error"]["metadata"]["runbook"], "backup");
         assert_eq!(json["error"]["details"][1]["field"], "inputs.source");
+    }
+
+    #[test]
+    fn what_the_details_say_is_said_once() {
+        let details = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect()
+        };
+        for (message, pairs, expected) in [
+            ("a is wrong\nb is wrong", &[("inputs.a", "a is wrong"), ("inputs.b", "b is wrong")][..], "2 inputs of the request are wrong"),
+            ("reason: too long", &[("reason", "too long")], "1 part of the request is wrong"),
+            ("x cannot run:\n  f:1:2: E1: bad", &[("f:1:2", "E1: bad")], "x cannot run"),
+            ("x cannot run here: no tar", &[("requires.tools.tar", "no tar")], "x cannot run here"),
+            ("no such run", &[], "no such run"),
+        ] {
+            assert_eq!(headline(message, &details(pairs)), expected);
+        }
     }
 
     #[test]

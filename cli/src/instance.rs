@@ -4,8 +4,8 @@
 //! - The **project** is `--project`, else the nearest folder at or above the current one that contains `runbooks/`.
 //! - The **data directory** is `--data-dir`, else `RUNBOOK_DATA_DIR`, else `<project>/.runbook`; with `--instance N`
 //!   it is `<project>/.runbook/instances/N`. Its path is made real: symbolic links are followed as far as it exists.
-//! - The **socket** is `<data directory>/runbookd.sock`, if that path is UTF-8 and has at most 100 bytes (the kernel
-//!   takes 107). Otherwise it is `$XDG_RUNTIME_DIR/runbook-<uid>/<hash>.sock`, or the same under `/tmp` where that
+//! - The **socket** is `<data directory>/runbookd.sock`, if that path has at most 100 bytes (the kernel takes 107).
+//!   Otherwise it is `$XDG_RUNTIME_DIR/runbook-<uid>/<hash>.sock`, or the same under `/tmp` where that
 //!   variable is empty; the hash is FNV-1a, 64 bits, 16 hex digits, of the bytes of the data directory's real path,
 //!   and the folder `runbook-<uid>` belongs to the user and has mode 0700.
 //!
@@ -123,7 +123,7 @@ impl Instance {
 
 fn socket(data: &Path, around: &Surroundings<'_>) -> PathBuf {
     let inside = data.join(SOCKET_NAME);
-    if inside.to_str().is_some_and(|path| path.len() <= SOCKET_PATH_BYTES) {
+    if inside.as_os_str().len() <= SOCKET_PATH_BYTES {
         return inside;
     }
     let base = match around.runtime {
@@ -249,8 +249,6 @@ mod tests {
                 Path::new(base).join(format!("runbook-1000/{hash}.sock"))
             );
         }
-        let odd = Path::new(OsStr::from_bytes(b"/\xff"));
-        assert!(socket(odd, &around(here, None)).starts_with("/tmp/runbook-1000"));
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl Line {
         self
     }
 
+    /// Adds another line's pieces.
+    pub fn append(&mut self, other: Self) {
+        self.pieces.extend(other.pieces);
+    }
+
     /// Adds a piece of exactly that many columns.
     pub fn column(mut self, tone: Tone, text: &str, columns: usize) -> Self {
         self.push(tone, &fit(&sanitize(text), columns));

@@ -29,7 +29,8 @@ fn main() {
 
 /// Writes linker scripts under the names that the standard library asks for; they lead to the static libraries.
 fn stand_ins(out: &Path, found: &[PathBuf]) -> io::Result<()> {
-    let group = found.iter().filter(|path| path.extension().is_some_and(|e| e == "a")).map(|path| path.display().to_string());
+    let group =
+        found.iter().filter(|path| path.extension().is_some_and(|e| e == "a")).map(|path| path.display().to_string());
     let script = format!("GROUP({})\n", group.collect::<Vec<_>>().join(" "));
     for name in ["libc.a", "libm.a", "libgcc_s.a"] {
         fs::write(out.join(name), &script)?;

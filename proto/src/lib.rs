@@ -9,8 +9,7 @@ pub mod v1 {
     tonic::include_proto!("runbook.v1");
 
     /// The API's file descriptors, for reflection.
-    pub const DESCRIPTORS: &[u8] =
-        include_bytes!(concat!(env!("OUT_DIR"), "/api-descriptors.bin"));
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/api-descriptors.bin"));
 }
 
 /// The disk format, `runbook.journal.v1`.

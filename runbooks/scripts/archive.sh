@@ -148,6 +148,7 @@ manifest() {
 # Compares folder $1 with manifest $2, work files in $3. $4: `exact`, or `contains`, where paths that the manifest does
 # not have are no difference. Owners count only for root: nobody else could restore them.
 compare() {
+    [ -r "$2" ] || fail "the manifest $2 cannot be read: is the repository still there?"
     remove "$3"
     look "$1" "$3"
     manifest "$1" "$3" "$3/now"
@@ -373,9 +374,9 @@ prove() {
     mkdir -p -- "$WORK"
     while IFS=$tab read -r number stem called _ <&3; do
         attempt unpack_archive "$FOLDER/$stem.tar" "$WORK/$number"
-        [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$stem.tar could not be unpacked, see above. It is NOT proved."
+        [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$stem.tar could not be unpacked, see above. Nothing is proved."
         attempt compare "$WORK/$number" "$FOLDER/$stem.manifest" "$WORK/$number.work" exact
-        [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$called, unpacked, is not what was packed, see above. It is NOT proved."
+        [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$called, unpacked, is not what was packed, see above. Do not count on this backup."
         say "proved $called: unpacked and equal to its manifest"
         remove "$WORK/$number"
     done 3< "$FOLDER/SOURCES"

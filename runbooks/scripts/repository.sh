@@ -189,15 +189,12 @@ END
     check_room
     [ "$problems" -eq 0 ] || fail "$problems problem(s), see above. Nothing was done."
     new=$(date -u +%Y%m%dT%H%M%SZ)-$RUNBOOK_RUN_UID
+    device=$(stat -c %d -- "$REPOSITORY")
     while IFS= read -r other; do
-        case $other in
-        "$REPOSITORY"/*) ;;
-        *)
-            if [ "$(stat -c %d -- "$other")" = "$(stat -c %d -- "$REPOSITORY")" ]; then
-                say "note: $other and the repository are on the same file system: copy the repository elsewhere, too"
-            fi
-            ;;
-        esac
+        if [ "$(stat -c %d -- "$other")" = "$device" ]; then
+            say "note: $other and the repository are on one file system: a lost disk takes both. Copy it elsewhere, too"
+            break
+        fi
     done <<END
 ${paths%?}
 END
@@ -225,8 +222,13 @@ state_of() {
 }
 
 list_backups() {
+    all=$(backups)
+    if [ -z "$all" ]; then
+        complain "There is no backup in $REPOSITORY."
+        return
+    fi
     complain "The newest backups in $REPOSITORY:"
-    backups | tail -n "$listed_at_most" | while IFS= read -r folder; do
+    say "$all" | tail -n "$listed_at_most" | while IFS= read -r folder; do
         complain "  ${folder##*/}  $(state_of "$folder")  $(cut -f 3 "$folder/SOURCES" | paste -s -d ' ')"
     done
 }
@@ -311,6 +313,7 @@ END
 
 choose() {
     [ -d "$REPOSITORY" ] || fail "there is no repository $REPOSITORY: is its disk mounted? Another one: -i repository=/some/where"
+    [ -n "${SOURCES-unset}" ] || fail "no source is named: which folders? -i 'source=[\"...\"]'"
     wanted=$(while IFS= read -r source; do
         [ -z "$source" ] || name_of "$source"
     done <<END
@@ -327,13 +330,16 @@ END
     fi
     if [ -z "$chosen" ]; then
         list_backups
-        fail "no proved backup in $REPOSITORY${wanted:+ of: $(say "$wanted" | paste -s -d ' ')}. Make one: runbook exec backup$same_repository$same_sources"
+        fail "no proved backup in $REPOSITORY${wanted:+ of: $(say "$wanted" | paste -s -d ' ')}. Look elsewhere: -i repository=/some/where; make one: runbook exec backup$same_repository$same_sources"
     fi
     printf %s "$passed_over"
     state=$(state_of "$chosen")
     case $state/${ALLOW_DAMAGED:-no} in
     proved/* | DAMAGED/yes) ;;
-    *) fail "the backup ${chosen##*/} is $state. What is wrong with it: runbook exec verify-backup -i backup=${chosen##*/}$same_repository" ;;
+    DAMAGED/*)
+        fail "the backup ${chosen##*/} is DAMAGED. What is wrong with it: runbook exec verify-backup -i backup=${chosen##*/}$same_repository"
+        ;;
+    *) fail "the backup ${chosen##*/} has no proof: it is not whole, or was copied without PROVED. Take another one" ;;
     esac
     say "the backup ${chosen##*/}, $(age_of "$chosen"), $state, from $(sed -n 's/^host=//p' "$chosen/METADATA")"
     output backup "${chosen##*/}"
@@ -429,8 +435,14 @@ clean() {
 }
 
 : "${RUNBOOK_RUN_UID:?}" "${RUNBOOK_OUTPUT:?}"
-[ -n "${REPOSITORY:-}" ] || fail "no repository is named: a backup that goes nowhere is none. -i repository=/some/where"
-REPOSITORY=$(realpath -m -- "$REPOSITORY")
+if [ -n "${REPOSITORY:-}" ]; then
+    REPOSITORY=$(realpath -m -- "$REPOSITORY")
+elif [ "${1-}" != clean ]; then
+    fail "no repository is named: a backup that goes nowhere is none. -i repository=/some/where"
+else
+    # Without a repository nothing was staged.
+    exit 0
+fi
 staging=$REPOSITORY/.staging/$RUNBOOK_RUN_UID
 case ${1-} in
 preflight)

@@ -89,7 +89,7 @@ target_of() {
 # Calls the function $1 with every target.
 for_each_target() {
     while IFS= read -r source <&3; do
-        "$1" "$(target_of "$source")"
+        [ -z "$source" ] || "$1" "$(target_of "$source")"
     done 3<<END
 $SOURCES
 END
@@ -102,6 +102,13 @@ standing_above() {
         above=$(dirname -- "$above")
     done
     say "$above"
+}
+
+# Is $1 a mount point, bind mounts as well? (mountinfo writes blanks and backslashes in octal.)
+is_mount_point() {
+    mount_name=$(say "$1" | sed 's/\\/\\134/g; s/ /\\040/g; s/\t/\\011/g')
+    mounted=$(mount_name=$mount_name awk '$5 == ENVIRON["mount_name"]' /proc/self/mountinfo)
+    [ -n "$mounted" ]
 }
 
 # Refuses targets without which this machine, this project or this run could not go on.
@@ -125,7 +132,7 @@ check_place() {
         problem "$1 holds the daemon's own data. $elsewhere"
     elif [ -L "$1" ]; then
         problem "$1 is a symbolic link to $(readlink -- "$1"): an exchange would replace the link, not the folder. $elsewhere"
-    elif [ -d "$1" ] && [ "$(stat -c %m -- "$1")" = "$real" ]; then
+    elif is_mount_point "$real"; then
         problem "$1 is a mount point: it cannot be renamed. $elsewhere, then move the content"
     fi
     while IFS= read -r other; do
@@ -144,6 +151,8 @@ END
 check_room() {
     above=$(standing_above "$1")
     [ -w "$above" ] || problem "$(id -un) may not write in $above, where $1 is to be exchanged"
+    # What is missing in the backup is told by who compares its hashes.
+    [ -f "$FOLDER/$2.manifest" ] && [ -f "$FOLDER/$2.tar" ] || return 0
     entries=$(wc -l < "$FOLDER/$2.manifest")
     size=$(($(stat -c %s -- "$FOLDER/$2.tar") + entries * entry_bytes))
     needs="$needs$(stat -c %d -- "$above") $size $above
@@ -154,6 +163,7 @@ check_room() {
 compare_room() {
     seen=" "
     while read -r device _ above; do
+        [ -n "$device" ] || continue
         case "$seen" in
         *" $device "*) continue ;;
         esac
@@ -165,7 +175,7 @@ compare_room() {
         [ "$free" -ge "$need" ] ||
             problem "no room in $above: to unpack beside the old content takes about $(mib "$need"), $(mib "$free") are free"
     done <<END
-${needs%?}
+$needs
 END
 }
 
@@ -298,7 +308,7 @@ tidy() {
     for_each_target sweep_one
 }
 
-: "${SOURCES:?}" "${RUNBOOK_RUN_UID:?}" "${RUNBOOK_OUTPUT:?}"
+: "${SOURCES?}" "${RUNBOOK_RUN_UID:?}" "${RUNBOOK_OUTPUT:?}"
 case ${1-} in
 plan)
     : "${FOLDER:?}" "${STEMS:?}" "${REPOSITORY:?}"

@@ -292,7 +292,6 @@ impl Maker<'_> {
             let limit = environment::ENV_FILE_BYTES;
             return Err(error(format!("{} has {} bytes, the limit is {limit}", path.display(), text.len()), E2BIG));
         }
-        environment::parse_env_file(&text)
-            .map_err(|problem| error(format!("{}: {problem}", path.display()), EINVAL))
+        environment::parse_env_file(&text).map_err(|problem| error(format!("{}: {problem}", path.display()), EINVAL))
     }
 }

@@ -24,10 +24,8 @@ pub fn parse_env_file(text: &str) -> Result<Vec<(String, String)>, String> {
         if !is_variable(name) {
             return Err(wrong());
         }
-        let value = ['"', '\'']
-            .iter()
-            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-            .unwrap_or(value);
+        let value =
+            ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
         variables.push((name.to_owned(), value.to_owned()));
     }
     Ok(variables)

@@ -7,6 +7,6 @@ mod environment;
 mod values;
 mod world;
 
-pub use command::{Given, Prepared, PrepareError, prepare};
+pub use command::{Given, PrepareError, Prepared, prepare};
 pub use environment::BASE_VARIABLES;
 pub use world::World;

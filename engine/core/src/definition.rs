@@ -64,10 +64,7 @@ impl Runbook {
     /// The number of the step with this id.
     pub fn find(&self, id: &str) -> Option<StepNo> {
         // A definition has at most `limits::STEPS` steps, which fits.
-        self.steps
-            .iter()
-            .position(|step| step.id == id)
-            .map(|index| StepNo(index as u32))
+        self.steps.iter().position(|step| step.id == id).map(|index| StepNo(index as u32))
     }
 }
 
@@ -458,12 +455,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            initial: Span::seconds(2),
-            factor_millis: 2_000,
-            max: Span::minutes(1),
-            jitter: Jitter::Full,
-        }
+        Self { initial: Span::seconds(2), factor_millis: 2_000, max: Span::minutes(1), jitter: Jitter::Full }
     }
 }
 

@@ -92,9 +92,7 @@ impl Serialize for RunUid {
 
 impl<'de> Deserialize<'de> for RunUid {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -107,13 +105,10 @@ pub fn is_id(text: &str) -> bool {
 }
 
 /// The rule of [`is_id`] in words, for messages.
-pub const ID_RULE: &str =
-    "an id begins with a-z and has at most 63 characters of a-z, 0-9, _ and -";
+pub const ID_RULE: &str = "an id begins with a-z and has at most 63 characters of a-z, 0-9, _ and -";
 
 /// A step's place in its definition: main steps in the order of the file, then the steps of `finally`.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepNo(pub u32);
 
@@ -126,9 +121,7 @@ impl StepNo {
 
 /// The number of an attempt: from 1, one sequence per step over all epochs and over the step itself, its
 /// `verify` and its `on_cancel`; never reused.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptNo(pub u32);
 
@@ -190,9 +183,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -12,8 +12,8 @@ use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::limits;
 use crate::run::decide::create;
 use crate::run::{
-    AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState,
-    Start, StopLevel, decide, settle,
+    AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState, Start, StopLevel,
+    decide, settle,
 };
 use crate::time::{Span, Timestamp};
 
@@ -153,13 +153,7 @@ pub enum Resource {
 }
 
 fn resources(created: &Created) -> Vec<Resource> {
-    created
-        .locks
-        .iter()
-        .cloned()
-        .map(Resource::Lock)
-        .chain(created.group.clone().map(Resource::Group))
-        .collect()
+    created.locks.iter().cloned().map(Resource::Lock).chain(created.group.clone().map(Resource::Group)).collect()
 }
 
 struct Slot {
@@ -195,10 +189,7 @@ pub struct Machine {
 
 impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machine")
-            .field("runs", &self.runs.len())
-            .field("live", &self.live)
-            .finish_non_exhaustive()
+        f.debug_struct("Machine").field("runs", &self.runs.len()).field("live", &self.live).finish_non_exhaustive()
     }
 }
 
@@ -237,12 +228,7 @@ impl Machine {
             return Ok(None);
         }
         let Some((first, rest)) = events.split_first() else {
-            return Err(Illegal {
-                run: uid,
-                number: 0,
-                event: "none",
-                why: "the run has no events".to_owned(),
-            });
+            return Err(Illegal { run: uid, number: 0, event: "none", why: "the run has no events".to_owned() });
         };
         let mut state = RunState::create(uid, pinned, first)?;
         let mut illegal = None;
@@ -265,16 +251,7 @@ impl Machine {
             self.requests.insert(created.request_id.clone(), uid);
         }
         let low = Class::of(created.origin).is_low();
-        let slot = Slot {
-            state,
-            quarantine,
-            live: 0,
-            low,
-            holds: false,
-            queued: false,
-            runnable: None,
-            wake: None,
-        };
+        let slot = Slot { state, quarantine, live: 0, low, holds: false, queued: false, runnable: None, wake: None };
         self.runs.insert(uid, slot);
         self.index(uid, now);
     }
@@ -321,8 +298,7 @@ impl Machine {
         resources(slot.state.created())
             .into_iter()
             .filter_map(|resource| {
-                let earlier =
-                    self.waiters.get(&resource).and_then(|w| w.first()).filter(|t| **t < turn);
+                let earlier = self.waiters.get(&resource).and_then(|w| w.first()).filter(|t| **t < turn);
                 let holder = self.holders.get(&resource).copied();
                 holder.or(earlier.map(|t| t.2)).map(|run| (resource, run))
             })
@@ -399,10 +375,7 @@ impl Machine {
 
     /// Drops a terminal run from memory; another run stays.
     pub fn forget(&mut self, uid: RunUid) {
-        let over = self
-            .runs
-            .get(&uid)
-            .is_some_and(|slot| matches!(slot.state.phase(), Phase::Terminal(_)));
+        let over = self.runs.get(&uid).is_some_and(|slot| matches!(slot.state.phase(), Phase::Terminal(_)));
         if over && let Some(slot) = self.runs.remove(&uid) {
             let created = slot.state.created();
             self.numbers.remove(&created.number);
@@ -413,13 +386,7 @@ impl Machine {
         }
     }
 
-    fn start(
-        &mut self,
-        now: Timestamp,
-        uid: RunUid,
-        mut start: Start,
-        batch: &mut Batch,
-    ) -> Result<Reply, Rejection> {
+    fn start(&mut self, now: Timestamp, uid: RunUid, mut start: Start, batch: &mut Batch) -> Result<Reply, Rejection> {
         if let Some(known) = self.requests.get(&start.request_id)
             && let Some(state) = self.run(*known)
         {
@@ -432,10 +399,7 @@ impl Machine {
                     repeated: true,
                 });
             }
-            return Err(Rejection::RequestIdReused {
-                request_id: start.request_id,
-                number: created.number,
-            });
+            return Err(Rejection::RequestIdReused { request_id: start.request_id, number: created.number });
         }
         if self.runs.len() >= limits::ACTIVE_RUNS {
             return Err(Rejection::Limit {
@@ -461,12 +425,8 @@ impl Machine {
     }
 
     fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
-        let skips = start
-            .pinned
-            .runbook
-            .concurrency
-            .as_ref()
-            .is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
+        let skips =
+            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
         let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
         let resource = Resource::Group(group.clone());
         let waiter = || Some(self.waiters.get(&resource)?.first()?.2);
@@ -492,13 +452,7 @@ impl Machine {
     }
 
     /// Puts an input to a run and follows all that comes of it.
-    fn put(
-        &mut self,
-        now: Timestamp,
-        uid: RunUid,
-        input: Input,
-        batch: &mut Batch,
-    ) -> Result<Reply, Rejection> {
+    fn put(&mut self, now: Timestamp, uid: RunUid, input: Input, batch: &mut Batch) -> Result<Reply, Rejection> {
         let Some(slot) = self.runs.get(&uid) else {
             return Err(Rejection::NoSuchRun { run: uid.to_string() });
         };
@@ -558,9 +512,7 @@ impl Machine {
                     slot.state
                         .live()
                         .filter(|(_, _, _, level)| *level > StopLevel::Run)
-                        .map(|(step, attempt, _, level)| {
-                            (AttemptRef { run: uid, step, attempt }, level)
-                        }),
+                        .map(|(step, attempt, _, level)| (AttemptRef { run: uid, step, attempt }, level)),
                 );
             }
             Fact::Finished { .. } => batch.finished.push(uid),
@@ -632,11 +584,7 @@ impl Machine {
         }
 
         if served && state.next_start(now).is_some() {
-            let class = if state.is_cleaning_up() {
-                Class::Cleanup
-            } else {
-                Class::of(state.created().origin)
-            };
+            let class = if state.is_cleaning_up() { Class::Cleanup } else { Class::of(state.created().origin) };
             if slot.runnable != Some(class) {
                 slot.runnable = Some(class);
                 self.runnable[class.index()].push_back(uid);
@@ -664,11 +612,7 @@ impl Machine {
             let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { continue };
             let free = resources(slot.state.created()).iter().all(|resource| {
                 !self.holders.contains_key(resource)
-                    && self
-                        .waiters
-                        .get(resource)
-                        .and_then(|waiters| waiters.first())
-                        .is_none_or(|first| *first == turn)
+                    && self.waiters.get(resource).and_then(|waiters| waiters.first()).is_none_or(|first| *first == turn)
             });
             if free {
                 // An admission is never refused; a run that is out of service is not queued.

@@ -193,7 +193,8 @@ impl Config {
         };
         let file = read_file(arguments, &project, &mut problems);
         let data_dir = arguments.data_dir.clone().or(file.data_dir);
-        let data_dir = absolute(&project, data_dir.unwrap_or_else(|| PathBuf::from(".runbook")), arguments.data_dir.is_some());
+        let data_dir =
+            absolute(&project, data_dir.unwrap_or_else(|| PathBuf::from(".runbook")), arguments.data_dir.is_some());
         let socket = arguments.socket.clone().or(file.socket).unwrap_or_else(|| crate::instance::socket(&data_dir));
         let max_attempts = arguments.max_attempts.or(file.max_attempts).unwrap_or(PLACES);
         if !(1..=PLACES_MAX).contains(&max_attempts) {

@@ -105,8 +105,13 @@ impl Definitions {
         file: &str,
         project: &Path,
     ) -> Result<Arc<Pinned>, DefinitionError> {
-        let mut stored =
-            Stored { format: FORMAT, runbook: runbook.clone(), file: file.into(), source: source.into(), files: vec![] };
+        let mut stored = Stored {
+            format: FORMAT,
+            runbook: runbook.clone(),
+            file: file.into(),
+            source: source.into(),
+            files: vec![],
+        };
         let mut contents = Vec::new();
         for path in &runbook.files {
             let read = |path: &str| -> io::Result<(Vec<u8>, bool)> {
@@ -120,10 +125,8 @@ impl Definitions {
             stored.files.push(StoredFile { path: path.clone(), digest: Digest::of(&bytes), executable });
             contents.push(bytes);
         }
-        let json = serde_json::to_vec(&stored).map_err(|error| DefinitionError::Unusable {
-            digest: runbook.name.clone(),
-            why: error.to_string(),
-        })?;
+        let json = serde_json::to_vec(&stored)
+            .map_err(|error| DefinitionError::Unusable { digest: runbook.name.clone(), why: error.to_string() })?;
         let digest = Digest::of(&json);
         if let Some(pinned) = self.cached(digest) {
             return Ok(pinned);
@@ -170,14 +173,6 @@ impl Definitions {
         let pinned = Arc::new(Pinned::new(stored.runbook, digest));
         self.remember(&pinned);
         Ok(pinned)
-    }
-
-    /// The source of a stored definition.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn source(&self, digest: Digest) -> Result<String, DefinitionError> {
-        Ok(self.read(digest)?.source)
     }
 
     fn read(&self, digest: Digest) -> Result<Stored, DefinitionError> {

@@ -2,22 +2,20 @@
 //! Nobody outside learns of a fact that is not durable. Policy is the core's; this file holds none.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply, Token};
-use runbook_core::run::{
-    AttemptEnd, AttemptKind, How, Input, NotStarted, Phase, Rejection, RunState, Start,
-};
-use runbook_core::time::Timestamp;
-use runbook_journal::{Journal, Reader};
+use runbook_core::run::{AttemptEnd, AttemptKind, How, Input, NotStarted, Phase, Rejection, RunState, Start};
+use runbook_core::time::{Span, Timestamp};
+use runbook_journal::{Journal, Retention, Store as _, View};
 use tokio::sync::{oneshot, watch};
 
 use crate::attempts::{Attempts, Report, StartOrder};
 use crate::clock::{self, StepDetector};
+use crate::maintenance::Maintenance;
 use crate::surroundings::Surroundings;
 
 /// Inputs taken into one turn.
@@ -30,6 +28,9 @@ const IDLE: Duration = Duration::from_secs(2);
 const GATHER: Duration = Duration::from_millis(100);
 /// Below so many live attempts nothing is gathered: each end goes on at once.
 const GATHER_LIVE: usize = 16;
+
+/// How often runs that need not be kept are looked for.
+const PRUNE_PERIOD: Span = Span::minutes(10);
 
 /// The answer to a caller.
 pub type Answer = Result<Reply, Rejection>;
@@ -151,13 +152,17 @@ pub struct Dispatcher {
     /// The writer of the journal.
     pub journal: Journal,
     /// The readers' side of it.
-    pub reader: Reader,
+    pub reader: Arc<dyn View>,
     /// Attempts on this machine.
     pub attempts: Attempts,
     /// What attempts are made of.
     pub surroundings: Surroundings,
     /// The way in.
     pub handle: Handle,
+    /// Moves old commits out of the journal's tail.
+    pub archiver: Maintenance,
+    /// Which runs that are over are kept.
+    pub retention: Retention,
 }
 
 struct Turn {
@@ -180,6 +185,7 @@ impl Dispatcher {
         let mut wake: Option<Timestamp> = Some(clock::now());
         let mut rate = EndRate::default();
         let mut unmarked = false;
+        let mut pruned_at: Option<Timestamp> = None;
         let mut next_token: Token = 0;
         loop {
             let mut turn = self.gather(receiver, wake, unmarked, &mut rate, &mut next_token);
@@ -211,10 +217,31 @@ impl Dispatcher {
                 self.journal.mark()?;
                 return Ok(());
             }
+            if self.reader.tail().is_long() {
+                self.archiver.wake();
+            }
             if idle {
-                self.journal.tidy()?;
+                self.prune(now, &mut pruned_at)?;
             }
         }
+    }
+
+    /// Removes runs that need not be kept, a few at a time and only while nothing else is to be done.
+    fn prune(&mut self, now: Timestamp, pruned_at: &mut Option<Timestamp>) -> Result<(), runbook_journal::StoreError> {
+        if pruned_at.is_some_and(|at| (now - at).0.abs() < PRUNE_PERIOD.0) {
+            return Ok(());
+        }
+        let pruned = self.journal.prune(&self.retention, now)?;
+        for run in &pruned.runs {
+            if let Err(error) = self.surroundings.sealer.forget(*run) {
+                tracing::warn!(%error, %run, "a removed run's sealed inputs are left");
+            }
+        }
+        if !pruned.runs.is_empty() {
+            tracing::info!(runs = pruned.runs.len(), "old runs were removed");
+        }
+        *pruned_at = if pruned.more { None } else { Some(now) };
+        Ok(())
     }
 
     /// Waits for the first message, takes all that wait with it, and gathers ends of attempts where that saves
@@ -316,7 +343,7 @@ impl Dispatcher {
         if self.machine.run(run).is_some() {
             return;
         }
-        if let Some((pinned, events)) = read_run(&self.reader, &self.surroundings, run)
+        if let Some((pinned, events)) = read_run(&*self.reader, &self.surroundings, run)
             && self.machine.load(run, pinned, &events, clock::now()).is_ok()
         {
             turn.loaded.push(run);
@@ -341,9 +368,11 @@ impl Dispatcher {
             tracing::error!(%run, why, "the run is quarantined: an event of it was illegal");
         }
         for run in &batch.finished {
-            if self.machine.run(*run).is_some_and(|state| {
-                matches!(state.phase(), Phase::Terminal(runbook_core::run::Outcome::Succeeded))
-            }) && let Err(error) = self.surroundings.sealer.forget(*run)
+            if self
+                .machine
+                .run(*run)
+                .is_some_and(|state| matches!(state.phase(), Phase::Terminal(runbook_core::run::Outcome::Succeeded)))
+                && let Err(error) = self.surroundings.sealer.forget(*run)
             {
                 tracing::warn!(%error, %run, "the run's sealed inputs cannot be removed");
             }
@@ -405,7 +434,7 @@ impl Dispatcher {
 
 /// The definition and all events of a run that is not in memory.
 pub fn read_run(
-    reader: &Reader,
+    reader: &dyn View,
     surroundings: &Surroundings,
     run: RunUid,
 ) -> Option<(Arc<runbook_core::run::Pinned>, Vec<runbook_core::run::Event>)> {
@@ -455,15 +484,4 @@ impl EndRate {
     fn expects(&self, ends: usize, within: Duration) -> bool {
         self.interval * ends as f64 <= within.as_secs_f64()
     }
-}
-
-/// The reasons for which the loop cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The attempts' threads cannot be had.
-    #[error("the attempts cannot be started: {0}")]
-    Attempts(#[from] io::Error),
-    /// The journal cannot be read.
-    #[error(transparent)]
-    Journal(#[from] runbook_journal::StoreError),
 }

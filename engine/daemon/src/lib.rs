@@ -1,1 +1,18 @@
-//! To be written.
+//! The daemon: dispatcher, clock, attempts, API, start and stop. The only crate that knows all the others.
+
+mod api;
+mod attempts;
+pub mod check;
+mod clock;
+pub mod config;
+mod definitions;
+mod dispatcher;
+mod files;
+mod instance;
+mod layout;
+mod library;
+mod maintenance;
+mod secrets;
+pub mod serve;
+mod surroundings;
+pub mod telemetry;

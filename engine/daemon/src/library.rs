@@ -88,10 +88,8 @@ impl Library {
         if same {
             return false;
         }
-        let sources: BTreeMap<String, String> = texts
-            .iter()
-            .map(|(file, bytes)| (file.clone(), String::from_utf8_lossy(bytes).into_owned()))
-            .collect();
+        let sources: BTreeMap<String, String> =
+            texts.iter().map(|(file, bytes)| (file.clone(), String::from_utf8_lossy(bytes).into_owned())).collect();
         let mut entries = BTreeMap::new();
         for checked in language::check_project(texts) {
             let file = checked.path;
@@ -101,7 +99,8 @@ impl Library {
             // A broken file must not hide a good runbook of the same name.
             let key = if runbook.is_none() && entries.contains_key(&name) { file.clone() } else { name.clone() };
             let source = sources.get(&file).cloned().unwrap_or_default();
-            let entry = Arc::new(Entry { name: key.clone(), file, source, runbook, findings: checked.checked.findings });
+            let entry =
+                Arc::new(Entry { name: key.clone(), file, source, runbook, findings: checked.checked.findings });
             if let Some(hidden) = entries.insert(key, entry) {
                 let hidden: Arc<Entry> = hidden;
                 entries.insert(hidden.file.clone(), Arc::new(Entry { name: hidden.file.clone(), ..(*hidden).clone() }));

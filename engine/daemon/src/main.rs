@@ -1,2 +1,44 @@
-//! To be written.
-fn main() {}
+//! `runbookd`: reads its arguments, serves or checks, and says how it ended with its exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use runbookd::config::{Arguments, Command, Config};
+use runbookd::{check, serve, telemetry};
+
+/// The configuration, a path or an argument is wrong.
+const USAGE: u8 = 2;
+/// The daemon could not start, or had to end.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err((code, message)) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "runbookd: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
+    let printed = |result: std::io::Result<u8>| match result {
+        // The reader of a pipe went away: nothing is wrong with what was checked.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) => Err((FAILED, error.to_string())),
+        Ok(code) => Ok(code),
+    };
+    match &arguments.command {
+        Some(Command::Check { paths, output, strict }) => printed(check::check(paths, *output, *strict)),
+        Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),
+        None => {
+            let config = Config::load(&arguments.serve).map_err(|error| (USAGE, error.to_string()))?;
+            telemetry::start(&config.log, config.log_format);
+            serve::serve(config).map_err(|error| (FAILED, format!("{error:#}")))?;
+            Ok(0)
+        }
+    }
+}

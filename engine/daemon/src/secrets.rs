@@ -72,10 +72,7 @@ fn read_file(name: &str, path: &Path) -> Result<String, String> {
     let meta = fs::metadata(path).map_err(|e| problem(e.to_string()))?;
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(problem(format!(
-            "others may read it (mode {mode:o}); run: chmod 600 {}",
-            path.display()
-        )));
+        return Err(problem(format!("others may read it (mode {mode:o}); run: chmod 600 {}", path.display())));
     }
     let bytes = files::read_bounded(path, SECRET_BYTES).map_err(|e| problem(e.to_string()))?;
     let mut text = String::from_utf8(bytes).map_err(|_| problem("it is not UTF-8".into()))?;
@@ -125,7 +122,8 @@ impl Sealer {
     pub fn seal(&self, run: RunUid, inputs: &Map<String, Value>) -> io::Result<()> {
         let nonce = random::<NONCE_BYTES>()?;
         let clear = serde_json::to_vec(inputs)?;
-        let payload = Payload { msg: &clear, aad: run.to_string().as_bytes() };
+        let aad = run.to_string();
+        let payload = Payload { msg: &clear, aad: aad.as_bytes() };
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&nonce), payload)
@@ -148,7 +146,8 @@ impl Sealer {
             .map_err(|e| format!("the run's secret inputs cannot be read from {}: {e}", path.display()))?;
         let damaged = || format!("the run's secret inputs in {} were sealed with another key", path.display());
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(damaged)?;
-        let payload = Payload { msg: sealed, aad: run.to_string().as_bytes() };
+        let aad = run.to_string();
+        let payload = Payload { msg: sealed, aad: aad.as_bytes() };
         let clear = self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| damaged())?;
         serde_json::from_slice(&clear).map_err(|_| damaged())
     }

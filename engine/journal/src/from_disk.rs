@@ -5,8 +5,8 @@ use prost::Message as _;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Principal, SkipReason, Then,
+    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
+    Principal, SkipReason, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
@@ -71,8 +71,7 @@ macro_rules! object {
         if $text.is_empty() {
             Default::default()
         } else {
-            serde_json::from_str(&$text)
-                .map_err(|source| Undecodable::Json { field: $field, source })?
+            serde_json::from_str(&$text).map_err(|source| Undecodable::Json { field: $field, source })?
         }
     };
 }
@@ -104,9 +103,7 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         From::Ending(it) => Fact::Ending { cause: ending_cause(it.cause)? },
         From::Finishing(it) => Fact::Finishing { outcome: outcome(it.outcome)? },
         From::Finished(it) => Fact::Finished { outcome: outcome(it.outcome)? },
-        From::Resumed(it) => {
-            Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason }
-        }
+        From::Resumed(it) => Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason },
         From::Resolved(it) => Fact::Resolved {
             step: StepNo(it.step),
             settlement: settlement(it.settlement)?,
@@ -164,10 +161,7 @@ fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
         Some(FromThen::OnCancelAtMicros(at)) => Then::OnCancelAt(Timestamp(at)),
         Some(FromThen::Unknown(true)) => Then::Unknown,
         Some(
-            FromThen::Succeeded(false)
-            | FromThen::Failed(false)
-            | FromThen::Canceled(false)
-            | FromThen::Unknown(false),
+            FromThen::Succeeded(false) | FromThen::Failed(false) | FromThen::Canceled(false) | FromThen::Unknown(false),
         )
         | None => return Err(Undecodable::Missing("attempt_ended.then")),
     };
@@ -194,12 +188,7 @@ fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
         log_lines: it.log_lines,
         log_dropped: it.log_dropped,
     };
-    Ok(Fact::AttemptEnded {
-        step: StepNo(it.step),
-        attempt: AttemptNo(it.attempt),
-        end: Box::new(end),
-        then,
-    })
+    Ok(Fact::AttemptEnded { step: StepNo(it.step), attempt: AttemptNo(it.attempt), end: Box::new(end), then })
 }
 
 fn ending_cause(cause: Option<disk::ending::Cause>) -> Result<EndingCause> {
@@ -208,9 +197,7 @@ fn ending_cause(cause: Option<disk::ending::Cause>) -> Result<EndingCause> {
         Some(From::FailureStop(step)) => EndingCause::FailureStop(StepNo(step)),
         Some(From::FailureCancel(step)) => EndingCause::FailureCancel(StepNo(step)),
         Some(From::Timeout(true)) => EndingCause::Timeout,
-        Some(From::Cancel(it)) => {
-            EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason }
-        }
+        Some(From::Cancel(it)) => EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason },
         Some(From::Timeout(false)) | None => return Err(Undecodable::Missing("ending.cause")),
     })
 }
@@ -289,7 +276,7 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
     let it = disk::RunRow::decode(bytes)?;
     let finished = it
         .finished_at_micros
-        .map(|at| Ok(Finished { at: Timestamp(at), outcome: outcome(it.outcome)? }))
+        .map(|at| outcome(it.outcome).map(|outcome| Finished { at: Timestamp(at), outcome }))
         .transpose()?;
     Ok(RunRow {
         uid: run_uid(&it.run_uid)?,

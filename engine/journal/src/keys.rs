@@ -13,6 +13,8 @@ pub const UID: u8 = b'u';
 pub const REQUEST: u8 = b'q';
 /// A run that is not over, by its number.
 pub const ACTIVE: u8 = b'a';
+/// Where the file of a run's cold events ends, by its uid.
+pub const COLD: u8 = b'c';
 /// A removed run whose folder may still be there, by its uid.
 pub const REMOVED: u8 = b'x';
 
@@ -66,6 +68,11 @@ fn named(prefix: u8, uid: RunUid) -> [u8; 17] {
 /// The key of a uid.
 pub fn uid(uid: RunUid) -> [u8; 17] {
     named(UID, uid)
+}
+
+/// The key of the end of a run's file.
+pub fn cold(uid: RunUid) -> [u8; 17] {
+    named(COLD, uid)
 }
 
 /// The key of a removed run.

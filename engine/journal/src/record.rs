@@ -30,10 +30,7 @@ pub fn commit(events: &[(RunUid, Event)]) -> Result<Vec<u8>, serde_json::Error> 
     let events = events
         .iter()
         .map(|(uid, event)| {
-            Ok(disk::RunEvent {
-                run_uid: uid.bits().to_be_bytes().to_vec(),
-                event: Some(to_disk::event(event)?),
-            })
+            Ok(disk::RunEvent { run_uid: uid.bits().to_be_bytes().to_vec(), event: Some(to_disk::event(event)?) })
         })
         .collect::<Result<_, serde_json::Error>>()?;
     Ok(disk::Commit { events, lost_from: None }.encode_to_vec())
@@ -93,10 +90,7 @@ fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Undecodable>
             WireType::Varint => {
                 return Ok(Some(Field::Number(tag, encoding::decode_varint(rest)?)));
             }
-            WireType::SixtyFourBit
-            | WireType::ThirtyTwoBit
-            | WireType::StartGroup
-            | WireType::EndGroup => {
+            WireType::SixtyFourBit | WireType::ThirtyTwoBit | WireType::StartGroup | WireType::EndGroup => {
                 encoding::skip_field(wire, tag, rest, DecodeContext::default())?;
             }
         }
@@ -104,7 +98,11 @@ fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Undecodable>
     Ok(None)
 }
 
-fn raw_event(bytes: &[u8]) -> Result<RawEvent<'_>, Undecodable> {
+/// Finds the number of a stored event, without decoding the rest.
+///
+/// # Errors
+/// The bytes are no event.
+pub fn raw_event(bytes: &[u8]) -> Result<RawEvent<'_>, Undecodable> {
     let mut rest = bytes;
     while let Some(found) = next_field(&mut rest)? {
         if let Field::Number(field::EVENT_NUMBER, number) = found {
@@ -199,8 +197,7 @@ mod tests {
 
     #[test]
     fn the_walk_agrees_with_the_schema() {
-        let events: Vec<_> =
-            (1..4).map(|n| (RunUid::from_bits(u128::from(n) << 77), ready(n))).collect();
+        let events: Vec<_> = (1..4).map(|n| (RunUid::from_bits(u128::from(n) << 77), ready(n))).collect();
         let bytes = commit(&events).unwrap();
         let mut walked = Vec::new();
         walk::<Undecodable>(&bytes, |item| {
@@ -230,8 +227,7 @@ mod tests {
         let stored: Vec<disk::Event> = (1..4).map(|n| to_disk::event(&ready(n)).unwrap()).collect();
         let raw: Vec<Vec<u8>> = stored.iter().map(prost::Message::encode_to_vec).collect();
         let bytes = cold(uid, raw.iter().map(Vec::as_slice));
-        let by_prost =
-            disk::ColdEvents { run_uid: uid.bits().to_be_bytes().to_vec(), events: stored };
+        let by_prost = disk::ColdEvents { run_uid: uid.bits().to_be_bytes().to_vec(), events: stored };
         assert_eq!(bytes, by_prost.encode_to_vec());
         let mut numbers = Vec::new();
         walk_cold::<Undecodable>(uid, &bytes, |raw| {

@@ -56,10 +56,7 @@ pub trait View: Send + Sync {
     ///
     /// # Errors
     /// Unreadable rows or tail.
-    fn each_unfinished(
-        &self,
-        visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>),
-    ) -> Result<(), StoreError>;
+    fn each_unfinished(&self, visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>)) -> Result<(), StoreError>;
 
     /// The row of a run, by its number.
     ///

@@ -2,8 +2,8 @@
 
 use runbook_core::definition::Settlement;
 use runbook_core::run::{
-    AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Then,
+    AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome, Principal,
+    SkipReason, Then,
 };
 use runbook_proto::journal as disk;
 
@@ -14,11 +14,7 @@ use crate::row::RunRow;
 /// # Errors
 /// A value that JSON cannot hold.
 pub fn event(event: &Event) -> Result<disk::Event, serde_json::Error> {
-    Ok(disk::Event {
-        number: event.number,
-        at_micros: event.at.0,
-        fact: Some(fact(&event.fact)?),
-    })
+    Ok(disk::Event { number: event.number, at_micros: event.at.0, fact: Some(fact(&event.fact)?) })
 }
 
 /// A JSON object as text, empty when there is nothing in it: a macro, since the map's type belongs to a
@@ -33,9 +29,7 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
     use disk::event::Fact as To;
     Ok(match fact {
         Fact::Created(it) => To::Created(created(it)?),
-        Fact::Admitted { deadline } => {
-            To::Admitted(disk::Admitted { deadline_micros: deadline.map(|at| at.0) })
-        }
+        Fact::Admitted { deadline } => To::Admitted(disk::Admitted { deadline_micros: deadline.map(|at| at.0) }),
         Fact::StepReady { step } => To::StepReady(disk::StepReady { step: step.0 }),
         Fact::StepSkipped { step, why } => To::StepSkipped(disk::StepSkipped {
             step: step.0,
@@ -47,43 +41,29 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::StepFailed { step, message } => {
             To::StepFailed(disk::StepFailed { step: step.0, message: message.clone() })
         }
-        Fact::AttemptStarting { step, attempt, kind, boot } => {
-            To::AttemptStarting(disk::AttemptStarting {
-                step: step.0,
-                attempt: attempt.0,
-                kind: attempt_kind(*kind).into(),
-                boot: boot.clone(),
-            })
-        }
+        Fact::AttemptStarting { step, attempt, kind, boot } => To::AttemptStarting(disk::AttemptStarting {
+            step: step.0,
+            attempt: attempt.0,
+            kind: attempt_kind(*kind).into(),
+            boot: boot.clone(),
+        }),
         Fact::AttemptEnded { step, attempt, end, then } => {
             To::AttemptEnded(attempt_ended(step.0, attempt.0, end, *then)?)
         }
-        Fact::Ending { cause } => {
-            To::Ending(disk::Ending { cause: Some(ending_cause(cause)) })
+        Fact::Ending { cause } => To::Ending(disk::Ending { cause: Some(ending_cause(cause)) }),
+        Fact::Finishing { outcome: it } => To::Finishing(disk::Finishing { outcome: outcome(*it).into() }),
+        Fact::Finished { outcome: it } => To::Finished(disk::Finished { outcome: outcome(*it).into() }),
+        Fact::Resumed { epoch, by, reason } => {
+            To::Resumed(disk::Resumed { epoch: *epoch, by: Some(principal(by)), reason: reason.clone() })
         }
-        Fact::Finishing { outcome: it } => {
-            To::Finishing(disk::Finishing { outcome: outcome(*it).into() })
-        }
-        Fact::Finished { outcome: it } => {
-            To::Finished(disk::Finished { outcome: outcome(*it).into() })
-        }
-        Fact::Resumed { epoch, by, reason } => To::Resumed(disk::Resumed {
-            epoch: *epoch,
+        Fact::Resolved { step, settlement: it, outputs, by, reason } => To::Resolved(disk::Resolved {
+            step: step.0,
+            settlement: settlement(*it).into(),
+            outputs_json: object!(outputs),
             by: Some(principal(by)),
             reason: reason.clone(),
         }),
-        Fact::Resolved { step, settlement: it, outputs, by, reason } => {
-            To::Resolved(disk::Resolved {
-                step: step.0,
-                settlement: settlement(*it).into(),
-                outputs_json: object!(outputs),
-                by: Some(principal(by)),
-                reason: reason.clone(),
-            })
-        }
-        Fact::DeadlinesShifted { by } => {
-            To::DeadlinesShifted(disk::DeadlinesShifted { by_micros: by.0 })
-        }
+        Fact::DeadlinesShifted { by } => To::DeadlinesShifted(disk::DeadlinesShifted { by_micros: by.0 }),
     })
 }
 
@@ -160,11 +140,9 @@ fn ending_cause(cause: &EndingCause) -> disk::ending::Cause {
         EndingCause::FailureStop(step) => To::FailureStop(step.0),
         EndingCause::FailureCancel(step) => To::FailureCancel(step.0),
         EndingCause::Timeout => To::Timeout(true),
-        EndingCause::Cancel { now, by, reason } => To::Cancel(disk::Cancel {
-            now: *now,
-            by: Some(principal(by)),
-            reason: reason.clone(),
-        }),
+        EndingCause::Cancel { now, by, reason } => {
+            To::Cancel(disk::Cancel { now: *now, by: Some(principal(by)), reason: reason.clone() })
+        }
     }
 }
 
@@ -212,10 +190,7 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         runbook: row.runbook.clone(),
         created_at_micros: row.created_at.0,
         finished_at_micros: row.finished.map(|finished| finished.at.0),
-        outcome: row
-            .finished
-            .map_or(disk::Outcome::Unspecified, |finished| outcome(finished.outcome))
-            .into(),
+        outcome: row.finished.map_or(disk::Outcome::Unspecified, |finished| outcome(finished.outcome)).into(),
         origin: origin(row.origin).into(),
         by: Some(principal(&row.by)),
         request_id: row.request_id.clone(),

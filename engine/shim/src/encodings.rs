@@ -64,7 +64,10 @@ pub fn forms(secret: &str) -> BTreeSet<Form> {
 /// `bytes` as hex digits.
 pub fn hex(bytes: &[u8], upper: bool) -> String {
     let digits = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
-    bytes.iter().flat_map(|b| [char::from(digits[usize::from(b >> 4)]), char::from(digits[usize::from(b & 15)])]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [char::from(digits[usize::from(b >> 4)]), char::from(digits[usize::from(b & 15)])])
+        .collect()
 }
 
 /// The characters of base64 that depend on `value` alone, when `alignment` bytes (0, 1 or 2) of something else come
@@ -78,7 +81,11 @@ fn base64_inner(value: &[u8], alignment: usize, alphabet: &[u8; 64]) -> Vec<u8> 
         _ => 2,
     };
     let bit = |at: usize| usize::from(value[at / 8] >> (7 - at % 8) & 1);
-    (first..).step_by(6).take_while(|at| at + 6 <= bits).map(|at| alphabet[(at..at + 6).fold(0, |n, at| n << 1 | bit(at))]).collect()
+    (first..)
+        .step_by(6)
+        .take_while(|at| at + 6 <= bits)
+        .map(|at| alphabet[(at..at + 6).fold(0, |n, at| n << 1 | bit(at))])
+        .collect()
 }
 
 fn percent(value: &str, upper: bool, kept: &str, plus: bool) -> String {
@@ -134,7 +141,14 @@ mod tests {
 
     #[test]
     fn other_encodings_are_there() {
-        for form in ["p w/ü\"", "p w/ü\\\"", "702077 2fc3bc22".replace(' ', "").as_str(), "p%20w%2F%C3%BC%22", "p+w%2f%c3%bc%22", "p%20w/%C3%BC%22"] {
+        for form in [
+            "p w/ü\"",
+            "p w/ü\\\"",
+            "702077 2fc3bc22".replace(' ', "").as_str(),
+            "p%20w%2F%C3%BC%22",
+            "p+w%2f%c3%bc%22",
+            "p%20w/%C3%BC%22",
+        ] {
             assert!(has("p w/ü\"", form), "{form}");
         }
     }

@@ -49,7 +49,10 @@ impl fmt::Display for Damage {
             Damage::Header => write!(f, "it has no `runbook-…` header line"),
             Damage::Kind { found } => write!(f, "it is a `{found}` file"),
             Damage::Format { found } => {
-                write!(f, "it is written in format {found}, which this program does not read; use the version that wrote it")
+                write!(
+                    f,
+                    "it is written in format {found}, which this program does not read; use the version that wrote it"
+                )
             }
             Damage::Length { expected, found } => write!(f, "its body has {found} bytes instead of {expected}"),
             Damage::Checksum => write!(f, "its checksum is wrong"),

@@ -56,7 +56,12 @@ pub trait SmallFile: Serialize + DeserializeOwned {
         body.push(b'\n');
         let bytes = envelope::wrap(Self::KIND, FORMAT, &body);
         if bytes.len() as u64 > Self::MAX_BYTES {
-            return Err(format!("the {} file would have {} bytes, more than the {} that it may have", Self::KIND, bytes.len(), Self::MAX_BYTES));
+            return Err(format!(
+                "the {} file would have {} bytes, more than the {} that it may have",
+                Self::KIND,
+                bytes.len(),
+                Self::MAX_BYTES
+            ));
         }
         Ok(bytes)
     }

@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn nothing_harmful_is_left() {
-        assert_eq!(round(Stream::Out, false, b"\x1b[31mred\x1b[0m\x07\x7f 10%\r20%"), "\\x1b[31mred\\x1b[0m\\x07\\x7f 10%\\r20%");
+        assert_eq!(
+            round(Stream::Out, false, b"\x1b[31mred\x1b[0m\x07\x7f 10%\r20%"),
+            "\\x1b[31mred\\x1b[0m\\x07\\x7f 10%\\r20%"
+        );
         assert_eq!(round(Stream::Out, false, b"a\xff\xc3b\n"), "a\\xff\\xc3b\\x0a");
         assert_eq!(round(Stream::Out, false, "\u{9b}2J\u{202e}x\u{2028}".as_bytes()), "\\u{9b}2J\\u{202e}x\\u{2028}");
         assert_eq!(round(Stream::Out, false, b"cut \xe2\x82"), "cut \\xe2\\x82");
@@ -141,7 +144,14 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_refused() {
-        for line in ["", "text", "2026-11-21T03:23:59.123456Z", "2026-11-21T03:23:59.123456Z o", "2026-11-21T03:23:59.123456Z x text", "2026-11-21T03:23:59.123456Z o-text"] {
+        for line in [
+            "",
+            "text",
+            "2026-11-21T03:23:59.123456Z",
+            "2026-11-21T03:23:59.123456Z o",
+            "2026-11-21T03:23:59.123456Z x text",
+            "2026-11-21T03:23:59.123456Z o-text",
+        ] {
             assert_eq!(parse_line(line), None, "{line}");
         }
     }

@@ -17,12 +17,15 @@ use attempt::Refused;
 use runbook_shim::exit::{DONE, Refusal};
 
 /// Called by the C library. (The unit tests of this program have a `main` of their own.)
+///
+/// # Safety
+/// `argv` points to `argc` strings that live as long as the program.
 #[cfg_attr(not(test), unsafe(export_name = "main"))]
 #[cfg_attr(test, unsafe(export_name = "runbook_shim_main"))]
-pub extern "C" fn shim_main(argc: c_int, argv: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn shim_main(argc: c_int, argv: *const *const c_char) -> c_int {
     let ended = match argc {
         2 => {
-            // SAFETY: the C library passes argc pointers to strings that live as long as the program.
+            // SAFETY: there are two strings, as the caller promises.
             let dir = unsafe { CStr::from_ptr(*argv.add(1)) };
             attempt::own(Path::new(OsStr::from_bytes(dir.to_bytes())))
         }

@@ -54,7 +54,8 @@ impl Process {
         // Read at once: growing a buffer would ask the kernel for the same text several times.
         let mut stat = [0; STAT_BYTES];
         let length = File::open(path)?.read(&mut stat)?;
-        parse(&stat[..length]).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not as expected", path.display())))
+        parse(&stat[..length])
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not as expected", path.display())))
     }
 }
 
@@ -65,13 +66,15 @@ fn parse(stat: &[u8]) -> Option<Process> {
     // The fields from the third on, as proc(5) counts them.
     let mut fields = std::str::from_utf8(stat.get(close + 2..)?).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    let session = fields.next()?.parse().ok()?;
+    let mut id = || fields.next()?.parse::<i64>().ok();
+    let (parent, group, session) = (id()?, id()?, id()?);
     let threads: i64 = fields.nth(13)?.parse().ok()?;
     let start_time = fields.nth(1)?.parse().ok()?;
-    // The first thread of a process may end before the others, and is then shown as a zombie that still has threads.
-    let ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    // The first thread of a process may end before the others, and is then shown as a zombie that still has threads. A
+    // process that is just being reaped has no group any more, which is shown as -1.
+    let ended = (matches!(state, "Z" | "X" | "x") && threads <= 1) || group < 0;
+    let id = |number: i64| u32::try_from(number).unwrap_or(0);
+    let (parent, group, session) = (id(parent), id(group), id(session));
     Some(Process { pid, parent, group, session, start_time, stopped: matches!(state, "T" | "t"), ended })
 }
 
@@ -133,7 +136,10 @@ pub fn descendants(all: &[Process], ancestor: u32) -> Vec<Process> {
 fn has_variable(pid: u32, name: &str, value: &str) -> bool {
     let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
     environ.split(|&b| b == 0).any(|variable| {
-        variable.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")).is_some_and(|rest| rest == value.as_bytes())
+        variable
+            .strip_prefix(name.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="))
+            .is_some_and(|rest| rest == value.as_bytes())
     })
 }
 
@@ -150,7 +156,10 @@ mod tests {
     fn a_name_with_parentheses_does_not_confuse() {
         let stat = b"42 (a) b (c) S 7 42 41 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0 0\n";
         let process = parse(stat).unwrap();
-        assert_eq!((process.pid, process.parent, process.group, process.session, process.start_time), (42, 7, 42, 41, 12345));
+        assert_eq!(
+            (process.pid, process.parent, process.group, process.session, process.start_time),
+            (42, 7, 42, 41, 12345)
+        );
         assert!(!process.ended && !process.stopped);
     }
 
@@ -159,6 +168,12 @@ mod tests {
         let stat = |threads| format!("42 (x) Z 7 42 41 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 {threads} 0 12345 0 0 0\n");
         assert!(parse(stat(1).as_bytes()).unwrap().ended);
         assert!(!parse(stat(2).as_bytes()).unwrap().ended);
+    }
+
+    #[test]
+    fn what_is_just_being_reaped_has_ended() {
+        let process = parse(b"42 (x) R 0 -1 -1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 0 0 12345 0 0 0\n").unwrap();
+        assert!(process.ended);
     }
 
     #[test]

@@ -62,9 +62,13 @@ impl Secrets {
     /// A text, without any secret, that says what is wrong: a name that cannot be used, or too much of it.
     pub fn encode(&self) -> Result<Vec<u8>, String> {
         self.check()?;
-        let bytes = serde_json::to_vec(&Written { format: FORMAT, secrets: self }).map_err(|_| "it cannot be written as JSON".to_owned())?;
+        let bytes = serde_json::to_vec(&Written { format: FORMAT, secrets: self })
+            .map_err(|_| "it cannot be written as JSON".to_owned())?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!("the secrets have {} bytes together, more than the {MAX_BYTES} that they may have", bytes.len()));
+            return Err(format!(
+                "the secrets have {} bytes together, more than the {MAX_BYTES} that they may have",
+                bytes.len()
+            ));
         }
         Ok(bytes)
     }
@@ -117,7 +121,10 @@ impl Secrets {
             return Ok(Secrets::default());
         }
         if size > MAX_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{size} bytes, more than the {MAX_BYTES} that secrets may have")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{size} bytes, more than the {MAX_BYTES} that secrets may have"),
+            ));
         }
         let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
         File::from(fd.try_clone_to_owned()?).read_exact_at(&mut bytes, 0)?;
@@ -129,7 +136,8 @@ impl Secrets {
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        for value in self.env.values_mut().chain(self.files.values_mut()).chain(&mut self.redact).chain(&mut self.stdin) {
+        for value in self.env.values_mut().chain(self.files.values_mut()).chain(&mut self.redact).chain(&mut self.stdin)
+        {
             wipe_text(value);
         }
     }

@@ -9,11 +9,7 @@ use super::syntax::{Binary, Kind, Node};
 use super::types::{Base, Names, Type};
 
 /// The type of a tree, and all its faults.
-pub(super) fn check(
-    root: &Node,
-    references: &[Located<Reference>],
-    names: &dyn Names,
-) -> Result<Type, Vec<Fault>> {
+pub(super) fn check(root: &Node, references: &[Located<Reference>], names: &dyn Names) -> Result<Type, Vec<Fault>> {
     let mut checker = Checker { references, names, variables: Vec::new(), faults: Vec::new() };
     let of = checker.any(root);
     if checker.faults.is_empty() { Ok(of) } else { Err(checker.faults) }
@@ -79,7 +75,7 @@ impl Checker<'_> {
             Kind::Negate(value) => {
                 let of = self.value(value);
                 if !of.base.numeric() {
-                    self.wrong(value, format!("`-` takes a number, and this is a {}", of.base.name()), None);
+                    self.wrong(value, format!("`-` takes a number, and this is {}", of.base.a()), None);
                     return Type::of(Base::Number).tainted(of.secret);
                 }
                 of
@@ -87,9 +83,8 @@ impl Checker<'_> {
             Kind::All(parts) | Kind::Any(parts) => {
                 let sign = if matches!(node.kind, Kind::All(_)) { "&&" } else { "||" };
                 let what = format!("an operand of {sign}");
-                let secret = parts.iter().fold(false, |secret, part| {
-                    self.wanted(part, Base::Boolean, &what).secret | secret
-                });
+                let secret =
+                    parts.iter().fold(false, |secret, part| self.wanted(part, Base::Boolean, &what).secret | secret);
                 Type::of(Base::Boolean).tainted(secret)
             }
             Kind::Chain(first, rest) => self.chain(first, rest),
@@ -127,10 +122,12 @@ impl Checker<'_> {
                     | Reference::AttemptOutput(name) => name,
                     _ => "",
                 };
-                if fault.help.is_none() && name.contains('-') {
-                    fault.help = Some(format!(
-                        "`{name}` is one name: a minus between values needs a space before it"
-                    ));
+                if looks_like_a_difference(name) {
+                    let space = format!("`{name}` is one name; write a space before a minus");
+                    fault.help = Some(match fault.help {
+                        Some(help) => format!("{help} ({space})"),
+                        None => space,
+                    });
                 }
                 self.faults.push(fault);
                 ANY
@@ -148,10 +145,9 @@ impl Checker<'_> {
             ("null is no value to work with".to_owned(), "only == and != take null".to_owned())
         } else {
             let what = match &node.kind {
-                Kind::Reference(place) => self
-                    .references
-                    .get(*place)
-                    .map(|reference| format!("`{}` may be null", reference.value)),
+                Kind::Reference(place) => {
+                    self.references.get(*place).map(|reference| format!("`{}` may be null", reference.value))
+                }
                 _ => None,
             };
             (
@@ -180,7 +176,7 @@ impl Checker<'_> {
             (Base::Integer, Base::Number) => Some("write int(x), which drops the fraction"),
             _ => None,
         };
-        let message = format!("{what} is a {}, and this is a {}", base.name(), of.base.name());
+        let message = format!("{what} is {}, and this is {}", base.a(), of.base.a());
         self.wrong(node, message, help);
         of
     }
@@ -211,7 +207,7 @@ impl Checker<'_> {
                 },
                 _ => None,
             };
-            let message = format!("a {} has no member `{name}`", of.base.name());
+            let message = format!("{} has no member `{name}`", of.base.a());
             self.fault(value, FaultKind::WrongType, message, help);
         }
         ANY.tainted(of.secret)
@@ -224,7 +220,7 @@ impl Checker<'_> {
             Base::Any | Base::Null => self.value(index),
             _ => {
                 let by = self.value(index);
-                self.wrong(value, format!("a {} has no elements", of.base.name()), None);
+                self.wrong(value, format!("{} has no elements", of.base.a()), None);
                 by
             }
         };
@@ -250,11 +246,7 @@ impl Checker<'_> {
                 || b.base.fits(a.base)
                 || matches!((a.base, b.base), (Base::Null, _) | (_, Base::Null));
             if !comparable {
-                let message = format!(
-                    "a {} and a {} are never equal",
-                    a.base.name(),
-                    b.base.name()
-                );
+                let message = format!("{} and {} are never equal", a.base.a(), b.base.a());
                 let text = a.base == Base::String || b.base == Base::String;
                 let other = if a.base == Base::String { b.base } else { a.base };
                 let help = match other {
@@ -280,9 +272,15 @@ impl Checker<'_> {
                 match b.base {
                     Base::Any | Base::List => {}
                     Base::Map if a.base.fits(Base::String) => {}
-                    Base::Map => self.wrong(left, format!("a key of a map is a string, and this is a {}", a.base.name()), None),
-                    Base::String => self.wrong(right, "`in` asks a list or a map, and this is a string".to_owned(), Some("write text.contains(part)")),
-                    _ => self.wrong(right, format!("`in` asks a list or a map, and this is a {}", b.base.name()), None),
+                    Base::Map => {
+                        self.wrong(left, format!("a key of a map is a string, and this is {}", a.base.a()), None)
+                    }
+                    Base::String => self.wrong(
+                        right,
+                        "`in` asks a list or a map, and this is a string".to_owned(),
+                        Some("write text.contains(part)"),
+                    ),
+                    _ => self.wrong(right, format!("`in` asks a list or a map, and this is {}", b.base.a()), None),
                 }
                 if let Kind::List(items) = &right.kind
                     && before.is_none()
@@ -294,32 +292,24 @@ impl Checker<'_> {
                 Type::of(Base::Boolean).tainted(secret)
             }
             Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => {
-                let text = a.base.fits(Base::String) && b.base.fits(Base::String);
-                if !text && !(a.base.numeric() && b.base.numeric()) {
+                let texts = a.base.fits(Base::String) && b.base.fits(Base::String);
+                let ordered = texts || (a.base.numeric() && b.base.numeric());
+                if !ordered {
                     self.mismatch(right, sign, a, b, "two numbers or two strings");
                 }
                 Type::of(Base::Boolean).tainted(secret)
             }
             Binary::Add
-                if [Base::String, Base::List]
-                    .into_iter()
-                    .any(|base| a.base.fits(base) && b.base.fits(base)) =>
+                if [Base::String, Base::List].into_iter().any(|base| a.base.fits(base) && b.base.fits(base)) =>
             {
                 // With one side unknown, the other side tells.
                 let base = if a.base == Base::Any { b.base } else { a.base };
                 Type::of(base).tainted(secret)
             }
-            Binary::Add
-            | Binary::Subtract
-            | Binary::Multiply
-            | Binary::Divide
-            | Binary::Remainder => {
+            Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => {
                 if !(a.base.numeric() && b.base.numeric()) {
-                    let takes = if operator == Binary::Add {
-                        "two numbers, two strings or two lists"
-                    } else {
-                        "two numbers"
-                    };
+                    let takes =
+                        if operator == Binary::Add { "two numbers, two strings or two lists" } else { "two numbers" };
                     self.mismatch(right, sign, a, b, takes);
                     return ANY.tainted(secret);
                 }
@@ -336,16 +326,13 @@ impl Checker<'_> {
             _ if text => Some("write int(x) or double(x) around the text"),
             _ => None,
         };
-        let message =
-            format!("`{sign}` takes {takes}, not a {} and a {}", a.base.name(), b.base.name());
+        let message = format!("`{sign}` takes {takes}, not {} and {}", a.base.a(), b.base.a());
         self.wrong(node, message, help);
     }
 
     /// A word that the other side never is.
     fn possible(&mut self, reference: &Node, literal: &Node) {
-        let (Kind::Reference(place), Kind::Literal(Value::String(word))) =
-            (&reference.kind, &literal.kind)
-        else {
+        let (Kind::Reference(place), Kind::Literal(Value::String(word))) = (&reference.kind, &literal.kind) else {
             return;
         };
         let Some(value) = self.references.get(*place).map(|at| &at.value) else { return };
@@ -369,4 +356,11 @@ pub(super) const fn common(a: Base, b: Base) -> Base {
         (Base::Number, _) | (_, Base::Number) => Base::Number,
         _ => Base::Any,
     }
+}
+
+/// Whether a name was perhaps meant as a subtraction: `keep-1`, `keep-inputs`.
+fn looks_like_a_difference(name: &str) -> bool {
+    name.split('-').skip(1).any(|part| {
+        super::path::ROOTS.contains(&part) || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    })
 }

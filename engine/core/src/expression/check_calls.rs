@@ -18,7 +18,7 @@ impl Checker<'_> {
             (Function::String, _) => {
                 let of = self.value(first);
                 if matches!(of.base, Base::List | Base::Map) {
-                    let message = format!("`string` takes no {}", of.base.name());
+                    let message = format!("`string` does not take {}", of.base.a());
                     self.wrong(first, message, Some("write json(x)"));
                 }
                 of.becomes(Base::String)
@@ -28,10 +28,7 @@ impl Checker<'_> {
             (Function::Size, _) => {
                 let of = self.value(first);
                 if !matches!(of.base, Base::Any | Base::String | Base::List | Base::Map) {
-                    let message = format!(
-                        "`size` takes a string, a list or a map, and this is a {}",
-                        of.base.name()
-                    );
+                    let message = format!("`size` takes a string, a list or a map, and this is {}", of.base.a());
                     self.wrong(first, message, None);
                 }
                 of.becomes(Base::Integer)
@@ -49,9 +46,7 @@ impl Checker<'_> {
             (Function::StartsWith | Function::EndsWith | Function::Matches, _) => {
                 self.texts(function, Base::String, arguments).becomes(Base::Boolean)
             }
-            (Function::Split, _) => {
-                self.texts(function, Base::String, arguments).becomes(Base::List)
-            }
+            (Function::Split, _) => self.texts(function, Base::String, arguments).becomes(Base::List),
             (Function::Join, _) => self.texts(function, Base::List, arguments).becomes(Base::String),
             _ => self.texts(function, Base::String, arguments).becomes(Base::String),
         }
@@ -74,8 +69,7 @@ impl Checker<'_> {
     fn number(&mut self, argument: &Node, name: &str) -> Type {
         let of = self.value(argument);
         if !of.base.numeric() && of.base != Base::String {
-            let message =
-                format!("`{name}` takes a number or a string, and this is a {}", of.base.name());
+            let message = format!("`{name}` takes a number or a string, and this is {}", of.base.a());
             self.wrong(argument, message, None);
         }
         of
@@ -86,17 +80,15 @@ impl Checker<'_> {
         let of = self.value(first);
         if others.is_empty() {
             if !of.base.fits(Base::List) {
-                let message =
-                    format!("`{name}` of one argument takes a list, and this is a {}", of.base.name());
+                let message = format!("`{name}` of one argument takes a list, and this is {}", of.base.a());
                 self.wrong(first, message, None);
             }
             return of.becomes(Base::Any);
         }
-        let text = of.base == Base::String;
-        if !text && !of.base.numeric() {
-            let message =
-                format!("`{name}` takes numbers or strings, and this is a {}", of.base.name());
+        if of.base != Base::String && !of.base.numeric() {
+            let message = format!("`{name}` takes numbers or strings, and this is {}", of.base.a());
             self.wrong(first, message, None);
+            return others.iter().fold(ANY, |sum, other| sum.tainted(self.value(other).secret));
         }
         others.iter().fold(of, |sum, other| {
             let of = self.value(other);
@@ -107,9 +99,9 @@ impl Checker<'_> {
             };
             if !fits {
                 let message = format!(
-                    "`{name}` compares values of one kind, and this is a {} beside a {}",
-                    of.base.name(),
-                    sum.base.name()
+                    "`{name}` compares values of one kind, and this is {} beside {}",
+                    of.base.a(),
+                    sum.base.a()
                 );
                 self.wrong(other, message, None);
             }
@@ -124,11 +116,8 @@ impl Checker<'_> {
             Base::Map => Base::String,
             Base::Any | Base::List => Base::Any,
             other => {
-                let message = format!(
-                    "`{}` takes a list or a map, and this is a {}",
-                    comprehension.macro_.name(),
-                    other.name()
-                );
+                let message =
+                    format!("`{}` takes a list or a map, and this is {}", comprehension.macro_.name(), other.a());
                 self.wrong(&comprehension.list, message, None);
                 Base::Any
             }

@@ -7,22 +7,23 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::Scope;
 use super::fault::EvaluationError;
 use super::lexer::shorten;
+use super::pattern::Pattern;
 use super::reference::{Located, Reference};
 use super::syntax::{Binary, Comprehension, Kind, Macro, Node};
 use super::value::{Num, kind, weight};
 use crate::limits;
 
 /// What one evaluation may cost: a unit is a node visited, an element looked at, or [`UNIT_BYTES`] of text read
-/// or written. Some tens of milliseconds, so that no expression holds up the loop that asks it.
+/// or written. Some tens of milliseconds, the worst of patterns some hundreds, so that no expression holds up the
+/// loop that asks it.
 pub(super) const WORK: u64 = 2_000_000;
 /// The bytes of text that cost one unit of work.
-const UNIT_BYTES: usize = 64;
+const UNIT_BYTES: usize = 32;
 
 pub(super) type Outcome<T> = Result<T, EvaluationError>;
 
@@ -43,25 +44,14 @@ pub(super) struct Evaluator<'a> {
     scope: &'a dyn Scope,
     /// What the references stood for when they were first read.
     values: Vec<OnceCell<Value>>,
-    pub(super) patterns: RefCell<HashMap<String, Regex>>,
+    pub(super) patterns: RefCell<HashMap<String, Pattern>>,
     work: Cell<u64>,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(
-        source: &'a str,
-        references: &'a [Located<Reference>],
-        scope: &'a dyn Scope,
-    ) -> Self {
+    pub(super) fn new(source: &'a str, references: &'a [Located<Reference>], scope: &'a dyn Scope) -> Self {
         let values = std::iter::repeat_with(OnceCell::new).take(references.len()).collect();
-        Self {
-            source,
-            references,
-            scope,
-            values,
-            patterns: RefCell::default(),
-            work: Cell::new(WORK),
-        }
+        Self { source, references, scope, values, patterns: RefCell::default(), work: Cell::new(WORK) }
     }
 
     pub(super) fn run(&self, root: &Node) -> Outcome<Value> {
@@ -80,12 +70,10 @@ impl<'a> Evaluator<'a> {
                 self.work.set(rest);
                 Ok(())
             }
-            None => Err(self.error(
-                span,
-                format!(
-                    "takes too long: an expression may visit {WORK} values; let a step compute it"
-                ),
-            )),
+            None => {
+                Err(self
+                    .error(span, format!("takes too long: the limit is {WORK} units of work; let a step compute it")))
+            }
         }
     }
 
@@ -97,10 +85,8 @@ impl<'a> Evaluator<'a> {
     pub(super) fn bound(&self, span: &Range<usize>, bytes: usize) -> Outcome<()> {
         if bytes > limits::OUTPUT_BYTES {
             let limit = limits::OUTPUT_BYTES;
-            return Err(self.error(
-                span,
-                format!("gives {bytes} bytes or more, and the limit is {limit}; let a step compute it"),
-            ));
+            return Err(self
+                .error(span, format!("gives {bytes} bytes or more, and the limit is {limit}; let a step compute it")));
         }
         self.pay_bytes(span, bytes)
     }
@@ -150,18 +136,12 @@ impl<'a> Evaluator<'a> {
             _ => (None, String::new()),
         };
         found.ok_or_else(|| {
-            let message =
-                format!("does not exist: {what}; write default(x, v) if that is expected");
+            let message = format!("does not exist: {what}; write default(x, v) if that is expected");
             self.error(&node.span, message)
         })
     }
 
-    fn negate<'s>(
-        &'s self,
-        node: &'s Node,
-        value: &'s Node,
-        around: Around<'s>,
-    ) -> Outcome<Cow<'s, Value>> {
+    fn negate<'s>(&'s self, node: &'s Node, value: &'s Node, around: Around<'s>) -> Outcome<Cow<'s, Value>> {
         let of = self.eval(value, around)?;
         let negated = match Num::of(&of) {
             Some(Num::Integer(integer)) => integer.checked_neg().map(Num::Integer),
@@ -195,11 +175,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value of a path where null and absence are one answer: none.
-    pub(super) fn path<'s>(
-        &'s self,
-        node: &'s Node,
-        around: Around<'s>,
-    ) -> Outcome<Option<Cow<'s, Value>>> {
+    pub(super) fn path<'s>(&'s self, node: &'s Node, around: Around<'s>) -> Outcome<Option<Cow<'s, Value>>> {
         let found = match &node.kind {
             Kind::Member(value, name) => match self.path(value, around)? {
                 Some(owner) => self.member(value, owner, name)?,
@@ -214,17 +190,10 @@ impl<'a> Evaluator<'a> {
         Ok(found.filter(|value| !value.is_null()))
     }
 
-    fn member<'s>(
-        &self,
-        at: &Node,
-        owner: Cow<'s, Value>,
-        name: &str,
-    ) -> Outcome<Option<Cow<'s, Value>>> {
+    fn member<'s>(&self, at: &Node, owner: Cow<'s, Value>, name: &str) -> Outcome<Option<Cow<'s, Value>>> {
         match owner {
             Cow::Borrowed(Value::Object(entries)) => Ok(entries.get(name).map(Cow::Borrowed)),
-            Cow::Owned(Value::Object(mut entries)) => {
-                Ok(entries.swap_remove(name).map(Cow::Owned))
-            }
+            Cow::Owned(Value::Object(mut entries)) => Ok(entries.swap_remove(name).map(Cow::Owned)),
             other => Err(self.unsuitable(&at.span, &other, "a map")),
         }
     }
@@ -258,12 +227,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The error for a value of the wrong kind.
-    pub(super) fn unsuitable(
-        &self,
-        span: &Range<usize>,
-        value: &Value,
-        wanted: &str,
-    ) -> EvaluationError {
+    pub(super) fn unsuitable(&self, span: &Range<usize>, value: &Value, wanted: &str) -> EvaluationError {
         if value.is_null() {
             let message = format!("is null where {wanted} is needed; write default(x, v)");
             return self.error(span, message);
@@ -288,12 +252,7 @@ impl<'a> Evaluator<'a> {
         Ok(!end)
     }
 
-    fn list<'s>(
-        &'s self,
-        node: &'s Node,
-        items: &'s [Node],
-        around: Around<'s>,
-    ) -> Outcome<Cow<'s, Value>> {
+    fn list<'s>(&'s self, node: &'s Node, items: &'s [Node], around: Around<'s>) -> Outcome<Cow<'s, Value>> {
         let mut list = Vec::with_capacity(items.len());
         let mut bytes = 0;
         for item in items {
@@ -305,12 +264,7 @@ impl<'a> Evaluator<'a> {
         Ok(Cow::Owned(Value::Array(list)))
     }
 
-    fn map<'s>(
-        &'s self,
-        node: &'s Node,
-        entries: &'s [(Node, Node)],
-        around: Around<'s>,
-    ) -> Outcome<Cow<'s, Value>> {
+    fn map<'s>(&'s self, node: &'s Node, entries: &'s [(Node, Node)], around: Around<'s>) -> Outcome<Cow<'s, Value>> {
         let mut map = serde_json::Map::new();
         let mut bytes = 0;
         for (key, value) in entries {
@@ -329,18 +283,10 @@ impl<'a> Evaluator<'a> {
 
     /// A number, unless it does not fit.
     pub(super) fn number(&self, span: &Range<usize>, number: Option<Num>) -> Outcome<Value> {
-        number
-            .and_then(Num::value)
-            .ok_or_else(|| self.error(span, "gives a number that does not fit 64 bits"))
+        number.and_then(Num::value).ok_or_else(|| self.error(span, "gives a number that does not fit 64 bits"))
     }
 
-    pub(super) fn binary(
-        &self,
-        span: &Range<usize>,
-        left: &Value,
-        operator: Binary,
-        right: &Value,
-    ) -> Outcome<Value> {
+    pub(super) fn binary(&self, span: &Range<usize>, left: &Value, operator: Binary, right: &Value) -> Outcome<Value> {
         Ok(match operator {
             Binary::Equal => Value::Bool(self.equal(span, left, right)?),
             Binary::NotEqual => Value::Bool(!self.equal(span, left, right)?),
@@ -366,13 +312,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn arithmetic(
-        &self,
-        span: &Range<usize>,
-        left: &Value,
-        operator: Binary,
-        right: &Value,
-    ) -> Outcome<Value> {
+    fn arithmetic(&self, span: &Range<usize>, left: &Value, operator: Binary, right: &Value) -> Outcome<Value> {
         let (Some(a), Some(b)) = (Num::of(left), Num::of(right)) else {
             return Err(self.mismatch(span, left, operator.sign(), right));
         };
@@ -403,13 +343,7 @@ impl<'a> Evaluator<'a> {
         self.number(span, number)
     }
 
-    fn mismatch(
-        &self,
-        span: &Range<usize>,
-        left: &Value,
-        sign: &str,
-        right: &Value,
-    ) -> EvaluationError {
+    fn mismatch(&self, span: &Range<usize>, left: &Value, sign: &str, right: &Value) -> EvaluationError {
         if left.is_null() || right.is_null() {
             return self.error(span, format!("has null beside `{sign}`; write default(x, v)"));
         }
@@ -457,12 +391,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The order of two numbers or of two strings.
-    pub(super) fn compare(
-        &self,
-        span: &Range<usize>,
-        left: &Value,
-        right: &Value,
-    ) -> Outcome<Ordering> {
+    pub(super) fn compare(&self, span: &Range<usize>, left: &Value, right: &Value) -> Outcome<Ordering> {
         if let (Value::String(a), Value::String(b)) = (left, right) {
             self.pay_bytes(span, a.len().min(b.len()))?;
             return Ok(a.cmp(b));

@@ -3,21 +3,17 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::evaluate::{Around, Evaluator, Outcome};
 use super::functions::Function;
-use super::pattern;
+use super::pattern::Pattern;
 use super::syntax::Node;
 use super::value::{Num, scalar_text, truncate};
 use crate::limits;
 
 /// What compiling a pattern at run time costs, in units of work.
-const COMPILE_WORK: u64 = 20_000;
-/// The bytes of text that cost one unit of work when a pattern is held against them.
-const MATCH_UNIT_BYTES: usize = 4;
-
+const COMPILE_WORK: u64 = 50_000;
 impl Evaluator<'_> {
     pub(super) fn call<'s>(
         &'s self,
@@ -50,14 +46,7 @@ impl Evaluator<'_> {
     }
 
     /// A function of values that are known: what it is asked of, and the text behind it where it takes one.
-    fn compute(
-        &self,
-        node: &Node,
-        function: Function,
-        first: &Node,
-        value: &Value,
-        argument: &str,
-    ) -> Outcome<Value> {
+    fn compute(&self, node: &Node, function: Function, first: &Node, value: &Value, argument: &str) -> Outcome<Value> {
         let text = || self.text(first, value);
         Ok(match function {
             Function::Contains => {
@@ -94,8 +83,8 @@ impl Evaluator<'_> {
                 }
             },
             Function::Json => {
-                let text = serde_json::to_string(value)
-                    .map_err(|_| self.error(&node.span, "cannot be written as JSON"))?;
+                let text =
+                    serde_json::to_string(value).map_err(|_| self.error(&node.span, "cannot be written as JSON"))?;
                 self.bound(&node.span, text.len())?;
                 Value::String(text)
             }
@@ -148,24 +137,23 @@ impl Evaluator<'_> {
     }
 
     /// A pattern that is only known now, compiled once per evaluation.
-    fn pattern(&self, node: &Node, source: &str) -> Outcome<Regex> {
+    fn pattern(&self, node: &Node, source: &str) -> Outcome<Pattern> {
         if let Some(pattern) = self.patterns.borrow().get(source) {
             return Ok(pattern.clone());
         }
         self.pay(&node.span, COMPILE_WORK)?;
         // The reason would show the pattern, which may be secret.
-        let pattern = pattern::compile(source).map_err(|_| {
-            self.error(&node.span, "has a pattern that is no regular expression, or too large a one")
-        })?;
+        let pattern = Pattern::compile(source)
+            .map_err(|_| self.error(&node.span, "has a pattern that is no regular expression, or too large a one"))?;
         self.patterns.borrow_mut().insert(source.to_owned(), pattern.clone());
         Ok(pattern)
     }
 
-    pub(super) fn matches(&self, node: &Node, value: &Value, pattern: &Regex) -> Outcome<Cow<'static, Value>> {
+    pub(super) fn matches(&self, node: &Node, value: &Value, pattern: &Pattern) -> Outcome<Cow<'static, Value>> {
         let Some(text) = value.as_str() else {
             return Err(self.unsuitable(&node.span, value, "a string"));
         };
-        self.pay(&node.span, (text.len() / MATCH_UNIT_BYTES) as u64)?;
+        self.pay(&node.span, pattern.work(text.len()))?;
         Ok(Cow::Owned(Value::Bool(pattern.is_match(text))))
     }
 
@@ -199,10 +187,8 @@ impl Evaluator<'_> {
         let mut joined = String::new();
         for (place, item) in items.iter().enumerate() {
             let Some(text) = scalar_text(item) else {
-                let message = format!(
-                    "holds {}, and join takes strings, numbers and booleans",
-                    super::value::kind(item)
-                );
+                let message =
+                    format!("holds {}, and join takes strings, numbers and booleans", super::value::kind(item));
                 return Err(self.error(&at.span, message));
             };
             let added = text.len() + separator.len();

@@ -41,8 +41,8 @@ pub(super) fn shorten(word: &str) -> String {
 
 /// Longer signs before their beginnings.
 const SIGNS: [&str; 26] = [
-    "==", "!=", "<=", ">=", "&&", "||", "(", ")", "[", "]", "{", "}", ".", ",", ":", "?", "+", "-",
-    "*", "/", "%", "!", "<", ">", "=", "&",
+    "==", "!=", "<=", ">=", "&&", "||", "(", ")", "[", "]", "{", "}", ".", ",", ":", "?", "+", "-", "*", "/", "%", "!",
+    "<", ">", "=", "&",
 ];
 
 /// Reads tokens of `source[at..end]`; spans are offsets into the whole source.
@@ -82,9 +82,7 @@ impl<'a> Lexer<'a> {
         let second = rest.chars().nth(1);
         let token = if quote_at(rest).is_some() {
             self.text()?
-        } else if first.is_ascii_digit()
-            || (first == '.' && second.is_some_and(|c| c.is_ascii_digit()))
-        {
+        } else if first.is_ascii_digit() || (first == '.' && second.is_some_and(|c| c.is_ascii_digit())) {
             self.number()?
         } else if let Some(word) = self.name(false) {
             Token::Word(word)
@@ -147,9 +145,7 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let rest = self.rest();
         let bytes = rest.as_bytes();
-        let digits = |from: usize| {
-            from + bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count()
-        };
+        let digits = |from: usize| from + bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count();
         let hex = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"));
         let mut fraction = false;
         let mut end = match hex {
@@ -179,13 +175,13 @@ impl<'a> Lexer<'a> {
         self.at += end;
         let span = start..self.at;
         if suffix == "u" || suffix == "U" {
-            return Err(Fault::new(span, FaultKind::Unsupported, "there are no unsigned numbers")
-                .help(format!("write {text}")));
+            return Err(
+                Fault::new(span, FaultKind::Unsupported, "there are no unsigned numbers").help(format!("write {text}"))
+            );
         }
         if !suffix.is_empty() {
             let message = format!("`{}` is no number", shorten(&rest[..end]));
-            return Err(Fault::new(span, FaultKind::InvalidLiteral, message)
-                .help("a text is written in '…' or \"…\""));
+            return Err(Fault::new(span, FaultKind::InvalidLiteral, message).help("a text is written in '…' or \"…\""));
         }
         if fraction {
             return match text.parse::<f64>() {
@@ -197,9 +193,9 @@ impl<'a> Lexer<'a> {
             Some(_) => u64::from_str_radix(text.get(2..).unwrap_or_default(), 16),
             None => text.parse(),
         };
-        integer.map(Token::Integer).map_err(|_| {
-            Fault::new(span, FaultKind::InvalidLiteral, "the number does not fit 64 bits")
-        })
+        integer
+            .map(Token::Integer)
+            .map_err(|_| Fault::new(span, FaultKind::InvalidLiteral, "the number does not fit 64 bits"))
     }
 
     fn text(&mut self) -> Result<Token, Fault> {
@@ -230,12 +226,8 @@ impl<'a> Lexer<'a> {
             return Ok(Token::Text(body));
         }
         unescape(&body).map(Token::Text).map_err(|escape| {
-            Fault::new(
-                start..self.at,
-                FaultKind::InvalidLiteral,
-                format!("`{escape}` is no escape in a text"),
-            )
-            .help("write \\\\ for a backslash, or put r before the text: r'…'")
+            Fault::new(start..self.at, FaultKind::InvalidLiteral, format!("`{escape}` is no escape in a text"))
+                .help("write \\\\ for a backslash, or put r before the text: r'…'")
         })
     }
 }
@@ -244,9 +236,7 @@ impl<'a> Lexer<'a> {
 pub(super) fn quote_at(rest: &str) -> Option<(&str, &str)> {
     let prefix = ["", "r", "R", "b", "B", "br", "bR", "Br", "BR", "rb", "rB", "Rb", "RB"]
         .into_iter()
-        .find(|prefix| {
-            rest.strip_prefix(prefix).is_some_and(|after| after.starts_with(['\'', '"']))
-        })?;
+        .find(|prefix| rest.strip_prefix(prefix).is_some_and(|after| after.starts_with(['\'', '"'])))?;
     let after = rest.get(prefix.len()..)?;
     let length = if after.starts_with("'''") || after.starts_with("\"\"\"") { 3 } else { 1 };
     Some((rest.get(..prefix.len())?, after.get(..length)?))

@@ -7,6 +7,7 @@
 //!   `secrets.`, `steps.`, `outputs.` or `artifacts.` belongs to the name; a minus needs a space before it;
 //! - integers and other numbers mix; an integer divided by an integer is an integer, as in CEL;
 //! - `&&` and `||` ask from left to right and stop at the first answer;
+//! - patterns are those of the `regex` crate: `\w` and `\d` stand for all of Unicode;
 //! - no bytes, unsigned numbers, messages, time or optional values; keys of maps are strings.
 //!
 //! Everything is bounded: the source, the depth (so that no source overflows a stack), comprehensions inside each
@@ -53,12 +54,19 @@ pub trait Scope {
 }
 
 /// A parsed expression.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Expression {
     source: Arc<str>,
     span: Range<usize>,
     root: syntax::Node,
     references: Vec<Located<Reference>>,
+}
+
+impl std::fmt::Debug for Expression {
+    /// The author's text: the source may be a whole file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Expression").field(&self.source.get(self.span()).unwrap_or_default()).finish()
+    }
 }
 
 impl Expression {

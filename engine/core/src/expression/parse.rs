@@ -29,19 +29,14 @@ pub(super) fn parse(source: &str, range: Range<usize>) -> Result<Parsed, Vec<Fau
             Fault::new(
                 range,
                 FaultKind::TooLong,
-                format!(
-                    "the expression has {} bytes, and the limit is {}",
-                    text.len(),
-                    limits::EXPRESSION_BYTES
-                ),
+                format!("the expression has {} bytes, and the limit is {}", text.len(), limits::EXPRESSION_BYTES),
             )
             .help("let a step compute it and write it to $RUNBOOK_OUTPUT"),
         ]);
     }
     if text.trim().is_empty() {
         return Err(vec![
-            Fault::new(range, FaultKind::Empty, "there is no expression here")
-                .help("write one, such as inputs.NAME"),
+            Fault::new(range, FaultKind::Empty, "there is no expression here").help("write one, such as inputs.NAME"),
         ]);
     }
     let mut parser = Parser {
@@ -56,9 +51,7 @@ pub(super) fn parse(source: &str, range: Range<usize>) -> Result<Parsed, Vec<Fau
         level: 0,
     };
     match parser.whole() {
-        Ok(root) if parser.faults.is_empty() => {
-            Ok(Parsed { root: *root, references: parser.references })
-        }
+        Ok(root) if parser.faults.is_empty() => Ok(Parsed { root: *root, references: parser.references }),
         Ok(_) => Err(parser.faults),
         Err(fault) => {
             parser.faults.push(*fault);
@@ -146,12 +139,7 @@ impl Parser<'_> {
     }
 
     /// A node, unless the tree gets too deep with it.
-    pub(super) fn node(
-        &self,
-        span: Range<usize>,
-        kind: Kind,
-        below: usize,
-    ) -> Step<Box<Node>> {
+    pub(super) fn node(&self, span: Range<usize>, kind: Kind, below: usize) -> Step<Box<Node>> {
         if below >= limits::EXPRESSION_DEPTH {
             return Err(too_deep(span));
         }
@@ -201,9 +189,7 @@ impl Parser<'_> {
                 if rank == AND { Kind::All(parts) } else { Kind::Any(parts) }
             } else {
                 let mut rest = Vec::new();
-                while let Some((_, Some(operator))) =
-                    self.operator().filter(|(next, _)| *next == rank)
-                {
+                while let Some((_, Some(operator))) = self.operator().filter(|(next, _)| *next == rank) {
                     self.advance()?;
                     let part = self.binary(rank + 1)?;
                     below = below.max(part.depth);
@@ -357,9 +343,7 @@ impl Parser<'_> {
             let value = self.expression()?;
             below = below.max(key.depth).max(value.depth);
             if let Kind::Literal(Value::String(name)) = &key.kind
-                && entries
-                    .iter()
-                    .any(|(other, _)| matches!(&other.kind, Kind::Literal(other) if other == name))
+                && entries.iter().any(|(other, _)| matches!(&other.kind, Kind::Literal(other) if other == name))
             {
                 let message = format!("the key {name:?} is there twice");
                 let fault = Fault::new(key.span.clone(), FaultKind::InvalidLiteral, message);

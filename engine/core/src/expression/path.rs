@@ -7,14 +7,14 @@ use super::fault::{Fault, FaultKind};
 use super::functions::{self, Function, Style};
 use super::lexer::{Token, shorten};
 use super::parse::{Parser, Step};
-use super::pattern;
+use super::pattern::Pattern;
 use super::reference::{Located, Reference, RunField};
 use super::suggest::did_you_mean;
 use super::syntax::{Comprehension, Kind, Macro, Node};
 use crate::limits;
 
 /// The words that a path begins with.
-const ROOTS: [&str; 7] = ["inputs", "env", "secrets", "steps", "run", "exit_code", "attempt"];
+pub(super) const ROOTS: [&str; 7] = ["inputs", "env", "secrets", "steps", "run", "exit_code", "attempt"];
 /// What a step has.
 const STEP_FIELDS: [&str; 4] = ["status", "exit_code", "outputs", "artifacts"];
 
@@ -131,12 +131,10 @@ impl Parser<'_> {
         Ok(match field.as_str() {
             "status" => Some(Reference::StepStatus(id)),
             "exit_code" => Some(Reference::StepExitCode(id)),
-            "outputs" => self
-                .segment(start, "steps.ID.outputs.KEY")?
-                .map(|key| Reference::StepOutput(id, key)),
-            "artifacts" => self
-                .segment(start, "steps.ID.artifacts['NAME']")?
-                .map(|name| Reference::StepArtifact(id, name)),
+            "outputs" => self.segment(start, "steps.ID.outputs.KEY")?.map(|key| Reference::StepOutput(id, key)),
+            "artifacts" => {
+                self.segment(start, "steps.ID.artifacts['NAME']")?.map(|name| Reference::StepArtifact(id, name))
+            }
             other => {
                 self.unknown_field(start, "a step", other, &STEP_FIELDS);
                 None
@@ -146,9 +144,7 @@ impl Parser<'_> {
 
     fn unknown_field(&mut self, start: usize, owner: &str, name: &str, known: &[&str]) {
         let alias = match name {
-            "result" | "outcome" | "conclusion" | "state" if known.contains(&"status") => {
-                Some("status".to_owned())
-            }
+            "result" | "outcome" | "conclusion" | "state" if known.contains(&"status") => Some("status".to_owned()),
             "status" | "result" if known.contains(&"outcome") => Some("outcome".to_owned()),
             "id" if known.contains(&"uid") => Some("uid".to_owned()),
             "user" | "requester" if known.contains(&"principal") => Some("principal".to_owned()),
@@ -290,9 +286,9 @@ impl Parser<'_> {
         style: Style,
     ) -> Step<Box<Node>> {
         let Some(row) = functions::named(name) else {
-            let help = functions::alias(name).map(str::to_owned).or_else(|| {
-                did_you_mean(name, functions::names()).map(|near| format!("did you mean `{near}`?"))
-            });
+            let help = functions::alias(name)
+                .map(str::to_owned)
+                .or_else(|| did_you_mean(name, functions::names()).map(|near| format!("did you mean `{near}`?")));
             let all = || format!("there is {}", functions::names().collect::<Vec<_>>().join(", "));
             let message = format!("there is no function `{}`", shorten(name));
             let help = Some(help.unwrap_or_else(all));
@@ -313,7 +309,7 @@ impl Parser<'_> {
         }
         let literal = match arguments.get(1).map(|argument| &argument.kind) {
             Some(Kind::Literal(Value::String(pattern))) if row.function == Function::Matches => {
-                Some(pattern::compile(pattern))
+                Some(Pattern::compile(pattern))
             }
             _ => None,
         };
@@ -322,7 +318,7 @@ impl Parser<'_> {
             Some(Ok(pattern)) => Kind::Matches(Box::new(arguments.swap_remove(0)), Box::new(pattern)),
             Some(Err(reason)) => {
                 let at = arguments.get(1).map_or(start, |argument| argument.span.start);
-                let message = format!("the pattern is no regular expression: {reason}");
+                let message = format!("the pattern cannot be used: {reason}");
                 let help = Some("see docs.rs/regex for its syntax".to_owned());
                 self.fault(at, FaultKind::InvalidPattern, message, help);
                 return self.placeholder(start);

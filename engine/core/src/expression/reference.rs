@@ -58,14 +58,7 @@ pub enum RunField {
 
 impl RunField {
     /// Every field.
-    pub const ALL: [Self; 6] = [
-        Self::Uid,
-        Self::Number,
-        Self::Runbook,
-        Self::Outcome,
-        Self::Principal,
-        Self::Reason,
-    ];
+    pub const ALL: [Self; 6] = [Self::Uid, Self::Number, Self::Runbook, Self::Outcome, Self::Principal, Self::Reason];
 
     /// Its name after `run.`.
     pub const fn name(self) -> &'static str {
@@ -94,11 +87,9 @@ impl Reference {
             Self::Always | Self::Failure => Type::of(Base::Boolean),
             Self::Run(field) => match field {
                 RunField::Number => Type::of(Base::Integer),
-                RunField::Uid
-                | RunField::Runbook
-                | RunField::Outcome
-                | RunField::Principal
-                | RunField::Reason => Type::of(Base::String),
+                RunField::Uid | RunField::Runbook | RunField::Outcome | RunField::Principal | RunField::Reason => {
+                    Type::of(Base::String)
+                }
             },
         })
     }
@@ -106,10 +97,9 @@ impl Reference {
     /// The step that it names.
     pub fn step(&self) -> Option<&str> {
         match self {
-            Self::StepStatus(id)
-            | Self::StepExitCode(id)
-            | Self::StepOutput(id, _)
-            | Self::StepArtifact(id, _) => Some(id),
+            Self::StepStatus(id) | Self::StepExitCode(id) | Self::StepOutput(id, _) | Self::StepArtifact(id, _) => {
+                Some(id)
+            }
             _ => None,
         }
     }

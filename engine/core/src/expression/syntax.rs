@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::functions::Function;
+use super::pattern::Pattern;
 
 /// A part of an expression.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub(super) enum Kind {
     /// The receiver of a method is the first argument.
     Call(Function, Vec<Node>),
     /// `x.matches('…')` with its pattern known at load.
-    Matches(Box<Node>, Box<Regex>),
+    Matches(Box<Node>, Box<Pattern>),
     /// `has(x)`: not null, and there.
     Has(Box<Node>),
     Comprehension(Box<Comprehension>),
@@ -70,8 +70,7 @@ pub(super) enum Macro {
 }
 
 impl Macro {
-    pub(super) const ALL: [Self; 5] =
-        [Self::All, Self::Exists, Self::ExistsOne, Self::Filter, Self::Map];
+    pub(super) const ALL: [Self; 5] = [Self::All, Self::Exists, Self::ExistsOne, Self::Filter, Self::Map];
 
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -186,11 +186,10 @@ impl Template {
 fn plain(expression: &Expression, value: Value) -> Result<String, EvaluationError> {
     match value {
         Value::String(text) => Ok(text),
-        Value::Null => {
-            Err(expression.error("is null, and null has no text; write default(x, v)".to_owned()))
+        Value::Null => Err(expression.error("is null, and null has no text; write default(x, v)".to_owned())),
+        Value::Array(_) | Value::Object(_) => {
+            serde_json::to_string(&value).map_err(|_| expression.error("cannot be written as JSON".to_owned()))
         }
-        Value::Array(_) | Value::Object(_) => serde_json::to_string(&value)
-            .map_err(|_| expression.error("cannot be written as JSON".to_owned())),
         scalar => Ok(scalar_text(&scalar).unwrap_or_default()),
     }
 }
@@ -234,18 +233,10 @@ fn end_of_expression(source: &str, start: usize) -> Result<usize, Fault> {
     }
     let end = start + OPEN.len();
     Err(match open_quote {
-        Some(span) => Fault::new(
-            span,
-            FaultKind::UnterminatedText,
-            "the text that begins here has no closing quote",
-        )
-        .help("a quote inside a text is written \\' or \\\", or use the other kind around it"),
-        None => Fault::new(
-            start..end,
-            FaultKind::UnterminatedTemplate,
-            "this `${{` has no `}}`",
-        )
-        .help("close it with }}, or write $${{ for the characters themselves"),
+        Some(span) => Fault::new(span, FaultKind::UnterminatedText, "the text that begins here has no closing quote")
+            .help("a quote inside a text is written \\' or \\\", or use the other kind around it"),
+        None => Fault::new(start..end, FaultKind::UnterminatedTemplate, "this `${{` has no `}}`")
+            .help("close it with }}, or write $${{ for the characters themselves"),
     })
 }
 

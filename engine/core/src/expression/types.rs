@@ -42,6 +42,20 @@ impl Base {
         }
     }
 
+    /// The name with its article.
+    pub(super) const fn a(self) -> &'static str {
+        match self {
+            Self::Any => "any value",
+            Self::Null => "null",
+            Self::String => "a string",
+            Self::Integer => "an integer",
+            Self::Number => "a number",
+            Self::Boolean => "a boolean",
+            Self::List => "a list",
+            Self::Map => "a map",
+        }
+    }
+
     /// Whether a value of this type can be one of `wanted`.
     pub(super) const fn fits(self, wanted: Self) -> bool {
         matches!(
@@ -121,11 +135,7 @@ impl Type {
             (a, b) if a.fits(b) => b,
             _ => Base::Any,
         };
-        Self {
-            base,
-            nullable: self.nullable || other.nullable,
-            secret: self.secret || other.secret,
-        }
+        Self { base, nullable: self.nullable || other.nullable, secret: self.secret || other.secret }
     }
 
     /// What is computed from a value of this type: of another kind, not null, as secret as it was.

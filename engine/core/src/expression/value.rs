@@ -107,9 +107,9 @@ pub(super) fn weight(value: &Value) -> usize {
         },
         Value::String(text) => text.len() + QUOTES,
         Value::Array(items) => items.iter().fold(QUOTES, |sum, item| sum + weight(item) + 1),
-        Value::Object(entries) => entries
-            .iter()
-            .fold(QUOTES, |sum, (key, item)| sum + key.len() + QUOTES + weight(item) + 2),
+        Value::Object(entries) => {
+            entries.iter().fold(QUOTES, |sum, (key, item)| sum + key.len() + QUOTES + weight(item) + 2)
+        }
     }
 }
 

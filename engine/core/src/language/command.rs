@@ -10,9 +10,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::schema;
 use super::{script, show};
-use crate::definition::{
-    Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo, Template,
-};
+use crate::definition::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
 use crate::time::Span;
 
@@ -199,12 +197,7 @@ pub(super) fn command<'t>(
     command
 }
 
-fn program<'t>(
-    fields: &Fields<'t>,
-    shell: Option<Shell>,
-    owner: Owner,
-    reader: &mut Reader<'_, '_, 't>,
-) -> Program {
+fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Program {
     let (run, argv) = (fields.entry("run"), fields.entry("argv"));
     match (run, argv) {
         (Some(run), Some(argv)) => reader.report.add(
@@ -213,8 +206,12 @@ fn program<'t>(
                 .help("keep one: `run` is a script, `argv` a program with arguments"),
         ),
         (None, None) => reader.report.add(
-            Problem::new(Code::MissingKey, fields.at.clone(), "nothing is said about what to do: `run` or `argv` is missing")
-                .help("add `run:` with a script, or `argv:` with a program and its arguments"),
+            Problem::new(
+                Code::MissingKey,
+                fields.at.clone(),
+                "nothing is said about what to do: `run` or `argv` is missing",
+            )
+            .help("add `run:` with a script, or `argv:` with a program and its arguments"),
         ),
         _ => {}
     }
@@ -247,11 +244,7 @@ fn arguments<'t>(item: Item<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) 
     for (index, argument) in items.enumerate() {
         let Some(text) = reader.template(argument, "argv", owner, Use::Shown) else { continue };
         if index == 0 && text.is_empty() {
-            reader.report.add(Problem::new(
-                Code::OutOfRange,
-                argument.span(),
-                "the name of the program is empty",
-            ));
+            reader.report.add(Problem::new(Code::OutOfRange, argument.span(), "the name of the program is empty"));
         }
         names::within(argument, "the argument", text.len(), limits::ARGUMENT_BYTES, "bytes", reader.report);
         arguments.push(text);
@@ -259,11 +252,7 @@ fn arguments<'t>(item: Item<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) 
     arguments
 }
 
-fn files<'t>(
-    fields: &Fields<'t>,
-    owner: Owner,
-    reader: &mut Reader<'_, '_, 't>,
-) -> IndexMap<String, Template> {
+fn files<'t>(fields: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> IndexMap<String, Template> {
     let mut files = IndexMap::new();
     let Some(item) = fields.get("files") else { return files };
     for entry in item.entries(reader.report).into_iter().flatten() {
@@ -317,21 +306,13 @@ pub(super) fn stop<'t>(item: Item<'t>, at: Item<'t>, reader: &mut Reader<'_, '_,
 }
 
 /// Reads `retry:`.
-pub(super) fn retry<'t>(
-    item: Item<'t>,
-    at: Item<'t>,
-    owner: Owner,
-    reader: &mut Reader<'_, '_, 't>,
-) -> Option<Retry> {
+pub(super) fn retry<'t>(item: Item<'t>, at: Item<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Option<Retry> {
     let fields = item.section(&schema::RETRY, at.span(), reader.report)?;
     let most = i64::from(limits::RETRY_ATTEMPTS);
     let attempts = fields.get("attempts").and_then(|item| item.integer(1..=most, reader.report));
     Some(Retry {
         attempts: attempts.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
-        backoff: fields
-            .entry("backoff")
-            .map(|entry| backoff(entry.value, entry.key, reader))
-            .unwrap_or_default(),
+        backoff: fields.entry("backoff").map(|entry| backoff(entry.value, entry.key, reader)).unwrap_or_default(),
         condition: reader.expression_of(&fields, "if", owner, Use::Outcome),
     })
 }

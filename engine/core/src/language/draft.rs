@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::inputs::Places;
 use super::item::Item;
 use crate::definition::Runbook;
 
@@ -17,7 +18,7 @@ pub(super) struct Draft<'t> {
     /// Every text that holds an expression, or may.
     pub places: Vec<Place<'t>>,
     /// Where each input is declared, in the order of the definition.
-    pub inputs: Vec<(String, Range<usize>)>,
+    pub inputs: Places,
 }
 
 /// What is to be known of a step besides its definition.

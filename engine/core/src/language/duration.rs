@@ -6,13 +6,8 @@ use crate::limits;
 use crate::time::Span;
 
 /// The units, largest first, in microseconds.
-const UNITS: [(&str, i64); 5] = [
-    ("d", 86_400_000_000),
-    ("h", 3_600_000_000),
-    ("m", 60_000_000),
-    ("s", 1_000_000),
-    ("ms", 1_000),
-];
+const UNITS: [(&str, i64); 5] =
+    [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
 
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +92,7 @@ pub fn parse(text: &str) -> Result<Span, DurationFault> {
                     "a duration has whole numbers".to_owned(),
                     "write 1h30m for 1.5h, 500ms for 0.5s",
                 ),
-                Some(b' ') => {
-                    fault(at + digits, 1, "a duration has no spaces".to_owned(), "write 1h30m")
-                }
+                Some(b' ') => fault(at + digits, 1, "a duration has no spaces".to_owned(), "write 1h30m"),
                 _ => fault(
                     at,
                     digits,

@@ -11,9 +11,7 @@ use super::names_at::{At, Context};
 use super::report::{Problem, Report};
 use super::show;
 use crate::definition::{Condition, Part, ValueType};
-use crate::expression::{
-    Expression, Fault, FaultKind, Located, Names, Reference, Template, Type,
-};
+use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, Template, Type};
 
 /// A text whose expressions were read.
 struct Parsed<'t> {
@@ -119,11 +117,8 @@ fn conditions(draft: &mut Draft<'_>, parsed: &[Parsed<'_>]) {
     for parsed in parsed.iter().filter(|parsed| parsed.place.usage == Use::Condition) {
         let Some(index) = parsed.place.owner.step() else { continue };
         let text = parsed.place.item.raw();
-        let mut condition = Condition {
-            expression: text[bare(text)].to_owned(),
-            any_outcome: false,
-            lifts: Vec::new(),
-        };
+        let mut condition =
+            Condition { expression: text[bare(text)].to_owned(), any_outcome: false, lifts: Vec::new() };
         for reference in parsed.references() {
             match &reference.value {
                 Reference::Always | Reference::Failure => condition.any_outcome = true,
@@ -197,9 +192,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
     let text = place.item.raw();
     let whole = || match &parsed.body {
         Body::Expression(expression) => expression.span(),
-        Body::Template(template) => {
-            template.expressions().next().map_or(0..text.len(), Expression::span)
-        }
+        Body::Template(template) => template.expressions().next().map_or(0..text.len(), Expression::span),
     };
     let at = |report: &Report<'_>| {
         let range = whole();
@@ -226,11 +219,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
     }
 }
 
-fn shown_secret(
-    parsed: &Parsed<'_>,
-    reference: &Located<Reference>,
-    report: &Report<'_>,
-) -> Problem {
+fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Report<'_>) -> Problem {
     let place = &parsed.place;
     let range = reference.span.start + parsed.offset..reference.span.end + parsed.offset;
     let message = format!("`{}` is a secret, and `{}` is stored and shown", reference.value, place.key);

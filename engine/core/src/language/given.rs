@@ -75,15 +75,13 @@ pub struct InputFault {
 ///
 /// # Errors
 /// Everything that is wrong with them, in the order of the declaration, unknown ones last.
-pub fn check_inputs(
-    runbook: &Runbook,
-    given: &Map<String, Value>,
-) -> Result<Map<String, Value>, Vec<InputFault>> {
+pub fn check_inputs(runbook: &Runbook, given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<InputFault>> {
     let mut faults = Vec::new();
     let mut resolved = Map::new();
     for (name, decl) in &runbook.inputs {
         let value = match given.get(name) {
-            Some(value) if !(value.is_null() && !decl.required) => {
+            // Null for an input that may be left out leaves it out.
+            Some(value) if !value.is_null() || decl.required => {
                 let mut value = value.clone();
                 faults.extend(judge(decl, &mut value).map(|fault| fault.of(name)));
                 value
@@ -220,10 +218,10 @@ pub(super) fn judge(decl: &InputDecl, value: &mut Value) -> Option<Judged> {
             Some(text) if !decl.secret => did_you_mean(text, choices.iter().map(String::as_str)),
             _ => None,
         };
-        let mut help = format!("possible: {}", show(&choices.join(", ")));
-        if let Some(meant) = meant {
-            help = format!("did you mean `{}`? {help}", show(&meant));
-        }
+        let help = match meant {
+            Some(meant) => format!("did you mean `{}`?", show(&meant)),
+            None => format!("possible: {}", show(&choices.join(", "))),
+        };
         let message = format!("{} is none of the values that are taken", shown());
         return Some(Judged::new(InputCode::NotInEnum, message, Some(help)));
     }
@@ -239,15 +237,14 @@ pub(super) fn judge(decl: &InputDecl, value: &mut Value) -> Option<Judged> {
 
 /// Whether two values are the same; `1` and `1.0` are.
 fn same(a: &Value, b: &Value) -> bool {
-    a == b || matches!((a, b), (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() && a.is_f64() != b.is_f64())
+    a == b
+        || matches!((a, b), (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() && a.is_f64() != b.is_f64())
 }
 
 fn wrong_type(decl: &InputDecl, value: &Value) -> Judged {
     let wanted = words(decl);
     let help = match (decl.value_type, value) {
-        (ValueType::Integer, Value::Number(number)) if number.is_u64() => {
-            Some("it does not fit 64 bits".to_owned())
-        }
+        (ValueType::Integer, Value::Number(number)) if number.is_u64() => Some("it does not fit 64 bits".to_owned()),
         (ValueType::String, Value::Number(_) | Value::Bool(_)) => Some("quote it".to_owned()),
         (ValueType::Boolean, Value::String(text)) if text == "yes" || text == "on" => Some("use true".to_owned()),
         (ValueType::Boolean, Value::String(text)) if text == "no" || text == "off" => Some("use false".to_owned()),
@@ -272,11 +269,11 @@ fn bounds(decl: &InputDecl, value: &Value, shown: &str) -> Option<Judged> {
         unit => format!("it has {size}{unit},"),
     };
     if let Some(minimum) = decl.minimum.filter(|minimum| size < *minimum) {
-        let message = format!("{subject} below the minimum {minimum}{unit}");
+        let message = format!("{subject} below the minimum of {minimum}");
         return Some(Judged::new(InputCode::BelowMinimum, message, None));
     }
     if let Some(maximum) = decl.maximum.filter(|maximum| size > *maximum) {
-        let message = format!("{subject} above the maximum {maximum}{unit}");
+        let message = format!("{subject} above the maximum of {maximum}");
         return Some(Judged::new(InputCode::AboveMaximum, message, None));
     }
     None
@@ -284,9 +281,7 @@ fn bounds(decl: &InputDecl, value: &Value, shown: &str) -> Option<Judged> {
 
 /// The regular expression that the whole text has to match.
 pub(super) fn compile(pattern: &str) -> Result<regex::Regex, String> {
-    let build = |text: &str| {
-        regex::RegexBuilder::new(text).size_limit(limits::PATTERN_COMPILED_BYTES).build()
-    };
+    let build = |text: &str| regex::RegexBuilder::new(text).size_limit(limits::PATTERN_COMPILED_BYTES).build();
     let why = |error: regex::Error| match error {
         regex::Error::CompiledTooBig(limit) => {
             format!("the pattern takes more than {limit} bytes once compiled, the limit")

@@ -29,6 +29,12 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    /// The graph of steps whose needs are resolved and go to earlier steps only.
+    #[cfg(test)]
+    pub fn of_resolved(steps: &[Step]) -> Self {
+        Self { order: (0..steps.len()).collect(), broken: vec![false; steps.len()] }
+    }
+
     /// Whether there is an order at all.
     pub fn is_ordered(&self) -> bool {
         !self.order.is_empty()
@@ -98,8 +104,7 @@ fn wrong_need(
     };
     if target == index {
         return Some(
-            Problem::new(Code::NeedsItself, item.span(), format!("`{name}` needs itself"))
-                .help("leave it out"),
+            Problem::new(Code::NeedsItself, item.span(), format!("`{name}` needs itself")).help("leave it out"),
         );
     }
     match (part, steps[target].part) {
@@ -195,12 +200,9 @@ fn describe(steps: &[Step], drafts: &[StepDraft<'_>], circle: &[usize]) -> Probl
         let item = drafts[step].needs.iter().find(|item| item.raw() == need);
         item.map_or_else(|| drafts[step].id.clone(), |item| item.span())
     };
-    let mut problem = Problem::new(
-        Code::Cycle,
-        place(0),
-        format!("these steps need each other in a circle: {path} → {}", name(0)),
-    )
-    .help("take one of them out of the `needs` of another");
+    let mut problem =
+        Problem::new(Code::Cycle, place(0), format!("these steps need each other in a circle: {path} → {}", name(0)))
+            .help("take one of them out of the `needs` of another");
     for offset in 1..circle.len().min(NAMED) {
         let label = format!("`{}` needs `{}`", name(offset), name(offset + 1));
         problem = problem.related(place(offset), label);
@@ -241,10 +243,7 @@ impl Upstream {
             for (bit, (target, askers)) in batch.iter().enumerate() {
                 let has = |masks: &[Mask], step: usize| masks[step][bit / 64] >> (bit % 64) & 1 == 1;
                 for step in askers {
-                    let relation = Relation {
-                        ancestor: has(&ancestors, *step),
-                        succeeded: has(&succeeded, *step),
-                    };
+                    let relation = Relation { ancestor: has(&ancestors, *step), succeeded: has(&succeeded, *step) };
                     answers.insert((*step as u32, *target as u32), relation);
                 }
             }

@@ -23,11 +23,11 @@ pub(super) const TYPES: [(&str, ValueType); 6] = [
     ("map", ValueType::Map),
 ];
 
+/// Where each input is declared.
+pub(super) type Places = Vec<(String, Range<usize>)>;
+
 /// Reads `inputs:`: the declarations, and where each stands.
-pub(super) fn read(
-    item: Item<'_>,
-    report: &mut Report<'_>,
-) -> (IndexMap<String, InputDecl>, Vec<(String, Range<usize>)>) {
+pub(super) fn read(item: Item<'_>, report: &mut Report<'_>) -> (IndexMap<String, InputDecl>, Places) {
     let mut inputs = IndexMap::new();
     let mut places = Vec::new();
     let Some(entries) = item.entries(report) else {
@@ -125,11 +125,7 @@ fn exclusions(fields: &Fields<'_>, decl: &InputDecl, value_type: Option<ValueTyp
     }
     if matches!(value_type, ValueType::Boolean | ValueType::Map) {
         for name in ["minimum", "maximum"] {
-            conflict(
-                name,
-                format!("`{name}` means nothing for the type {}", value_type.name()),
-                "leave it out",
-            );
+            conflict(name, format!("`{name}` means nothing for the type {}", value_type.name()), "leave it out");
         }
     }
     if let (Some(low), Some(high)) = (decl.minimum, decl.maximum)

@@ -11,7 +11,7 @@ use super::duration;
 use super::report::{Problem, Report};
 use super::schema::{Key, Section};
 use super::show;
-use super::tree::{Kind, Node, NodeId, Scalar, Style, Tree};
+use super::tree::{Kind, MERGE_KEY, Node, NodeId, Scalar, Style, Tree};
 use crate::expression::did_you_mean;
 use crate::time::Span;
 
@@ -42,6 +42,15 @@ impl<'t> Item<'t> {
     /// Where it is.
     pub fn span(self) -> Range<usize> {
         self.node().span()
+    }
+
+    /// What a scalar is.
+    #[cfg(test)]
+    pub fn scalar(self) -> Option<Scalar> {
+        match self.node().kind {
+            Kind::Scalar(_, scalar) => Some(scalar),
+            _ => None,
+        }
     }
 
     /// Whether it is text.
@@ -178,9 +187,7 @@ impl<'t> Item<'t> {
         let text = match &self.node().kind {
             Kind::Scalar(text, Scalar::Text) => text,
             Kind::Scalar(text, Scalar::Integer(_) | Scalar::Float(_)) => {
-                report.add(
-                    self.wrong(wanted).help(format!("a number needs a unit: {text}s or {text}m")),
-                );
+                report.add(self.wrong(wanted).help(format!("a number needs a unit: {text}s or {text}m")));
                 return None;
             }
             _ => {
@@ -215,17 +222,14 @@ impl<'t> Item<'t> {
             Kind::Scalar(text, Scalar::Text) => {
                 let found = words.iter().find(|(name, _)| name == text);
                 if found.is_none() {
-                    let help = match did_you_mean(text, names()) {
-                        Some(name) => format!("did you mean `{name}`? Possible: {}", list()),
-                        None => format!("possible: {}", list()),
-                    };
+                    let help = did_you_mean(text, names());
                     report.add(
                         Problem::new(
                             Code::UnknownValue,
                             self.span(),
-                            format!("`{}` is not a value of this key", show(text)),
+                            format!("`{}` is none of {}", show(text), list()),
                         )
-                        .help(help),
+                        .maybe_help(help.map(|name| format!("did you mean `{name}`?"))),
                     );
                 }
                 found.map(|(_, value)| *value)
@@ -257,10 +261,11 @@ impl<'t> Item<'t> {
     pub fn entries(self, report: &mut Report<'_>) -> Option<impl ExactSizeIterator<Item = Entry<'t>> + use<'t>> {
         let tree = self.tree;
         match &self.node().kind {
-            Kind::Map(entries) => Some(entries.iter().map(move |(key, value)| Entry {
-                key: Item { tree, id: *key },
-                value: Item { tree, id: *value },
-            })),
+            Kind::Map(entries) => Some(
+                entries
+                    .iter()
+                    .map(move |(key, value)| Entry { key: Item { tree, id: *key }, value: Item { tree, id: *value } }),
+            ),
             _ => {
                 report.add(self.wrong("a map"));
                 None
@@ -268,19 +273,21 @@ impl<'t> Item<'t> {
         }
     }
 
+    /// The value of a key, should this be a map that has it.
+    pub fn peek(self, name: &str) -> Option<Item<'t>> {
+        let Kind::Map(entries) = &self.node().kind else { return None };
+        let item = |id: &NodeId| Item { tree: self.tree, id: *id };
+        entries.iter().find(|(key, _)| item(key).raw() == name).map(|(_, value)| item(value))
+    }
+
     /// The entries of a map with fixed keys. `at` is where to say that one is missing.
-    pub fn section(
-        self,
-        section: &'static Section,
-        at: Range<usize>,
-        report: &mut Report<'_>,
-    ) -> Option<Fields<'t>> {
+    pub fn section(self, section: &'static Section, at: Range<usize>, report: &mut Report<'_>) -> Option<Fields<'t>> {
         let mut fields = Fields { section, at: at.clone(), found: Vec::new() };
         for entry in self.entries(report)? {
             let name = entry.key.raw();
             if let Some(key) = section.find(name) {
                 fields.found.push((key, entry));
-            } else if !name.starts_with("x-") {
+            } else if !name.starts_with("x-") && name != MERGE_KEY {
                 report.add(unknown_key(section, entry.key, report));
             }
         }
@@ -347,8 +354,8 @@ impl<'t> Item<'t> {
             Style::Collection => return span,
         };
         // Quoting, folding and line breaks change what is written: then the two differ, here or before here.
-        let same_before = self.node().style == Style::Block
-            || self.tree.source.get(start - range.start..start) == Some(before);
+        let same_before =
+            self.node().style == Style::Block || self.tree.source.get(start - range.start..start) == Some(before);
         match same_before && self.tree.source.get(start..start + part.len()) == Some(part) {
             true => start..start + part.len(),
             false => span,

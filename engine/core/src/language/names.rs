@@ -17,11 +17,8 @@ const FILE_NAME_BYTES: usize = 255;
 pub(super) fn id<'t>(item: Item<'t>, report: &mut Report<'_>) -> &'t str {
     let text = item.raw();
     if !id::is_id(text) {
-        let problem = Problem::new(
-            Code::InvalidId,
-            item.span(),
-            format!("`{}` is not an id: {}", show(text), id::ID_RULE),
-        );
+        let problem =
+            Problem::new(Code::InvalidId, item.span(), format!("`{}` is not an id: {}", show(text), id::ID_RULE));
         report.add(problem.maybe_help(suggestion(text).map(|id| format!("write `{id}`"))));
     }
     text
@@ -149,11 +146,7 @@ pub(super) fn within(
 /// Reports a NUL character, which no program can be given.
 pub(super) fn no_nul(item: Item<'_>, report: &mut Report<'_>) {
     if item.raw().contains('\0') {
-        report.add(Problem::new(
-            Code::NulCharacter,
-            item.span(),
-            "a program cannot be given a NUL character",
-        ));
+        report.add(Problem::new(Code::NulCharacter, item.span(), "a program cannot be given a NUL character"));
     }
 }
 

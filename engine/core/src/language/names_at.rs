@@ -8,9 +8,7 @@ use super::expressions::in_finally;
 use super::graph::{Graph, Relation, Upstream};
 use super::show;
 use crate::definition::{Part, Runbook, Step};
-use crate::expression::{
-    Base, FaultKind, NameFault, Names, Reference, RunField, Type, did_you_mean,
-};
+use crate::expression::{Base, FaultKind, NameFault, Names, Reference, RunField, Type, did_you_mean};
 
 /// What is known about the file as a whole.
 pub(super) struct Context<'c> {

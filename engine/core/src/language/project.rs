@@ -27,12 +27,8 @@ pub fn check_project(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<
             let text = std::str::from_utf8(&source).unwrap_or("");
             if let Some((first, line)) = names.get(&runbook.name) {
                 let mut report = Report::new(text, &path);
-                let message =
-                    format!("the name `{}` is taken by {first}, line {line}", show(&runbook.name));
-                report.add(
-                    Problem::new(Code::DuplicateName, span, message)
-                        .help("give one of the two another name"),
-                );
+                let message = format!("the name `{}` is taken by {first}, line {line}", show(&runbook.name));
+                report.add(Problem::new(Code::DuplicateName, span, message).help("give one of the two another name"));
                 checked.runbook = None;
                 checked.findings.append(&mut report.finish().0);
                 checked.findings.sort_by_key(|finding| finding.span.start);

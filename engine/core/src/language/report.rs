@@ -83,15 +83,7 @@ pub(super) struct Report<'a> {
 impl<'a> Report<'a> {
     /// A report without findings about a text.
     pub fn new(source: &'a str, file: &'a str) -> Self {
-        Self {
-            source,
-            file,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            seen: HashSet::new(),
-            dropped: 0,
-            offered: 0,
-        }
+        Self { source, file, errors: Vec::new(), warnings: Vec::new(), seen: HashSet::new(), dropped: 0, offered: 0 }
     }
 
     /// Adds a problem. The same one twice (a node that aliases use again) counts once.
@@ -153,11 +145,7 @@ impl<'a> Report<'a> {
                     column,
                     span,
                     help: problem.help,
-                    related: problem
-                        .related
-                        .into_iter()
-                        .map(|(span, label)| (clamp(source, span), label))
-                        .collect(),
+                    related: problem.related.into_iter().map(|(span, label)| (clamp(source, span), label)).collect(),
                 }
             })
             .collect();

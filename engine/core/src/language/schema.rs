@@ -43,16 +43,21 @@ impl Section {
 
 /// Every section, in the order of the reference page.
 pub const SECTIONS: &[&Section] = &[
-    &RUNBOOK, &INPUT, &REQUIRES, &TOOL, &DEFAULTS, &CONCURRENCY, &ATTENTION, &STEP, &CLEANUP, &RETRY,
-    &BACKOFF, &STOP,
+    &RUNBOOK,
+    &INPUT,
+    &REQUIRES,
+    &TOOL,
+    &DEFAULTS,
+    &CONCURRENCY,
+    &ATTENTION,
+    &STEP,
+    &CLEANUP,
+    &RETRY,
+    &BACKOFF,
+    &STOP,
 ];
 
-const fn key(
-    name: &'static str,
-    takes: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> Key {
+const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
     Key { name, takes, default, required: false, doc }
 }
 
@@ -89,7 +94,12 @@ pub static RUNBOOK: Section = Section {
             "none",
             "The bound on the whole run. Waiting in a queue or for a person is not counted.",
         ),
-        key("max_parallel", "a whole number from 1", "no bound of its own", "How many attempts of one run may be live together."),
+        key(
+            "max_parallel",
+            "a whole number from 1",
+            "no bound of its own",
+            "How many attempts of one run may be live together.",
+        ),
         key(
             "on_failure",
             "`stop`, `continue` or `cancel`",
@@ -104,7 +114,11 @@ pub static RUNBOOK: Section = Section {
         ),
         key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
         key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
-        required("steps", "a map of ids to steps", "The steps, at least one. The order of the file is the order of display; `needs` is the order of work."),
+        required(
+            "steps",
+            "a map of ids to steps",
+            "The steps, at least one. The order of the file is the order of display; `needs` is the order of work.",
+        ),
         key(
             "finally",
             "a map of ids to steps",
@@ -112,7 +126,7 @@ pub static RUNBOOK: Section = Section {
             "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
         ),
     ]],
-    later: &["schedules", "objective", "rollback", "notify", "environments"],
+    later: &["schedules", "objective", "rollback"],
     elsewhere: &[
         ("on", "runs are started by `runbook exec` or over the API"),
         ("jobs", "write `steps:`"),
@@ -159,7 +173,7 @@ pub static REQUIRES: Section = Section {
         key("tools", "a list of names, or of `{name, version}`", "none", "Programs that must be on PATH."),
         key("secrets", "a list of ids", "none", "Secrets that must resolve; `${{ secrets.NAME }}` takes no others."),
     ]],
-    later: &["network", "disk", "environment"],
+    later: &[],
     elsewhere: &[],
 };
 
@@ -168,7 +182,12 @@ pub static TOOL: Section = Section {
     name: "a tool",
     keys: &[&[
         required("name", "text", "The program's name on PATH."),
-        key("version", "text such as `>=14`", "any", "A condition on its version: `=`, `>`, `>=`, `<` or `<=`, and a number with dots; several with commas."),
+        key(
+            "version",
+            "text such as `>=14`",
+            "any",
+            "A condition on its version: `=`, `>`, `>=`, `<` or `<=`, and a number with dots; several with commas.",
+        ),
     ]],
     later: &[],
     elsewhere: &[],
@@ -180,7 +199,12 @@ pub static DEFAULTS: Section = Section {
     keys: &[&[
         key("retry", "a map", "none", "As `retry` of a step. A step's own `retry` replaces it whole."),
         key("timeout", "a duration", "none", "As `timeout` of a step."),
-        key("env", "a map of variables to text with `${{ }}`", "none", "Under the `env` of each step, over that of the runbook. May mention what that may."),
+        key(
+            "env",
+            "a map of variables to text with `${{ }}`",
+            "none",
+            "Under the `env` of each step, over that of the runbook. May mention what that may.",
+        ),
         key("shell", "`sh` or `bash`", "`sh`", "For every `run`, also of `verify` and `on_cancel`."),
         key("stop", "a map", "as `stop`", "As `stop` of a step. A step's own `stop` replaces it whole."),
     ]],
@@ -192,8 +216,17 @@ pub static DEFAULTS: Section = Section {
 pub static CONCURRENCY: Section = Section {
     name: "`concurrency`",
     keys: &[&[
-        required("group", "text with `${{ }}`", "Runs whose group is the same text exclude each other. May mention `inputs`, `env` and `run`, no secrets."),
-        key("overlap", "`queue` or `skip`", "`queue`", "What a start does while another run of the group is on: wait for its turn, or be refused."),
+        required(
+            "group",
+            "text with `${{ }}`",
+            "Runs whose group is the same text exclude each other. May mention `inputs`, `env` and `run`, no secrets.",
+        ),
+        key(
+            "overlap",
+            "`queue` or `skip`",
+            "`queue`",
+            "What a start does while another run of the group is on: wait for its turn, or be refused.",
+        ),
     ]],
     later: &[],
     elsewhere: &[("cancel-in-progress", "write `overlap:`")],
@@ -204,7 +237,11 @@ pub static ATTENTION: Section = Section {
     name: "`attention`",
     keys: &[&[
         required("after", "a duration", "How long the run waits for a person."),
-        required("as", "`failed` or `succeeded`", "What every unknown step then counts as. Never applied while processes may be running."),
+        required(
+            "as",
+            "`failed` or `succeeded`",
+            "What every unknown step then counts as. Never applied while processes may be running.",
+        ),
     ]],
     later: &[],
     elsewhere: &[],
@@ -233,10 +270,25 @@ const COMMAND: &[Key] = &[
         "Environment variables, over those of the runbook and of `defaults`. Numbers and booleans are taken as they are written. Secrets may go here.",
     ),
     key("env_file", "a path with `${{ }}`", "none", "A file of NAME=value lines, under `env`."),
-    key("pass_env", "a list of variables", "none", "Variables passed on from the daemon's environment, under `env_file`."),
+    key(
+        "pass_env",
+        "a list of variables",
+        "none",
+        "Variables passed on from the daemon's environment, under `env_file`.",
+    ),
     key("working_dir", "a path with `${{ }}`", "the project folder", "Where the command starts."),
-    key("files", "a map of file names to text with `${{ }}`", "none", "Files made for the command, below `$RUNBOOK_FILES`. Secrets may go here."),
-    key("timeout", "a duration", "none; `10m` in `finally`, `verify` and `on_cancel`", "How long one attempt may take. Time of a suspended machine is not counted."),
+    key(
+        "files",
+        "a map of file names to text with `${{ }}`",
+        "none",
+        "Files made for the command, below `$RUNBOOK_FILES`. Secrets may go here.",
+    ),
+    key(
+        "timeout",
+        "a duration",
+        "none; `10m` in `finally`, `verify` and `on_cancel`",
+        "How long one attempt may take. Time of a suspended machine is not counted.",
+    ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
 ];
 
@@ -246,7 +298,12 @@ pub static STEP: Section = Section {
     keys: &[
         &[
             key("description", "text", "none", "What the step is for."),
-            key("needs", "a list of steps", "none", "Steps that must have ended before this one is judged; of the same part."),
+            key(
+                "needs",
+                "a list of steps",
+                "none",
+                "Steps that must have ended before this one is judged; of the same part.",
+            ),
             key(
                 "if",
                 "an expression, boolean",
@@ -256,10 +313,25 @@ pub static STEP: Section = Section {
         ],
         COMMAND,
         &[
-            key("outputs", "a map of ids to types", "none", "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs."),
+            key(
+                "outputs",
+                "a map of ids to types",
+                "none",
+                "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs.",
+            ),
             key("artifacts", "a list of paths", "none", "The files that it leaves in `$RUNBOOK_ARTIFACTS`."),
-            key("success", "an expression over `exit_code`, boolean", "`exit_code == 0`", "Tells whether an attempt succeeded."),
-            key("unknown_if", "an expression over `exit_code`, boolean", "`false`", "Tells an end of which nobody knows what was done, such as ssh's 255."),
+            key(
+                "success",
+                "an expression over `exit_code`, boolean",
+                "`exit_code == 0`",
+                "Tells whether an attempt succeeded.",
+            ),
+            key(
+                "unknown_if",
+                "an expression over `exit_code`, boolean",
+                "`false`",
+                "Tells an end of which nobody knows what was done, such as ssh's 255.",
+            ),
             key("retry", "a map", "one attempt", "When to try again."),
             key(
                 "effect",
@@ -267,15 +339,47 @@ pub static STEP: Section = Section {
                 "`mutating`",
                 "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`.",
             ),
-            key("target", "text with `${{ }}`", "", "What a destructive step destroys. Required there, and only there."),
-            key("verify", "a command", "none", "Asks the world whether the step happened, after an attempt was cut off or lost: writes `happened=yes` or `happened=no` to `$RUNBOOK_OUTPUT`."),
-            key("on_cancel", "a command", "none", "Tidies up after an attempt that a cancel cut off. Written to be run again."),
-            key("allow_failure", "`true` or `false`", "`false`", "Whether its failure leaves the run as if it had not failed."),
+            key(
+                "target",
+                "text with `${{ }}`",
+                "",
+                "What a destructive step destroys. Required there, and only there.",
+            ),
+            key(
+                "verify",
+                "a command",
+                "none",
+                "Asks the world whether the step happened, after an attempt was cut off or lost: writes `happened=yes` or `happened=no` to `$RUNBOOK_OUTPUT`.",
+            ),
+            key(
+                "on_cancel",
+                "a command",
+                "none",
+                "Tidies up after an attempt that a cancel cut off. Written to be run again.",
+            ),
+            key(
+                "allow_failure",
+                "`true` or `false`",
+                "`false`",
+                "Whether its failure leaves the run as if it had not failed.",
+            ),
         ],
     ],
     later: &[
-        "uses", "with", "rollback", "no_return", "locks", "for_each", "max_parallel", "max_failures", "steps", "finally",
-        "repeat", "when_skipped", "undoes", "dry_run", "pools", "progress",
+        "uses",
+        "with",
+        "rollback",
+        "no_return",
+        "locks",
+        "for_each",
+        "max_parallel",
+        "max_failures",
+        "steps",
+        "finally",
+        "repeat",
+        "when_skipped",
+        "undoes",
+        "dry_run",
     ],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
@@ -309,7 +413,12 @@ pub static RETRY: Section = Section {
     name: "`retry`",
     keys: &[&[
         required("attempts", "a whole number from 1", "How many attempts at most, the first included."),
-        key("backoff", "a map", "`{initial: 2s, factor: 2, max: 1m, jitter: full}`", "How long to wait between attempts."),
+        key(
+            "backoff",
+            "a map",
+            "`{initial: 2s, factor: 2, max: 1m, jitter: full}`",
+            "How long to wait between attempts.",
+        ),
         key("if", "an expression over `exit_code`, boolean", "any failure", "Whether a failed attempt is tried again."),
     ]],
     later: &[],
@@ -328,7 +437,12 @@ pub static BACKOFF: Section = Section {
         key("initial", "a duration", "`2s`", "The wait before the second attempt."),
         key("factor", "a number from 1", "`2`", "By how much each wait is longer than the one before."),
         key("max", "a duration", "`1m`, or `initial` if that is longer", "The longest wait."),
-        key("jitter", "`full` or `none`", "`full`", "`full`: each wait is anything between nothing and its whole length, by chance."),
+        key(
+            "jitter",
+            "`full` or `none`",
+            "`full`",
+            "`full`: each wait is anything between nothing and its whole length, by chance.",
+        ),
     ]],
     later: &[],
     elsewhere: &[],
@@ -339,7 +453,12 @@ pub static STOP: Section = Section {
     name: "`stop`",
     keys: &[&[
         key("signal", "`TERM` or `INT`", "`TERM`", "The first signal."),
-        key("to", "`group` or `leader`", "`group`", "Who gets it: the command's process group, or its own process alone. KILL always goes to the whole tree."),
+        key(
+            "to",
+            "`group` or `leader`",
+            "`group`",
+            "Who gets it: the command's process group, or its own process alone. KILL always goes to the whole tree.",
+        ),
         key("grace", "a duration", "`30s`", "How long it may take to end before KILL."),
     ]],
     later: &[],

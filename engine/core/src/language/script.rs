@@ -11,7 +11,10 @@ use crate::limits;
 /// Checks the text of `run:`.
 pub(super) fn check(item: Item<'_>, text: &str, shell: Shell, report: &mut Report<'_>) {
     if item.is_text() && text.trim().is_empty() {
-        report.add(Problem::new(Code::OutOfRange, item.span(), "the script is empty").help("leave `run` out, or write what to do"));
+        report.add(
+            Problem::new(Code::OutOfRange, item.span(), "the script is empty")
+                .help("leave `run` out, or write what to do"),
+        );
     }
     names::no_nul(item, report);
     let fits = names::within(item, "the script", text.len(), limits::SCRIPT_BYTES, "bytes", report);

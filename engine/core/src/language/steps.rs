@@ -61,8 +61,7 @@ pub(super) fn read<'t>(
         let limit = limits::DEFAULTS_BYTES;
         let message = format!("`defaults` adds {added} bytes to all steps together; the limit is {limit}");
         reader.report.add(
-            Problem::new(Code::OverLimit, defaults.at.clone(), message)
-                .help("move variables to `env` at the top"),
+            Problem::new(Code::OverLimit, defaults.at.clone(), message).help("move variables to `env` at the top"),
         );
         return None;
     }
@@ -75,13 +74,9 @@ pub(super) fn read<'t>(
             && part == Part::Finally
         {
             reader.report.add(
-                Problem::new(
-                    Code::DuplicateStep,
-                    entry.key.span(),
-                    format!("`{}` is a step already", show(id)),
-                )
-                .related(first, "it is here first")
-                .help("give one of the two another id"),
+                Problem::new(Code::DuplicateStep, entry.key.span(), format!("`{}` is a step already", show(id)))
+                    .related(first, "it is here first")
+                    .help("give one of the two another id"),
             );
         }
         let index = steps.steps.len();
@@ -122,8 +117,7 @@ fn step<'t>(
         return (step, Vec::new());
     };
     let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
-    let inherited =
-        Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
+    let inherited = Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
     step.description = inputs::text(&fields, "description", reader.report);
     if let Some(item) = fields.get("if") {
         reader.expression(item, "if", owner, Use::Condition);
@@ -152,8 +146,7 @@ fn step<'t>(
     let verify = follow("verify", reader);
     let on_cancel = follow("on_cancel", reader);
     (step.verify, step.on_cancel) = (verify, on_cancel);
-    step.allow_failure =
-        fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
+    step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     effects(&fields, &step, reader);
     let needs = needs(&fields, reader);
     (step, needs)
@@ -181,10 +174,7 @@ fn needs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Item<'
     items.into_iter().filter(|item| item.text(reader.report).is_some()).collect()
 }
 
-fn outputs(
-    fields: &Fields<'_>,
-    reader: &mut Reader<'_, '_, '_>,
-) -> indexmap::IndexMap<String, ValueType> {
+fn outputs(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> indexmap::IndexMap<String, ValueType> {
     let mut outputs = indexmap::IndexMap::new();
     let Some(item) = fields.get("outputs") else { return outputs };
     let Some(entries) = item.entries(reader.report) else { return outputs };
@@ -203,12 +193,8 @@ fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
     let destructive = step.effect == Effect::Destructive;
     match (fields.entry("effect"), fields.entry("target")) {
         (Some(effect), None) if destructive => reader.report.add(
-            Problem::new(
-                Code::NoTarget,
-                effect.value.span(),
-                "a destructive step has to say what it destroys",
-            )
-            .help("add `target:`, such as `target: postgres/orders`; who starts the run confirms it by that name"),
+            Problem::new(Code::NoTarget, effect.value.span(), "a destructive step has to say what it destroys")
+                .help("add `target:`, such as `target: postgres/orders`; who starts the run confirms it by that name"),
         ),
         (_, Some(target)) if !destructive => reader.report.add(
             Problem::new(Code::ConflictingKeys, target.key.span(), "`target` is for destructive steps only")

@@ -12,20 +12,14 @@ use super::report::{Problem, Report};
 use super::schema;
 use super::show;
 use super::steps;
-use crate::definition::{
-    Attention, Concurrency, OnFailure, Overlap, Requires, Runbook, Settlement, Template, Tool,
-};
+use crate::definition::{Attention, Concurrency, OnFailure, Overlap, Requires, Runbook, Settlement, Template, Tool};
 use crate::limits;
 use crate::time::Span;
 
-const ON_FAILURE: [(&str, OnFailure); 3] = [
-    ("stop", OnFailure::Stop),
-    ("continue", OnFailure::Continue),
-    ("cancel", OnFailure::Cancel),
-];
+const ON_FAILURE: [(&str, OnFailure); 3] =
+    [("stop", OnFailure::Stop), ("continue", OnFailure::Continue), ("cancel", OnFailure::Cancel)];
 const OVERLAPS: [(&str, Overlap); 2] = [("queue", Overlap::Queue), ("skip", Overlap::Skip)];
-const SETTLEMENTS: [(&str, Settlement); 2] =
-    [("failed", Settlement::Failed), ("succeeded", Settlement::Succeeded)];
+const SETTLEMENTS: [(&str, Settlement); 2] = [("failed", Settlement::Failed), ("succeeded", Settlement::Succeeded)];
 
 /// The version of the language that is read here.
 const LANGUAGE: i64 = 1;
@@ -34,10 +28,9 @@ const LANGUAGE: i64 = 1;
 pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<'t>> {
     // Where to say that something is missing: the first line of the document.
     let at = first_line(root, report.source());
+    language(root, report)?;
     let fields = root.section(&schema::RUNBOOK, at, report)?;
-    language(&fields, report)?;
-    let (inputs, input_places) =
-        fields.get("inputs").map(|item| inputs::read(item, report)).unwrap_or_default();
+    let (inputs, input_places) = fields.get("inputs").map(|item| inputs::read(item, report)).unwrap_or_default();
     let mut reader = Reader { report, places: Vec::new() };
     let defaults = fields
         .entry("defaults")
@@ -58,17 +51,11 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
             .get("max_parallel")
             .and_then(|item| item.integer(1..=limits::STEPS as i64, reader.report))
             .and_then(|n| u32::try_from(n).ok()),
-        on_failure: fields
-            .get("on_failure")
-            .and_then(|item| item.word(&ON_FAILURE, reader.report))
-            .unwrap_or_default(),
+        on_failure: fields.get("on_failure").and_then(|item| item.word(&ON_FAILURE, reader.report)).unwrap_or_default(),
         locks: locks(&fields, &mut reader),
         concurrency: concurrency(&fields, &mut reader),
         attention: attention(&fields, &mut reader),
-        env: fields
-            .get("env")
-            .map(|item| reader.env(item, Owner::Start, Use::Variable))
-            .unwrap_or_default(),
+        env: fields.get("env").map(|item| reader.env(item, Owner::Start, Use::Variable)).unwrap_or_default(),
         files: files(&fields, reader.report),
         steps: Vec::new(),
     };
@@ -85,8 +72,8 @@ fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
 }
 
 /// Another language is read by other rules: nothing else of the file is judged then.
-fn language(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<()> {
-    let Some(item) = fields.get("language") else {
+fn language(root: Item<'_>, report: &mut Report<'_>) -> Option<()> {
+    let Some(item) = root.peek("language") else {
         return Some(());
     };
     if item.integer(i64::MIN..=i64::MAX, report)? == LANGUAGE {
@@ -126,9 +113,8 @@ fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
         return requires;
     };
     if let Some(item) = fields.get("secrets") {
-        requires.secrets = names::distinct(item, report, |item, report| {
-            item.text(report).map(|_| names::id(item, report))
-        });
+        requires.secrets =
+            names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
         let count = requires.secrets.len();
         names::within(item, "`secrets`", count, limits::SECRETS, "secrets", report);
     }

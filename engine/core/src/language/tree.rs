@@ -17,6 +17,9 @@ use crate::limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct NodeId(u32);
 
+/// What other YAMLs merge maps with.
+pub(super) const MERGE_KEY: &str = "<<";
+
 /// How many keys of a map are compared one by one before a table pays off.
 const FEW_KEYS: usize = 8;
 
@@ -142,30 +145,26 @@ fn syntax(error: &ScanError, source: &str) -> Problem {
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(at..at);
     }
-    let problem = Problem::new(Code::InvalidYaml, at..at, format!("not YAML: {}", error.kind()));
-    match error.kind() {
+    let (why, help) = match error.kind() {
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            problem.help("indent with spaces")
+            (Some("a tab cannot be used for indentation"), "indent with spaces")
         }
-        ErrorKind::MappingValueNotAllowed => {
-            problem.help("quote a text that contains `: `, and check the indentation")
-        }
-        ErrorKind::UnknownAnchor => problem.help("quote a text that begins with `*`"),
-        ErrorKind::UnexpectedCharacter { .. } => {
-            problem.help("quote a text that begins with a special character")
-        }
-        ErrorKind::DirectiveDisallowed => problem.help("leave the line with `%` out"),
-        _ => problem,
-    }
+        ErrorKind::MappingValueNotAllowed => (None, "quote a text that contains `: `, and check the indentation"),
+        ErrorKind::UnknownAnchor => (Some("no anchor of this name comes before"), "quote a text that begins with `*`"),
+        ErrorKind::UnexpectedCharacter { .. } => (None, "quote a text that begins with a special character"),
+        ErrorKind::DirectiveDisallowed => (Some("directives are not taken"), "leave the line with `%` out"),
+        ErrorKind::InvalidColonPlacement => (None, "is a bracket or a quote before here left open?"),
+        _ => (None, ""),
+    };
+    let kind = error.kind().to_string();
+    let message = format!("the file is not YAML: {}", why.unwrap_or(&kind));
+    let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+    Problem::new(Code::InvalidYaml, at..at, message).maybe_help(help)
 }
 
 fn too_deep(span: Range<usize>) -> Problem {
     let limit = limits::YAML_DEPTH;
-    Problem::new(
-        Code::NestedTooDeep,
-        span,
-        format!("lists and maps are nested deeper than {limit}, the limit"),
-    )
+    Problem::new(Code::NestedTooDeep, span, format!("lists and maps are nested deeper than {limit}, the limit"))
 }
 
 /// A collection that is still open.
@@ -197,12 +196,8 @@ impl<'a> Builder<'a> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Problem::new(
-                        Code::SeveralDocuments,
-                        range,
-                        "a second YAML document begins here",
-                    )
-                    .help("a file is one runbook: move the rest into another file"));
+                    return Err(Problem::new(Code::SeveralDocuments, range, "a second YAML document begins here")
+                        .help("a file is one runbook: move the rest into another file"));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -252,13 +247,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Reports a tag. Reading goes on as if it were not there.
-    fn tagged(
-        &self,
-        tag: Option<&Tag>,
-        span: &Span,
-        node: &Range<usize>,
-        report: &mut Report<'_>,
-    ) {
+    fn tagged(&self, tag: Option<&Tag>, span: &Span, node: &Range<usize>, report: &mut Report<'_>) {
         let Some(tag) = tag else { return };
         let start = span.tag_start().and_then(|mark| mark.byte_offset()).unwrap_or(node.start);
         let length = self
@@ -291,10 +280,9 @@ impl<'a> Builder<'a> {
     fn count(&mut self, nodes: usize, bytes: usize, range: &Range<usize>) -> Result<(), Problem> {
         self.total = self.total.saturating_add(nodes);
         self.bytes = self.bytes.saturating_add(bytes);
-        for (size, limit, unit) in [
-            (self.total, limits::YAML_NODES, "YAML nodes"),
-            (self.bytes, limits::YAML_TEXT_BYTES, "bytes of text"),
-        ] {
+        for (size, limit, unit) in
+            [(self.total, limits::YAML_NODES, "YAML nodes"), (self.bytes, limits::YAML_TEXT_BYTES, "bytes of text")]
+        {
             if size > limit {
                 let message = format!("up to here the file stands for {size} {unit}; the limit is {limit}");
                 return Err(Problem::new(Code::TooManyNodes, range.clone(), message)
@@ -387,14 +375,10 @@ impl<'a> Builder<'a> {
             (Kind::Map(_), None) => {
                 let key = &self.nodes[id.0 as usize];
                 let Kind::Scalar(text, _) = &key.kind else {
-                    return Err(Problem::new(
-                        Code::KeyNotText,
-                        key.span(),
-                        "a list or a map cannot be a key",
-                    )
-                    .help("put quotes around a key that begins with `[` or `{`"));
+                    return Err(Problem::new(Code::KeyNotText, key.span(), "a list or a map cannot be a key")
+                        .help("put quotes around a key that begins with `[` or `{`"));
                 };
-                if text == "<<" {
+                if text == MERGE_KEY {
                     report.add(
                         Problem::new(
                             Code::MergeKey,

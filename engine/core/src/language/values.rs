@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 use super::code::Code;
 use super::report::{Lines, Problem, Report};
@@ -26,20 +26,19 @@ pub(super) fn resolve(source: &str, tree: &mut Tree<'_>, report: &mut Report<'_>
         Lines::new(text).offset(text, line, column) + source.len() - text.len()
     });
     let message = error.to_string();
-    report.add(match message.find(DISAGREE) {
-        Some(start) => Problem::new(
-            Code::ReadersDisagree,
-            at..at,
-            format!("two YAML readers see different documents: {}", &message[start + DISAGREE.len()..]),
-        )
-        .help("write this place in a simpler way, with quotes"),
-        None => Problem::new(
-            Code::ReadersDisagree,
-            at..at,
-            format!("one of two YAML readers refuses this: {message}"),
-        )
-        .help("write this place in a simpler way, with quotes"),
-    });
+    // The place follows, which the finding has already.
+    let message = message.find(" at line ").map_or(message.as_str(), |end| &message[..end]);
+    let message = match message.find(DISAGREE) {
+        Some(start) => {
+            format!("two YAML readers see different documents: {}", &message[start + DISAGREE.len()..])
+        }
+        None => format!("one of two YAML readers refuses this: {message}"),
+    };
+    let help = match message.contains("tab character") {
+        true => "indent with spaces, and leave no tabs in empty lines",
+        false => "write this place in a simpler way, with quotes",
+    };
+    report.add(Problem::new(Code::ReadersDisagree, at..at, message).help(help));
     false
 }
 
@@ -81,6 +80,10 @@ impl<'de> Visitor<'de> for Fill<'_, '_> {
         self.set(Scalar::Null)
     }
 
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.set(Scalar::Null)
+    }
+
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
         self.set(Scalar::Boolean(value))
     }
@@ -110,6 +113,12 @@ impl<'de> Visitor<'de> for Fill<'_, '_> {
             Kind::Scalar(text, _) if text == value => Ok(()),
             _ => Err(E::custom(format!("{DISAGREE}one sees the text `{}`", super::show(value)))),
         }
+    }
+
+    /// A tag, which stage 1 has reported: what it stands at is read all the same.
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<(), A::Error> {
+        let (_, tagged) = access.variant::<serde::de::IgnoredAny>()?;
+        tagged.newtype_variant_seed(self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {

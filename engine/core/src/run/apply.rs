@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{
-    AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Then,
-};
+use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Then};
 use super::pinned::Pinned;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, Settlement};
@@ -107,12 +105,8 @@ impl RunState {
     /// # Errors
     /// The event is not number 1, not `Created`, or names another definition.
     pub fn create(uid: RunUid, pinned: Arc<Pinned>, event: &Event) -> Result<Self, Illegal> {
-        let illegal = |why: &str| Illegal {
-            run: uid,
-            number: event.number,
-            event: event.fact.kind(),
-            why: why.to_owned(),
-        };
+        let illegal =
+            |why: &str| Illegal { run: uid, number: event.number, event: event.fact.kind(), why: why.to_owned() };
         let Fact::Created(created) = &event.fact else {
             return Err(illegal("the first event must be `created`"));
         };
@@ -163,11 +157,7 @@ impl RunState {
         self.open_main = 0;
         self.open_finally = 0;
         for (index, step) in pinned.runbook.steps.iter().enumerate() {
-            let unmet = step
-                .needs
-                .iter()
-                .filter(|need| !self.progress(**need).is_terminal())
-                .count();
+            let unmet = step.needs.iter().filter(|need| !self.progress(**need).is_terminal()).count();
             let Some(state) = self.steps.get_mut(index) else { continue };
             state.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
             if state.progress.is_terminal() {
@@ -187,8 +177,8 @@ impl RunState {
     fn queue(&mut self, no: StepNo) {
         let pinned = Arc::clone(&self.pinned);
         let Some(step) = pinned.runbook.step(no) else { return };
-        let plain = step.condition.is_none()
-            && step.needs.iter().all(|need| self.progress(*need) == Progress::Succeeded);
+        let plain =
+            step.condition.is_none() && step.needs.iter().all(|need| self.progress(*need) == Progress::Succeeded);
         if plain {
             self.ready.insert(no);
         } else {
@@ -211,12 +201,7 @@ impl RunState {
     /// from a corrupt journal: the run must not be used further.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
         let run = self.uid;
-        let illegal = |why: String| Illegal {
-            run,
-            number: event.number,
-            event: event.fact.kind(),
-            why,
-        };
+        let illegal = |why: String| Illegal { run, number: event.number, event: event.fact.kind(), why };
         if event.number != self.last_event + 1 {
             return Err(illegal(format!("it follows event {}", self.last_event)));
         }
@@ -260,14 +245,12 @@ impl RunState {
                 self.close(*step, Progress::Failed, at);
                 Ok(())
             }
-            (
-                Fact::AttemptStarting { step, attempt, kind, .. },
-                Phase::Running | Phase::Finishing(_),
-            ) => self.attempt_starting(at, *step, *attempt, *kind),
-            (
-                Fact::AttemptEnded { step, attempt, end, then },
-                Phase::Running | Phase::Finishing(_),
-            ) => self.attempt_ended(at, *step, *attempt, end, *then),
+            (Fact::AttemptStarting { step, attempt, kind, .. }, Phase::Running | Phase::Finishing(_)) => {
+                self.attempt_starting(at, *step, *attempt, *kind)
+            }
+            (Fact::AttemptEnded { step, attempt, end, then }, Phase::Running | Phase::Finishing(_)) => {
+                self.attempt_ended(at, *step, *attempt, end, *then)
+            }
             (Fact::Ending { cause }, Phase::Queued | Phase::Running) => {
                 self.begin_ending(at, cause.clone());
                 Ok(())
@@ -383,10 +366,7 @@ impl RunState {
             Progress::Unknown { processes_left: true }
                 if self.steps.get(step.index()).is_some_and(|s| s.attempts == attempt.0) =>
             {
-                self.steps
-                    .get(step.index())
-                    .and_then(|state| state.last_kind)
-                    .unwrap_or(AttemptKind::Run)
+                self.steps.get(step.index()).and_then(|state| state.last_kind).unwrap_or(AttemptKind::Run)
             }
             _ => return Err(format!("attempt {} of step {} is not live", attempt.0, step.0)),
         };
@@ -418,8 +398,7 @@ impl RunState {
                 // From `on_cancel` to `verify` the count begins again.
                 let same = matches!(
                     (kind, then),
-                    (AttemptKind::Verify, Then::VerifyAt(_))
-                        | (AttemptKind::OnCancel, Then::OnCancelAt(_))
+                    (AttemptKind::Verify, Then::VerifyAt(_)) | (AttemptKind::OnCancel, Then::OnCancelAt(_))
                 );
                 state.side_tries = if same { state.side_tries + 1 } else { 0 };
             }
@@ -517,10 +496,7 @@ impl RunState {
         let pinned = Arc::clone(&self.pinned);
         if progress == Progress::Failed
             && self.first_failure.is_none()
-            && pinned
-                .runbook
-                .step(step)
-                .is_some_and(|s| s.part == Part::Main && !s.allow_failure)
+            && pinned.runbook.step(step).is_some_and(|s| s.part == Part::Main && !s.allow_failure)
         {
             self.first_failure = Some(step);
         }
@@ -564,11 +540,7 @@ impl RunState {
     fn queue_finally(&mut self) {
         let pinned = Arc::clone(&self.pinned);
         for index in pinned.main_steps()..pinned.runbook.steps.len() {
-            if self
-                .steps
-                .get(index)
-                .is_some_and(|state| state.unmet == 0 && state.progress == Progress::Pending)
-            {
+            if self.steps.get(index).is_some_and(|state| state.unmet == 0 && state.progress == Progress::Pending) {
                 self.queue(StepNo(index as u32));
             }
         }

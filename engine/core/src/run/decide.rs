@@ -6,9 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{
-    AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal,
-};
+use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal};
 use super::pinned::Pinned;
 
 use super::state::{Phase, Progress, RunState};
@@ -253,11 +251,10 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
     let scope = InputScope { start };
     let render = |what: &'static str, text: &str| -> Result<String, Rejection> {
         let problem = |problem: String| Rejection::Name { what, problem };
-        let template = Template::parse(text)
-            .map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
+        let template =
+            Template::parse(text).map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
         let name = template.render_text(&scope).map_err(|error| problem(error.to_string()))?;
-        if name.is_empty() || name.len() > limits::LOCK_NAME_BYTES || name.contains(char::is_control)
-        {
+        if name.is_empty() || name.len() > limits::LOCK_NAME_BYTES || name.contains(char::is_control) {
             return Err(problem(format!(
                 "a name has 1 to {} bytes and no control characters, this one has {} bytes",
                 limits::LOCK_NAME_BYTES,
@@ -270,11 +267,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         Some(concurrency) => Some(render("concurrency.group", &concurrency.group)?),
         None => None,
     };
-    let mut locks = runbook
-        .locks
-        .iter()
-        .map(|lock| render("locks", lock))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut locks = runbook.locks.iter().map(|lock| render("locks", lock)).collect::<Result<Vec<_>, _>>()?;
     locks.sort();
     locks.dedup();
     Ok(Fact::Created(Box::new(Created {
@@ -314,15 +307,11 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
             let attempt = AttemptNo(attempts + 1);
             Ok(vec![Fact::AttemptStarting { step, attempt, kind, boot }])
         }
-        Input::Verdict { step, attempt, end, chance } => {
-            Ok(verdict(run, now, step, attempt, *end, chance))
-        }
+        Input::Verdict { step, attempt, end, chance } => Ok(verdict(run, now, step, attempt, *end, chance)),
         Input::Tick => Ok(tick(run, now)),
         Input::Cancel { now, by, reason } => cancel(run, now, by, reason),
         Input::Resume { by, reason } => resume(run, by, reason),
-        Input::Resolve { step, settlement, outputs, by, reason } => {
-            resolve(run, step, settlement, outputs, by, reason)
-        }
+        Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::ClockSet { by } => {
             let moves = run.deadline.is_some() || !run.timed.is_empty() || !run.unknown.is_empty();
             Ok(if moves && !matches!(run.phase, Phase::Terminal(_)) {
@@ -384,8 +373,7 @@ fn tick(run: &RunState, now: Timestamp) -> Vec<Fact> {
     run.unknown
         .iter()
         .filter(|(step, since)| {
-            **since + attention.after <= now
-                && run.progress(**step) == (Progress::Unknown { processes_left: false })
+            **since + attention.after <= now && run.progress(**step) == (Progress::Unknown { processes_left: false })
         })
         .map(|(step, _)| Fact::Resolved {
             step: *step,
@@ -397,12 +385,7 @@ fn tick(run: &RunState, now: Timestamp) -> Vec<Fact> {
         .collect()
 }
 
-fn cancel(
-    run: &RunState,
-    now: bool,
-    by: Principal,
-    reason: String,
-) -> Result<Vec<Fact>, Rejection> {
+fn cancel(run: &RunState, now: bool, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
     match run.phase {
         Phase::Terminal(outcome) => {
             return Err(Rejection::AlreadyTerminal { outcome: outcome.name() });
@@ -424,10 +407,7 @@ fn resume(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Re
         Phase::Terminal(Outcome::Canceled) if by.uid.is_some() => {}
         Phase::Terminal(Outcome::Canceled) => return Err(Rejection::CanceledByPerson),
         Phase::Terminal(Outcome::Succeeded) => {
-            return Err(Rejection::NotResumable {
-                state: "succeeded",
-                hint: "start a new run of the runbook",
-            });
+            return Err(Rejection::NotResumable { state: "succeeded", hint: "start a new run of the runbook" });
         }
         Phase::Queued | Phase::Running | Phase::Finishing(_) => {
             return Err(Rejection::NotResumable {
@@ -475,4 +455,3 @@ fn resolve(
     }
     Ok(vec![Fact::Resolved { step, settlement, outputs, by, reason }])
 }
-

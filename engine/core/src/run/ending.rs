@@ -8,15 +8,11 @@ use crate::definition::{OnFailure, Part};
 /// The next fact about the run as a whole that its state calls for; `None` when it calls for none.
 pub(super) fn advance(run: &RunState) -> Option<Fact> {
     match run.phase {
-        Phase::Queued if run.ending.is_some() && run.open_main == 0 => {
-            Some(Fact::Finishing { outcome: outcome(run) })
-        }
+        Phase::Queued if run.ending.is_some() && run.open_main == 0 => Some(Fact::Finishing { outcome: outcome(run) }),
         Phase::Running => running(run),
         Phase::Finishing(outcome) if run.open_finally == 0 => {
             let failed = run.steps().any(|(_, step, state)| {
-                step.part == Part::Finally
-                    && state.progress == Progress::Failed
-                    && !step.allow_failure
+                step.part == Part::Finally && state.progress == Progress::Failed && !step.allow_failure
             });
             let outcome = if failed { Outcome::Failed } else { outcome };
             Some(Fact::Finished { outcome })
@@ -44,9 +40,7 @@ fn running(run: &RunState) -> Option<Fact> {
 fn outcome(run: &RunState) -> Outcome {
     match &run.ending {
         Some(EndingCause::Cancel { .. }) => Outcome::Canceled,
-        Some(
-            EndingCause::Timeout | EndingCause::FailureCancel(_) | EndingCause::FailureStop(_),
-        ) => Outcome::Failed,
+        Some(EndingCause::Timeout | EndingCause::FailureCancel(_) | EndingCause::FailureStop(_)) => Outcome::Failed,
         None if run.first_failure.is_some() => Outcome::Failed,
         None => Outcome::Succeeded,
     }

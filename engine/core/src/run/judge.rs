@@ -15,10 +15,7 @@ pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
         None => true,
         Some(condition) => !condition.any_outcome && !condition.lifts.contains(need),
     };
-    let unmet = step
-        .needs
-        .iter()
-        .find(|need| implied(need) && run.progress(**need) != Progress::Succeeded);
+    let unmet = step.needs.iter().find(|need| implied(need) && run.progress(**need) != Progress::Succeeded);
     if let Some(need) = unmet {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::Need(*need) });
     }

@@ -14,8 +14,9 @@ pub mod view;
 pub use apply::{Illegal, LEGAL_STEP_EVENTS};
 pub use decide::{Input, Rejection, Start, decide, settle};
 pub use event::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Principal, SkipReason, Then,
+    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
+    Principal, SkipReason, Then,
 };
 pub use pinned::Pinned;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel};
+pub use verdict::how_text;

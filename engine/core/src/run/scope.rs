@@ -43,9 +43,7 @@ impl Scope for RunScope<'_> {
             Reference::StepArtifact(..) => None,
             Reference::Run(field) => Some(self.run_field(*field)),
             Reference::ExitCode => self.exit_code.map(Value::from),
-            Reference::AttemptOutput(key) => {
-                self.run.step(self.step?)?.attempt_outputs.get(key).cloned()
-            }
+            Reference::AttemptOutput(key) => self.run.step(self.step?)?.attempt_outputs.get(key).cloned(),
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
         }

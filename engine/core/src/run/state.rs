@@ -209,6 +209,16 @@ impl RunState {
         self.ending.as_ref()
     }
 
+    /// Until when the run's timeout lets it go on.
+    pub const fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
+    /// The first step of this epoch whose failure makes the run fail.
+    pub const fn first_failure(&self) -> Option<StepNo> {
+        self.first_failure
+    }
+
     /// The state of a step.
     pub fn step(&self, no: StepNo) -> Option<&StepState> {
         self.steps.get(no.index())
@@ -227,9 +237,7 @@ impl RunState {
 
     /// The attempts that may have processes, and how they should be going on.
     pub fn live(&self) -> impl Iterator<Item = (StepNo, AttemptNo, AttemptKind, StopLevel)> {
-        self.live
-            .iter()
-            .map(|(step, (attempt, kind))| (*step, *attempt, *kind, self.stop_level(*step, *kind)))
+        self.live.iter().map(|(step, (attempt, kind))| (*step, *attempt, *kind, self.stop_level(*step, *kind)))
     }
 
     /// How many attempts may have processes.
@@ -287,9 +295,7 @@ impl RunState {
         self.unknown
             .iter()
             .filter(|(step, _)| {
-                self.steps.get(step.index()).is_some_and(|s| {
-                    s.progress == Progress::Unknown { processes_left: false }
-                })
+                self.steps.get(step.index()).is_some_and(|s| s.progress == Progress::Unknown { processes_left: false })
             })
             .map(|(_, since)| *since + attention.after)
             .min()
@@ -300,8 +306,7 @@ impl RunState {
         if !self.holds() {
             return None;
         }
-        let hard = self.phase == Phase::Running
-            && self.ending.as_ref().is_some_and(EndingCause::is_hard);
+        let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
         // The ending's order: the attempts' processes are gone, then `on_cancel`, then `verify`.
         if hard && self.run_live_main > 0 {
             return None;
@@ -335,8 +340,7 @@ impl RunState {
 
     /// Whether the next start tidies up, and so goes before all others.
     pub fn is_cleaning_up(&self) -> bool {
-        matches!(self.phase, Phase::Finishing(_))
-            || self.ending.as_ref().is_some_and(EndingCause::is_hard)
+        matches!(self.phase, Phase::Finishing(_)) || self.ending.as_ref().is_some_and(EndingCause::is_hard)
     }
 }
 

@@ -97,9 +97,7 @@ impl Case<'_> {
         match end.how {
             How::NotStarted(NotStarted::Canceled) => Then::Canceled,
             How::NotStarted(NotStarted::Fenced) => self.false_start(),
-            How::NotStarted(NotStarted::Errno(errno)) if PASSING_ERRNOS.contains(&errno) => {
-                self.false_start()
-            }
+            How::NotStarted(NotStarted::Errno(errno)) if PASSING_ERRNOS.contains(&errno) => self.false_start(),
             How::NotStarted(NotStarted::Errno(_)) => self.failed_for_good(),
             How::Exited(code) => self.exited(end, code),
             How::CutOff(_) | How::Lost { .. } => self.cut_off(end),
@@ -120,8 +118,7 @@ impl Case<'_> {
             Some(expression) => self.over_exit_code(expression, code),
         };
         match success {
-            Ok(true) => match typed_outputs(&self.step.outputs, &end.outputs, &self.step.artifacts, end)
-            {
+            Ok(true) => match typed_outputs(&self.step.outputs, &end.outputs, &self.step.artifacts, end) {
                 Ok(outputs) => {
                     end.outputs = outputs;
                     return Then::Succeeded;
@@ -388,12 +385,8 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_maximum_and_chance_shortens_them() {
-        let policy = Backoff {
-            initial: Span::seconds(2),
-            factor_millis: 2_000,
-            max: Span::seconds(10),
-            jitter: Jitter::None,
-        };
+        let policy =
+            Backoff { initial: Span::seconds(2), factor_millis: 2_000, max: Span::seconds(10), jitter: Jitter::None };
         let waits: Vec<i64> = (1..6).map(|n| backoff(&policy, n, 0).0 / 1_000_000).collect();
         assert_eq!(waits, [2, 4, 8, 10, 10]);
         let full = Backoff { jitter: Jitter::Full, ..policy };

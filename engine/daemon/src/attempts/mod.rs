@@ -11,7 +11,7 @@ mod reconcile;
 mod waiter;
 mod worker;
 
-pub use clean::sweep;
+pub use clean::{Standing, sweep};
 pub use place::{ShimCopy, StartOrder};
 
 use std::collections::HashMap;

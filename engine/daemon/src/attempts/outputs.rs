@@ -26,9 +26,8 @@ fn read(bytes: &[u8], outputs: &mut IndexMap<String, Value>) -> Result<(), Strin
                 serde_json::from_str(line).map_err(|e| format!("line {number} is no JSON object: {e}"))?;
             object.into_iter().collect()
         } else {
-            let (key, value) = line
-                .split_once('=')
-                .ok_or_else(|| format!("line {number} is neither key=value nor a JSON object"))?;
+            let (key, value) =
+                line.split_once('=').ok_or_else(|| format!("line {number} is neither key=value nor a JSON object"))?;
             vec![(key.trim().to_owned(), Value::from(value))]
         };
         for (key, value) in pairs {

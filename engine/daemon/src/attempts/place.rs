@@ -107,7 +107,8 @@ fn make_directory(directory: &Path) -> io::Result<()> {
 /// What may lie on the disk, and what may not.
 fn split(order: &StartOrder, boot: &str) -> (Spec, Secrets) {
     let prepared = &order.prepared;
-    let mut secrets = Secrets { redact: prepared.redact.clone(), ..Secrets::default() };
+    let mut secrets = Secrets::default();
+    secrets.redact.clone_from(&prepared.redact);
     let mut env = std::collections::BTreeMap::new();
     for (name, given) in &prepared.env {
         let place = if given.secret { &mut secrets.env } else { &mut env };

@@ -18,10 +18,7 @@ pub(super) enum Finding {
     /// The daemon's own claim: no shim can ever start it.
     Fenced,
     /// Its shim died without a word, in this boot.
-    ShimDied {
-        holder: Option<Holder>,
-        child: Option<Child>,
-    },
+    ShimDied { holder: Option<Holder>, child: Option<Child> },
     /// It lived in another boot and left no word.
     OtherBoot,
 }

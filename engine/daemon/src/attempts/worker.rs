@@ -12,9 +12,7 @@ use runbook_core::run::{AttemptEnd, How, NotStarted, StopLevel};
 use runbook_shim::exit::Refusal;
 use runbook_shim::files::{self as shim_files, Child, Holder, StopRequest};
 use runbook_shim::{fence, lock, process};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::reconcile::{Finding, reconcile};
 use super::{Adoption, Job, Patience, Record, Report, SPAWNS, Shared, StartOrder, clean, collect, place};
@@ -274,9 +272,7 @@ fn open_holder(shared: &Shared, attempt: AttemptRef, holder: Holder) -> io::Resu
         Err(rustix::io::Errno::SRCH) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    if process::start_time(holder.pid)? != Some(holder.start_time)
-        || !lock::is_held(&shared.layout.attempt(attempt))?
-    {
+    if process::start_time(holder.pid)? != Some(holder.start_time) || !lock::is_held(&shared.layout.attempt(attempt))? {
         return Ok(false);
     }
     shared.waiter.watch(attempt, &pidfd)?;
@@ -302,10 +298,9 @@ fn never_ran(shared: &Shared, attempt: AttemptRef) {
         return settle_unstarted(shared, attempt, NotStarted::Canceled, "it was canceled before it started".to_owned());
     }
     if spawns >= SPAWNS {
-        let why = exit_code.and_then(Refusal::from_code).map_or_else(
-            || format!("its shim ended {spawns} times without a word"),
-            |refusal| refusal.to_string(),
-        );
+        let why = exit_code
+            .and_then(Refusal::from_code)
+            .map_or_else(|| format!("its shim ended {spawns} times without a word"), |refusal| refusal.to_string());
         return settle_unstarted(shared, attempt, NotStarted::Fenced, why);
     }
     // The first try is at once; a shim that exited is followed by the next after 1 s, then 2 s.

@@ -45,7 +45,10 @@ pub struct NotRun {
 
 fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> NotRun {
     let what = what.into();
-    move |error| NotRun { errno: error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()), text: format!("{what}: {error}") }
+    move |error| NotRun {
+        errno: error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()),
+        text: format!("{what}: {error}"),
+    }
 }
 
 /// Starts the command in its own process group. It gets the environment of the spec and the secrets and the attempt's
@@ -64,7 +67,9 @@ pub fn start(spec: &Spec, secrets: &Secrets) -> Result<Started, NotRun> {
     let program = find_program(name, path, working_dir)?;
 
     let stdin = match secrets.stdin.as_deref().or(spec.stdin.as_deref()) {
-        Some(text) => Some(sealed_memfd("runbook-stdin", text.as_bytes()).map_err(failed("making the standard input"))?),
+        Some(text) => {
+            Some(sealed_memfd("runbook-stdin", text.as_bytes()).map_err(failed("making the standard input"))?)
+        }
         None => None,
     };
     let (out, out_end) = pipe().map_err(failed("making the pipe for standard output"))?;
@@ -153,7 +158,10 @@ fn find_program(name: &str, path: &str, working_dir: &Path) -> Result<PathBuf, N
     Err(match refused {
         Some(found) => NotRun {
             errno: Errno::ACCESS.raw_os_error(),
-            text: format!("{} may not be executed by this user; check its mode, or name another program", found.display()),
+            text: format!(
+                "{} may not be executed by this user; check its mode, or name another program",
+                found.display()
+            ),
         },
         None => NotRun {
             errno: Errno::NOENT.raw_os_error(),
@@ -167,13 +175,21 @@ fn explain(error: io::Error, program: &Path, working_dir: &Path) -> NotRun {
     let name = program.display();
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     let text = match errno {
-        _ if !working_dir.is_dir() => format!("the working directory {} is no directory that can be entered: {error}", working_dir.display()),
-        Some(Errno::NOENT) if program.exists() => format!("starting {name}: the interpreter that it names (its `#!` line, or its loader) is missing"),
+        _ if !working_dir.is_dir() => {
+            format!("the working directory {} is no directory that can be entered: {error}", working_dir.display())
+        }
+        Some(Errno::NOENT) if program.exists() => {
+            format!("starting {name}: the interpreter that it names (its `#!` line, or its loader) is missing")
+        }
         Some(Errno::NOENT) => format!("starting {name}: there is no such program"),
-        Some(Errno::ACCESS) => format!("starting {name}: it, or a directory on its path, may not be executed by this user; check the modes"),
+        Some(Errno::ACCESS) => format!(
+            "starting {name}: it, or a directory on its path, may not be executed by this user; check the modes"
+        ),
         Some(Errno::NOEXEC) => format!("starting {name}: it is no program for this machine, and has no `#!` line"),
         Some(Errno::TXTBSY) => format!("starting {name}: someone has it open for writing"),
-        Some(Errno::TOOBIG) => format!("starting {name}: arguments and environment are too long together; hand large values over as stdin or files"),
+        Some(Errno::TOOBIG) => format!(
+            "starting {name}: arguments and environment are too long together; hand large values over as stdin or files"
+        ),
         Some(Errno::AGAIN | Errno::NOMEM) => format!("starting {name}: no room for another process: {error}"),
         _ => format!("starting {name}: {error}"),
     };

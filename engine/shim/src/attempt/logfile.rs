@@ -24,6 +24,9 @@ const TAIL_PART: u64 = 4;
 /// Room for the shim's own notes in a log, in bytes.
 const NOTE_ROOM: u64 = 1 << 10;
 
+/// So many bytes are written at a time: a disk without room for them may have room for fewer.
+const PENDING_MAX: usize = 16 << 10;
+
 /// The log while it is written.
 #[derive(Debug)]
 pub struct LogFile {
@@ -100,6 +103,9 @@ impl LogFile {
             return;
         }
         self.pending_count.add(text);
+        if self.pending.len() >= PENDING_MAX {
+            self.flush();
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -124,7 +130,8 @@ impl LogFile {
                     self.problem = Some(format!("the log could not be written: {e}"));
                 }
                 if let Some(Err(e)) = self.file.as_ref().map(|file| file.set_len(self.length)) {
-                    self.problem = Some(format!("the log could not be written, nor cut back to its last whole line: {e}"));
+                    self.problem =
+                        Some(format!("the log could not be written, nor cut back to its last whole line: {e}"));
                 }
             }
         }
@@ -133,7 +140,8 @@ impl LogFile {
 
     fn write_pending(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(paths::LOG)?);
+            self.file =
+                Some(OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(paths::LOG)?);
         }
         match &self.file {
             Some(file) => file.write_all_at(&self.pending, self.length),
@@ -152,13 +160,20 @@ impl LogFile {
         dropped.join(self.lost);
         if dropped.lines > 0 {
             self.tick();
-            self.note(&format!("{} lines ({} bytes) were dropped: the log had no room for them", dropped.lines, dropped.bytes));
+            self.note(&format!(
+                "{} lines ({} bytes) were dropped: the log had no room for them",
+                dropped.lines, dropped.bytes
+            ));
             let before = self.lost;
             self.flush();
             dropped.join(Count { lines: self.lost.lines - before.lines, bytes: self.lost.bytes - before.bytes });
         }
-        let count =
-            LogCount { lines: self.written_lines, bytes: self.length, dropped_lines: dropped.lines, dropped_bytes: dropped.bytes };
+        let count = LogCount {
+            lines: self.written_lines,
+            bytes: self.length,
+            dropped_lines: dropped.lines,
+            dropped_bytes: dropped.bytes,
+        };
         (count, self.problem)
     }
 

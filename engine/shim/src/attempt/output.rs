@@ -35,7 +35,15 @@ pub struct Output {
 impl Output {
     /// The reading end of a pipe that never blocks.
     pub fn new(fd: OwnedFd, stream: Stream) -> Output {
-        Output { fd: Some(fd), stream, held: Held::default(), clean: Vec::new(), partial: Vec::new(), partial_since: None, continues: false }
+        Output {
+            fd: Some(fd),
+            stream,
+            held: Held::default(),
+            clean: Vec::new(),
+            partial: Vec::new(),
+            partial_since: None,
+            continues: false,
+        }
     }
 
     /// The pipe, as long as somebody may write to it.

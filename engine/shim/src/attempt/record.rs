@@ -136,7 +136,9 @@ fn hash(file: &File, length: u64, mut stopped: impl FnMut() -> Option<StopReques
         }
     }
     if found != length {
-        return Err(Unread::Other(format!("it had {length} bytes and then {found}: somebody outside of the attempt is writing to it")));
+        return Err(Unread::Other(format!(
+            "it had {length} bytes and then {found}: somebody outside of the attempt is writing to it"
+        )));
     }
     Ok(hex(&hasher.finalize(), false))
 }

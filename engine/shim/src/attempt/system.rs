@@ -6,9 +6,11 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::process::{DumpableBehavior, Signal, getpid, getsid, set_child_subreaper, set_dumpable_behavior, setsid, umask};
 use runbook_shim::files::Exit;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{
+    DumpableBehavior, Signal, getpid, getsid, set_child_subreaper, set_dumpable_behavior, setsid, umask,
+};
 
 /// The command makes files that everyone may read and it alone may write, unless it says otherwise.
 const UMASK: u32 = 0o022;
@@ -158,7 +160,14 @@ pub fn spawn(start: &Start<'_>) -> io::Result<u32> {
             }
             done(libc::posix_spawn_file_actions_adddup2(&mut actions, start.stdout.as_raw_fd(), 1))?;
             done(libc::posix_spawn_file_actions_adddup2(&mut actions, start.stderr.as_raw_fd(), 2))?;
-            done(libc::posix_spawn(&mut pid, start.program.as_ptr(), &actions, &attributes, argv.as_ptr(), env.as_ptr()))
+            done(libc::posix_spawn(
+                &mut pid,
+                start.program.as_ptr(),
+                &actions,
+                &attributes,
+                argv.as_ptr(),
+                env.as_ptr(),
+            ))
         };
         let spawned = prepare();
         libc::posix_spawn_file_actions_destroy(&mut actions);
@@ -220,7 +229,11 @@ fn wait(flags: i32) -> Children {
 /// Sends a signal to a child that was not yet reaped, or to the group that it leads. Whether it was sent.
 pub fn signal_child(pid: u32, group: bool, signal: Signal) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
-    let sent = if group { rustix::process::kill_process_group(pid, signal) } else { rustix::process::kill_process(pid, signal) };
+    let sent = if group {
+        rustix::process::kill_process_group(pid, signal)
+    } else {
+        rustix::process::kill_process(pid, signal)
+    };
     sent.is_ok()
 }
 

@@ -97,7 +97,12 @@ impl Tail {
             (0..half.lines.len()).rev().map(|at| {
                 let head = &half.lines[at];
                 let start = if at == 0 { 0 } else { half.lines[at - 1].end };
-                Kept { micros: head.micros, stream: head.stream, continues: head.continues, text: &half.bytes[start..head.end] }
+                Kept {
+                    micros: head.micros,
+                    stream: head.stream,
+                    continues: head.continues,
+                    text: &half.bytes[start..head.end],
+                }
             })
         })
     }
@@ -114,7 +119,8 @@ mod tests {
             let text = format!("line {n}");
             tail.push(&Kept { micros: n, stream: Stream::Out, continues: false, text: text.as_bytes() });
         }
-        let kept: Vec<(i64, String)> = tail.newest_first().map(|k| (k.micros, String::from_utf8(k.text.to_vec()).unwrap())).collect();
+        let kept: Vec<(i64, String)> =
+            tail.newest_first().map(|k| (k.micros, String::from_utf8(k.text.to_vec()).unwrap())).collect();
         assert!(kept.len() >= 1000 / (size_of::<Head>() + 8), "{}", kept.len());
         for (line, n) in kept.iter().zip((0..500).rev()) {
             assert_eq!(line, &(n, format!("line {n}")));

@@ -2,6 +2,7 @@
 //! nothing is.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use runbook_shim::files::Exit;
 use runbook_shim::process::{Hunt, Process, all, descendants};
@@ -9,6 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use super::system::{self, Children, Signals};
+
+/// A process that closed its output is given so long to end, below a second: it may be on its way.
+const LEAVING: Duration = Duration::from_millis(20);
 
 /// What was found and killed.
 #[derive(Debug)]
@@ -25,9 +29,18 @@ pub fn in_group(leader: u32) -> Vec<Process> {
 }
 
 /// Kills every descendant and reaps them all, the command too. Returns when none is left, however long that takes: as
-/// long as something lives that cannot be killed, nothing may be said to have ended.
-pub fn fell(leader: u32, signals: &Signals) -> Felled {
+/// long as something lives that cannot be killed, nothing may be said to have ended. With `leaving`, those that are just
+/// ending by themselves have a moment for it.
+pub fn fell(leader: u32, signals: &Signals, leaving: bool) -> Felled {
     let mut felled = Felled { leader: None, others: 0 };
+    let until = Instant::now() + LEAVING;
+    while leaving && reap_ended(leader, &mut felled) != Children::None {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        wait(left, signals);
+    }
     let mut others: BTreeSet<(u32, u64)> = BTreeSet::new();
     let mut hunt = Hunt::default();
     loop {
@@ -44,14 +57,19 @@ pub fn fell(leader: u32, signals: &Signals) -> Felled {
             system::signal_child(member.group, true, Signal::KILL);
         }
         if let Some(pause) = hunt.round(&living) {
-            let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
-            // Whatever ends it, an ended child or the time: look again.
-            let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&pause));
-            signals.read();
+            wait(pause, signals);
         }
     }
     felled.others = u32::try_from(others.len()).unwrap_or(u32::MAX);
     felled
+}
+
+/// Waits until a child ends, for so long.
+fn wait(pause: Duration, signals: &Signals) {
+    let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
+    // Whatever ends it, an ended child or the time: the caller looks again.
+    let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&pause));
+    signals.read();
 }
 
 /// Reaps until no child has ended; says whether there are others.

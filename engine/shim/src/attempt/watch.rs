@@ -132,18 +132,29 @@ impl Watch<'_> {
 
     /// Whether others of a stopped group use the grace that they have, too.
     fn group_goes_on(&self) -> bool {
-        self.kill_at.is_some() && self.spec.stop.to == StopTarget::Group && self.drain_until.is_none() && !tree::in_group(self.leader).is_empty()
+        self.kill_at.is_some()
+            && self.spec.stop.to == StopTarget::Group
+            && self.drain_until.is_none()
+            && !tree::in_group(self.leader).is_empty()
     }
 
     fn wait(&self) {
         let now = Instant::now();
-        let partial = self.streams.iter().filter_map(Output::partial_since).filter_map(|since| since.checked_add(PARTIAL_AFTER)).min();
+        let partial = self
+            .streams
+            .iter()
+            .filter_map(Output::partial_since)
+            .filter_map(|since| since.checked_add(PARTIAL_AFTER))
+            .min();
         let timeout = self.timeout_at.filter(|_| self.end.is_none() && self.cause == Cause::Own);
         let group_look = (self.end.is_some() && self.drain_until.is_none()).then(|| now + GROUP_LOOK);
         let next = [partial, timeout, group_look, self.kill_at, self.drain_until].into_iter().flatten().min();
         let timespec = next.map(|at| {
             let left = at.saturating_duration_since(now);
-            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) }
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
         });
         let mut fds = Vec::with_capacity(3);
         fds.push(PollFd::new(self.signals, PollFlags::IN));
@@ -168,7 +179,9 @@ impl Watch<'_> {
     fn look_for_end(&mut self) {
         while self.end.is_none() {
             match system::peek() {
-                Children::Ended(pid, exit) if pid == self.leader => self.end = Some((exit, Instant::now(), now_micros())),
+                Children::Ended(pid, exit) if pid == self.leader => {
+                    self.end = Some((exit, Instant::now(), now_micros()))
+                }
                 Children::Ended(pid, _) => system::reap_this(pid),
                 Children::None | Children::Live => break,
             }
@@ -183,7 +196,9 @@ impl Watch<'_> {
         self.look_for_end();
         if self.end.is_none() && self.cause == Cause::Own {
             self.cause = Cause::Stop(request.clone());
-            self.ask_to_end(now);
+            if !request.now {
+                self.ask_to_end(now);
+            }
         }
         if request.now && self.cause != Cause::Own {
             self.kill_at = Some(now);
@@ -219,7 +234,8 @@ impl Watch<'_> {
     fn finish(mut self) -> Watched {
         self.look_for_end();
         let killed = self.end.is_none();
-        let felled = tree::fell(self.leader, self.signals);
+        let leaving = !killed && self.kill_at.is_none_or(|at| at > Instant::now());
+        let felled = tree::fell(self.leader, self.signals, leaving);
         let (exit, ended, ended_at) = match self.end {
             Some(end) => end,
             None => (felled.leader.unwrap_or(Exit::Signal(libc::SIGKILL)), Instant::now(), now_micros()),

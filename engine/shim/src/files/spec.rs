@@ -8,7 +8,7 @@ use super::SmallFile;
 use crate::paths;
 
 /// A `spec` is never longer than this, in bytes.
-pub const SPEC_MAX_BYTES: u64 = 32 << 20;
+pub const SPEC_MAX_BYTES: u64 = 16 << 20;
 
 /// How long output may go on coming after the command ended, in milliseconds, if the spec does not say.
 pub const DRAIN_MS: u64 = 2_000;

@@ -20,7 +20,12 @@ pub const KILL_BOUND: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// /proc cannot be read, or the lock is held: a shim lives, and what it owns is not left.
-pub fn kill_leftovers(dir: &Path, attempt_id: &str, holder: Option<Holder>, child: Option<Child>) -> io::Result<Vec<u32>> {
+pub fn kill_leftovers(
+    dir: &Path,
+    attempt_id: &str,
+    holder: Option<Holder>,
+    child: Option<Child>,
+) -> io::Result<Vec<u32>> {
     if lock::is_held(dir)? {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("a shim holds the lock in {}", dir.display())));
     }
@@ -49,7 +54,9 @@ fn leftovers(attempt_id: &str, holder: Option<Holder>, child: Option<Child>) -> 
     Ok(all
         .iter()
         .filter(|p| !p.ended && p.pid != own && p.start_time >= oldest)
-        .filter(|p| Some(p.session) == session || Some(p.group) == group || has_variable(p.pid, ATTEMPT_ID_VARIABLE, attempt_id))
+        .filter(|p| {
+            Some(p.session) == session || Some(p.group) == group || has_variable(p.pid, ATTEMPT_ID_VARIABLE, attempt_id)
+        })
         .copied()
         .collect())
 }

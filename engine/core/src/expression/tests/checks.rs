@@ -150,10 +150,9 @@ fn types_are_checked() {
 #[test]
 fn a_possible_null_is_a_fault_wherever_a_value_is_needed() {
     let n = "steps.maybe.outputs.n";
-    for source in [
-        "N + 1", "1 + N", "N > 1", "-N", "[1][N]", "N in [1]", "string(N)", "int(N)", "min(1, N)",
-        "N + 1 == 2",
-    ] {
+    for source in
+        ["N + 1", "1 + N", "N > 1", "-N", "[1][N]", "N in [1]", "string(N)", "int(N)", "min(1, N)", "N + 1 == 2"]
+    {
         assert_eq!(outcome(&source.replace('N', n)), "PossibleNull", "{source}");
     }
     for source in [
@@ -198,10 +197,7 @@ fn a_word_that_can_never_be_is_a_fault() {
 fn faults_say_where_what_and_what_to_do() {
     let rows = [
         ("1 + inptus.a", "inptus | there is no `inptus` here | did you mean `inputs`?"),
-        (
-            "steps.a.status == failed",
-            "failed | there is no `failed` here | a text is written in quotes: 'failed'",
-        ),
+        ("steps.a.status == failed", "failed | there is no `failed` here | a text is written in quotes: 'failed'"),
         ("always || true", "always | there is no `always` here | it is a function: write always(…)"),
         (
             "inputs.tags.some-key",
@@ -211,14 +207,11 @@ fn faults_say_where_what_and_what_to_do() {
         ("inputs.kep", "inputs.kep | there is no input `kep` | did you mean `keep`?"),
         (
             "inputs.keep-1",
-            "inputs.keep-1 | there is no input `keep-1` | `keep-1` is one name: a minus between values needs a space before it",
+            "inputs.keep-1 | there is no input `keep-1` | did you mean `keep`? (`keep-1` is one name; write a space before a minus)",
         ),
         ("len(inputs.hosts)", "len(inputs.hosts) | there is no function `len` | write size(value)"),
         ("joins(inputs.hosts)", "joins(inputs.hosts) | there is no function `joins` | did you mean `join`?"),
-        (
-            "startsWith('a', 'b')",
-            "startsWith('a', 'b') | `startsWith` is a method | write text.startsWith(start)",
-        ),
+        ("startsWith('a', 'b')", "startsWith('a', 'b') | `startsWith` is a method | write text.startsWith(start)"),
         ("default(1)", "default(1) | `default` does not take 1 argument | write default(value, otherwise)"),
         ("steps.a.result", "steps.a.result | a step has no `result` | did you mean `status`?"),
         ("steps.a", "steps.a | `steps.a` is not a value by itself | write steps.ID.status or steps.ID.outputs.KEY"),
@@ -230,7 +223,10 @@ fn faults_say_where_what_and_what_to_do() {
             "inputs.name + inputs.keep",
             "inputs.keep | `+` takes two numbers, two strings or two lists, not a string and an integer | write string(x) around what is no text",
         ),
-        ("inputs.keep && true", "inputs.keep | an operand of && is a boolean, and this is an integer | compare it: x != 0"),
+        (
+            "inputs.keep && true",
+            "inputs.keep | an operand of && is a boolean, and this is an integer | compare it: x != 0",
+        ),
         (
             "steps.dump.status == 'cancelled'",
             "'cancelled' | `steps.dump.status` is never 'cancelled' | did you mean 'canceled'?",
@@ -245,10 +241,16 @@ fn faults_say_where_what_and_what_to_do() {
         ),
         (
             "'a'.matches('[')",
-            "'[') | the pattern is no regular expression: unclosed character class | see docs.rs/regex for its syntax",
+            "'[') | the pattern cannot be used: unclosed character class | see docs.rs/regex for its syntax",
         ),
-        ("'abc", "'abc | the text that begins here has no closing ' | a quote inside a text is written \\' or \\\", or use the other kind around it"),
-        ("inputs.keep == '7'", "'7' | an integer and a string are never equal | write string(x), or leave the quotes out"),
+        (
+            "'abc",
+            "'abc | the text that begins here has no closing ' | a quote inside a text is written \\' or \\\", or use the other kind around it",
+        ),
+        (
+            "inputs.keep == '7'",
+            "'7' | an integer and a string are never equal | write string(x), or leave the quotes out",
+        ),
     ];
     for (source, expected) in rows {
         let faults = match Expression::parse(source) {

@@ -279,7 +279,10 @@ fn an_error_at_run_time_names_the_place_and_the_way_out() {
             "inputs.hosts[3]",
             "! `inputs.hosts[3]` does not exist: there is no such element; write default(x, v) if that is expected",
         ),
-        ("inputs.hosts[-1] == 'a'", "! `inputs.hosts[-1]` does not exist: there is no such element; write default(x, v) if that is expected"),
+        (
+            "inputs.hosts[-1] == 'a'",
+            "! `inputs.hosts[-1]` does not exist: there is no such element; write default(x, v) if that is expected",
+        ),
         ("inputs.tags.none + 1", "! `inputs.tags.none + 1` has null beside `+`; write default(x, v)"),
         ("inputs.tags.team + 1", "! `inputs.tags.team + 1` has a string and an integer beside `+`"),
         ("!inputs.tags.team", "! `inputs.tags.team` is a string where a boolean is needed"),
@@ -288,7 +291,10 @@ fn an_error_at_run_time_names_the_place_and_the_way_out() {
         ("int(1e300)", "! `int(1e300)` gives a number that does not fit 64 bits"),
         ("max([])", "! `max([])` has no value: the list is empty"),
         ("join(inputs.nodes, ',')", "! `inputs.nodes` holds a map, and join takes strings, numbers and booleans"),
-        ("'a'.matches(inputs.tags.team + '(')", "! `'a'.matches(inputs.tags.team + '(')` has a pattern that is no regular expression, or too large a one"),
+        (
+            "'a'.matches(inputs.tags.team + '(')",
+            "! `'a'.matches(inputs.tags.team + '(')` has a pattern that is no regular expression, or too large a one",
+        ),
     ]);
 }
 
@@ -328,11 +334,8 @@ fn only_the_references_that_are_reached_are_asked_for() {
 fn references_are_listed_with_their_places() {
     let source = "steps.my-step.status == 'failed' || default(inputs['a b'], 1) > steps.x.artifacts['it\\'s']";
     let expression = Expression::parse(source).unwrap();
-    let listed: Vec<(&str, String)> = expression
-        .references()
-        .iter()
-        .map(|at| (&source[at.span.clone()], at.value.to_string()))
-        .collect();
+    let listed: Vec<(&str, String)> =
+        expression.references().iter().map(|at| (&source[at.span.clone()], at.value.to_string())).collect();
     assert_eq!(
         listed,
         [
@@ -347,10 +350,7 @@ fn references_are_listed_with_their_places() {
 fn a_question_is_answered_with_yes_or_no() {
     let holds = |source: &str| Expression::parse(source).unwrap().holds(&world());
     assert_eq!(holds("exit_code != 3"), Ok(false));
-    assert_eq!(
-        holds("exit_code").unwrap_err().to_string(),
-        "`exit_code` is an integer where true or false is needed"
-    );
+    assert_eq!(holds("exit_code").unwrap_err().to_string(), "`exit_code` is an integer where true or false is needed");
     assert_eq!(
         holds(" steps.maybe.outputs.n ").unwrap_err().to_string(),
         "`steps.maybe.outputs.n` is null where true or false is needed; write default(x, v)"

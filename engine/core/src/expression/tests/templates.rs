@@ -63,7 +63,8 @@ fn faults_point_into_the_whole_text() {
         ("a ${{ inputs.name", "UnterminatedTemplate ${{"),
         ("a ${{ inputs.name } }", "UnterminatedTemplate ${{"),
         ("a ${{ inputs.name ${{ inputs.keep }}", "UnterminatedTemplate ${{"),
-        ("a ${{ 'it }} b", "UnterminatedText '"),
+        ("a ${{ 'it }} b", "UnterminatedText 'it "),
+        ("a ${{ 'it", "UnterminatedText '"),
         ("a ${{ steps.maybe.outputs.n }}", "PossibleNull steps.maybe.outputs.n"),
         ("${{ x }} ${{ y }}", "UnknownName x; UnknownName y"),
         ("x ${{ inputs.name + 1 }}", "WrongType 1"),
@@ -120,10 +121,7 @@ fn what_expressions_make_is_bounded() {
         Type::of(Base::String),
         json!("x".repeat(crate::limits::OUTPUT_BYTES - 10)),
     );
-    let error = Template::parse("${{ inputs.big }}${{ inputs.big }}")
-        .unwrap()
-        .render_text(&large)
-        .unwrap_err()
-        .to_string();
+    let error =
+        Template::parse("${{ inputs.big }}${{ inputs.big }}").unwrap().render_text(&large).unwrap_err().to_string();
     assert!(error.contains("524268 bytes") && error.contains("262144"), "{error}");
 }

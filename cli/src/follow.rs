@@ -1,0 +1,428 @@
+//! Watches a run until it is over, needs a person, or the watcher leaves: over broken connections, restarts of the
+//! daemon and Ctrl-C. Knows how to watch, never how it looks.
+
+use std::collections::HashSet;
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use runbook_proto::v1::{
+    CancelRunRequest, Event, GetRunRequest, LogLine, ReadLogsRequest, Run, RunStatus, StepStatus, WatchRunRequest,
+    WatchRunResponse,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tonic::{Status, Streaming};
+
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::{Connection, Failure, Result};
+use crate::line::{Line, Tone};
+use crate::model::{Change, Model, is_terminal};
+use crate::prompt::{Answer, Prompt};
+use crate::report::{exit_code, log_tail, resolve_command, trouble};
+use crate::session::{FIRST_PAUSE, LONGEST_PAUSE, runs};
+use crate::view::View;
+
+/// For how long a broken connection is made again.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// For how long a daemon that was stopped on purpose is waited for; it is not started again.
+const DRAINED_LIMIT: Duration = Duration::from_secs(30);
+/// How long a run must stand still until it counts as waiting for a person.
+const ATTENTION_PAUSE: Duration = Duration::from_secs(1);
+/// The lines of a failed step's log that are shown.
+const TAIL_LINES: u32 = 20;
+/// How many failed steps show their log.
+const TAILS: usize = 5;
+/// How long a look at a log, or at the last lines, may take: the watching goes on without it.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// The last lines of running steps are looked at this often, in runs of at most so many steps.
+const LAST_LINE_PERIOD: Duration = Duration::from_secs(1);
+const LAST_LINE_STEPS: usize = 200;
+
+/// How one stream ended.
+enum End {
+    /// The run is over.
+    Over,
+    /// The run stands still.
+    NeedsPerson,
+    /// The watcher left.
+    Detached,
+    /// The connection broke, or the daemon went away.
+    Lost(Connection),
+    /// Something was not told: a new snapshot is needed.
+    Gap,
+}
+
+enum Next {
+    Interrupt,
+    Answer(io::Result<Answer>),
+    Message(Result<Option<WatchRunResponse>, Status>),
+    Tick,
+}
+
+struct Follow<'a> {
+    cx: &'a mut Context,
+    model: Model,
+    view: View,
+    interrupts: Signal,
+    prompt: Option<Prompt>,
+    canceling: bool,
+    still_since: Option<Instant>,
+    looked_at: Instant,
+    /// The steps whose trouble was told.
+    told: HashSet<usize>,
+}
+
+/// Watches a run from a snapshot on, or from after an event on. Returns the code that tells how it ended.
+///
+/// # Errors
+/// The daemon refuses, or is gone for too long. The run goes on without the watcher in any case.
+pub async fn follow(cx: &mut Context, run: Run, after: Option<u64>) -> Result<ExitCode> {
+    let interrupts =
+        signal(SignalKind::interrupt()).map_err(|error| Failure::io("cannot listen to Ctrl-C", &error))?;
+    let mut model = Model::of(&run);
+    if let Some(after) = after {
+        model.rewind(after);
+    }
+    let view = View::new(cx.console.clone());
+    view.begin(&run, &model)?;
+    let looked_at = Instant::now();
+    let mut follow = Follow {
+        cx,
+        model,
+        view,
+        interrupts,
+        prompt: None,
+        canceling: false,
+        still_since: None,
+        looked_at,
+        told: HashSet::new(),
+    };
+    follow.until_the_end().await
+}
+
+impl Follow<'_> {
+    async fn until_the_end(&mut self) -> Result<ExitCode> {
+        loop {
+            if is_terminal(self.model.status)
+                && let Some(code) = self.finish().await?
+            {
+                return Ok(code);
+            }
+            let end = match self.open().await? {
+                Ok(mut stream) => self.read(&mut stream).await?,
+                Err(end) => end,
+            };
+            match end {
+                End::Over | End::NeedsPerson => {
+                    if let Some(code) = self.finish().await? {
+                        return Ok(code);
+                    }
+                }
+                End::Detached => return self.detach(),
+                End::Gap => self.catch_up().await?,
+                End::Lost(how) => {
+                    if let Some(code) = self.reconnect(how).await? {
+                        return Ok(code);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the stream after the last event; Ctrl-C leaves.
+    async fn open(&mut self) -> Result<Result<Streaming<WatchRunResponse>, End>> {
+        let request = WatchRunRequest { name: self.model.uid.clone(), start_after: self.model.last_event };
+        let opened = tokio::select! {
+            opened = self.cx.session.open(async |channel| runs(channel).watch_run(request.clone()).await) => opened,
+            _ = self.interrupts.recv() => return Ok(Err(End::Detached)),
+        };
+        match opened {
+            Ok(stream) => Ok(Ok(stream)),
+            Err(failure) => match failure.connection {
+                Some(how) => Ok(Err(End::Lost(how))),
+                // What is asked for was dropped from the store.
+                None if failure.status == Some("OUT_OF_RANGE") => Ok(Err(End::Gap)),
+                None => Err(failure),
+            },
+        }
+    }
+
+    async fn read(&mut self, stream: &mut Streaming<WatchRunResponse>) -> Result<End> {
+        self.look_still();
+        loop {
+            self.view.refresh(&self.model)?;
+            let wake = self.wake();
+            let next = tokio::select! {
+                biased;
+                _ = self.interrupts.recv() => Next::Interrupt,
+                answer = answer(self.prompt.as_ref()) => Next::Answer(answer),
+                message = stream.message() => Next::Message(message),
+                () = until(wake) => Next::Tick,
+            };
+            let end = match next {
+                Next::Interrupt => self.interrupt(),
+                Next::Answer(answer) => self.answered(answer).await?,
+                Next::Message(Ok(Some(message))) => self.take(&message).await?,
+                // The daemon ends its streams when it drains.
+                Next::Message(Ok(None)) => Some(End::Lost(Connection::Draining)),
+                Next::Message(Err(status)) => {
+                    let failure = Failure::from(status);
+                    match failure.connection {
+                        Some(how) => Some(End::Lost(how)),
+                        None if failure.status == Some("OUT_OF_RANGE") => Some(End::Gap),
+                        None => return Err(failure),
+                    }
+                }
+                Next::Tick => self.tick().await?,
+            };
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        let still = self.still_since.map(|since| since + ATTENTION_PAUSE);
+        [self.view.next_draw(), still].into_iter().flatten().min()
+    }
+
+    async fn take(&mut self, message: &WatchRunResponse) -> Result<Option<End>> {
+        for event in &message.events {
+            let change = match self.model.fold(event) {
+                Ok(change) => change,
+                Err(crate::model::Gap) => return Ok(Some(End::Gap)),
+            };
+            self.view.event(event, &self.model)?;
+            match change {
+                Change::Plain => {}
+                Change::Failed(place) | Change::Unknown(place) => self.tell_trouble(place, Some(event)).await?,
+                Change::Reopened => self.told.clear(),
+            }
+        }
+        self.model.status = message.status();
+        self.look_still();
+        // A run that was resumed was over before; more is on its way then.
+        let whole = self.model.last_event >= message.last_event;
+        Ok((whole && is_terminal(self.model.status)).then_some(End::Over))
+    }
+
+    /// Notes since when the run stands still.
+    fn look_still(&mut self) {
+        self.still_since = match self.model.needs_a_person() {
+            true => self.still_since.or_else(|| Some(Instant::now())),
+            false => None,
+        };
+    }
+
+    async fn tick(&mut self) -> Result<Option<End>> {
+        if self.still_since.is_some_and(|since| since.elapsed() >= ATTENTION_PAUSE) {
+            self.still_since = None;
+            // The daemon knows of steps that are about to start; the model does not.
+            let run = self.snapshot().await?;
+            if run.status() == RunStatus::Attention && run.last_event == self.model.last_event {
+                return Ok(Some(End::NeedsPerson));
+            }
+        }
+        let small = self.model.steps.len() <= LAST_LINE_STEPS;
+        let running = self.model.steps.iter().any(|step| step.running.is_some());
+        if self.view.is_live() && small && running && self.looked_at.elapsed() >= LAST_LINE_PERIOD {
+            self.looked_at = Instant::now();
+            // Where this fails, the stream fails too, and says why.
+            if let Ok(Ok(run)) = timeout(LOOK_LIMIT, self.snapshot()).await {
+                self.model.take_last_lines(&run);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn snapshot(&mut self) -> Result<Run> {
+        snapshot(self.cx, &self.model.uid).await
+    }
+
+    /// Takes a new snapshot where events were not told.
+    async fn catch_up(&mut self) -> Result<()> {
+        let run = self.snapshot().await?;
+        let missed = run.last_event.saturating_sub(self.model.last_event);
+        self.model = Model::of(&run);
+        if missed > 0 {
+            let text = format!("{missed} events were not told here: `runbook events {}` lists all", run.number);
+            self.view.stay(vec![Line::of(Tone::Dim, &text)])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the connection again. `Some`: the watcher left.
+    async fn reconnect(&mut self, how: Connection) -> Result<Option<ExitCode>> {
+        let drained = how == Connection::Draining;
+        let (limit, what) = if drained {
+            (DRAINED_LIMIT, "the daemon was stopped; waiting for the next one")
+        } else {
+            (RECONNECT_LIMIT, "the connection to the daemon broke; going on where it stopped")
+        };
+        self.view.stay(vec![Line::of(Tone::Warn, what)])?;
+        self.view.refresh(&self.model)?;
+        self.cx.session.may_start = !drained;
+        let until = Instant::now() + limit;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.cx.session.disconnect();
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = self.interrupts.recv() => return self.detach().map(Some),
+            }
+            // A daemon that drains still answers, but to questions alone: only a stream says that the next is there.
+            let failure = match self.cx.session.channel().await {
+                Ok(_) => break,
+                Err(failure) if failure.is_connection() => failure,
+                Err(failure) => return Err(failure),
+            };
+            if Instant::now() >= until {
+                let number = self.model.number;
+                let what = format!("run {number} is no longer watched: {}", failure.what);
+                return Err(Failure { what, ..failure }
+                    .next(format!("the run goes on; `runbook watch {number}` comes back to it")));
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+        self.cx.session.may_start = true;
+        Ok(None)
+    }
+
+    /// Ctrl-C: the first asks, the second leaves; without a person it leaves at once.
+    fn interrupt(&mut self) -> Option<End> {
+        if self.prompt.is_some() || !self.cx.console.can_ask {
+            return Some(End::Detached);
+        }
+        match Prompt::new(&self.cx.console, self.canceling) {
+            Ok(prompt) => {
+                self.view.pause();
+                self.prompt = Some(prompt);
+                None
+            }
+            // Where nobody can be asked, leaving is what harms nothing.
+            Err(_) => Some(End::Detached),
+        }
+    }
+
+    async fn answered(&mut self, answer: io::Result<Answer>) -> Result<Option<End>> {
+        self.prompt = None;
+        let now = match answer {
+            Ok(Answer::Detach) | Err(_) => {
+                self.view.go_on();
+                return Ok(Some(End::Detached));
+            }
+            Ok(Answer::Watch) => {
+                self.view.go_on();
+                return Ok(None);
+            }
+            Ok(Answer::Cancel) => false,
+            Ok(Answer::CancelNow) => true,
+        };
+        self.view.go_on();
+        let request = CancelRunRequest { name: self.model.uid.clone(), now, reason: "Ctrl-C".to_owned() };
+        match self.cx.session.tell(async |channel| runs(channel).cancel_run(request).await).await {
+            Ok(_) => self.canceling = true,
+            // It may be over already; the stream will tell.
+            Err(failure) => self.view.stay(vec![Line::of(Tone::Warn, &failure.what)])?,
+        }
+        Ok(None)
+    }
+
+    /// Tells that a step failed or is unknown, with the end of its log.
+    async fn tell_trouble(&mut self, place: usize, event: Option<&Event>) -> Result<()> {
+        let Some(step) = self.model.steps.get(place).cloned() else { return Ok(()) };
+        if !self.view.is_for_people() || !self.told.insert(place) {
+            return Ok(());
+        }
+        let number = self.model.number;
+        let mut lines = Vec::new();
+        // In a view of lines the event has its line already.
+        if self.view.is_live() || event.is_none() {
+            lines.push(trouble(&step));
+        }
+        if self.told.len() <= TAILS {
+            if step.attempts > 0 {
+                lines.extend(log_tail(&self.tail(&step.id, step.attempts).await));
+            }
+        } else if self.told.len() == TAILS + 1 {
+            lines.push(Line::of(Tone::Dim, &format!("  `runbook logs {number} STEP` shows what further steps wrote")));
+        }
+        if step.status == StepStatus::Unknown {
+            let command = resolve_command(number, &step.id);
+            lines.push(Line::of(Tone::Dim, "  settle it: ").with(Tone::Bold, &command));
+        }
+        self.view.stay(lines)
+    }
+
+    /// The last lines of an attempt; none where they cannot be had, which must not stop the watching.
+    async fn tail(&mut self, step: &str, attempt: u32) -> Vec<LogLine> {
+        let request = ReadLogsRequest {
+            name: self.model.uid.clone(),
+            step: step.to_owned(),
+            attempt,
+            follow: false,
+            tail: TAIL_LINES,
+        };
+        let session = &mut self.cx.session;
+        let read = async {
+            let mut stream = session.open(async |channel| runs(channel).read_logs(request.clone()).await).await?;
+            let mut lines = Vec::new();
+            while let Some(message) = stream.message().await? {
+                lines.extend(message.lines);
+            }
+            Ok::<_, Failure>(lines)
+        };
+        match timeout(LOOK_LIMIT, read).await {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+
+    fn detach(&mut self) -> Result<ExitCode> {
+        self.view.leave();
+        self.cx.console.flush()?;
+        let number = self.model.number;
+        self.cx.console.say(&format!("run {number} goes on; `runbook watch {number}` comes back to it"));
+        Ok(ExitCode::Interrupted)
+    }
+
+    /// The run is over, or stands still: the whole of it is shown once more. `None`: somebody resumed it just now.
+    async fn finish(&mut self) -> Result<Option<ExitCode>> {
+        let run = self.snapshot().await?;
+        self.model = Model::of(&run);
+        let Some(code) = exit_code(run.status()) else { return Ok(None) };
+        for place in 0..self.model.steps.len() {
+            if matches!(self.model.steps[place].status, StepStatus::Failed | StepStatus::Unknown) {
+                self.tell_trouble(place, None).await?;
+            }
+        }
+        self.view.end(&run, &self.model)?;
+        Ok(Some(code))
+    }
+}
+
+/// A run as it is now.
+///
+/// # Errors
+/// The daemon refuses, or does not answer.
+pub async fn snapshot(cx: &mut Context, name: &str) -> Result<Run> {
+    let request = GetRunRequest { name: name.to_owned() };
+    let response = cx.session.ask(async |channel| runs(channel).get_run(request.clone()).await).await?;
+    response.run.ok_or_else(|| Failure::other("the daemon answered without a run"))
+}
+
+async fn answer(prompt: Option<&Prompt>) -> io::Result<Answer> {
+    match prompt {
+        Some(prompt) => prompt.answer().await,
+        None => pending().await,
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,530 @@
+//! A run as this side knows it: a snapshot, and the events after it folded in. Derives nothing that the daemon
+//! decides; draws nothing.
+
+use std::collections::HashMap;
+
+use runbook_proto::v1::{Event, EventType, Run, RunStatus, RunStep, StepStatus};
+
+use crate::moment::{Moment, moment};
+
+/// What of a step is running now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Running {
+    /// The step itself.
+    Run,
+    /// Its `verify`.
+    Verify,
+    /// Its `on_cancel`.
+    OnCancel,
+}
+
+impl Running {
+    fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "run" => Some(Self::Run),
+            "verify" => Some(Self::Verify),
+            "on_cancel" => Some(Self::OnCancel),
+            _ => None,
+        }
+    }
+}
+
+/// A step.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its id.
+    pub id: String,
+    /// The places of the steps that it needs.
+    pub needs: Vec<usize>,
+    /// Whether it belongs to `finally`.
+    pub in_finally: bool,
+    /// Whether its failure counts for nothing.
+    pub allow_failure: bool,
+    /// Its status.
+    pub status: StepStatus,
+    /// The number of its latest attempt.
+    pub attempts: u32,
+    /// What is running.
+    pub running: Option<Running>,
+    /// When its first attempt started.
+    pub began: Option<Moment>,
+    /// When its latest attempt started.
+    pub attempt_began: Option<Moment>,
+    /// When it came to its end.
+    pub ended: Option<Moment>,
+    /// When it is tried again.
+    pub retry_at: Option<Moment>,
+    /// How its latest attempt ended, or why it is where it is.
+    pub how: String,
+    /// The latest line that its running attempt wrote.
+    pub last_line: String,
+}
+
+impl Step {
+    fn fresh(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            needs: Vec::new(),
+            in_finally: false,
+            allow_failure: false,
+            status: StepStatus::Pending,
+            attempts: 0,
+            running: None,
+            began: None,
+            attempt_began: None,
+            ended: None,
+            retry_at: None,
+            how: String::new(),
+            last_line: String::new(),
+        }
+    }
+
+    fn from_run(step: &RunStep) -> Self {
+        let began = moment(step.started_at.as_ref());
+        let how = match (step.message.as_str(), step.exit_code) {
+            ("", Some(code)) if code != 0 => format!("exited with {code}"),
+            (message, _) => message.to_owned(),
+        };
+        Self {
+            in_finally: step.in_finally,
+            allow_failure: step.allow_failure,
+            status: step.status(),
+            attempts: step.attempts,
+            running: Running::from_word(&step.running),
+            began,
+            attempt_began: began,
+            ended: moment(step.ended_at.as_ref()),
+            retry_at: moment(step.retry_at.as_ref()),
+            how,
+            last_line: step.last_line.clone(),
+            ..Self::fresh(&step.id)
+        }
+    }
+
+    /// Whether it is over.
+    pub const fn is_terminal(&self) -> bool {
+        is_terminal_step(self.status)
+    }
+
+    /// Whether it goes on without a person.
+    pub const fn is_moving(&self) -> bool {
+        matches!(self.status, StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting)
+    }
+
+    fn end(&mut self, status: StepStatus, at: Moment) {
+        self.status = status;
+        self.running = None;
+        self.retry_at = None;
+        self.last_line.clear();
+        self.ended = is_terminal_step(status).then_some(at);
+    }
+
+    fn reopen(&mut self) {
+        self.status = StepStatus::Pending;
+        self.running = None;
+        self.began = None;
+        self.attempt_began = None;
+        self.ended = None;
+        self.retry_at = None;
+        self.how.clear();
+    }
+}
+
+const fn is_terminal_step(status: StepStatus) -> bool {
+    matches!(status, StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped | StepStatus::Canceled)
+}
+
+/// Whether a run in this status is over.
+pub const fn is_terminal(status: RunStatus) -> bool {
+    matches!(status, RunStatus::Succeeded | RunStatus::Failed | RunStatus::RolledBack | RunStatus::Canceled)
+}
+
+/// An event that does not follow the last one: something in between was not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap;
+
+/// What an event did to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that calls for more than a line.
+    Plain,
+    /// This step failed for good.
+    Failed(usize),
+    /// Of this step nobody knows what it did.
+    Unknown(usize),
+    /// The run was opened again.
+    Reopened,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// For typing.
+    pub number: u64,
+    /// For the API.
+    pub uid: String,
+    /// The runbook's name.
+    pub runbook: String,
+    /// Its status.
+    pub status: RunStatus,
+    /// Why it goes to its end or failed.
+    pub message: String,
+    /// When it was made.
+    pub created: Option<Moment>,
+    /// When this epoch began.
+    pub began: Option<Moment>,
+    /// When it was over.
+    pub finished: Option<Moment>,
+    /// What a queued run waits for.
+    pub waits_for: Vec<String>,
+    /// The number of the latest event that is folded in.
+    pub last_event: u64,
+    /// Its steps, as the runbook has them.
+    pub steps: Vec<Step>,
+    places: HashMap<String, usize>,
+}
+
+impl Model {
+    /// The model of a snapshot.
+    pub fn of(run: &Run) -> Self {
+        let places: HashMap<String, usize> =
+            run.steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
+        let steps = run
+            .steps
+            .iter()
+            .map(|step| Step {
+                needs: step.needs.iter().filter_map(|need| places.get(need).copied()).collect(),
+                ..Step::from_run(step)
+            })
+            .collect();
+        let created = moment(run.created_at.as_ref());
+        Self {
+            number: run.number,
+            uid: run.uid.clone(),
+            runbook: run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook).to_owned(),
+            status: run.status(),
+            message: run.message.clone(),
+            created,
+            began: created,
+            finished: moment(run.finished_at.as_ref()),
+            waits_for: run.waits_for.clone(),
+            last_event: run.last_event,
+            steps,
+            places,
+        }
+    }
+
+    /// The same run before everything after an event; of its steps only the shape is kept.
+    pub fn rewind(&mut self, last_event: u64) {
+        self.last_event = last_event;
+        self.status = RunStatus::Queued;
+        self.finished = None;
+        self.message.clear();
+        for step in &mut self.steps {
+            *step = Step {
+                needs: std::mem::take(&mut step.needs),
+                in_finally: step.in_finally,
+                allow_failure: step.allow_failure,
+                ..Step::fresh(&step.id)
+            };
+        }
+    }
+
+    /// The place of a step; one that the snapshot did not have is added.
+    fn place(&mut self, id: &str) -> usize {
+        if let Some(place) = self.places.get(id) {
+            return *place;
+        }
+        let place = self.steps.len();
+        self.steps.push(Step::fresh(id));
+        self.places.insert(id.to_owned(), place);
+        place
+    }
+
+    /// The step of an event, if it is about one.
+    pub fn step_of(&self, event: &Event) -> Option<&Step> {
+        self.places.get(&event.step).and_then(|place| self.steps.get(*place))
+    }
+
+    /// Takes the last lines that a later snapshot has; everything else comes by events.
+    pub fn take_last_lines(&mut self, run: &Run) {
+        for fresh in &run.steps {
+            if let Some(step) = self.places.get(&fresh.id).and_then(|place| self.steps.get_mut(*place))
+                && step.running.is_some()
+                && step.attempts == fresh.attempts
+            {
+                step.last_line.clone_from(&fresh.last_line);
+            }
+        }
+        self.waits_for.clone_from(&run.waits_for);
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// It does not follow the last one. The model is as it was.
+    pub fn fold(&mut self, event: &Event) -> Result<Change, Gap> {
+        if event.number <= self.last_event {
+            return Ok(Change::Plain);
+        }
+        if event.number != self.last_event + 1 {
+            return Err(Gap);
+        }
+        self.last_event = event.number;
+        let at = moment(event.at.as_ref()).unwrap_or(Moment(0));
+        match event.r#type() {
+            EventType::Unspecified | EventType::DeadlinesShifted => {}
+            EventType::Created => {
+                self.created = Some(at);
+                self.began = Some(at);
+            }
+            EventType::Admitted => self.waits_for.clear(),
+            EventType::Ending => self.message.clone_from(&event.message),
+            EventType::Finishing => {}
+            EventType::Finished => self.finished = Some(at),
+            EventType::Resumed => {
+                self.reopen(at);
+                return Ok(Change::Reopened);
+            }
+            EventType::StepReady
+            | EventType::StepSkipped
+            | EventType::StepFailed
+            | EventType::AttemptStarting
+            | EventType::AttemptEnded
+            | EventType::Resolved => {
+                let place = self.place(&event.step);
+                if let Some(step) = self.steps.get_mut(place) {
+                    fold_step(step, event, at);
+                    return Ok(match step.status {
+                        StepStatus::Failed => Change::Failed(place),
+                        StepStatus::Unknown => Change::Unknown(place),
+                        _ => Change::Plain,
+                    });
+                }
+            }
+        }
+        Ok(Change::Plain)
+    }
+
+    /// The next epoch: what did not succeed is open again, and so is all of `finally`.
+    fn reopen(&mut self, at: Moment) {
+        self.began = Some(at);
+        self.finished = None;
+        self.message.clear();
+        for step in &mut self.steps {
+            if step.in_finally || (step.status != StepStatus::Succeeded && step.status != StepStatus::Unknown) {
+                step.reopen();
+            }
+        }
+    }
+
+    /// Whether a pending step has nothing left to wait for but its turn.
+    pub fn is_next(&self, step: &Step) -> bool {
+        step.status == StepStatus::Pending
+            && (!step.in_finally || self.status == RunStatus::Finishing)
+            && step.needs.iter().all(|need| self.steps.get(*need).is_some_and(Step::is_terminal))
+    }
+
+    /// Whether the run stands still until a person settles a step.
+    pub fn needs_a_person(&self) -> bool {
+        self.status == RunStatus::Attention && !self.steps.iter().any(Step::is_moving)
+    }
+
+    /// How many steps are in each status that has any, in the order in which they are told.
+    pub fn counts(&self) -> Vec<(StepStatus, usize)> {
+        const ORDER: [StepStatus; 9] = [
+            StepStatus::Succeeded,
+            StepStatus::Failed,
+            StepStatus::Skipped,
+            StepStatus::Canceled,
+            StepStatus::Unknown,
+            StepStatus::Running,
+            StepStatus::Retrying,
+            StepStatus::Waiting,
+            StepStatus::Pending,
+        ];
+        ORDER
+            .into_iter()
+            .map(|status| (status, self.steps.iter().filter(|step| step.status == status).count()))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+fn fold_step(step: &mut Step, event: &Event, at: Moment) {
+    match event.r#type() {
+        EventType::StepSkipped => {
+            step.how.clone_from(&event.message);
+            step.end(StepStatus::Skipped, at);
+        }
+        EventType::StepFailed => {
+            step.how.clone_from(&event.message);
+            step.end(StepStatus::Failed, at);
+        }
+        EventType::AttemptStarting => {
+            step.status = StepStatus::Running;
+            step.attempts = event.attempt;
+            step.running = Running::from_word(&event.attempt_kind).or(Some(Running::Run));
+            step.began.get_or_insert(at);
+            step.attempt_began = Some(at);
+            step.retry_at = None;
+            step.last_line.clear();
+        }
+        EventType::AttemptEnded => {
+            step.how = how(event);
+            follow_up(step, event, at);
+        }
+        EventType::Resolved => {
+            step.how = format!("settled: {}", event.reason);
+            follow_up(step, event, at);
+        }
+        _ => {}
+    }
+}
+
+/// What follows the end of an attempt, or the word of a person.
+fn follow_up(step: &mut Step, event: &Event, at: Moment) {
+    match event.then.as_str() {
+        "succeeded" => step.end(StepStatus::Succeeded, at),
+        "failed" => step.end(StepStatus::Failed, at),
+        "canceled" => step.end(StepStatus::Canceled, at),
+        "unknown" => step.end(StepStatus::Unknown, at),
+        "retry" => {
+            step.end(StepStatus::Retrying, at);
+            step.retry_at = moment(event.then_at.as_ref());
+        }
+        // `verify` or `on_cancel` is due: the step goes on without an attempt for a moment.
+        _ => step.end(StepStatus::Running, at),
+    }
+}
+
+/// How an attempt ended, in one line.
+pub fn how(event: &Event) -> String {
+    match (event.how.as_str(), event.message.as_str()) {
+        ("", message) => message.to_owned(),
+        (how, "") => how.to_owned(),
+        (how, message) => format!("{how}: {message}"),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use prost_types::Timestamp;
+
+    /// A snapshot of a run with these steps: id, needs.
+    pub fn run(steps: &[(&str, &[&str])]) -> Run {
+        Run {
+            name: "runs/abc".into(),
+            uid: "abc".into(),
+            number: 12,
+            runbook: "runbooks/backup".into(),
+            status: RunStatus::Running.into(),
+            created_at: Some(Timestamp { seconds: 0, nanos: 0 }),
+            epoch: 1,
+            last_event: 2,
+            steps: steps
+                .iter()
+                .map(|(id, needs)| RunStep {
+                    id: (*id).into(),
+                    needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+                    status: StepStatus::Pending.into(),
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }
+    }
+
+    /// An event of a step at a second.
+    pub fn event(number: u64, second: i64, kind: EventType, step: &str) -> Event {
+        Event {
+            number,
+            at: Some(Timestamp { seconds: second, nanos: 0 }),
+            r#type: kind.into(),
+            step: step.into(),
+            ..Default::default()
+        }
+    }
+
+    /// An attempt's start.
+    pub fn starting(number: u64, second: i64, step: &str, attempt: u32, kind: &str) -> Event {
+        Event { attempt, attempt_kind: kind.into(), ..event(number, second, EventType::AttemptStarting, step) }
+    }
+
+    /// An attempt's end.
+    pub fn ended(number: u64, second: i64, step: &str, attempt: u32, how: &str, then: &str) -> Event {
+        Event {
+            attempt,
+            how: how.into(),
+            then: then.into(),
+            ..event(number, second, EventType::AttemptEnded, step)
+        }
+    }
+
+    fn status(model: &Model, id: &str) -> StepStatus {
+        model.steps.iter().find(|step| step.id == id).unwrap().status
+    }
+
+    #[test]
+    fn a_step_goes_its_way() {
+        let mut model = Model::of(&run(&[("dump", &[]), ("prove", &["dump"])]));
+        assert!(model.is_next(&model.steps[0]) && !model.is_next(&model.steps[1]));
+        model.fold(&starting(3, 1, "dump", 1, "run")).unwrap();
+        assert_eq!(status(&model, "dump"), StepStatus::Running);
+        let retry = Event {
+            then_at: Some(Timestamp { seconds: 9, nanos: 0 }),
+            ..ended(4, 5, "dump", 1, "exited with 7", "retry")
+        };
+        assert_eq!(model.fold(&retry), Ok(Change::Plain));
+        assert_eq!(status(&model, "dump"), StepStatus::Retrying);
+        assert_eq!(model.steps[0].retry_at, Some(Moment(9_000_000)));
+        model.fold(&starting(5, 9, "dump", 2, "run")).unwrap();
+        assert_eq!((model.steps[0].attempts, model.steps[0].began), (2, Some(Moment(1_000_000))));
+        model.fold(&ended(6, 12, "dump", 2, "exited with 0", "succeeded")).unwrap();
+        assert!(model.is_next(&model.steps[1]));
+        model.fold(&starting(7, 12, "prove", 1, "run")).unwrap();
+        assert_eq!(model.fold(&ended(8, 13, "prove", 1, "exited with 1", "failed")), Ok(Change::Failed(1)));
+        assert_eq!(model.counts(), [(StepStatus::Succeeded, 1), (StepStatus::Failed, 1)]);
+    }
+
+    #[test]
+    fn what_was_told_twice_counts_once_and_a_gap_is_seen() {
+        let mut model = Model::of(&run(&[("dump", &[])]));
+        model.fold(&starting(3, 1, "dump", 1, "run")).unwrap();
+        assert_eq!(model.fold(&event(2, 0, EventType::Admitted, "")), Ok(Change::Plain));
+        assert_eq!(model.fold(&ended(5, 2, "dump", 1, "", "failed")), Err(Gap));
+        assert_eq!((model.last_event, status(&model, "dump")), (3, StepStatus::Running));
+    }
+
+    #[test]
+    fn a_person_is_needed_only_when_nothing_moves() {
+        let mut model = Model::of(&run(&[("a", &[]), ("b", &[])]));
+        model.fold(&starting(3, 1, "a", 1, "run")).unwrap();
+        model.fold(&starting(4, 1, "b", 1, "run")).unwrap();
+        assert_eq!(model.fold(&ended(5, 2, "a", 1, "was lost", "unknown")), Ok(Change::Unknown(0)));
+        model.status = RunStatus::Attention;
+        assert!(!model.needs_a_person());
+        model.fold(&ended(6, 3, "b", 1, "", "succeeded")).unwrap();
+        assert!(model.needs_a_person());
+        let settled = Event { then: "retry".into(), ..event(7, 9, EventType::Resolved, "a") };
+        model.fold(&settled).unwrap();
+        assert_eq!(status(&model, "a"), StepStatus::Retrying);
+    }
+
+    #[test]
+    fn the_next_epoch_keeps_what_succeeded() {
+        let mut run = run(&[("a", &[]), ("b", &["a"]), ("tidy", &[])]);
+        run.steps[2].in_finally = true;
+        for (step, status) in run.steps.iter_mut().zip([StepStatus::Succeeded, StepStatus::Failed, StepStatus::Succeeded]) {
+            step.status = status.into();
+        }
+        let mut model = Model::of(&run);
+        assert_eq!(model.fold(&event(3, 50, EventType::Resumed, "")), Ok(Change::Reopened));
+        let now: Vec<_> = model.steps.iter().map(|step| step.status).collect();
+        assert_eq!(now, [StepStatus::Succeeded, StepStatus::Pending, StepStatus::Pending]);
+        assert_eq!(model.began, Some(Moment(50_000_000)));
+        assert!(model.is_next(&model.steps[1]));
+        assert!(!model.is_next(&model.steps[2]), "finally waits for the end");
+    }
+}

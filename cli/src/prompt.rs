@@ -1,0 +1,93 @@
+//! Ctrl-C in a watched run: asks whether to detach or to cancel, while the run goes on. Knows the question and its
+//! answers, never what follows from them.
+
+use std::io::{self, Stdin};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::console::Console;
+
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES: usize = 256;
+
+/// What a person wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Leave; the run goes on.
+    Detach,
+    /// End the run.
+    Cancel,
+    /// End the run without grace.
+    CancelNow,
+    /// Neither: go on watching.
+    Watch,
+}
+
+/// A question on the terminal.
+#[derive(Debug)]
+pub struct Prompt {
+    input: AsyncFd<Stdin>,
+    canceling: bool,
+}
+
+impl Prompt {
+    /// Asks. `canceling`: the run is being canceled already.
+    ///
+    /// # Errors
+    /// Standard input cannot be waited for.
+    pub fn new(console: &Console, canceling: bool) -> io::Result<Self> {
+        let input = AsyncFd::with_interest(io::stdin(), Interest::READABLE)?;
+        console.ask(if canceling {
+            "\ndetach, or cancel now, without grace? [d/n, enter to go on watching] "
+        } else {
+            "\ndetach, or cancel the run? [d/c, enter to go on watching] "
+        });
+        Ok(Self { input, canceling })
+    }
+
+    /// The answer, once the person has typed a line.
+    ///
+    /// # Errors
+    /// Standard input cannot be read.
+    pub async fn answer(&self) -> io::Result<Answer> {
+        let mut ready = self.input.readable().await?;
+        let mut bytes = [0; ANSWER_BYTES];
+        // A terminal in its usual mode is readable when a whole line is there.
+        let length = rustix::io::read(self.input.get_ref(), &mut bytes)?;
+        ready.clear_ready();
+        Ok(parse(&bytes[..length], self.canceling))
+    }
+}
+
+fn parse(typed: &[u8], canceling: bool) -> Answer {
+    match (typed.trim_ascii().to_ascii_lowercase().as_slice(), canceling) {
+        (b"d" | b"detach", _) => Answer::Detach,
+        (b"c" | b"cancel", false) => Answer::Cancel,
+        (b"n" | b"now", true) => Answer::CancelNow,
+        // The end of the input: nobody is there any more.
+        _ if typed.is_empty() => Answer::Detach,
+        _ => Answer::Watch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        for (typed, canceling, expected) in [
+            (&b"d\n"[..], false, Answer::Detach),
+            (b" Cancel \n", false, Answer::Cancel),
+            (b"c\n", true, Answer::Watch),
+            (b"n\n", true, Answer::CancelNow),
+            (b"n\n", false, Answer::Watch),
+            (b"\n", false, Answer::Watch),
+            (b"what?\n", false, Answer::Watch),
+            (b"", false, Answer::Detach),
+        ] {
+            assert_eq!(parse(typed, canceling), expected, "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What is told at the end of a run, and when a step of it fails: outcome, duration, outputs, artifacts, and what to
+//! type next. Pure; knows no connection.
+
+use std::collections::HashSet;
+
+use runbook_proto::v1::{LogLine, Run, RunStatus, StepStatus};
+
+use crate::event_line::run_tone;
+use crate::exit_code::ExitCode;
+use crate::frame::counts;
+use crate::line::{Line, Tone};
+use crate::model::{Model, Step};
+use crate::moment::span;
+use crate::text::truncate;
+use crate::to_json;
+
+/// At most so many lines of outputs, and of artifacts.
+const VALUES: usize = 10;
+/// The longest shown value, in columns.
+const VALUE_COLUMNS: usize = 160;
+/// At most so many steps are named in what to type next.
+const NAMED_STEPS: usize = 3;
+
+/// The end of a run, or where it stands.
+pub fn summary(run: &Run) -> Vec<Line> {
+    let model = Model::of(run);
+    let mut lines = vec![headline(&model)];
+    if !run.steps.is_empty() {
+        lines.push(Line::of(Tone::Dim, &format!("  {}", counts(&model))));
+    }
+    lines.extend(outputs(run));
+    lines.extend(artifacts(run));
+    lines.extend(next(run));
+    lines
+}
+
+/// The outcome in one line.
+pub fn headline(model: &Model) -> Line {
+    let status = to_json::run_status(model.status).replace('_', " ");
+    let mut line = Line::of(Tone::Bold, &format!("run {} {}", model.number, model.runbook))
+        .with(Tone::Plain, ": ")
+        .with(run_tone(model.status), &status);
+    if let (Some(began), Some(finished)) = (model.began, model.finished) {
+        line.push(Tone::Plain, &format!(" after {}", span(finished.since(began))));
+    }
+    if !model.message.is_empty() && model.status != RunStatus::Succeeded {
+        line.push(Tone::Plain, &format!(": {}", model.message));
+    }
+    line
+}
+
+/// The outputs of the steps that no other step needs: what the run came to.
+fn outputs(run: &Run) -> Vec<Line> {
+    let needed: HashSet<&str> = run.steps.iter().flat_map(|step| step.needs.iter().map(String::as_str)).collect();
+    let last = run
+        .steps
+        .iter()
+        .filter(|step| !step.in_finally && !needed.contains(step.id.as_str()));
+    let mut all = Vec::new();
+    for step in last {
+        let outputs = step.outputs.iter().flat_map(|outputs| &outputs.fields);
+        for (key, value) in outputs {
+            let text = match to_json::value(value) {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let name = format!("  {}.{key}", step.id);
+            all.push(Line::of(Tone::Plain, &name).with(Tone::Dim, " = ").with(Tone::Plain, &truncate(&text, VALUE_COLUMNS)));
+        }
+    }
+    capped(all, "outputs", run.number)
+}
+
+fn artifacts(run: &Run) -> Vec<Line> {
+    let all = run.steps.iter().flat_map(|step| &step.artifacts).map(|artifact| {
+        let place = if artifact.path.is_empty() { &artifact.name } else { &artifact.path };
+        Line::of(Tone::Plain, &format!("  {place}")).with(Tone::Dim, &format!("  {}", bytes(artifact.length)))
+    });
+    capped(all.collect(), "artifacts", run.number)
+}
+
+fn capped(mut lines: Vec<Line>, what: &str, number: u64) -> Vec<Line> {
+    let more = lines.len().saturating_sub(VALUES);
+    if more > 0 {
+        lines.truncate(VALUES);
+        let text = format!("  {more} more {what}: runbook status {number} --output json");
+        lines.push(Line::of(Tone::Dim, &text));
+    }
+    lines
+}
+
+/// A length for people.
+pub fn bytes(length: u64) -> String {
+    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
+    if length < 1_000 {
+        return format!("{length} B");
+    }
+    let mut tenths = length / 100;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1_000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// What to type next.
+pub fn next(run: &Run) -> Vec<Line> {
+    let number = run.number;
+    let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
+    let mut commands: Vec<(String, &str)> = Vec::new();
+    for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
+        commands.push((resolve_command(number, &step.id), "settles what nobody knows"));
+    }
+    if let Some(step) = of(StepStatus::Unknown).next().or_else(|| of(StepStatus::Failed).next())
+        && step.attempts > 0
+    {
+        commands.push((format!("runbook logs {number} {}", step.id), "shows all that it wrote"));
+    }
+    match run.status() {
+        RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
+            commands.push((format!("runbook resume {number}"), "goes on; what succeeded is kept"));
+        }
+        RunStatus::Succeeded => {}
+        _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
+    }
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    commands
+        .iter()
+        .enumerate()
+        .map(|(place, (command, what))| {
+            let label = if place == 0 { "next: " } else { "      " };
+            Line::of(Tone::Dim, label).column(Tone::Bold, command, width).with(Tone::Dim, &format!("  {what}"))
+        })
+        .collect()
+}
+
+/// How a step is settled by hand.
+pub fn resolve_command(number: u64, step: &str) -> String {
+    format!("runbook resolve {number} {step} --as succeeded|failed|retry --reason WHY")
+}
+
+/// The end of a step's log, under its failure.
+pub fn log_tail(lines: &[LogLine]) -> Vec<Line> {
+    lines.iter().map(|line| Line::of(Tone::Dim, "  | ").with(Tone::Plain, &line.text)).collect()
+}
+
+/// A step that failed, or of which nobody knows what it did, as a headline of its own.
+pub fn trouble(step: &Step) -> Line {
+    let (sign, tone) = crate::frame::sign(step.status);
+    let attempt = if step.attempts > 1 { format!(" (attempt {})", step.attempts) } else { String::new() };
+    let line = Line::of(tone, sign)
+        .with(Tone::Plain, " step ")
+        .with(Tone::Bold, &step.id)
+        .with(Tone::Plain, ": ")
+        .with(tone, &format!("{}{attempt}", to_json::step_status(step.status)));
+    if step.how.is_empty() { line } else { line.with(Tone::Plain, ": ").with(Tone::Plain, &step.how) }
+}
+
+/// The exit code that tells how a run ended, or that it waits for a person; `None` while it goes on.
+pub const fn exit_code(status: RunStatus) -> Option<ExitCode> {
+    match status {
+        RunStatus::Succeeded => Some(ExitCode::Succeeded),
+        RunStatus::Failed | RunStatus::RolledBack => Some(ExitCode::RunFailed),
+        RunStatus::Canceled => Some(ExitCode::Canceled),
+        RunStatus::Attention => Some(ExitCode::Attention),
+        RunStatus::Unspecified
+        | RunStatus::Queued
+        | RunStatus::Waiting
+        | RunStatus::Running
+        | RunStatus::Paused
+        | RunStatus::Finishing
+        | RunStatus::RollingBack
+        | RunStatus::Stopping => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::run;
+    use crate::to_json::to_struct_value;
+    use prost_types::{Struct, Timestamp};
+    use runbook_proto::v1::Artifact;
+    use serde_json::json;
+
+    fn text(run: &Run) -> String {
+        summary(run).iter().map(|line| line.plain() + "\n").collect()
+    }
+
+    fn done(status: RunStatus, steps: &[(&str, StepStatus)]) -> Run {
+        let shape: Vec<(&str, &[&str])> = steps.iter().map(|(id, _)| (*id, &[][..])).collect();
+        let mut run = run(&shape);
+        run.status = status.into();
+        run.finished_at = Some(Timestamp { seconds: 83, nanos: 0 });
+        for (step, (_, status)) in run.steps.iter_mut().zip(steps) {
+            step.status = (*status).into();
+            step.attempts = 1;
+        }
+        run
+    }
+
+    #[test]
+    fn a_success_shows_what_it_came_to() {
+        let mut run = done(RunStatus::Succeeded, &[("dump", StepStatus::Succeeded), ("publish", StepStatus::Succeeded)]);
+        run.steps[1].needs = vec!["dump".into()];
+        run.steps[0].outputs = Some(Struct { fields: [("hidden".to_owned(), to_struct_value(&json!(1)).unwrap())].into() });
+        let fields = [("bytes", json!(12)), ("name", json!("2026\u{1b}[31m-11"))];
+        run.steps[1].outputs = Some(Struct {
+            fields: fields.iter().map(|(k, v)| ((*k).to_owned(), to_struct_value(v).unwrap())).collect(),
+        });
+        run.steps[1].artifacts =
+            vec![Artifact { name: "db".into(), length: 12_345_678, path: "/data/db".into(), ..Default::default() }];
+        assert_eq!(
+            text(&run),
+            "run 12 backup: succeeded after 1 min 23 s\n  \
+             2 steps: 2 succeeded\n  \
+             publish.bytes = 12\n  \
+             publish.name = 2026-11\n  \
+             /data/db  12.3 MB\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_says_how_to_go_on() {
+        let mut run = done(RunStatus::Failed, &[("dump", StepStatus::Failed), ("tell", StepStatus::Skipped)]);
+        run.message = "step dump failed".into();
+        assert_eq!(
+            text(&run),
+            "run 12 backup: failed after 1 min 23 s: step dump failed\n  \
+             2 steps: 1 failed, 1 skipped\n\
+             next: runbook logs 12 dump  shows all that it wrote\n      \
+             runbook resume 12     goes on; what succeeded is kept\n"
+        );
+    }
+
+    #[test]
+    fn attention_names_each_step_to_settle() {
+        let mut run = done(RunStatus::Attention, &[("a", StepStatus::Unknown), ("b", StepStatus::Pending)]);
+        run.finished_at = None;
+        assert_eq!(
+            text(&run),
+            "run 12 backup: attention\n  \
+             2 steps: 1 unknown, 1 pending\n\
+             next: runbook resolve 12 a --as succeeded|failed|retry --reason WHY  settles what nobody knows\n      \
+             runbook logs 12 a                                              shows all that it wrote\n      \
+             runbook watch 12                                               comes back to it\n"
+        );
+    }
+
+    #[test]
+    fn much_is_cut_short() {
+        let mut run = done(RunStatus::Succeeded, &[("a", StepStatus::Succeeded)]);
+        run.steps[0].artifacts =
+            (0..13).map(|n| Artifact { name: format!("f{n}"), ..Default::default() }).collect();
+        let text = text(&run);
+        assert!(text.ends_with("  f9  0 B\n  3 more artifacts: runbook status 12 --output json\n"), "{text}");
+    }
+
+    #[test]
+    fn lengths() {
+        for (length, expected) in
+            [(999, "999 B"), (1_000, "1.0 KB"), (999_999, "999.9 KB"), (1_000_000, "1.0 MB"), (u64::MAX, "18446744.0 TB")]
+        {
+            assert_eq!(bytes(length), expected);
+        }
+    }
+
+    #[test]
+    fn outcomes_have_their_codes() {
+        for (status, code) in [
+            (RunStatus::Succeeded, ExitCode::Succeeded),
+            (RunStatus::Failed, ExitCode::RunFailed),
+            (RunStatus::RolledBack, ExitCode::RunFailed),
+            (RunStatus::Canceled, ExitCode::Canceled),
+            (RunStatus::Attention, ExitCode::Attention),
+        ] {
+            assert_eq!(exit_code(status), Some(code));
+        }
+        for status in [RunStatus::Running, RunStatus::Stopping, RunStatus::Queued] {
+            assert_eq!(exit_code(status), None);
+        }
+    }
+}

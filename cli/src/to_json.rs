@@ -1,0 +1,380 @@
+//! The API's messages as JSON for programs: the names of the fields are those of the `.proto` files, times are
+//! RFC 3339 in UTC, enums are the words of the language (`succeeded`), what is not set is `null`; of an event, what
+//! does not belong to its type is left out. The only door from prost types to JSON.
+
+use prost_types::value::Kind;
+use prost_types::{Struct, Timestamp};
+use runbook_proto::v1;
+use serde_json::{Map, Value, json};
+
+use crate::moment::Moment;
+
+/// Integers up to this size are exact in a double, which is what a `Struct` holds.
+pub const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
+
+fn time(at: Option<&Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| json!(Moment::from(at).rfc3339()))
+}
+
+fn text(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { json!(text) }
+}
+
+/// A `Struct` as an object.
+pub fn object(fields: Option<&Struct>) -> Value {
+    let fields = fields.into_iter().flat_map(|fields| &fields.fields);
+    Value::Object(fields.map(|(key, field)| (key.clone(), value(field))).collect())
+}
+
+/// A `Value` of protobuf.
+pub fn value(value: &prost_types::Value) -> Value {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        #[allow(clippy::cast_possible_truncation)]
+        Some(Kind::NumberValue(number)) if number.fract() == 0.0 && number.abs() <= EXACT_INTEGER => {
+            json!(*number as i64)
+        }
+        Some(Kind::NumberValue(number)) => json!(number),
+        Some(Kind::StringValue(text)) => json!(text),
+        Some(Kind::BoolValue(flag)) => json!(flag),
+        Some(Kind::StructValue(fields)) => object(Some(fields)),
+        Some(Kind::ListValue(list)) => Value::Array(list.values.iter().map(self::value).collect()),
+    }
+}
+
+/// The word of a run's status.
+pub const fn run_status(status: v1::RunStatus) -> &'static str {
+    match status {
+        v1::RunStatus::Unspecified => "unspecified",
+        v1::RunStatus::Queued => "queued",
+        v1::RunStatus::Waiting => "waiting",
+        v1::RunStatus::Running => "running",
+        v1::RunStatus::Paused => "paused",
+        v1::RunStatus::Attention => "attention",
+        v1::RunStatus::Finishing => "finishing",
+        v1::RunStatus::RollingBack => "rolling_back",
+        v1::RunStatus::Stopping => "stopping",
+        v1::RunStatus::Succeeded => "succeeded",
+        v1::RunStatus::Failed => "failed",
+        v1::RunStatus::RolledBack => "rolled_back",
+        v1::RunStatus::Canceled => "canceled",
+    }
+}
+
+/// The word of a step's status.
+pub const fn step_status(status: v1::StepStatus) -> &'static str {
+    match status {
+        v1::StepStatus::Unspecified => "unspecified",
+        v1::StepStatus::Pending => "pending",
+        v1::StepStatus::Running => "running",
+        v1::StepStatus::Retrying => "retrying",
+        v1::StepStatus::Waiting => "waiting",
+        v1::StepStatus::Unknown => "unknown",
+        v1::StepStatus::Succeeded => "succeeded",
+        v1::StepStatus::Failed => "failed",
+        v1::StepStatus::Skipped => "skipped",
+        v1::StepStatus::Canceled => "canceled",
+    }
+}
+
+const fn origin(origin: v1::Origin) -> &'static str {
+    match origin {
+        v1::Origin::Unspecified => "unspecified",
+        v1::Origin::Person => "person",
+        v1::Origin::Api => "api",
+        v1::Origin::Schedule => "schedule",
+    }
+}
+
+/// The word of an event's type.
+pub const fn event_type(kind: v1::EventType) -> &'static str {
+    match kind {
+        v1::EventType::Unspecified => "unspecified",
+        v1::EventType::Created => "created",
+        v1::EventType::Admitted => "admitted",
+        v1::EventType::StepReady => "step_ready",
+        v1::EventType::StepSkipped => "step_skipped",
+        v1::EventType::StepFailed => "step_failed",
+        v1::EventType::AttemptStarting => "attempt_starting",
+        v1::EventType::AttemptEnded => "attempt_ended",
+        v1::EventType::Ending => "ending",
+        v1::EventType::Finishing => "finishing",
+        v1::EventType::Finished => "finished",
+        v1::EventType::Resumed => "resumed",
+        v1::EventType::Resolved => "resolved",
+        v1::EventType::DeadlinesShifted => "deadlines_shifted",
+    }
+}
+
+fn principal(principal: Option<&v1::Principal>) -> Value {
+    principal.map_or(Value::Null, |p| json!({"name": p.name, "uid": p.uid}))
+}
+
+fn artifact(artifact: &v1::Artifact) -> Value {
+    json!({
+        "name": artifact.name,
+        "length": artifact.length,
+        "digest": artifact.digest,
+        "path": text(&artifact.path),
+    })
+}
+
+/// A run; `steps` is left out where the daemon sent none.
+pub fn run(run: &v1::Run) -> Value {
+    let mut json = json!({
+        "name": run.name,
+        "uid": run.uid,
+        "number": run.number,
+        "runbook": run.runbook,
+        "status": run_status(run.status()),
+        "created_at": time(run.created_at.as_ref()),
+        "admitted_at": time(run.admitted_at.as_ref()),
+        "finished_at": time(run.finished_at.as_ref()),
+        "deadline": time(run.deadline.as_ref()),
+        "epoch": run.epoch,
+        "origin": origin(run.origin()),
+        "started_by": principal(run.started_by.as_ref()),
+        "reason": text(&run.reason),
+        "request_id": text(&run.request_id),
+        "definition": text(&run.definition),
+        "inputs": object(run.inputs.as_ref()),
+        "last_event": run.last_event,
+        "message": text(&run.message),
+        "waits_for": run.waits_for,
+    });
+    if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
+        json.insert("steps".to_owned(), run.steps.iter().map(run_step).collect());
+    }
+    json
+}
+
+fn run_step(step: &v1::RunStep) -> Value {
+    json!({
+        "id": step.id,
+        "description": text(&step.description),
+        "status": step_status(step.status()),
+        "needs": step.needs,
+        "in_finally": step.in_finally,
+        "allow_failure": step.allow_failure,
+        "attempts": step.attempts,
+        "running": text(&step.running),
+        "started_at": time(step.started_at.as_ref()),
+        "ended_at": time(step.ended_at.as_ref()),
+        "retry_at": time(step.retry_at.as_ref()),
+        "exit_code": step.exit_code,
+        "message": text(&step.message),
+        "last_line": text(&step.last_line),
+        "outputs": object(step.outputs.as_ref()),
+        "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
+    })
+}
+
+/// An event.
+pub fn event(event: &v1::Event) -> Value {
+    let all = json!({
+        "number": event.number,
+        "at": time(event.at.as_ref()),
+        "type": event_type(event.r#type()),
+        "step": text(&event.step),
+        "attempt": (event.attempt > 0).then_some(event.attempt),
+        "attempt_kind": text(&event.attempt_kind),
+        "how": text(&event.how),
+        "exit_code": event.exit_code,
+        "then": text(&event.then),
+        "then_at": time(event.then_at.as_ref()),
+        "message": text(&event.message),
+        "by": principal(event.by.as_ref()),
+        "reason": text(&event.reason),
+        "outputs": event.outputs.as_ref().map(|outputs| object(Some(outputs))),
+        "artifacts": (!event.artifacts.is_empty()).then(|| event.artifacts.iter().map(artifact).collect::<Vec<_>>()),
+        "cpu_seconds": event.cpu_time.as_ref().map(seconds),
+        "max_rss_kib": (event.max_rss_kib > 0).then_some(event.max_rss_kib),
+        "log_lines": (event.log_lines > 0).then_some(event.log_lines),
+        "log_dropped": (event.log_dropped > 0).then_some(event.log_dropped),
+        "outcome": (event.outcome() != v1::RunStatus::Unspecified).then(|| run_status(event.outcome())),
+        "epoch": (event.epoch > 0).then_some(event.epoch),
+    });
+    match all {
+        Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        other => other,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds(span: &prost_types::Duration) -> f64 {
+    span.seconds as f64 + f64::from(span.nanos) / 1e9
+}
+
+/// A line of a log.
+pub fn log_line(line: &v1::LogLine) -> Value {
+    json!({
+        "step": line.step,
+        "attempt": line.attempt,
+        "at": time(line.at.as_ref()),
+        "stream": if line.stderr { "stderr" } else { "stdout" },
+        "text": line.text,
+    })
+}
+
+/// A finding.
+pub fn finding(finding: &v1::Finding) -> Value {
+    let severity = match finding.severity() {
+        v1::Severity::Unspecified => "unspecified",
+        v1::Severity::Error => "error",
+        v1::Severity::Warning => "warning",
+    };
+    json!({
+        "code": finding.code,
+        "severity": severity,
+        "message": finding.message,
+        "file": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "help": text(&finding.help),
+    })
+}
+
+fn input(input: &v1::Input) -> Value {
+    let parsed = |json: &String| serde_json::from_str(json).unwrap_or_else(|_| json!(json));
+    json!({
+        "name": input.name,
+        "type": input.r#type,
+        "required": input.required,
+        "default": if input.default_json.is_empty() { Value::Null } else { parsed(&input.default_json) },
+        "choices": input.choices_json.iter().map(parsed).collect::<Vec<_>>(),
+        "pattern": text(&input.pattern),
+        "minimum": input.minimum,
+        "maximum": input.maximum,
+        "secret": input.secret,
+        "description": text(&input.description),
+    })
+}
+
+/// A runbook; `source` is left out where the daemon sent none.
+pub fn runbook(runbook: &v1::Runbook) -> Value {
+    let labels: std::collections::BTreeMap<_, _> = runbook.labels.iter().collect();
+    let steps: Vec<Value> = runbook
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "id": step.id,
+                "description": text(&step.description),
+                "needs": step.needs,
+                "in_finally": step.in_finally,
+                "condition": text(&step.condition),
+                "effect": text(&step.effect),
+            })
+        })
+        .collect();
+    let mut json = json!({
+        "name": runbook.name,
+        "description": text(&runbook.description),
+        "labels": labels,
+        "file": runbook.file,
+        "definition": text(&runbook.definition),
+        "broken": runbook.broken,
+        "locks": runbook.locks,
+        "inputs": runbook.inputs.iter().map(input).collect::<Vec<_>>(),
+        "steps": steps,
+        "findings": runbook.findings.iter().map(finding).collect::<Vec<_>>(),
+    });
+    if let (Some(json), false) = (json.as_object_mut(), runbook.source.is_empty()) {
+        json.insert("source".to_owned(), json!(runbook.source));
+    }
+    json
+}
+
+/// What the daemon says of itself.
+pub fn info(info: &v1::GetInfoResponse) -> Value {
+    json!({
+        "version": info.version,
+        "pid": info.pid,
+        "project_folder": info.project_folder,
+        "data_directory": info.data_directory,
+        "started_at": time(info.started_at.as_ref()),
+        "active_runs": info.active_runs,
+        "live_attempts": info.live_attempts,
+        "places": info.places,
+        "draining": info.draining,
+        "runbooks": info.runbooks,
+        "broken_runbooks": info.broken_runbooks,
+        "generation": info.generation,
+        "warnings": info.warnings,
+    })
+}
+
+/// A JSON value for a `Struct`; `None` where it holds an integer that a double cannot hold.
+pub fn to_struct_value(value: &Value) -> Option<prost_types::Value> {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(*flag),
+        Value::Number(number) => {
+            let double = number.as_f64()?;
+            if !number.is_f64() && double.abs() > EXACT_INTEGER {
+                return None;
+            }
+            Kind::NumberValue(double)
+        }
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(values) => {
+            let values = values.iter().map(to_struct_value).collect::<Option<_>>()?;
+            Kind::ListValue(prost_types::ListValue { values })
+        }
+        Value::Object(fields) => Kind::StructValue(to_struct(fields)?),
+    };
+    Some(prost_types::Value { kind: Some(kind) })
+}
+
+fn to_struct(fields: &Map<String, Value>) -> Option<Struct> {
+    let fields = fields
+        .iter()
+        .map(|(key, value)| Some((key.clone(), to_struct_value(value)?)))
+        .collect::<Option<_>>()?;
+    Some(Struct { fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_as_they_went() {
+        for text in [r#"{"a":[1,2.5,"x",null,true,{"b":-3}],"c":{}}"#, "[]", "9007199254740992", "1e300"] {
+            let json: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(value(&to_struct_value(&json).unwrap()), json, "{text}");
+        }
+        for text in ["9007199254740993", r#"{"a":[18446744073709551615]}"#] {
+            let json: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(to_struct_value(&json), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_only_what_belongs_to_it() {
+        let json = event(&v1::Event {
+            number: 7,
+            at: Some(Timestamp { seconds: 0, nanos: 1_000 }),
+            r#type: v1::EventType::AttemptEnded.into(),
+            step: "dump".into(),
+            attempt: 2,
+            exit_code: Some(0),
+            then: "succeeded".into(),
+            cpu_time: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
+            ..Default::default()
+        });
+        assert_eq!(
+            json.to_string(),
+            r#"{"number":7,"at":"1970-01-01T00:00:00.000001Z","type":"attempt_ended","step":"dump","attempt":2,"exit_code":0,"then":"succeeded","cpu_seconds":1.5}"#
+        );
+    }
+
+    #[test]
+    fn a_run_keeps_its_shape() {
+        let json = run(&v1::Run { number: 3, status: v1::RunStatus::RolledBack.into(), ..Default::default() });
+        assert_eq!(json["status"], "rolled_back");
+        assert_eq!(json["finished_at"], Value::Null);
+        assert_eq!(json["inputs"], json!({}));
+        assert!(json.get("steps").is_none());
+    }
+}

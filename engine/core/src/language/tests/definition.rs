@@ -1,0 +1,92 @@
+//! What becomes of a runbook that is right.
+
+use super::{EXAMPLE, codes, runbook};
+use crate::definition::{Program, Runbook, Shell};
+use crate::id::StepNo;
+use crate::time::Span;
+
+#[test]
+fn the_example_becomes_its_definition() {
+    assert_eq!(codes(EXAMPLE), [] as [&str; 0]);
+    let runbook = runbook(EXAMPLE);
+    let json = serde_json::to_string_pretty(&runbook).unwrap();
+    assert_eq!(serde_json::from_str::<Runbook>(&json).unwrap(), runbook);
+    insta::assert_snapshot!("example", json);
+}
+
+#[test]
+fn steps_are_numbered_through_both_parts() {
+    let runbook = runbook(EXAMPLE);
+    let ids: Vec<_> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(ids, ["dump", "publish", "cleanup-old", "tell", "last"]);
+    assert_eq!(runbook.steps[2].needs, [StepNo(1), StepNo(0)]);
+    assert_eq!(runbook.steps[4].needs, [StepNo(3)]);
+    let condition = runbook.steps[2].condition.as_ref().unwrap();
+    assert!(condition.any_outcome);
+    assert_eq!(condition.lifts, [StepNo(1)]);
+}
+
+#[test]
+fn what_is_inherited() {
+    let runbook = runbook(
+        "name: a\nlanguage: 1\n\
+         defaults: {timeout: 5m, shell: bash, env: {A: d, B: d}, retry: {attempts: 3}, stop: {grace: 1s}}\n\
+         steps:\n  s:\n    run: a\n    env: {B: s, C: s}\n    working_dir: /w\n    pass_env: [X]\n\
+         \x20   verify: {run: v, env: {C: v}}\n    on_cancel: {argv: [c], timeout: 1s, stop: {grace: 2s}}\n\
+         \x20 plain: {run: b, shell: sh, retry: {attempts: 1}}\nfinally:\n  f: {argv: [f]}\n",
+    );
+    let step = &runbook.steps[0];
+    let env = |command: &crate::definition::Command| {
+        command.env.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(env(&step.command), "A=d B=s C=s");
+    assert_eq!(step.command.timeout, Some(Span::minutes(5)));
+    assert_eq!(step.retry.as_ref().unwrap().attempts, 3);
+
+    let verify = step.verify.as_ref().unwrap();
+    assert_eq!(env(verify), "A=d B=s C=v");
+    assert_eq!(verify.program, Program::Script { shell: Shell::Bash, text: "v".to_owned() });
+    assert_eq!((verify.working_dir.as_deref(), verify.pass_env.as_slice()), (Some("/w"), &["X".to_owned()][..]));
+    assert_eq!((verify.timeout, verify.stop.grace), (Some(Span::minutes(10)), Span::seconds(1)));
+
+    let on_cancel = step.on_cancel.as_ref().unwrap();
+    assert_eq!((on_cancel.timeout, on_cancel.stop.grace), (Some(Span::seconds(1)), Span::seconds(2)));
+
+    let plain = &runbook.steps[1];
+    assert_eq!(plain.command.program, Program::Script { shell: Shell::Sh, text: "b".to_owned() });
+    assert_eq!(plain.retry.as_ref().unwrap().attempts, 1);
+    assert_eq!(runbook.steps[2].command.timeout, Some(Span::minutes(5)));
+}
+
+#[test]
+fn a_step_of_finally_has_a_time_limit_in_any_case() {
+    let runbook = runbook("name: a\nlanguage: 1\nsteps: {s: {argv: [a]}}\nfinally: {f: {argv: [f]}}\n");
+    assert_eq!(runbook.steps[0].command.timeout, None);
+    assert_eq!(runbook.steps[1].command.timeout, Some(Span::minutes(10)));
+}
+
+#[test]
+fn a_condition_is_read_with_and_without_its_brackets() {
+    for text in
+        ["always()", "${{ always() }}", "'${{always()}}'", "\" ${{ always() }} \"", ">-\n      ${{ always()\n      }}"]
+    {
+        let runbook = runbook(&format!("name: a\nlanguage: 1\nsteps:\n  s:\n    argv: [a]\n    if: {text}\n"));
+        let condition = runbook.steps[0].condition.as_ref().unwrap();
+        assert_eq!(condition.expression, "always()", "{text}");
+        assert!(condition.any_outcome);
+    }
+}
+
+#[test]
+fn a_step_behind_many_ways_of_success_is_sure() {
+    let text = |condition: &str| {
+        format!(
+            "name: a\nlanguage: 1\nsteps:\n  a: {{argv: [a], outputs: {{x: string}}}}\n  b: {{argv: [a], needs: [a]{condition}}}\n  c: {{argv: [a], needs: [b]}}\n  d: {{argv: [\"${{{{ steps.a.outputs.x }}}}\"], needs: [c]}}\n"
+        )
+    };
+    assert_eq!(codes(&text("")), [] as [&str; 0]);
+    assert_eq!(codes(&text(", if: true")), [] as [&str; 0]);
+    assert_eq!(codes(&text(", if: always()")), ["possible-null"]);
+    assert_eq!(codes(&text(", if: failure()")), ["possible-null"]);
+    assert_eq!(codes(&text(", if: \"steps.a.status != 'failed'\"")), ["possible-null"]);
+}

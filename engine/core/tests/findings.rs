@@ -1,0 +1,149 @@
+//! Every diagnostic, as people see it: a table of texts and what is found in them, kept as snapshots.
+//!
+//! A new code needs a case here: the test of coverage names the code that has none.
+
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use runbook_core::language::{CheckedFile, Code, Finding, check, check_project};
+
+#[path = "findings/expressions.rs"]
+mod expressions;
+#[path = "findings/graph.rs"]
+mod graph;
+#[path = "findings/keys.rs"]
+mod keys;
+#[path = "findings/values.rs"]
+mod values;
+#[path = "findings/yaml.rs"]
+mod yaml;
+
+/// A name and a text.
+type Case = (&'static str, &'static str);
+
+/// Files by path.
+type Project = Vec<(String, Vec<u8>)>;
+
+/// What every group of cases is called, with its cases.
+const GROUPS: [(&str, &[Case]); 5] = [
+    ("yaml", yaml::CASES),
+    ("keys", keys::CASES),
+    ("values", values::CASES),
+    ("graph", graph::CASES),
+    ("expressions", expressions::CASES),
+];
+
+/// Cases that are no texts of a table: (what, files by path).
+fn files() -> Vec<(&'static str, Project)> {
+    let good = "name: backup\nlanguage: 1\nsteps: {a: {argv: [a]}}\n";
+    let file = |path: &str, bytes: &[u8]| (path.to_owned(), bytes.to_vec());
+    vec![
+        ("too large", vec![file("a.yaml", " ".repeat(50 << 20).as_bytes())]),
+        ("not UTF-8", vec![file("a.yaml", b"name: caf\xe9\nlanguage: 1\n")]),
+        (
+            "one name twice, read out of order",
+            vec![
+                file("b/backup.yaml", format!("# second by path\n{good}").as_bytes()),
+                file("a/backup.yaml", good.as_bytes()),
+                file("c.yaml", good.replace("backup", "restore").as_bytes()),
+            ],
+        ),
+        (
+            "a broken file takes no name and hides no other",
+            vec![file("a.yaml", good.replace("argv", "argvv").as_bytes()), file("b.yaml", good.as_bytes())],
+        ),
+    ]
+}
+
+/// One finding, with the text that it underlines.
+fn render(source: &[u8], finding: &Finding) -> String {
+    let source = String::from_utf8_lossy(source);
+    let text = |span: &std::ops::Range<usize>| {
+        let text = source.get(span.clone()).expect("a span lies inside the text");
+        text.replace('\n', "⏎")
+    };
+    let Finding { line, column, severity, code, message, .. } = finding;
+    let mut out = format!("{line}:{column} {} {code} [{}]\n    {message}\n", severity.text(), text(&finding.span));
+    if let Some(help) = &finding.help {
+        let _ = writeln!(out, "    help: {help}");
+    }
+    for (span, label) in &finding.related {
+        let line = source[..span.start].matches('\n').count() + 1;
+        let _ = writeln!(out, "    see line {line} [{}]: {label}", text(span));
+    }
+    out
+}
+
+#[test]
+fn findings_read_as_they_are_kept() {
+    for (group, cases) in GROUPS {
+        let mut out = String::new();
+        for (name, source) in cases {
+            let checked = check(source.as_bytes(), "test.yaml");
+            let _ = writeln!(out, "═══ {name}");
+            for (number, line) in source.lines().enumerate() {
+                let _ = writeln!(out, "{:2} │ {line}", number + 1);
+            }
+            let _ = writeln!(out, "───");
+            for finding in &checked.findings {
+                out.push_str(&render(source.as_bytes(), finding));
+            }
+            assert_eq!(checked.suppressed, 0, "{name}");
+            let refused = checked.findings.iter().any(|f| f.severity.text() == "error");
+            assert_eq!(checked.runbook.is_none(), refused, "{name}");
+            if checked.findings.is_empty() {
+                out.push_str("nothing\n");
+            }
+        }
+        insta::assert_snapshot!(group, out);
+    }
+}
+
+#[test]
+fn findings_of_files_read_as_they_are_kept() {
+    let mut out = String::new();
+    for (name, files) in files() {
+        let _ = writeln!(out, "═══ {name}");
+        for CheckedFile { path, checked } in check_project(files.clone()) {
+            let source = &files.iter().find(|(other, _)| *other == path).expect("a given file").1;
+            let taken = checked.runbook.is_some();
+            let _ = writeln!(out, "{path}: {}", if taken { "taken" } else { "refused" });
+            for finding in &checked.findings {
+                out.push_str(&render(source, finding));
+            }
+        }
+    }
+    insta::assert_snapshot!("files", out);
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let mut seen = BTreeSet::new();
+    for (_, cases) in GROUPS {
+        for (_, source) in cases {
+            seen.extend(check(source.as_bytes(), "test.yaml").findings.into_iter().map(|f| f.code));
+        }
+    }
+    for (_, files) in files() {
+        for file in check_project(files) {
+            seen.extend(file.checked.findings.into_iter().map(|f| f.code));
+        }
+    }
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code)).collect();
+    assert!(missing.is_empty(), "codes without a case: {missing:?}");
+}
+
+#[test]
+fn codes_are_written_alike_and_read_back() {
+    let mut texts = BTreeSet::new();
+    for code in Code::ALL {
+        let text = code.text();
+        assert!(texts.insert(text), "{text} is there twice");
+        assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{text}");
+        assert_eq!(text.parse::<Code>(), Ok(*code));
+        assert!(code.explanation().ends_with('.'), "{text}");
+    }
+    assert!("no-such-code".parse::<Code>().is_err());
+}

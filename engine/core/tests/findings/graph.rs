@@ -1,0 +1,32 @@
+//! Needs.
+
+pub const CASES: &[(&str, &str)] = &[
+    (
+        "unknown steps",
+        "name: a\nlanguage: 1\nsteps:\n  dump: {argv: [a]}\n  prove: {argv: [a], needs: [dmup, publish]}\nfinally:\n  tidy: {argv: [a]}\n  tell: {argv: [a], needs: [tidi]}\n",
+    ),
+    (
+        "itself, twice, not text",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], needs: [a]}\n  b: {argv: [a], needs: [a, c, a]}\n  c: {argv: [a], needs: [a, 1]}\n",
+    ),
+    (
+        "from part to part",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], needs: [tidy]}\nfinally:\n  tidy: {argv: [a], needs: [a]}\n",
+    ),
+    (
+        "two circles",
+        "name: a\nlanguage: 1\nsteps:\n  start: {argv: [a]}\n  a: {argv: [a], needs: [start, b]}\n  b: {argv: [a], needs: [a]}\n  c: {argv: [a], needs: [b]}\n  d: {argv: [a], needs: [f, c]}\n  e: {argv: [a], needs: [d]}\n  f: {argv: [a], needs: [e]}\nfinally: {x: {argv: [a]}}\n",
+    ),
+    (
+        "a long circle",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], needs: [b]}\n  b: {argv: [a], needs: [c]}\n  c: {argv: [a], needs: [d]}\n  d: {argv: [a], needs: [e]}\n  e: {argv: [a], needs: [f]}\n  f: {argv: [a], needs: [g]}\n  g: {argv: [a], needs: [h]}\n  h: {argv: [a], needs: [i]}\n  i: {argv: [a], needs: [j]}\n  j: {argv: [a], needs: [a]}\n",
+    ),
+    (
+        "not upstream",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], outputs: {x: string}, artifacts: [f]}\n  b: {argv: [a], needs: [a]}\n  c: {argv: [\"${{ steps.a.outputs.x }}\"], needs: [b]}\n  d: {argv: [\"${{ steps.a.outputs.x }}\"]}\n  e: {argv: [\"${{ steps.c.status }}\"], needs: [b]}\n  f: {argv: [\"${{ steps.a.artifacts['f'] }} ${{ steps.f.status }}\"]}\n  g: {argv: [a], if: steps.tell.status == 'failed'}\nfinally:\n  tell: {argv: [\"${{ steps.a.status }}\", \"${{ steps.more.status }}\"]}\n  more: {argv: [a]}\n",
+    ),
+    (
+        "with an unknown need, nothing is said about what is upstream",
+        "name: a\nlanguage: 1\nsteps:\n  dump: {argv: [a], outputs: {x: string}}\n  b: {argv: [\"${{ steps.dump.outputs.x }}\"], needs: [dumb]}\n",
+    ),
+];

@@ -1,0 +1,59 @@
+//! Refusals as gRPC statuses: each with one `ErrorInfo` (AIP-193), bad fields with a `BadRequest`.
+
+use runbook_core::run::Rejection;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// The `domain` of every `ErrorInfo`.
+const DOMAIN: &str = "runbook.v1";
+
+/// A status with its reason.
+pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+/// Fields of a request that cannot be taken: all at once.
+pub fn bad_fields(reason: &str, message: impl Into<String>, fields: &[(String, String)]) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    for (field, description) in fields {
+        details.add_bad_request_violation(field.clone(), description.clone());
+    }
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// A field of a request that cannot be taken.
+pub fn bad_field(field: &str, problem: impl Into<String>) -> Status {
+    let problem = problem.into();
+    bad_fields("INVALID_FIELD", format!("{field}: {problem}"), &[(field.to_owned(), problem)])
+}
+
+/// The daemon's loop has ended.
+pub fn ending() -> Status {
+    status(Code::Unavailable, "DAEMON_ENDING", "the daemon is ending; runs go on at its next start")
+}
+
+/// A refusal by the core.
+pub fn rejection(rejection: &Rejection) -> Status {
+    let (code, reason) = match rejection {
+        Rejection::NoSuchRun { .. } => (Code::NotFound, "NO_SUCH_RUN"),
+        Rejection::NoSuchStep { .. } => (Code::NotFound, "NO_SUCH_STEP"),
+        Rejection::AlreadyTerminal { .. } => (Code::FailedPrecondition, "RUN_TERMINAL"),
+        Rejection::Finishing { .. } => (Code::FailedPrecondition, "RUN_FINISHING"),
+        Rejection::AlreadyCanceling { .. } => (Code::FailedPrecondition, "ALREADY_CANCELING"),
+        Rejection::NotResumable { .. } => (Code::FailedPrecondition, "NOT_RESUMABLE"),
+        Rejection::CanceledByPerson => (Code::PermissionDenied, "CANCELED_BY_PERSON"),
+        Rejection::NotUnknown { .. } => (Code::FailedPrecondition, "STEP_NOT_UNKNOWN"),
+        Rejection::ProcessesLeft { .. } => (Code::FailedPrecondition, "PROCESSES_LEFT"),
+        Rejection::RetryWhileEnding { .. } => (Code::FailedPrecondition, "RETRY_WHILE_ENDING"),
+        Rejection::Outputs { .. } => (Code::InvalidArgument, "OUTPUTS_MISSING"),
+        Rejection::Name { .. } => (Code::InvalidArgument, "INVALID_NAME"),
+        Rejection::GroupBusy { .. } => (Code::FailedPrecondition, "GROUP_BUSY"),
+        Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
+        Rejection::RequestIdReused { .. } => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
+        Rejection::Quarantined { .. } => (Code::FailedPrecondition, "RUN_QUARANTINED"),
+    };
+    status(code, reason, rejection.to_string())
+}

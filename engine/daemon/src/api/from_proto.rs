@@ -1,0 +1,199 @@
+//! From the API's types to ours: the one door in. Everything is validated here, and becomes a strong type or a typed
+//! refusal.
+
+use prost_types::value::Kind;
+use runbook_core::definition::{Runbook, Settlement};
+use runbook_core::id::RunUid;
+use runbook_core::language;
+use runbook_core::limits;
+use runbook_core::run::Origin;
+use runbook_proto::v1;
+use serde_json::{Map, Number, Value};
+use tonic::Status;
+
+use super::errors;
+
+/// How deep a value may be nested.
+const VALUE_DEPTH: usize = 64;
+
+/// A run as a request names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunName {
+    /// By its uid.
+    Uid(RunUid),
+    /// By its number.
+    Number(u64),
+}
+
+/// Reads `runs/U`, `U`, or a number.
+///
+/// # Errors
+/// It is neither.
+pub fn run_name(name: &str) -> Result<RunName, Status> {
+    let bare = name.strip_prefix("runs/").unwrap_or(name);
+    if let Ok(number) = bare.parse::<u64>() {
+        return Ok(RunName::Number(number));
+    }
+    bare.parse().map(RunName::Uid).map_err(|_| {
+        let shown: String = name.chars().take(64).collect();
+        errors::bad_field("name", format!("{shown:?} is neither a run's number nor its uid"))
+    })
+}
+
+/// A value of a request.
+fn value(from: prost_types::Value, depth: usize) -> Result<Value, String> {
+    if depth > VALUE_DEPTH {
+        return Err(format!("values are nested deeper than {VALUE_DEPTH}"));
+    }
+    Ok(match from.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(bool)) => Value::Bool(bool),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::NumberValue(number)) => number_value(number)?,
+        Some(Kind::ListValue(list)) => {
+            Value::Array(list.values.into_iter().map(|item| value(item, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        Some(Kind::StructValue(map)) => {
+            // A map of protobuf has no order of its own.
+            let mut pairs: Vec<_> = map.fields.into_iter().collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            let pairs = pairs.into_iter().map(|(name, item)| Ok((name, value(item, depth + 1)?)));
+            Value::Object(pairs.collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+/// JSON has one kind of number, and a whole one is an integer here.
+fn number_value(number: f64) -> Result<Value, String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        return Ok(Value::from(number as i64));
+    }
+    Number::from_f64(number).map(Value::Number).ok_or_else(|| "a number is infinite or no number".to_owned())
+}
+
+/// The inputs of a start: typed ones and those typed on a command line, checked and completed; all faults at once.
+///
+/// # Errors
+/// A `BadRequest` with everything that is wrong.
+pub fn inputs(runbook: &Runbook, request: &mut v1::StartRunRequest) -> Result<Map<String, Value>, Status> {
+    let mut given = Map::new();
+    let mut faults: Vec<(String, String)> = Vec::new();
+    let mut typed: Vec<_> = request.inputs.take().map(|inputs| inputs.fields).unwrap_or_default().into_iter().collect();
+    typed.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, item) in typed {
+        match value(item, 0) {
+            Ok(value) => {
+                given.insert(name, value);
+            }
+            Err(problem) => faults.push((format!("inputs.{name}"), problem)),
+        }
+    }
+    let mut texts: Vec<_> = std::mem::take(&mut request.input_texts).into_iter().collect();
+    texts.sort();
+    for (name, text) in texts {
+        if given.contains_key(&name) {
+            faults.push((format!("inputs.{name}"), "it is given twice".to_owned()));
+            continue;
+        }
+        match runbook.inputs.get(&name).map(|decl| language::parse_input(decl, &text)) {
+            Some(Ok(value)) => {
+                given.insert(name, value);
+            }
+            Some(Err(problem)) => {
+                faults.push((format!("inputs.{name}"), problem));
+                // So that it is not reported as missing too.
+                given.insert(name, Value::Null);
+            }
+            // Unknown: the check says what was meant.
+            None => {
+                given.insert(name, Value::String(text));
+            }
+        }
+    }
+    let checked = language::check_inputs(runbook, &given);
+    if let Err(found) = &checked {
+        for fault in found {
+            let field = format!("inputs.{}", fault.input);
+            if faults.iter().any(|(known, _)| *known == field) {
+                continue;
+            }
+            let help = fault.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            faults.push((field, format!("{}{help}", fault.message)));
+        }
+    }
+    match checked {
+        Ok(inputs) if faults.is_empty() => Ok(inputs),
+        _ => {
+            let list: Vec<String> = faults.iter().map(|(_, problem)| problem.clone()).collect();
+            Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
+        }
+    }
+}
+
+/// A text of a person, bounded.
+///
+/// # Errors
+/// It is too long.
+pub fn reason(text: &str) -> Result<String, Status> {
+    bounded("reason", text, limits::REASON_BYTES)
+}
+
+/// A request id, bounded.
+///
+/// # Errors
+/// It is too long, or holds control characters.
+pub fn request_id(text: &str) -> Result<String, Status> {
+    if text.contains(char::is_control) {
+        return Err(errors::bad_field("request_id", "it holds control characters"));
+    }
+    bounded("request_id", text, limits::REQUEST_ID_BYTES)
+}
+
+fn bounded(field: &str, text: &str, limit: usize) -> Result<String, Status> {
+    if text.len() > limit {
+        return Err(errors::bad_field(field, format!("it has {} bytes, the limit is {limit}", text.len())));
+    }
+    Ok(text.to_owned())
+}
+
+/// How a run came to be, as a client may say it.
+///
+/// # Errors
+/// It is unknown, or not for clients.
+pub fn origin(origin: i32) -> Result<Origin, Status> {
+    match v1::Origin::try_from(origin) {
+        Ok(v1::Origin::Person) => Ok(Origin::Person),
+        Ok(v1::Origin::Unspecified | v1::Origin::Api) => Ok(Origin::Api),
+        Ok(v1::Origin::Schedule) | Err(_) => {
+            Err(errors::bad_field("origin", "a client is ORIGIN_PERSON or ORIGIN_API"))
+        }
+    }
+}
+
+/// What a step is settled as.
+///
+/// # Errors
+/// It is unspecified or unknown.
+pub fn settlement(settlement: i32) -> Result<Settlement, Status> {
+    match v1::Settlement::try_from(settlement) {
+        Ok(v1::Settlement::Succeeded) => Ok(Settlement::Succeeded),
+        Ok(v1::Settlement::Failed) => Ok(Settlement::Failed),
+        Ok(v1::Settlement::Retry) => Ok(Settlement::Retry),
+        Ok(v1::Settlement::Unspecified) | Err(_) => {
+            Err(errors::bad_field("settlement", "it must be succeeded, failed or retry"))
+        }
+    }
+}
+
+/// A page's size: the default for zero, never above the limit (AIP-158).
+///
+/// # Errors
+/// It is negative.
+pub fn page_size(size: i32, default: usize, limit: usize) -> Result<usize, Status> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(default),
+        Ok(size) => Ok(size.min(limit)),
+        Err(_) => Err(errors::bad_field("page_size", "it is negative")),
+    }
+}

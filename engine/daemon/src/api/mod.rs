@@ -1,0 +1,208 @@
+//! The gRPC API on the instance's socket. Holds no policy: it validates, asks the dispatcher, and tells.
+
+mod errors;
+mod from_proto;
+mod logs;
+mod runbooks;
+mod runs;
+mod system;
+mod to_proto;
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use runbook_core::id::RunUid;
+use runbook_core::run::{Principal, RunState};
+use runbook_core::time::Timestamp;
+use runbook_journal::View;
+use runbook_proto::v1;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Status};
+
+use crate::config::Config;
+use crate::dispatcher::{Handle, read_run};
+use crate::library::Library;
+use crate::surroundings::Surroundings;
+
+/// The largest request, in bytes: a runbook file and its inputs.
+const REQUEST_BYTES: usize = 16 << 20;
+/// The longest users file that is read for a name, in bytes.
+const PASSWD_BYTES: u64 = 4 << 20;
+
+/// What all services share.
+pub struct Shared {
+    /// The way to the dispatcher.
+    pub dispatcher: Handle,
+    /// Durable events and rows.
+    pub reader: Arc<dyn View>,
+    /// The folder of runbooks.
+    pub library: Arc<Library>,
+    /// Definitions, secrets, layout.
+    pub surroundings: Surroundings,
+    /// The configuration.
+    pub config: Config,
+    /// When the daemon started.
+    pub started_at: Timestamp,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Whether new runs are refused.
+    pub draining: AtomicBool,
+    /// Ends every stream and the server.
+    pub shutdown: CancellationToken,
+}
+
+impl Shared {
+    /// A run's state, whether it is in memory or over.
+    async fn run_state(&self, uid: RunUid) -> Result<RunState, Status> {
+        let live = self.dispatcher.query(move |machine| machine.run(uid).cloned()).await;
+        if let Some(state) = live.map_err(|_| errors::ending())? {
+            return Ok(state);
+        }
+        let (reader, surroundings) = (Arc::clone(&self.reader), self.surroundings.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let (pinned, events) = read_run(&*reader, &surroundings, uid)?;
+            let mut state = RunState::create(uid, pinned, events.first()?).ok()?;
+            for event in events.iter().skip(1) {
+                state.apply(event).ok()?;
+            }
+            Some(state)
+        })
+        .await;
+        read.ok().flatten().ok_or_else(|| no_such_run(&uid.to_string()))
+    }
+
+    /// The run that a request names.
+    async fn run_uid(&self, name: &str) -> Result<RunUid, Status> {
+        match from_proto::run_name(name)? {
+            from_proto::RunName::Uid(uid) => Ok(uid),
+            from_proto::RunName::Number(number) => {
+                let live = self.dispatcher.query(move |machine| machine.by_number(number)).await;
+                if let Some(uid) = live.map_err(|_| errors::ending())? {
+                    return Ok(uid);
+                }
+                match self.reader.row_by_number(number) {
+                    Ok(Some(row)) => Ok(row.uid),
+                    Ok(None) => Err(no_such_run(&number.to_string())),
+                    Err(error) => Err(internal(&error)),
+                }
+            }
+        }
+    }
+}
+
+fn no_such_run(name: &str) -> Status {
+    errors::status(
+        tonic::Code::NotFound,
+        "NO_SUCH_RUN",
+        format!("there is no run {name}; `runbook runs` lists those that are kept"),
+    )
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Status {
+    errors::status(tonic::Code::Internal, "INTERNAL", error.to_string())
+}
+
+/// Who is on the other side of the socket.
+fn principal<T>(request: &Request<T>) -> Principal {
+    let uid = request
+        .extensions()
+        .get::<UdsConnectInfo>()
+        .and_then(|info| info.peer_cred)
+        .map(|credentials| credentials.uid());
+    let name = uid.map_or_else(|| "unknown".to_owned(), |uid| user_name(uid).unwrap_or_else(|| format!("uid {uid}")));
+    Principal { name, uid }
+}
+
+/// The name of a user in passwd(5).
+fn user_name(uid: u32) -> Option<String> {
+    let bytes = crate::files::read_bounded(Path::new("/etc/passwd"), PASSWD_BYTES).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// Listens on the instance's socket, which its owner alone may use. A socket that a dead daemon left is replaced:
+/// the lock on the data directory has shown that it is dead.
+///
+/// # Errors
+/// The socket cannot be made.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Some(parent) = path.parent()
+        && !parent.exists()
+    {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Nobody may connect between the socket's birth and its mode.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = bound?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until the shutdown token is canceled.
+///
+/// # Errors
+/// The server cannot run.
+pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<v1::run_service_server::RunServiceServer<runs::Runs>>().await;
+    let descriptors =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(v1::DESCRIPTORS);
+    let reflection = descriptors().build_v1()?;
+    let reflection_alpha = descriptors().build_v1alpha()?;
+    let limit = REQUEST_BYTES;
+    let token = shared.shutdown.clone();
+    let not_serving = {
+        let token = token.clone();
+        async move {
+            token.cancelled().await;
+            health.set_not_serving::<v1::run_service_server::RunServiceServer<runs::Runs>>().await;
+        }
+    };
+    let server = tonic::transport::Server::builder()
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(reflection_alpha)
+        .add_service(
+            v1::runbook_service_server::RunbookServiceServer::new(runbooks::Runbooks(Arc::clone(&shared)))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(usize::MAX),
+        )
+        .add_service(
+            v1::run_service_server::RunServiceServer::new(runs::Runs(Arc::clone(&shared)))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(usize::MAX),
+        )
+        .add_service(v1::system_service_server::SystemServiceServer::new(system::System(Arc::clone(&shared))))
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move { token.cancelled().await });
+    let (served, ()) = tokio::join!(server, not_serving);
+    served?;
+    Ok(())
+}
+
+/// Whether the daemon takes new runs.
+fn check_open(shared: &Shared) -> Result<(), Status> {
+    if shared.draining.load(Ordering::Acquire) {
+        return Err(errors::status(
+            tonic::Code::Unavailable,
+            "DRAINING",
+            "the daemon is draining and takes no new run; try again when it has been started anew",
+        ));
+    }
+    Ok(())
+}

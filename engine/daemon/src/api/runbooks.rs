@@ -1,0 +1,85 @@
+//! The service of runbooks: what the folder holds, and checks of texts.
+
+use std::sync::Arc;
+
+use runbook_core::expression::did_you_mean;
+use runbook_core::language;
+use runbook_proto::v1;
+use runbook_proto::v1::runbook_service_server::RunbookService;
+use tonic::{Code, Request, Response, Status};
+
+use super::{Shared, errors, from_proto, to_proto};
+use crate::library::{Entry, Generation};
+
+/// Runbooks in one page, by default and at most.
+const PAGE: (usize, usize) = (100, 1_000);
+
+pub(super) struct Runbooks(pub Arc<Shared>);
+
+/// The entry of a name, or a refusal that says which was meant.
+pub(super) fn find(generation: &Generation, name: &str) -> Result<Arc<Entry>, Status> {
+    let bare = name.strip_prefix("runbooks/").unwrap_or(name);
+    if let Some(entry) = generation.entries.get(bare) {
+        return Ok(Arc::clone(entry));
+    }
+    let shown: String = bare.chars().take(80).collect();
+    let hint = match did_you_mean(bare, generation.entries.keys().map(String::as_str)) {
+        Some(meant) => format!("; did you mean {meant:?}?"),
+        None => "; `runbook list` shows all".to_owned(),
+    };
+    Err(errors::status(Code::NotFound, "NO_SUCH_RUNBOOK", format!("there is no runbook {shown:?}{hint}")))
+}
+
+#[tonic::async_trait]
+impl RunbookService for Runbooks {
+    async fn list_runbooks(
+        &self,
+        request: Request<v1::ListRunbooksRequest>,
+    ) -> Result<Response<v1::ListRunbooksResponse>, Status> {
+        let request = request.into_inner();
+        let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
+        let generation = self.0.library.current();
+        let mut entries = generation
+            .entries
+            .range::<str, _>((
+                if request.page_token.is_empty() {
+                    std::ops::Bound::Unbounded
+                } else {
+                    std::ops::Bound::Excluded(request.page_token.as_str())
+                },
+                std::ops::Bound::Unbounded,
+            ))
+            .map(|(_, entry)| entry);
+        let page: Vec<_> = entries.by_ref().take(size).collect();
+        let next = if entries.next().is_some() { page.last().map(|entry| entry.name.clone()) } else { None };
+        Ok(Response::new(v1::ListRunbooksResponse {
+            runbooks: page.into_iter().map(|entry| to_proto::entry(entry)).collect(),
+            next_page_token: next.unwrap_or_default(),
+            generation: generation.number,
+        }))
+    }
+
+    async fn get_runbook(
+        &self,
+        request: Request<v1::GetRunbookRequest>,
+    ) -> Result<Response<v1::GetRunbookResponse>, Status> {
+        let entry = find(&self.0.library.current(), &request.into_inner().name)?;
+        let mut runbook = to_proto::entry(&entry);
+        runbook.source.clone_from(&entry.source);
+        Ok(Response::new(v1::GetRunbookResponse { runbook: Some(runbook) }))
+    }
+
+    async fn check_runbook(
+        &self,
+        request: Request<v1::CheckRunbookRequest>,
+    ) -> Result<Response<v1::CheckRunbookResponse>, Status> {
+        let request = request.into_inner();
+        let checked = tokio::task::spawn_blocking(move || language::check(&request.source, &request.file))
+            .await
+            .map_err(|error| super::internal(&error))?;
+        Ok(Response::new(v1::CheckRunbookResponse {
+            findings: checked.findings.iter().map(to_proto::finding).collect(),
+            runbook: checked.runbook.as_ref().map(to_proto::runbook),
+        }))
+    }
+}

@@ -1,0 +1,52 @@
+//! The service about the daemon itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use runbook_proto::v1;
+use runbook_proto::v1::system_service_server::SystemService;
+use tonic::{Request, Response, Status};
+
+use super::{Shared, errors, to_proto};
+
+pub(super) struct System(pub Arc<Shared>);
+
+#[tonic::async_trait]
+impl SystemService for System {
+    async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Result<Response<v1::GetInfoResponse>, Status> {
+        let shared = &self.0;
+        let counts = shared.dispatcher.query(|machine| (machine.runs().count(), machine.live_attempts())).await;
+        let (runs, attempts) = counts.map_err(|_| errors::ending())?;
+        let generation = shared.library.current();
+        let broken = generation.entries.values().filter(|entry| entry.runbook.is_none()).count();
+        let good = generation.entries.len() - broken;
+        let mut warnings = shared.warnings.clone();
+        warnings.extend(generation.problems.iter().cloned());
+        Ok(Response::new(v1::GetInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            project_folder: shared.config.project.display().to_string(),
+            data_directory: shared.config.data_dir.display().to_string(),
+            started_at: Some(to_proto::timestamp(shared.started_at)),
+            active_runs: runs as u64,
+            live_attempts: attempts as u64,
+            places: shared.config.max_attempts as u64,
+            draining: shared.draining.load(Ordering::Acquire),
+            runbooks: u32::try_from(good).unwrap_or(u32::MAX),
+            broken_runbooks: u32::try_from(broken).unwrap_or(u32::MAX),
+            generation: generation.number,
+            warnings,
+        }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let shared = &self.0;
+        let by = super::principal(&request);
+        shared.draining.store(true, Ordering::Release);
+        let live = shared.dispatcher.query(runbook_core::machine::Machine::live_attempts).await;
+        let live = live.map_err(|_| errors::ending())? as u64;
+        tracing::info!(by = by.name, live_attempts = live, "asked to drain; attempts go on");
+        shared.shutdown.cancel();
+        Ok(Response::new(v1::DrainResponse { live_attempts: live }))
+    }
+}

@@ -1,0 +1,417 @@
+//! From our types to the API's: the one door out. Decides nothing, and shows no secret.
+
+use std::collections::HashMap;
+
+use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
+use runbook_core::definition::{Part, Runbook, Step};
+use runbook_core::language::{Finding, Severity};
+use runbook_core::machine::AttemptRef;
+use runbook_core::run::view::{RunStatus, StepStatus};
+use runbook_core::run::{
+    AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress, RunState, SkipReason, Then,
+};
+use runbook_core::time::Timestamp;
+use runbook_journal::RunRow;
+use runbook_proto::v1;
+use serde_json::Value;
+
+use crate::layout::Layout;
+use crate::library::Entry;
+
+/// An instant.
+pub fn timestamp(at: Timestamp) -> ProtoTimestamp {
+    ProtoTimestamp {
+        seconds: at.0.div_euclid(1_000_000),
+        nanos: i32::try_from(at.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}
+
+/// A JSON value.
+pub fn value(json: &Value) -> ProtoValue {
+    let kind = match json {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(bool) => Kind::BoolValue(*bool),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(list) => Kind::ListValue(prost_types::ListValue { values: list.iter().map(value).collect() }),
+        Value::Object(map) => Kind::StructValue(object(map.iter())),
+    };
+    ProtoValue { kind: Some(kind) }
+}
+
+/// Names and values.
+pub fn object<'a>(pairs: impl Iterator<Item = (&'a String, &'a Value)>) -> Struct {
+    Struct { fields: pairs.map(|(name, json)| (name.clone(), value(json))).collect() }
+}
+
+/// Who asked.
+pub fn principal(principal: &Principal) -> v1::Principal {
+    v1::Principal { name: principal.name.clone(), uid: principal.uid }
+}
+
+/// How a run came to be.
+pub fn origin(origin: Origin) -> v1::Origin {
+    match origin {
+        Origin::Person => v1::Origin::Person,
+        Origin::Api => v1::Origin::Api,
+        Origin::Schedule => v1::Origin::Schedule,
+    }
+}
+
+/// How a run ended.
+pub fn outcome(outcome: Outcome) -> v1::RunStatus {
+    match outcome {
+        Outcome::Succeeded => v1::RunStatus::Succeeded,
+        Outcome::Failed => v1::RunStatus::Failed,
+        Outcome::Canceled => v1::RunStatus::Canceled,
+    }
+}
+
+/// Where a run is.
+pub fn run_status(status: RunStatus) -> v1::RunStatus {
+    match status {
+        RunStatus::Stopping => v1::RunStatus::Stopping,
+        RunStatus::Finishing => v1::RunStatus::Finishing,
+        RunStatus::Attention => v1::RunStatus::Attention,
+        RunStatus::Running => v1::RunStatus::Running,
+        RunStatus::Waiting => v1::RunStatus::Waiting,
+        RunStatus::Queued => v1::RunStatus::Queued,
+        RunStatus::Terminal(ended) => outcome(ended),
+    }
+}
+
+fn step_status(status: StepStatus) -> v1::StepStatus {
+    match status {
+        StepStatus::Pending => v1::StepStatus::Pending,
+        StepStatus::Running => v1::StepStatus::Running,
+        StepStatus::Retrying => v1::StepStatus::Retrying,
+        StepStatus::Unknown => v1::StepStatus::Unknown,
+        StepStatus::Succeeded => v1::StepStatus::Succeeded,
+        StepStatus::Failed => v1::StepStatus::Failed,
+        StepStatus::Skipped => v1::StepStatus::Skipped,
+        StepStatus::Canceled => v1::StepStatus::Canceled,
+    }
+}
+
+fn attempt_kind(kind: AttemptKind) -> &'static str {
+    match kind {
+        AttemptKind::Run => "run",
+        AttemptKind::Verify => "verify",
+        AttemptKind::OnCancel => "on_cancel",
+    }
+}
+
+/// A run without its steps.
+pub fn run_head(run: &RunState) -> v1::Run {
+    let created = run.created();
+    let mut inputs = object(created.inputs.iter());
+    for name in &created.sealed_inputs {
+        inputs.fields.insert(name.clone(), value(&Value::from("(secret)")));
+    }
+    v1::Run {
+        name: format!("runs/{}", run.uid()),
+        uid: run.uid().to_string(),
+        number: created.number,
+        runbook: created.runbook.clone(),
+        status: run_status(run.status()).into(),
+        created_at: Some(timestamp(run.created_at())),
+        admitted_at: run.admitted_at().map(timestamp),
+        finished_at: run.finished_at().map(timestamp),
+        epoch: run.epoch(),
+        origin: origin(created.origin).into(),
+        started_by: Some(principal(&created.by)),
+        reason: created.reason.clone(),
+        definition: created.definition.to_string(),
+        inputs: Some(inputs),
+        last_event: run.last_event(),
+        message: run_message(run),
+        waits_for: Vec::new(),
+        steps: Vec::new(),
+        deadline: run.deadline().map(timestamp),
+        request_id: created.request_id.clone(),
+    }
+}
+
+/// Why a run goes to its end, or waits for a person.
+fn run_message(run: &RunState) -> String {
+    let id = |no| run.pinned().runbook.step(no).map_or("?", |step: &Step| step.id.as_str());
+    let unknown: Vec<&str> = run.unknown().keys().map(|no| id(*no)).collect();
+    if !unknown.is_empty() && !matches!(run.phase(), Phase::Terminal(_)) {
+        let steps = unknown.join(", ");
+        return format!("nobody knows whether {steps} happened; settle it with `runbook resolve`");
+    }
+    match run.ending() {
+        None => match run.first_failure() {
+            Some(step) => format!("step {} failed", id(step)),
+            None => String::new(),
+        },
+        Some(EndingCause::FailureStop(step) | EndingCause::FailureCancel(step)) => {
+            format!("step {} failed", id(*step))
+        }
+        Some(EndingCause::Timeout) => "the run's timeout struck".to_owned(),
+        Some(EndingCause::Cancel { by, reason, .. }) if reason.is_empty() => format!("canceled by {}", by.name),
+        Some(EndingCause::Cancel { by, reason, .. }) => format!("canceled by {}: {reason}", by.name),
+    }
+}
+
+/// A run with its steps.
+pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
+    let mut whole = run_head(run);
+    let runbook = &run.pinned().runbook;
+    let id = |no| runbook.step(no).map_or_else(String::new, |step: &Step| step.id.clone());
+    for (no, step, state) in run.steps() {
+        let kept = |name: &str| {
+            state.last_run.map_or_else(String::new, |attempt| {
+                let attempt = AttemptRef { run: run.uid(), step: no, attempt };
+                layout.artifacts(attempt).join(name).to_string_lossy().into_owned()
+            })
+        };
+        whole.steps.push(v1::RunStep {
+            id: step.id.clone(),
+            status: step_status(run.step_status(no)).into(),
+            needs: step.needs.iter().map(|need| id(*need)).collect(),
+            in_finally: step.part == Part::Finally,
+            attempts: state.attempts,
+            started_at: state.started_at.map(timestamp),
+            ended_at: state.ended_at.map(timestamp),
+            exit_code: state.exit_code,
+            outputs: Some(object(state.outputs.iter())),
+            artifacts: state
+                .artifacts
+                .iter()
+                .map(|a| v1::Artifact {
+                    name: a.name.clone(),
+                    length: a.length,
+                    digest: a.digest.to_string(),
+                    path: kept(&a.name),
+                })
+                .collect(),
+            message: state.message.clone(),
+            retry_at: match state.progress {
+                Progress::Retry(at) => Some(timestamp(at)),
+                _ => None,
+            },
+            running: match state.progress {
+                Progress::Live(_, kind) => attempt_kind(kind).to_owned(),
+                _ => String::new(),
+            },
+            last_line: String::new(),
+            description: step.description.clone(),
+            allow_failure: step.allow_failure,
+        });
+    }
+    whole
+}
+
+/// A run of which only its row is at hand.
+pub fn run_row(row: &RunRow) -> v1::Run {
+    v1::Run {
+        name: format!("runs/{}", row.uid),
+        uid: row.uid.to_string(),
+        number: row.number,
+        runbook: row.runbook.clone(),
+        status: row.finished.map_or(v1::RunStatus::Unspecified, |end| outcome(end.outcome)).into(),
+        created_at: Some(timestamp(row.created_at)),
+        finished_at: row.finished.map(|end| timestamp(end.at)),
+        epoch: row.epoch,
+        origin: origin(row.origin).into(),
+        started_by: Some(principal(&row.by)),
+        definition: row.definition.to_string(),
+        last_event: row.last_event,
+        request_id: row.request_id.clone(),
+        ..v1::Run::default()
+    }
+}
+
+/// An event. `id` names a step by its number.
+pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> v1::Event {
+    let mut to = v1::Event { number: event.number, at: Some(timestamp(event.at)), ..v1::Event::default() };
+    if let Some(step) = event.fact.step() {
+        to.step = id(step);
+    }
+    let kind = match &event.fact {
+        Fact::Created(created) => {
+            to.by = Some(principal(&created.by));
+            to.reason = created.reason.clone();
+            to.message = format!("run {} of {}", created.number, created.runbook);
+            v1::EventType::Created
+        }
+        Fact::Admitted { deadline } => {
+            to.then_at = deadline.map(timestamp);
+            v1::EventType::Admitted
+        }
+        Fact::StepReady { .. } => v1::EventType::StepReady,
+        Fact::StepSkipped { why, .. } => {
+            to.message = match why {
+                SkipReason::Need(need) => format!("{} did not succeed", id(*need)),
+                SkipReason::Condition => "its `if` is false".to_owned(),
+            };
+            v1::EventType::StepSkipped
+        }
+        Fact::StepFailed { message, .. } => {
+            to.message.clone_from(message);
+            v1::EventType::StepFailed
+        }
+        Fact::AttemptStarting { attempt, kind, .. } => {
+            to.attempt = attempt.0;
+            to.attempt_kind = attempt_kind(*kind).to_owned();
+            v1::EventType::AttemptStarting
+        }
+        Fact::AttemptEnded { attempt, end, then, .. } => {
+            to.attempt = attempt.0;
+            to.how = runbook_core::run::how_text(&end.how);
+            to.exit_code = match end.how {
+                How::Exited(code) => Some(code),
+                How::NotStarted(_) | How::CutOff(_) | How::Lost { .. } => None,
+            };
+            to.message.clone_from(&end.message);
+            to.outputs = Some(object(end.outputs.iter()));
+            to.artifacts = end
+                .artifacts
+                .iter()
+                .map(|a| v1::Artifact {
+                    name: a.name.clone(),
+                    length: a.length,
+                    digest: a.digest.to_string(),
+                    path: String::new(),
+                })
+                .collect();
+            let cpu = i64::try_from(end.cpu_micros).unwrap_or(i64::MAX);
+            to.cpu_time =
+                Some(Duration { seconds: cpu / 1_000_000, nanos: i32::try_from(cpu % 1_000_000 * 1_000).unwrap_or(0) });
+            to.max_rss_kib = end.max_rss_kib;
+            to.log_lines = end.log_lines;
+            to.log_dropped = end.log_dropped;
+            let (word, at) = match then {
+                Then::Succeeded => ("succeeded", None),
+                Then::Failed => ("failed", None),
+                Then::Canceled => ("canceled", None),
+                Then::RetryAt(at) => ("retry", Some(*at)),
+                Then::VerifyAt(at) => ("verify", Some(*at)),
+                Then::OnCancelAt(at) => ("on_cancel", Some(*at)),
+                Then::Unknown => ("unknown", None),
+            };
+            to.then = word.to_owned();
+            to.then_at = at.map(timestamp);
+            v1::EventType::AttemptEnded
+        }
+        Fact::Ending { cause } => {
+            match cause {
+                EndingCause::FailureStop(step) => {
+                    to.message = format!("step {} failed; what has begun finishes", id(*step));
+                }
+                EndingCause::FailureCancel(step) => {
+                    to.message = format!("step {} failed; what runs is stopped", id(*step));
+                }
+                EndingCause::Timeout => to.message = "the run's timeout struck".to_owned(),
+                EndingCause::Cancel { now, by, reason } => {
+                    to.by = Some(principal(by));
+                    to.reason.clone_from(reason);
+                    to.message = if *now { "canceled at once" } else { "canceled" }.to_owned();
+                }
+            }
+            v1::EventType::Ending
+        }
+        Fact::Finishing { outcome: ended } => {
+            to.outcome = outcome(*ended).into();
+            v1::EventType::Finishing
+        }
+        Fact::Finished { outcome: ended } => {
+            to.outcome = outcome(*ended).into();
+            v1::EventType::Finished
+        }
+        Fact::Resumed { epoch, by, reason } => {
+            to.epoch = *epoch;
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::Resumed
+        }
+        Fact::Resolved { settlement, outputs, by, reason, .. } => {
+            use runbook_core::definition::Settlement;
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            to.outputs = Some(object(outputs.iter()));
+            to.then = match settlement {
+                Settlement::Succeeded => "succeeded",
+                Settlement::Failed => "failed",
+                Settlement::Retry => "retry",
+            }
+            .to_owned();
+            v1::EventType::Resolved
+        }
+        Fact::DeadlinesShifted { by } => {
+            to.message = format!("the wall clock was set; deadlines moved by {by}");
+            v1::EventType::DeadlinesShifted
+        }
+    };
+    to.set_type(kind);
+    to
+}
+
+/// A finding of the check.
+pub fn finding(finding: &Finding) -> v1::Finding {
+    v1::Finding {
+        code: finding.code.text().to_owned(),
+        severity: match finding.severity {
+            Severity::Error => v1::Severity::Error,
+            Severity::Warning => v1::Severity::Warning,
+        }
+        .into(),
+        message: finding.message.clone(),
+        file: finding.file.clone(),
+        line: finding.line,
+        column: finding.column,
+        help: finding.help.clone().unwrap_or_default(),
+    }
+}
+
+/// A file of the folder.
+pub fn entry(entry: &Entry) -> v1::Runbook {
+    let mut to = match &entry.runbook {
+        Some(good) => runbook(good),
+        None => v1::Runbook { name: format!("runbooks/{}", entry.name), broken: true, ..v1::Runbook::default() },
+    };
+    to.file.clone_from(&entry.file);
+    to.findings = entry.findings.iter().map(finding).collect();
+    to
+}
+
+/// A checked runbook.
+pub fn runbook(runbook: &Runbook) -> v1::Runbook {
+    let id = |no: &runbook_core::id::StepNo| runbook.step(*no).map_or_else(String::new, |step| step.id.clone());
+    v1::Runbook {
+        name: format!("runbooks/{}", runbook.name),
+        description: runbook.description.clone(),
+        labels: runbook.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>(),
+        inputs: runbook
+            .inputs
+            .iter()
+            .map(|(name, input)| v1::Input {
+                name: name.clone(),
+                r#type: input.value_type.name().to_owned(),
+                required: input.required,
+                default_json: input.default.as_ref().map(ToString::to_string).unwrap_or_default(),
+                choices_json: input.choices.iter().map(ToString::to_string).collect(),
+                pattern: input.pattern.clone().unwrap_or_default(),
+                minimum: input.minimum,
+                maximum: input.maximum,
+                secret: input.secret,
+                description: input.description.clone(),
+            })
+            .collect(),
+        steps: runbook
+            .steps
+            .iter()
+            .map(|step| v1::Step {
+                id: step.id.clone(),
+                description: step.description.clone(),
+                needs: step.needs.iter().map(id).collect(),
+                in_finally: step.part == Part::Finally,
+                condition: step.condition.as_ref().map(|c| c.expression.clone()).unwrap_or_default(),
+                effect: format!("{:?}", step.effect).to_lowercase(),
+            })
+            .collect(),
+        locks: runbook.locks.clone(),
+        ..v1::Runbook::default()
+    }
+}

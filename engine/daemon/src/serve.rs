@@ -1,0 +1,329 @@
+//! Start, service and end of the daemon. A start after a crash is the same as any other: load what is not over, ask
+//! what should be going on, compare with what is.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use notify::Watcher as _;
+use runbook_core::id::RunUid;
+use runbook_core::machine::{AttemptRef, Machine, Settings};
+use runbook_core::run::{AttemptKind, Fact};
+use runbook_core::time::Span;
+use runbook_journal::{Store as _, View};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Shared};
+use crate::attempts::{Adoption, Attempts, Patience, ShimCopy, Standing, sweep};
+use crate::config::Config;
+use crate::definitions::Definitions;
+use crate::dispatcher::{self, Dispatcher};
+use crate::layout::Layout;
+use crate::library::{FOLDER, Library};
+use crate::secrets::{Sealer, Secrets};
+use crate::surroundings::Surroundings;
+use crate::{clock, files, maintenance};
+
+/// How long the folder of runbooks must be quiet before it is loaded again.
+const FOLDER_QUIET: Duration = Duration::from_millis(200);
+/// How often the folder is loaded again although nothing told that it changed: some file systems tell nothing.
+const FOLDER_PERIOD: Duration = Duration::from_secs(60);
+/// The name of the shim beside the daemon.
+const SHIM: &str = "runbook-shim";
+
+/// Serves a project until it is told to stop.
+///
+/// # Errors
+/// It cannot start, or the journal cannot be written any more: what, where, why and what to do.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    let started_at = clock::now();
+    if !config.project.join(FOLDER).is_dir() {
+        anyhow::bail!("{} has no folder {FOLDER}/; name the project's folder with --project", config.project.display());
+    }
+    files::make_private_directory(&config.data_dir)
+        .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    let layout = Layout::new(config.data_dir.clone());
+    let options = runbook_journal::Options { accept_loss: config.accept_lost_events };
+    let (journal, report) = runbook_journal::open(&layout.journal(), options)?;
+    let mut warnings = unit_warnings();
+    warnings.extend(report_warnings(&report));
+    let boot = runbook_shim::process::boot_id().context("the boot's id cannot be read from /proc")?;
+    let shim = ShimCopy::make(&shim_path()?, &layout)?;
+    let reader = journal.view();
+
+    let definitions = Arc::new(Definitions::new(layout.clone()));
+    let surroundings = Surroundings {
+        project: config.project.clone(),
+        layout: layout.clone(),
+        definitions: Arc::clone(&definitions),
+        secrets: Arc::new(Secrets::new(config.secrets.clone())),
+        sealer: Arc::new(Sealer::open(&layout).context("the instance's key cannot be had")?),
+    };
+    let settings = Settings { places: config.max_attempts, boot: boot.clone() };
+    let mut machine = Machine::new(settings, reader.next_number()?);
+    warnings.extend(load(&mut machine, &*reader, &definitions)?);
+
+    let (handle, receiver) = dispatcher::channel();
+    let reporter = handle.clone();
+    let attempts = Attempts::start(layout.clone(), shim, boot, Arc::new(move |report| reporter.report(report)))?;
+    warnings.extend(take_up(&machine, &attempts, &*reader, &layout)?);
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+
+    let library = Arc::new(Library::open(&config.project));
+    let shutdown = CancellationToken::new();
+    let shared = Arc::new(Shared {
+        dispatcher: handle.clone(),
+        reader: Arc::clone(&reader),
+        library: Arc::clone(&library),
+        surroundings: surroundings.clone(),
+        config: config.clone(),
+        started_at,
+        warnings,
+        draining: AtomicBool::new(false),
+        shutdown: shutdown.clone(),
+    });
+
+    let archiver = maintenance::start(journal.archiver())?;
+    let retention = runbook_journal::Retention {
+        max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
+        max_runs: usize::try_from(config.retention.runs).ok(),
+    };
+    let dispatcher =
+        Dispatcher { machine, journal, reader, attempts, surroundings, handle: handle.clone(), archiver, retention };
+    let failed = shutdown.clone();
+    let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {
+        let result = dispatcher.run(&receiver);
+        failed.cancel();
+        result
+    })?;
+
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()?;
+    let served = runtime.block_on(async {
+        let listener = api::listen(&config.socket)
+            .with_context(|| format!("the socket {} cannot be made", config.socket.display()))?;
+        let _folder = watch_folder(&library)?;
+        tokio::spawn(stop_on_signals(Arc::clone(&shared))?);
+        ready(&config);
+        api::serve(Arc::clone(&shared), listener).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    handle.stop();
+    let looped = loop_thread.join().map_err(|_| anyhow::anyhow!("the dispatcher panicked; please report this"))?;
+    // Another daemon may have bound it by now only after our lock is gone, which is not yet.
+    let _ = std::fs::remove_file(&config.socket);
+    looped.context(
+        "the journal cannot be written, so nothing more may be acknowledged; make room or mend the disk under the \
+         data directory, and start runbookd again: everything that was acknowledged is there",
+    )?;
+    served?;
+    tracing::info!("stopped; attempts that run go on, and the next start takes them up");
+    Ok(())
+}
+
+fn report_warnings(report: &runbook_journal::Report) -> Vec<String> {
+    let mut warnings: Vec<String> = report
+        .lost
+        .iter()
+        .map(|(first, last)| format!("the journal's commits {first} to {last} are lost, as was accepted"))
+        .collect();
+    if !report.ballast {
+        warnings.push("there is no room for the reserve that keeps a full disk recoverable; make room".to_owned());
+    }
+    warnings
+}
+
+/// The shim beside the daemon's own executable.
+fn shim_path() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("the daemon's own path cannot be read from /proc")?;
+    let beside = own.parent().unwrap_or(Path::new("/")).join(SHIM);
+    if beside.exists() {
+        return Ok(beside);
+    }
+    // Tests run from a folder below the one that holds the programs.
+    let above = own.parent().and_then(Path::parent).map(|folder| folder.join(SHIM)).filter(|path| path.exists());
+    above.with_context(|| {
+        format!("{} is missing; it belongs beside runbookd (cargo build --workspace makes both)", beside.display())
+    })
+}
+
+/// Takes in every run that is not over.
+fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions) -> anyhow::Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let now = clock::now();
+    reader.each_unfinished(&mut |uid, events| {
+        let take = || -> anyhow::Result<()> {
+            let events = events?;
+            let Some(Fact::Created(created)) = events.first().map(|event| &event.fact) else {
+                anyhow::bail!("it does not begin with its creation");
+            };
+            let pinned = definitions.load(created.definition)?;
+            if let Some(illegal) = machine.load(uid, pinned, &events, now)? {
+                anyhow::bail!("{illegal}");
+            }
+            Ok(())
+        };
+        if let Err(error) = take() {
+            warnings.push(format!("run {uid} is out of service: {error:#}"));
+        }
+    })?;
+    Ok(warnings)
+}
+
+/// Compares what should be going on with what the attempts' directories say.
+fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &Layout) -> anyhow::Result<Vec<String>> {
+    let due = machine.due(clock::now());
+    let mut warnings = Vec::new();
+    let ended = |attempt: AttemptRef| -> Standing {
+        if due.attempts.contains_key(&attempt) {
+            return Standing::Live;
+        }
+        let known = match machine.run(attempt.run) {
+            Some(state) => state.step(attempt.step).is_some_and(|step| attempt.attempt.0 <= step.attempts),
+            None => knows(reader, attempt),
+        };
+        if known { Standing::Ended } else { Standing::Unknown }
+    };
+    for aside in sweep(layout, ended).context("the attempts' directories cannot be gone through")? {
+        warnings.push(format!("an attempt that the journal does not know was set aside: {aside}"));
+    }
+    for (attempt, level) in due.attempts {
+        let Some(state) = machine.run(attempt.run) else { continue };
+        let kind = state.live().find(|(step, _, _, _)| *step == attempt.step).map(|(_, _, kind, _)| kind);
+        let step = state.pinned().runbook.step(attempt.step);
+        let command = step.and_then(|step| match kind {
+            Some(AttemptKind::Run) | None => Some(&step.command),
+            Some(AttemptKind::Verify) => step.verify.as_ref(),
+            Some(AttemptKind::OnCancel) => step.on_cancel.as_ref(),
+        });
+        let patience = Patience {
+            timeout: command.and_then(|command| command.timeout),
+            grace: command.map_or(Span::ZERO, |command| command.stop.grace),
+        };
+        attempts.adopt(Adoption { attempt, level, patience });
+    }
+    Ok(warnings)
+}
+
+/// Whether a run that is over started this attempt.
+fn knows(reader: &dyn View, attempt: AttemptRef) -> bool {
+    let uid: RunUid = attempt.run;
+    reader.events(uid, 0, usize::MAX).is_ok_and(|events| {
+        events.iter().any(|event| {
+            matches!(&event.fact, Fact::AttemptStarting { step, attempt: number, .. }
+                if *step == attempt.step && *number == attempt.attempt)
+        })
+    })
+}
+
+/// What a person should know of the unit that the daemon runs in.
+fn unit_warnings() -> Vec<String> {
+    if std::env::var_os("INVOCATION_ID").is_none() || std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Vec::new();
+    }
+    // systemd gives the unit's name nowhere but in the control group.
+    let Ok(group) = std::fs::read_to_string("/proc/self/cgroup") else { return Vec::new() };
+    let Some(unit) = group.trim().rsplit('/').next().filter(|unit| unit.ends_with(".service")) else {
+        return Vec::new();
+    };
+    let shown = std::process::Command::new("systemctl").args(["show", "--property=KillMode", "--value", unit]).output();
+    match shown {
+        Ok(output) if output.status.success() => {
+            let mode = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            if mode == "process" || mode.is_empty() {
+                Vec::new()
+            } else {
+                vec![format!(
+                    "the unit {unit} has KillMode={mode}: a restart of the daemon kills the steps that run; set \
+                     KillMode=process (infrastructure/systemd/runbookd.service has it)"
+                )]
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Tells whoever started the daemon that it answers.
+fn ready(config: &Config) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        project = %config.project.display(),
+        socket = %config.socket.display(),
+        "ready"
+    );
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!(%error, "systemd cannot be told that the daemon is ready");
+    }
+    if config.announce {
+        let mut out = std::io::stdout().lock();
+        // Whoever waited may have gone.
+        let _ = writeln!(out, "ready {}", config.socket.display());
+        let _ = out.flush();
+        drop(out);
+        // Whoever reads on sees the end, and this daemon outlives its terminal.
+        if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+            let _ = rustix::stdio::dup2_stdout(&null);
+        }
+    }
+}
+
+/// TERM and INT drain: no new run, streams end, attempts go on.
+fn stop_on_signals(shared: Arc<Shared>) -> anyhow::Result<impl std::future::Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to stop");
+        shared.draining.store(true, std::sync::atomic::Ordering::Release);
+        shared.shutdown.cancel();
+    })
+}
+
+/// Loads the folder again when it changed, and now and then in any case.
+fn watch_folder(library: &Arc<Library>) -> anyhow::Result<Option<notify::RecommendedWatcher>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let changed = sender.clone();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Only what changes content; reading the folder must not make it be read again.
+        if !matches!(&event, Ok(event) if event.kind.is_access()) {
+            let _ = changed.send(());
+        }
+    })
+    .and_then(|mut watcher| {
+        watcher.watch(&library.project().join(FOLDER), notify::RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    let watcher = match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "the folder of runbooks cannot be watched; it is looked at every minute");
+            None
+        }
+    };
+    let library = Arc::clone(library);
+    std::thread::Builder::new().name("library".into()).spawn(move || {
+        // Keeps the channel open where there is no watcher.
+        let _sender = sender;
+        loop {
+            if receiver.recv_timeout(FOLDER_PERIOD).is_ok() {
+                while receiver.recv_timeout(FOLDER_QUIET).is_ok() {}
+            }
+            if library.reload() {
+                let generation = library.current();
+                let broken = generation.entries.values().filter(|entry| entry.runbook.is_none()).count();
+                let number = generation.number;
+                tracing::info!(generation = number, runbooks = generation.entries.len(), broken, "runbooks loaded");
+            }
+        }
+    })?;
+    Ok(watcher)
+}

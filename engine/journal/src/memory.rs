@@ -1,0 +1,299 @@
+//! The memory store: the same contract without a disk, for the simulator and for tests, with crashes on order.
+//! What is durable outlives the store and can be opened again. Never writes a file.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use runbook_core::id::RunUid;
+use runbook_core::run::{Event, Fact};
+use runbook_core::time::Timestamp;
+
+use crate::error::StoreError;
+use crate::limits::PRUNE_RUNS;
+use crate::retention::Judge;
+use crate::row::RunRow;
+use crate::store::{Archived, Pruned, Retention, Rows, Store, TailSize, View};
+
+/// Where the store crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CrashPoint {
+    /// Nothing of the commit is durable.
+    BeforeCommit,
+    /// The commit is durable, and nobody was told.
+    AfterCommit,
+    /// Nothing has moved.
+    BeforeArchive,
+    /// Events are both in the tail and in the runs' files.
+    WithinArchive,
+    /// Nothing is removed.
+    BeforePrune,
+    /// The runs are gone, and nobody was told.
+    AfterPrune,
+}
+
+/// What is durable. Outlives the stores that are opened on it.
+#[derive(Debug, Default)]
+struct Durable {
+    last_commit: u64,
+    tail: BTreeMap<u64, Vec<(RunUid, Event)>>,
+    cold: BTreeMap<RunUid, Vec<Event>>,
+    rows: BTreeMap<u64, RunRow>,
+    numbers: BTreeMap<RunUid, u64>,
+    requests: BTreeMap<String, u64>,
+}
+
+/// The disk that is none: what [`MemoryStore::open`] opens, again and again.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDisk {
+    durable: Arc<Mutex<Durable>>,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct MemoryStore {
+    disk: MemoryDisk,
+    crash: Option<CrashPoint>,
+    crashed: bool,
+}
+
+impl MemoryDisk {
+    fn lock(&self) -> MutexGuard<'_, Durable> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryStore {
+    /// Opens what is durable, as after a start.
+    pub fn open(disk: &MemoryDisk) -> Self {
+        Self { disk: disk.clone(), crash: None, crashed: false }
+    }
+
+    /// Orders a crash: the next time that this point is passed, the call gives [`StoreError::Crashed`], and so does
+    /// every writing one after it. Replaces an earlier order.
+    pub const fn crash_at(&mut self, point: CrashPoint) {
+        self.crash = Some(point);
+    }
+
+    /// Whether it has crashed.
+    pub const fn has_crashed(&self) -> bool {
+        self.crashed
+    }
+
+    fn pass(&mut self, point: CrashPoint) -> Result<(), StoreError> {
+        if self.crash == Some(point) {
+            self.crash = None;
+            self.crashed = true;
+        }
+        if self.crashed { Err(StoreError::Crashed) } else { Ok(()) }
+    }
+}
+
+impl Durable {
+    /// All events of a run above a number, cold ones first, each once.
+    fn events(&self, run: RunUid, after: u64) -> impl Iterator<Item = &Event> {
+        let mut next = after + 1;
+        let cold = self.cold.get(&run).into_iter().flatten();
+        let tail = self.tail.values().flatten().filter(move |(uid, _)| *uid == run);
+        cold.chain(tail.map(|(_, event)| event)).filter(move |event| {
+            let wanted = event.number == next;
+            next += u64::from(wanted);
+            wanted
+        })
+    }
+
+    fn row(&self, run: RunUid) -> Option<&RunRow> {
+        self.rows.get(self.numbers.get(&run)?)
+    }
+
+    /// The rows as they are after a batch, or why it is refused.
+    fn rows_after(&self, events: &[(RunUid, Event)]) -> Result<BTreeMap<RunUid, RunRow>, StoreError> {
+        let mut rows: BTreeMap<RunUid, RunRow> = BTreeMap::new();
+        let mut last: BTreeMap<RunUid, u64> = BTreeMap::new();
+        for (uid, event) in events {
+            let refused = |why: String| StoreError::Refused { run: *uid, number: event.number, why };
+            let known = last.get(uid).copied().unwrap_or_else(|| {
+                if self.numbers.contains_key(uid) {
+                    self.events(*uid, 0).last().map_or(0, |event| event.number)
+                } else {
+                    0
+                }
+            });
+            if event.number != known + 1 {
+                return Err(refused(format!("the last one is {known}")));
+            }
+            last.insert(*uid, event.number);
+            if let Fact::Created(fact) = &event.fact {
+                let taken = self.rows.contains_key(&fact.number) || rows.values().any(|row| row.number == fact.number);
+                if known > 0 || taken {
+                    return Err(refused(format!("there is a run {} already", fact.number)));
+                }
+                rows.insert(*uid, RunRow::of(*uid, event.at, fact));
+            } else if known == 0 {
+                return Err(refused("a run begins with its creation".to_owned()));
+            } else {
+                let row = rows.remove(uid).or_else(|| self.row(*uid).cloned());
+                let mut row = row.ok_or_else(|| refused("the run has no row".to_owned()))?;
+                row.take_in(event);
+                rows.insert(*uid, row);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError> {
+        if events.is_empty() && !self.crashed {
+            return Ok(self.disk.lock().last_commit);
+        }
+        self.pass(CrashPoint::BeforeCommit)?;
+        let number = {
+            let mut durable = self.disk.lock();
+            let rows = durable.rows_after(events)?;
+            durable.last_commit += 1;
+            let number = durable.last_commit;
+            durable.tail.insert(number, events.to_vec());
+            for (uid, row) in rows {
+                durable.numbers.insert(uid, row.number);
+                if !row.request_id.is_empty() {
+                    durable.requests.entry(row.request_id.clone()).or_insert(row.number);
+                }
+                durable.rows.insert(row.number, row);
+            }
+            number
+        };
+        self.pass(CrashPoint::AfterCommit)?;
+        Ok(number)
+    }
+
+    fn archive(&mut self, max_commits: usize) -> Result<Archived, StoreError> {
+        self.pass(CrashPoint::BeforeArchive)?;
+        let mut done = Archived::default();
+        let disk = self.disk.clone();
+        let mut durable = disk.lock();
+        let all = durable.tail.len().saturating_sub(1).min(max_commits);
+        let numbers: Vec<u64> = durable.tail.keys().take(all).copied().collect();
+        let mut runs = Vec::new();
+        for number in &numbers {
+            for (uid, event) in durable.tail.get(number).cloned().unwrap_or_default() {
+                if !durable.numbers.contains_key(&uid) {
+                    continue;
+                }
+                let cold = durable.cold.entry(uid).or_default();
+                if cold.last().is_none_or(|last| last.number < event.number) {
+                    cold.push(event);
+                    done.events += 1;
+                    runs.push(uid);
+                }
+            }
+        }
+        self.pass(CrashPoint::WithinArchive)?;
+        for number in &numbers {
+            durable.tail.remove(number);
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        (done.commits, done.runs) = (numbers.len(), runs.len());
+        Ok(done)
+    }
+
+    fn prune(&mut self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        self.pass(CrashPoint::BeforePrune)?;
+        let mut pruned = Pruned::default();
+        {
+            let mut durable = self.disk.lock();
+            let mut judge = Judge::new(*retention, now);
+            let mut rows: Vec<RunRow> = durable.rows.values().rev().filter(|row| judge.may_go(row)).cloned().collect();
+            pruned.more = rows.len() > PRUNE_RUNS;
+            rows.reverse();
+            rows.truncate(PRUNE_RUNS);
+            for row in rows {
+                durable.rows.remove(&row.number);
+                durable.numbers.remove(&row.uid);
+                durable.cold.remove(&row.uid);
+                if durable.requests.get(&row.request_id) == Some(&row.number) {
+                    durable.requests.remove(&row.request_id);
+                }
+                pruned.runs.push(row.uid);
+            }
+        }
+        self.pass(CrashPoint::AfterPrune)?;
+        Ok(pruned)
+    }
+
+    fn view(&self) -> Arc<dyn View> {
+        Arc::new(self.disk.clone())
+    }
+}
+
+impl View for MemoryDisk {
+    fn events(&self, run: RunUid, after: u64, max: usize) -> Result<Vec<Event>, StoreError> {
+        let durable = self.lock();
+        if !durable.numbers.contains_key(&run) || after == u64::MAX {
+            return Ok(Vec::new());
+        }
+        Ok(durable.events(run, after).take(max).cloned().collect())
+    }
+
+    fn unfinished(&self) -> Result<Vec<RunUid>, StoreError> {
+        let durable = self.lock();
+        Ok(durable.rows.values().filter(|row| row.finished.is_none()).map(|row| row.uid).collect())
+    }
+
+    fn each_unfinished(&self, visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>)) -> Result<(), StoreError> {
+        for run in self.unfinished()? {
+            visit(run, self.events(run, 0, usize::MAX));
+        }
+        Ok(())
+    }
+
+    fn row_by_number(&self, number: u64) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.lock().rows.get(&number).cloned())
+    }
+
+    fn row_by_uid(&self, run: RunUid) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.lock().row(run).cloned())
+    }
+
+    fn row_by_request(&self, request_id: &str) -> Result<Option<RunRow>, StoreError> {
+        let durable = self.lock();
+        let number = durable.requests.get(request_id);
+        Ok(number.and_then(|number| durable.rows.get(number)).cloned())
+    }
+
+    fn rows_newest_first(
+        &self,
+        before: Option<u64>,
+        max: usize,
+        scan_limit: usize,
+        filter: &mut dyn FnMut(&RunRow) -> bool,
+    ) -> Result<Rows, StoreError> {
+        let durable = self.lock();
+        let mut page = Rows::default();
+        let mut last = None;
+        for (seen, row) in durable.rows.range(..before.unwrap_or(u64::MAX)).rev().enumerate() {
+            if page.rows.len() >= max || seen >= scan_limit {
+                page.next = last;
+                break;
+            }
+            last = Some(*row.0);
+            if filter(row.1) {
+                page.rows.push(row.1.clone());
+            }
+        }
+        Ok(page)
+    }
+
+    fn next_number(&self) -> Result<u64, StoreError> {
+        Ok(self.lock().rows.keys().next_back().map_or(1, |number| number + 1))
+    }
+
+    fn last_commit(&self) -> u64 {
+        self.lock().last_commit
+    }
+
+    fn tail(&self) -> TailSize {
+        let durable = self.lock();
+        TailSize { commits: durable.tail.len(), bytes: 0 }
+    }
+}

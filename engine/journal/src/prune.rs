@@ -1,0 +1,113 @@
+//! Removes old runs: the row and all references in one durable batch that also notes the removal; then the
+//! folder moves to the trash; then the note goes. A crash between any two is finished at the next start. Never
+//! decides which runs may go.
+
+use std::fs;
+use std::io;
+use std::ops::{Bound, ControlFlow};
+
+use runbook_core::id::RunUid;
+use runbook_core::time::Timestamp;
+
+use crate::db::Batch;
+use crate::directory;
+use crate::error::{InFile as _, StoreError};
+use crate::keys;
+use crate::limits::PRUNE_RUNS;
+use crate::retention::Judge;
+use crate::row::RunRow;
+use crate::shared::{self, Shared};
+use crate::store::{Pruned, Retention};
+
+/// Removes what may go, the oldest first. While commits are being archived nothing is removed.
+///
+/// # Errors
+/// As for the store.
+pub fn prune(shared: &Shared, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+    shared.check_running()?;
+    let Some(_moving) = shared.try_moving() else {
+        return Ok(Pruned { runs: Vec::new(), more: true });
+    };
+    let rows = candidates(shared, *retention, now)?;
+    let more = rows.len() > PRUNE_RUNS;
+    let rows: Vec<RunRow> = rows.into_iter().rev().take(PRUNE_RUNS).collect();
+    if rows.is_empty() {
+        return Ok(Pruned::default());
+    }
+    let mut batch = Batch::default();
+    for row in &rows {
+        batch.remove(&keys::row(row.number));
+        batch.remove(&keys::uid(row.uid));
+        batch.remove(&keys::cold(row.uid));
+        let request = keys::request(&row.request_id);
+        if !row.request_id.is_empty() && shared.number(&request)? == Some(row.number) {
+            batch.remove(&request);
+        }
+        let removed = keys::removed(row.uid);
+        batch.insert(&removed, shared::reference(&removed, row.number));
+    }
+    shared.or_stop(shared.db.apply(batch))?;
+    shared.or_stop(shared.db.sync())?;
+    let runs: Vec<RunUid> = rows.iter().map(|row| row.uid).collect();
+    {
+        let mut tail = shared.tail_mut();
+        runs.iter().for_each(|uid| tail.forget(*uid));
+    }
+    sweep(shared, &runs)?;
+    Ok(Pruned { runs, more })
+}
+
+/// The rows that may go, newest first.
+fn candidates(shared: &Shared, retention: Retention, now: Timestamp) -> Result<Vec<RunRow>, StoreError> {
+    let mut judge = Judge::new(retention, now);
+    let mut rows = Vec::new();
+    let bounds = (Bound::Included(&[keys::ROW][..]), Bound::Excluded(&[keys::ROW + 1][..]));
+    shared.db.scan::<StoreError>(bounds, true, |key, value| {
+        let number = keys::parse_number(key).unwrap_or(0);
+        let row = shared.parse_row(number, value)?;
+        if judge.may_go(&row) {
+            rows.push(row);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(rows)
+}
+
+/// Moves the folders of removed runs to the trash, and takes the notes of it back. The last is durable with the next
+/// commit: done twice it does no harm.
+fn sweep(shared: &Shared, runs: &[RunUid]) -> Result<(), StoreError> {
+    let layout = &shared.layout;
+    let mut moved = false;
+    for uid in runs {
+        let from = layout.run(*uid);
+        match fs::rename(&from, layout.trash().join(uid.to_string())) {
+            Ok(()) => moved = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).in_file("move to the trash", &from)?,
+        }
+    }
+    if moved {
+        directory::sync(&layout.trash())?;
+        directory::sync(&layout.runs())?;
+    }
+    let mut batch = Batch::default();
+    runs.iter().for_each(|uid| batch.remove(&keys::removed(*uid)));
+    shared.or_stop(shared.db.apply(batch))
+}
+
+/// Finishes removals that a crash cut off; says how many.
+///
+/// # Errors
+/// As for the store.
+pub fn finish(shared: &Shared) -> Result<usize, StoreError> {
+    let mut runs = Vec::new();
+    let bounds = (Bound::Included(&[keys::REMOVED][..]), Bound::Excluded(&[keys::REMOVED + 1][..]));
+    shared.db.scan::<StoreError>(bounds, false, |key, _| {
+        runs.extend(keys::parse_removed(key));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if !runs.is_empty() {
+        sweep(shared, &runs)?;
+    }
+    Ok(runs.len())
+}

@@ -1,0 +1,171 @@
+//! One known event of every kind, and every variant within: what the golden files hold. Never to be changed, only
+//! added to.
+
+use runbook_core::definition::Settlement;
+use runbook_core::id::{AttemptNo, Digest, StepNo};
+use runbook_core::run::{
+    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
+    Principal, SkipReason, Then,
+};
+use runbook_core::time::{Span, Timestamp};
+use serde_json::json;
+
+const STEP: StepNo = StepNo(3);
+const ATTEMPT: AttemptNo = AttemptNo(2);
+const AT: Timestamp = Timestamp(1_763_695_264_123_456);
+
+fn person() -> Principal {
+    Principal { name: "ada".to_owned(), uid: Some(1_000) }
+}
+
+fn created() -> Created {
+    Created {
+        number: 142,
+        runbook: "backup-postgres".to_owned(),
+        definition: Digest([0xd1; 32]),
+        inputs: [
+            ("database".to_owned(), json!("orders")),
+            ("keep".to_owned(), json!(7)),
+            ("more".to_owned(), json!({"b": [1.5, null, true], "a": "ä\n"})),
+        ]
+        .into_iter()
+        .collect(),
+        sealed_inputs: vec!["password".to_owned()],
+        group: Some("postgres/orders".to_owned()),
+        locks: vec!["a".to_owned(), "b".to_owned()],
+        origin: Origin::Person,
+        by: person(),
+        reason: "the nightly one failed".to_owned(),
+        request_id: "0b6c7a7e-33c9-4a7e-9d0f-8b1f0a3c9b11".to_owned(),
+        request_digest: Digest([0x7e; 32]),
+    }
+}
+
+fn end(how: How) -> AttemptEnd {
+    AttemptEnd {
+        how,
+        message: "as it should".to_owned(),
+        outputs: [("bytes".to_owned(), json!(123_456_789))].into_iter().collect(),
+        artifacts: vec![Artifact { name: "db.dump".to_owned(), length: 123_456_789, digest: Digest([0xab; 32]) }],
+        started_at: Some(AT),
+        ended_at: Some(AT + Span::seconds(12)),
+        cpu_micros: 7_654_321,
+        max_rss_kib: 20_480,
+        log_lines: 77,
+        log_dropped: 1,
+    }
+}
+
+fn ended(how: How, then: Then) -> Fact {
+    Fact::AttemptEnded { step: STEP, attempt: ATTEMPT, end: Box::new(end(how)), then }
+}
+
+fn bare(how: How, then: Then) -> Fact {
+    let end = Box::new(AttemptEnd::bare(how));
+    Fact::AttemptEnded { step: STEP, attempt: ATTEMPT, end, then }
+}
+
+fn with_origin(origin: Origin) -> Fact {
+    Fact::Created(Box::new(Created {
+        origin,
+        inputs: Default::default(),
+        sealed_inputs: Vec::new(),
+        group: None,
+        locks: Vec::new(),
+        by: Principal::engine(),
+        reason: String::new(),
+        request_id: String::new(),
+        ..created()
+    }))
+}
+
+fn starting(kind: AttemptKind) -> Fact {
+    let boot = "5b6bc05c-ab5c-4d11-b27a-7c1fd0a1d3f5".to_owned();
+    Fact::AttemptStarting { step: STEP, attempt: ATTEMPT, kind, boot }
+}
+
+fn resolved(settlement: Settlement) -> Fact {
+    Fact::Resolved {
+        step: STEP,
+        settlement,
+        outputs: [("key".to_owned(), json!("value"))].into_iter().collect(),
+        by: person(),
+        reason: "looked at the bucket".to_owned(),
+    }
+}
+
+/// The events, each with the name of its golden file.
+pub fn all() -> Vec<(&'static str, Event)> {
+    let facts = [
+        ("created", Fact::Created(Box::new(created()))),
+        ("created-by-api", with_origin(Origin::Api)),
+        ("created-by-schedule", with_origin(Origin::Schedule)),
+        ("admitted", Fact::Admitted { deadline: Some(AT) }),
+        ("admitted-without-deadline", Fact::Admitted { deadline: None }),
+        ("step-ready", Fact::StepReady { step: StepNo(0) }),
+        ("step-skipped-need", Fact::StepSkipped { step: STEP, why: SkipReason::Need(StepNo(0)) }),
+        ("step-skipped-condition", Fact::StepSkipped { step: STEP, why: SkipReason::Condition }),
+        ("step-failed", Fact::StepFailed { step: STEP, message: "no such key".to_owned() }),
+        ("attempt-starting-run", starting(AttemptKind::Run)),
+        ("attempt-starting-verify", starting(AttemptKind::Verify)),
+        ("attempt-starting-on-cancel", starting(AttemptKind::OnCancel)),
+        ("attempt-ended-succeeded", ended(How::Exited(0), Then::Succeeded)),
+        ("attempt-ended-failed", ended(How::Exited(-3), Then::Failed)),
+        ("attempt-ended-not-started-canceled", bare(How::NotStarted(NotStarted::Canceled), Then::Canceled)),
+        ("attempt-ended-not-started-errno", bare(How::NotStarted(NotStarted::Errno(11)), Then::RetryAt(AT))),
+        ("attempt-ended-not-started-fenced", bare(How::NotStarted(NotStarted::Fenced), Then::RetryAt(Timestamp(0)))),
+        ("attempt-ended-timeout", ended(How::CutOff(CutOff::Timeout), Then::VerifyAt(AT))),
+        ("attempt-ended-stopped", ended(How::CutOff(CutOff::Stopped), Then::OnCancelAt(AT))),
+        ("attempt-ended-signal", ended(How::CutOff(CutOff::Signal(9)), Then::Unknown)),
+        ("attempt-ended-unknown-exit", ended(How::CutOff(CutOff::UnknownExit(255)), Then::VerifyAt(Timestamp(-1)))),
+        ("attempt-ended-lost", bare(How::Lost { processes_left: false }, Then::Unknown)),
+        ("attempt-ended-lost-left", bare(How::Lost { processes_left: true }, Then::Unknown)),
+        ("ending-failure-stop", Fact::Ending { cause: EndingCause::FailureStop(StepNo(0)) }),
+        ("ending-failure-cancel", Fact::Ending { cause: EndingCause::FailureCancel(STEP) }),
+        ("ending-timeout", Fact::Ending { cause: EndingCause::Timeout }),
+        (
+            "ending-cancel",
+            Fact::Ending {
+                cause: EndingCause::Cancel {
+                    now: false,
+                    by: Principal { name: "root".to_owned(), uid: Some(0) },
+                    reason: "wrong database".to_owned(),
+                },
+            },
+        ),
+        (
+            "ending-cancel-now",
+            Fact::Ending { cause: EndingCause::Cancel { now: true, by: Principal::engine(), reason: String::new() } },
+        ),
+        ("finishing", Fact::Finishing { outcome: Outcome::Failed }),
+        ("finished-succeeded", Fact::Finished { outcome: Outcome::Succeeded }),
+        ("finished-failed", Fact::Finished { outcome: Outcome::Failed }),
+        ("finished-canceled", Fact::Finished { outcome: Outcome::Canceled }),
+        ("resumed", Fact::Resumed { epoch: 2, by: person(), reason: "disk is back".to_owned() }),
+        ("resolved-succeeded", resolved(Settlement::Succeeded)),
+        ("resolved-failed", resolved(Settlement::Failed)),
+        ("resolved-retry", resolved(Settlement::Retry)),
+        ("deadlines-shifted", Fact::DeadlinesShifted { by: Span(-3_600_000_000) }),
+    ];
+    let event = |fact| Event { number: 17, at: AT, fact };
+    facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
+}
+
+/// Names the kind of a fact: breaks the build where a kind is added, until `all` has it.
+pub const fn kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Created(_) => "created",
+        Fact::Admitted { .. } => "admitted",
+        Fact::StepReady { .. } => "step-ready",
+        Fact::StepSkipped { .. } => "step-skipped",
+        Fact::StepFailed { .. } => "step-failed",
+        Fact::AttemptStarting { .. } => "attempt-starting",
+        Fact::AttemptEnded { .. } => "attempt-ended",
+        Fact::Ending { .. } => "ending",
+        Fact::Finishing { .. } => "finishing",
+        Fact::Finished { .. } => "finished",
+        Fact::Resumed { .. } => "resumed",
+        Fact::Resolved { .. } => "resolved",
+        Fact::DeadlinesShifted { .. } => "deadlines-shifted",
+    }
+}

@@ -1,0 +1,138 @@
+//! The bytes of every released format, read for ever; and what is written today is the current one, byte by byte.
+//!
+//! `RUNBOOK_WRITE_GOLDEN=1 cargo test -p runbook-journal golden` writes files that are not there, for a new kind
+//! of event. A file that is there is never written again: if one does not match, the format has changed, and
+//! that needs a new number.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use prost::Message as _;
+use runbook_core::id::RunUid;
+
+use super::facts;
+use crate::cold::{self, End, Stretch};
+use crate::row::RunRow;
+use crate::shared::Assembly;
+use crate::{frame, from_disk, keys, record, to_disk};
+
+const UID: RunUid = RunUid::from_bits(0x0199_0000_0000_7000_8000_0000_0000_0001);
+const COMMIT: u64 = 5;
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(frame::FORMAT.to_string())
+}
+
+/// Compares bytes with a golden file.
+fn check(name: &str, written: &[u8]) -> Vec<u8> {
+    let path = directory().join(name);
+    if !path.exists() && std::env::var_os("RUNBOOK_WRITE_GOLDEN").is_some() {
+        fs::create_dir_all(directory()).unwrap();
+        fs::write(&path, written).unwrap();
+    }
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(written, golden, "{name} is written in another way than before");
+    golden
+}
+
+#[test]
+fn every_event_is_written_and_read_as_ever() {
+    for (name, event) in facts::all() {
+        let key = keys::commit(COMMIT, 0);
+        let payload = record::commit(&[(UID, event.clone())]).unwrap();
+        let golden = check(&format!("{name}.record"), &frame::seal(&key, frame::MIN_READER, true, &payload));
+        let commit = Assembly::default().take(COMMIT, 0, &golden).unwrap().unwrap();
+        let mut read = Vec::new();
+        record::walk::<from_disk::Undecodable>(&commit.payload, |item| {
+            if let record::Item::Event(uid, raw) = item {
+                read.push((uid, raw.decode()?));
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(read, [(UID, event)], "{name}");
+    }
+}
+
+#[test]
+fn every_kind_of_event_has_a_golden_file() {
+    let kinds: BTreeSet<&str> = facts::all().iter().map(|(_, event)| facts::kind(&event.fact)).collect();
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    for (name, event) in facts::all() {
+        assert!(name.starts_with(facts::kind(&event.fact)), "{name}");
+    }
+    let files = fs::read_dir(directory()).unwrap().count();
+    assert_eq!(files, facts::all().len() + 4, "a golden file that no test reads");
+}
+
+fn row() -> RunRow {
+    let facts = facts::all();
+    let (_, created) = &facts[0];
+    let runbook_core::run::Fact::Created(fact) = &created.fact else { panic!("not created") };
+    RunRow::of(UID, created.at, fact)
+}
+
+#[test]
+fn rows_are_written_and_read_as_ever() {
+    let mut row = row();
+    for (name, take_in) in [("row-open", None), ("row-finished", Some("finished-failed"))] {
+        if let Some(event) = take_in {
+            let event = facts::all().into_iter().find(|(name, _)| *name == event).unwrap().1;
+            assert!(row.take_in(&event));
+        }
+        let key = keys::row(row.number);
+        let bytes = to_disk::row(&row).encode_to_vec();
+        let golden = check(name, &frame::seal(&key, frame::MIN_READER, true, &bytes));
+        let frame = frame::open(&key, &golden).unwrap();
+        assert_eq!(from_disk::row(frame.payload).unwrap(), row, "{name}");
+    }
+}
+
+#[test]
+fn a_loss_is_written_and_read_as_ever() {
+    let key = keys::commit(COMMIT, 0);
+    let sealed = frame::seal(&key, frame::MIN_READER, true, &record::lost(3));
+    let golden = check("lost.record", &sealed);
+    let commit = Assembly::default().take(COMMIT, 0, &golden).unwrap().unwrap();
+    let mut items = 0;
+    record::walk::<from_disk::Undecodable>(&commit.payload, |item| {
+        assert_eq!(item, record::Item::LostFrom(3));
+        items += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(items, 1);
+}
+
+#[test]
+fn a_file_of_events_is_written_and_read_as_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events");
+    let mut end = End::default();
+    let events: Vec<_> = facts::all()
+        .into_iter()
+        .enumerate()
+        .map(|(index, (_, event))| runbook_core::run::Event { number: index as u64 + 1, ..event })
+        .collect();
+    for part in events.chunks(20) {
+        let stretch = Stretch {
+            first: part[0].number,
+            events: part.iter().map(|event| to_disk::event(event).unwrap().encode_to_vec()).collect(),
+            min_reader: frame::MIN_READER,
+        };
+        end = cold::append(&path, UID, end, &stretch).unwrap();
+    }
+    let golden = check("run.events", &fs::read(&path).unwrap());
+    assert_eq!(end, End { bytes: golden.len() as u64, last: events.len() as u64 });
+    assert_eq!(End::from_bytes(&end.to_bytes()), Some(end));
+    for after in [0, 7, 19, 20, 30, 37] {
+        let mut read = Vec::new();
+        cold::read(&directory().join("run.events"), UID, end, after, |raw| {
+            read.push(raw.decode()?);
+            Ok(cold::Next::More)
+        })
+        .unwrap();
+        assert_eq!(read, events[usize::try_from(after).unwrap()..]);
+    }
+}

@@ -1,0 +1,351 @@
+//! What every store must do: each test runs for the one in sled and for the one in memory.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod common;
+
+use common::{Book, SECOND, created, ended, finished, ready, resumed, starting, uid};
+use runbook_core::run::{Event, Fact, Outcome};
+use runbook_core::time::{Span, Timestamp};
+use runbook_journal::memory::MemoryDisk;
+use runbook_journal::{Journal, MemoryStore, Options, Retention, RunRow, Store, StoreError, View};
+
+/// A place where a store can be opened again and again.
+enum Place {
+    Disk(tempfile::TempDir),
+    Memory(MemoryDisk),
+}
+
+impl Place {
+    fn all() -> [Self; 2] {
+        [Self::Disk(tempfile::tempdir().unwrap()), Self::Memory(MemoryDisk::default())]
+    }
+
+    fn open(&self) -> Box<dyn Store> {
+        match self {
+            Self::Disk(dir) => {
+                let (journal, _): (Journal, _) =
+                    runbook_journal::open(&dir.path().join("data"), Options::default()).unwrap();
+                Box::new(journal)
+            }
+            Self::Memory(disk) => Box::new(MemoryStore::open(disk)),
+        }
+    }
+}
+
+/// Runs a test for each store, and once more after closing and opening it, where `check` must hold again.
+fn each(test: impl Fn(&mut dyn Store) -> Book, check: impl Fn(&Book, &dyn View)) {
+    for place in Place::all() {
+        let mut store = place.open();
+        let book = test(&mut *store);
+        check(&book, &*store.view());
+        drop(store);
+        let store = place.open();
+        check(&book, &*store.view());
+    }
+}
+
+fn numbers(rows: &[RunRow]) -> Vec<u64> {
+    rows.iter().map(|row| row.number).collect()
+}
+
+#[test]
+fn an_empty_store_answers_everything() {
+    each(
+        |store| {
+            assert_eq!(store.append(&[]).unwrap(), 0);
+            assert_eq!(store.archive(10).unwrap().commits, 0);
+            Book::default()
+        },
+        |_, view| {
+            assert_eq!(view.last_commit(), 0);
+            assert_eq!(view.next_number().unwrap(), 1);
+            assert!(view.events(uid(1), 0, 10).unwrap().is_empty());
+            assert!(view.unfinished().unwrap().is_empty());
+            assert_eq!(view.row_by_number(1).unwrap(), None);
+            assert_eq!(view.row_by_uid(uid(1)).unwrap(), None);
+            assert_eq!(view.row_by_request("").unwrap(), None);
+            assert_eq!(view.rows_newest_first(None, 10, 10, &mut |_| true).unwrap().next, None);
+        },
+    );
+}
+
+#[test]
+fn what_was_appended_is_read_in_order() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            let batch = vec![(uid(1), created(1, "a", "")), (uid(2), created(2, "b", ""))];
+            assert_eq!(book.append(store, batch), 1);
+            let batch = vec![(uid(1), ready(0)), (uid(2), ready(0)), (uid(1), starting(0, 1))];
+            assert_eq!(book.append(store, batch), 2);
+            for step in 1..50 {
+                book.append(store, vec![(uid(1), ready(step)), (uid(2), ready(step))]);
+            }
+            book
+        },
+        |book, view| {
+            book.check(view);
+            assert_eq!(view.last_commit(), 51);
+            assert_eq!(view.events(uid(1), 1, 2).unwrap(), book.runs[&uid(1)][1..3]);
+            assert!(view.events(uid(1), u64::MAX, 2).unwrap().is_empty());
+            assert!(view.events(uid(1), 0, 0).unwrap().is_empty());
+        },
+    );
+}
+
+#[test]
+fn a_large_commit_is_whole() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            book.append(store, vec![(uid(1), created(1, "large", ""))]);
+            // Several chunks, and several segments of the storage engine.
+            let facts = (0..12).map(|step| (uid(1), ended(step, 1, 1 << 20))).collect();
+            book.append(store, facts);
+            book.append(store, vec![(uid(1), ready(9))]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            // A page ends early where events are large, and never gives nothing.
+            let page = view.events(uid(1), 1, 100).unwrap();
+            assert!(!page.is_empty());
+        },
+    );
+}
+
+#[test]
+fn rows_follow_the_events() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            for number in 1..=5 {
+                let facts = vec![(uid(number), created(number, "a", &format!("request {number}")))];
+                book.append(store, facts);
+            }
+            book.append(store, vec![(uid(2), finished(Outcome::Failed))]);
+            book.append(store, vec![(uid(3), finished(Outcome::Succeeded)), (uid(4), finished(Outcome::Canceled))]);
+            book.append(store, vec![(uid(4), resumed(2))]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            assert_eq!(view.unfinished().unwrap(), [uid(1), uid(4), uid(5)]);
+            assert_eq!(view.next_number().unwrap(), 6);
+            let row = view.row_by_number(2).unwrap().unwrap();
+            let end = row.finished.unwrap();
+            assert_eq!((end.outcome, end.at), (Outcome::Failed, Timestamp(2 * SECOND)));
+            assert_eq!((row.uid, row.last_event, row.epoch), (uid(2), 2, 1));
+            assert_eq!(view.row_by_uid(uid(2)).unwrap(), Some(row.clone()));
+            assert_eq!(view.row_by_request("request 2").unwrap(), Some(row));
+            let row = view.row_by_uid(uid(4)).unwrap().unwrap();
+            assert_eq!((row.finished, row.last_event, row.epoch), (None, 3, 2));
+        },
+    );
+}
+
+#[test]
+fn rows_come_in_pages() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            let facts = (1..=10).map(|number| (uid(number), created(number, "a", ""))).collect();
+            book.append(store, facts);
+            book
+        },
+        |_, view| {
+            let page = view.rows_newest_first(None, 4, 100, &mut |_| true).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![10, 9, 8, 7], Some(7)));
+            let page = view.rows_newest_first(page.next, 4, 100, &mut |_| true).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![6, 5, 4, 3], Some(3)));
+            let page = view.rows_newest_first(page.next, 4, 100, &mut |_| true).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![2, 1], None));
+            let odd = &mut |row: &RunRow| row.number % 2 == 1;
+            let page = view.rows_newest_first(None, 10, 4, odd).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![9, 7], Some(7)));
+            let page = view.rows_newest_first(page.next, 10, 100, odd).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![5, 3, 1], None));
+            let page = view.rows_newest_first(Some(1), 10, 100, odd).unwrap();
+            assert_eq!((numbers(&page.rows), page.next), (vec![], None));
+        },
+    );
+}
+
+#[test]
+fn what_cannot_follow_is_refused_and_leaves_no_trace() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            book.append(store, vec![(uid(1), created(1, "a", "")), (uid(1), ready(0))]);
+            let event = |number, fact| Event { number, at: Timestamp(1), fact };
+            let wrong: Vec<Vec<(_, Event)>> = vec![
+                vec![(uid(1), event(2, ready(1)))],
+                vec![(uid(1), event(4, ready(1)))],
+                vec![(uid(1), event(3, ready(1))), (uid(1), event(3, ready(2)))],
+                vec![(uid(2), event(1, ready(1)))],
+                vec![(uid(2), event(2, ready(1)))],
+                vec![(uid(2), event(1, created(1, "b", "")))],
+                vec![(uid(1), event(3, created(3, "b", "")))],
+                vec![(uid(2), event(1, created(2, "b", ""))), (uid(3), event(1, created(2, "b", "")))],
+            ];
+            for batch in wrong {
+                let error = store.append(&batch).unwrap_err();
+                assert!(matches!(error, StoreError::Refused { .. }), "{error} for {batch:?}");
+            }
+            assert_eq!(book.append(store, vec![(uid(1), ready(1))]), 2);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            assert_eq!(view.row_by_number(2).unwrap(), None);
+            assert_eq!(view.next_number().unwrap(), 2);
+        },
+    );
+}
+
+#[test]
+fn the_first_run_of_a_request_keeps_its_name() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            book.append(store, vec![(uid(1), created(1, "a", "x"))]);
+            book.append(store, vec![(uid(2), created(2, "a", "x"))]);
+            book
+        },
+        |_, view| assert_eq!(view.row_by_request("x").unwrap().unwrap().number, 1),
+    );
+}
+
+/// Three runs whose events lie in shared commits.
+fn interleaved(store: &mut dyn Store) -> Book {
+    let mut book = Book::default();
+    for number in 1..=3 {
+        book.append(store, vec![(uid(number), created(number, "a", ""))]);
+    }
+    for step in 0..40 {
+        let facts = (1..=3)
+            .filter(|run| step % run == 0)
+            .flat_map(|run| [(uid(run), ready(step as u32)), (uid(run), starting(step as u32, 1))]);
+        book.append(store, facts.collect());
+    }
+    book
+}
+
+#[test]
+fn archived_events_are_read_as_before() {
+    for slice in [1, 7, 1_000] {
+        each(
+            |store| {
+                let mut book = interleaved(store);
+                let before = store.view().tail().commits;
+                let done = store.archive(slice).unwrap();
+                assert_eq!(done.commits, slice.min(before - 1));
+                assert_eq!(store.view().tail().commits, before - done.commits);
+                book.check(&*store.view());
+                // Onto what is partly cold; the end of a run stays in the tail.
+                book.append(store, vec![(uid(1), ready(90)), (uid(3), finished(Outcome::Failed))]);
+                book.check(&*store.view());
+                store.archive(slice).unwrap();
+                book.append(store, vec![(uid(2), finished(Outcome::Failed))]);
+                store.archive(1_000).unwrap();
+                assert_eq!(store.view().tail().commits, 1);
+                // A run that is wholly cold goes on.
+                book.append(store, vec![(uid(3), resumed(2)), (uid(3), ready(0))]);
+                book
+            },
+            |book, view| {
+                book.check(view);
+                assert_eq!(view.unfinished().unwrap(), [uid(1), uid(3)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn events_of_a_wholly_cold_run_must_still_follow() {
+    each(
+        |store| {
+            let book = interleaved(store);
+            store.append(&[]).unwrap();
+            let mut book = book;
+            book.append(store, vec![(uid(1), ready(99))]);
+            store.archive(1_000).unwrap();
+            let again = Event { number: 1, at: Timestamp(1), fact: created(9, "b", "") };
+            assert!(matches!(store.append(&[(uid(2), again)]), Err(StoreError::Refused { .. })));
+            book
+        },
+        |book, view| book.check(view),
+    );
+}
+
+#[test]
+fn old_runs_go_and_others_stay() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            for number in 1..=6 {
+                let request = format!("request {number}");
+                book.append(store, vec![(uid(number), created(number, "a", &request))]);
+            }
+            for (number, outcome) in [
+                (1, Outcome::Succeeded),
+                (2, Outcome::Succeeded),
+                (3, Outcome::Failed),
+                (5, Outcome::Failed),
+                (6, Outcome::Failed),
+            ] {
+                book.append(store, vec![(uid(number), finished(outcome))]);
+            }
+            // Some are cold, some in the tail, some both.
+            store.archive(7).unwrap();
+            let day = Span::minutes(24 * 60);
+            let retention = Retention { max_age: Some(day), max_runs: None };
+            let soon = store.prune(&retention, Timestamp(3 * SECOND)).unwrap();
+            assert!(soon.runs.is_empty() && !soon.more);
+            let later = store.prune(&retention, Timestamp(day.0 * 2)).unwrap();
+            assert_eq!(later.runs, [uid(1), uid(3), uid(5)]);
+            assert!(!later.more);
+            for run in later.runs {
+                book.runs.remove(&run);
+            }
+            assert!(store.prune(&retention, Timestamp(day.0 * 2)).unwrap().runs.is_empty());
+            // Nothing of them comes back when the rest is archived.
+            store.archive(1_000).unwrap();
+            book.append(store, vec![(uid(4), ready(0))]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            for number in [1, 3, 5] {
+                assert_eq!(view.row_by_number(number).unwrap(), None);
+                assert_eq!(view.row_by_uid(uid(number)).unwrap(), None);
+                assert_eq!(view.row_by_request(&format!("request {number}")).unwrap(), None);
+                assert!(view.events(uid(number), 0, 10).unwrap().is_empty());
+            }
+            let rows = view.rows_newest_first(None, 10, 10, &mut |_| true).unwrap();
+            assert_eq!(numbers(&rows.rows), [6, 4, 2]);
+            assert_eq!(view.next_number().unwrap(), 7);
+        },
+    );
+}
+
+#[test]
+fn a_run_may_begin_and_end_in_one_commit() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            let facts = vec![
+                (uid(1), created(1, "a", "")),
+                (uid(1), Fact::Admitted { deadline: None }),
+                (uid(1), finished(Outcome::Succeeded)),
+            ];
+            book.append(store, facts);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            assert!(view.unfinished().unwrap().is_empty());
+            assert_eq!(view.row_by_number(1).unwrap().unwrap().last_event, 3);
+        },
+    );
+}

@@ -1,0 +1,88 @@
+//! Runs end to end: the main path, and a daemon that is killed in the middle.
+
+use runbook_proto::v1::{RunStatus, StepStatus};
+use runbook_tests::e2e::{Daemon, Project, is_alive, step, wait_for};
+
+#[test]
+fn values_flow_from_step_to_step() {
+    let project = Project::with(
+        "hello",
+        r#"
+inputs:
+  who: {type: string, default: world}
+steps:
+  make:
+    effect: idempotent
+    run: |
+      echo "making"
+      echo "n=3" >> "$RUNBOOK_OUTPUT"
+    outputs: {n: integer}
+  use:
+    needs: [make]
+    effect: read
+    if: steps.make.outputs.n > 2
+    argv: [echo, "n is ${{ steps.make.outputs.n }}, ${{ inputs.who }}"]
+  not:
+    needs: [make]
+    effect: read
+    if: steps.make.outputs.n > 3
+    argv: [echo, never]
+finally:
+  end:
+    argv: [echo, "it is ${{ run.outcome }}"]
+"#,
+    );
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("hello", &[("who", "you")]);
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    assert_eq!(daemon.logs(&run.name, "use"), ["n is 3, you"]);
+    assert_eq!(daemon.logs(&run.name, "end"), ["it is succeeded"]);
+    assert_eq!(step(&run, "not").status(), StepStatus::Skipped);
+}
+
+#[test]
+fn a_backup_is_made_and_proved() {
+    let project = Project::with_library();
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("backup", &[]);
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    let backups = std::fs::read_dir(project.path(".runbook/backups")).expect("the repository");
+    let proved = backups.filter_map(Result::ok).filter(|entry| entry.path().join("PROVED").exists()).count();
+    assert_eq!(proved, 1);
+}
+
+#[test]
+fn a_step_outlives_a_daemon_that_is_killed() {
+    let project = Project::with(
+        "long",
+        r#"
+steps:
+  wait:
+    run: |
+      echo $$ > pid
+      echo started >> starts
+      while ! test -e go; do sleep 0.05; done
+      echo done
+  after:
+    needs: [wait]
+    run: echo after >> starts
+"#,
+    );
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("long", &[]);
+    let pid: u32 = wait_for("the step's pid", || project.read("pid")?.trim().parse().ok());
+    daemon.kill();
+    assert!(is_alive(pid), "the step went with the daemon");
+
+    let daemon = Daemon::start(&project);
+    let adopted = daemon.get(&run.name);
+    assert_eq!(step(&adopted, "wait").status(), StepStatus::Running);
+    assert!(is_alive(pid));
+    project.file("go", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    assert_eq!(step(&run, "wait").attempts, 1);
+    assert_eq!(project.lines("starts"), ["started", "after"]);
+}
