@@ -99,6 +99,18 @@ impl Console {
         Ok(())
     }
 
+    /// Writes a line of somebody's data as it is, after a head.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn line_of_data(&self, head: &Line, text: &str) -> Result<()> {
+        let mut out = self.out.borrow_mut();
+        let head = head.render(None, self.color_out);
+        let gap = if head.is_empty() { "" } else { " " };
+        writeln!(out, "{head}{gap}{text}")?;
+        Ok(())
+    }
+
     /// Writes text as it is.
     ///
     /// # Errors
@@ -173,6 +185,8 @@ impl Console {
     }
 
     fn talk(&self, tone: Tone, prefix: &str, text: &str) {
+        // What was printed before is seen before; where that fails, the next print tells.
+        let _ = self.out.borrow_mut().flush();
         let text = crate::text::sanitize(text);
         let line = match prefix {
             "" => paint(tone, &text, self.color_err),

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::exit_code::ExitCode;
 use crate::failure::{Connection, Failure, Result};
@@ -112,8 +112,11 @@ pub async fn lock(instance: &Instance) -> Result<StartLock> {
             Ok(()) => return Ok(StartLock { _file: file }),
             Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(LOOK_AGAIN).await,
             Err(Errno::WOULDBLOCK) => {
-                return Err(Failure::unreachable(Connection::Broken, "another command is starting the daemon, for too long")
-                    .next(format!("look at {}", log_path(instance).display())));
+                return Err(Failure::unreachable(
+                    Connection::Broken,
+                    "another command is starting the daemon, for too long",
+                )
+                .next(format!("look at {}", log_path(instance).display())));
             }
             Err(error) => return Err(failed("cannot lock a file in", &error.into())),
         }
@@ -128,7 +131,7 @@ pub async fn start(instance: &Instance, lock: &StartLock) -> Result<u32> {
     let until = Instant::now() + START_LIMIT;
     loop {
         match start_once(instance, lock, until).await? {
-            Some(pid) => return Ok(Some(pid)),
+            Some(pid) => return Ok(pid),
             None => sleep(LOOK_AGAIN).await,
         }
     }
@@ -205,21 +208,24 @@ fn tail(path: &Path, after: u64) -> String {
 /// Waits until a process is gone; `false` when it is still there after the limit.
 pub async fn wait_gone(pid: u32, limit: Duration) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return true };
-    match pidfd_open(pid, PidfdFlags::empty()).map(AsyncFd::new) {
-        Ok(Ok(end)) => timeout(limit, end.readable()).await.is_ok(),
-        // It is gone, or the system has no pidfd: look at the process table.
-        Ok(Err(_)) | Err(_) => {
-            let entry = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
-            let until = Instant::now() + limit;
-            while fs::exists(&entry).unwrap_or(false) {
-                if Instant::now() >= until {
-                    return false;
-                }
-                sleep(LOOK_AGAIN).await;
-            }
-            true
+    // Opened once: the number may be given to another process later, the descriptor stays with this one.
+    let gone: Box<dyn Fn() -> bool> = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => Box::new(move || {
+            let mut wanted = [PollFd::new(&process, PollFlags::IN)];
+            poll(&mut wanted, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        }),
+        Err(Errno::SRCH) => return true,
+        // An old kernel: the process table says it, too.
+        Err(_) => Box::new(move || !fs::exists(format!("/proc/{}", pid.as_raw_nonzero())).unwrap_or(true)),
+    };
+    let until = Instant::now() + limit;
+    while !gone() {
+        if Instant::now() >= until {
+            return false;
         }
+        sleep(LOOK_AGAIN).await;
     }
+    true
 }
 
 #[cfg(test)]

@@ -15,18 +15,22 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::Unspecified => {
             Line::of(Tone::Dim, &format!("event {} of a kind that this version does not know", event.number))
         }
-        EventType::Created => about(&run, Tone::Plain, &format!("created by {}", who(event.by.as_ref())), &event.reason),
+        EventType::Created => {
+            about(&run, Tone::Plain, &format!("created by {}", who(event.by.as_ref())), &event.reason)
+        }
         EventType::Admitted => about(&run, Tone::Plain, "admitted: its steps may start", ""),
         EventType::Ending => about(&run, Tone::Warn, "goes to its end", &event.message),
         EventType::Finishing => {
             about(&run, Tone::Plain, &format!("its steps are over ({}); finally follows", outcome(event)), "")
         }
-        EventType::Finished => about(&run, run_tone(event.outcome()), &outcome(event), &model.message),
+        EventType::Finished => about(&run, run_tone(event.outcome()), &outcome(event), ""),
         EventType::Resumed => {
             let what = format!("resumed by {} as epoch {}", who(event.by.as_ref()), event.epoch);
             about(&run, Tone::Plain, &what, &event.reason)
         }
-        EventType::DeadlinesShifted => about(&run, Tone::Warn, "the clock was set; deadlines moved with it", &event.message),
+        EventType::DeadlinesShifted => {
+            about(&run, Tone::Warn, "the clock was set; deadlines moved with it", &event.message)
+        }
         EventType::StepReady => step(event, Tone::Dim, "ready", ""),
         EventType::StepSkipped => step(event, Tone::Dim, "skipped", &event.message),
         EventType::StepFailed => step(event, Tone::Bad, "failed", &event.message),
@@ -169,18 +173,12 @@ mod tests {
                 Event { outcome: RunStatus::Failed.into(), ..event(16, 60, EventType::Finishing, "") },
                 "run 12: its steps are over (failed); finally follows",
             ),
-            (
-                Event { outcome: RunStatus::Failed.into(), ..event(17, 61, EventType::Finished, "") },
-                "run 12: failed: step odd failed",
-            ),
+            (Event { outcome: RunStatus::Failed.into(), ..event(17, 61, EventType::Finished, "") }, "run 12: failed"),
             (
                 Event { epoch: 2, by: alice(), reason: "fixed".into(), ..event(18, 90, EventType::Resumed, "") },
                 "run 12: resumed by alice as epoch 2: fixed",
             ),
-            (
-                event(19, 90, EventType::DeadlinesShifted, ""),
-                "run 12: the clock was set; deadlines moved with it",
-            ),
+            (event(19, 90, EventType::DeadlinesShifted, ""), "run 12: the clock was set; deadlines moved with it"),
             (
                 Event { r#type: 9_999, ..event(20, 90, EventType::Unspecified, "") },
                 "event 20 of a kind that this version does not know",

@@ -25,14 +25,21 @@ pub struct Failure {
     pub next: Option<String>,
     /// Each thing that is wrong: the field or the place (possibly empty), and what is wrong with it.
     pub details: Vec<(String, String)>,
-    /// The daemon's name for the reason, for programs.
-    pub reason: Option<String>,
-    /// The daemon's facts about the reason, for programs.
-    pub metadata: Vec<(String, String)>,
-    /// The name of the gRPC status, when there was one.
-    pub status: Option<&'static str>,
+    /// What the daemon answered, for programs.
+    pub answer: Option<Box<Answer>>,
     /// How the connection failed, when it did.
     pub connection: Option<Connection>,
+}
+
+/// The daemon's words for a failure.
+#[derive(Debug)]
+pub struct Answer {
+    /// The name of the gRPC status.
+    pub status: &'static str,
+    /// The name of the reason.
+    pub reason: Option<String>,
+    /// Facts about the reason.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// How a connection fails.
@@ -58,17 +65,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// A failure with its code and what happened.
     pub fn new(code: ExitCode, what: impl Into<String>) -> Self {
-        Self {
-            code,
-            what: what.into(),
-            why: None,
-            next: None,
-            details: Vec::new(),
-            reason: None,
-            metadata: Vec::new(),
-            status: None,
-            connection: None,
-        }
+        Self { code, what: what.into(), why: None, next: None, details: Vec::new(), answer: None, connection: None }
     }
 
     /// Something is wrong with what was typed.
@@ -108,6 +105,16 @@ impl Failure {
         self.connection.is_some()
     }
 
+    /// The daemon's name for the reason.
+    pub fn reason(&self) -> Option<&str> {
+        self.answer.as_ref().and_then(|answer| answer.reason.as_deref())
+    }
+
+    /// The name of the gRPC status, when there was one.
+    pub fn status(&self) -> Option<&'static str> {
+        self.answer.as_ref().map(|answer| answer.status)
+    }
+
     /// For a terminal or a log: what, each detail, why, next.
     pub fn human(&self) -> String {
         let mut text = format!("error: {}", sanitize(&self.what));
@@ -135,12 +142,13 @@ impl Failure {
             .iter()
             .map(|(field, description)| json!({"field": field, "description": description}))
             .collect();
+        let metadata = self.answer.iter().flat_map(|answer| &answer.metadata);
         let metadata: serde_json::Map<String, Value> =
-            self.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            metadata.map(|(key, value)| (key.clone(), json!(value))).collect();
         json!({"error": {
             "exit_code": self.code.number(),
-            "status": self.status,
-            "reason": self.reason,
+            "status": self.status(),
+            "reason": self.reason(),
             "message": self.what,
             "details": details,
             "why": self.why,
@@ -186,8 +194,8 @@ impl From<Status> for Failure {
             .unwrap_or_default();
         metadata.sort();
         let next = found.help().and_then(|help| help.links.first()).map(|link| link.description.clone());
-        let draining = status.code() == Code::Unavailable
-            && reason.as_deref().is_some_and(|reason| DRAINING.contains(&reason));
+        let draining =
+            status.code() == Code::Unavailable && reason.as_deref().is_some_and(|reason| DRAINING.contains(&reason));
         let connection = match status.code() {
             _ if draining => Some(Connection::Draining),
             Code::Unavailable | Code::DeadlineExceeded => Some(Connection::Broken),
@@ -200,11 +208,9 @@ impl From<Status> for Failure {
         let next = next.or_else(|| advice(status.code()).map(str::to_owned));
         Self {
             details,
-            reason,
-            metadata,
             next,
             connection,
-            status: Some(code_name(status.code())),
+            answer: Some(Box::new(Answer { status: code_name(status.code()), reason, metadata })),
             ..Self::new(exit_code(status.code()), what)
         }
     }
@@ -328,7 +334,11 @@ mod tests {
             pairs.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect()
         };
         for (message, pairs, expected) in [
-            ("a is wrong\nb is wrong", &[("inputs.a", "a is wrong"), ("inputs.b", "b is wrong")][..], "2 inputs of the request are wrong"),
+            (
+                "a is wrong\nb is wrong",
+                &[("inputs.a", "a is wrong"), ("inputs.b", "b is wrong")][..],
+                "2 inputs of the request are wrong",
+            ),
             ("reason: too long", &[("reason", "too long")], "1 part of the request is wrong"),
             ("x cannot run:\n  f:1:2: E1: bad", &[("f:1:2", "E1: bad")], "x cannot run"),
             ("x cannot run here: no tar", &[("requires.tools.tar", "no tar")], "x cannot run here"),
@@ -354,7 +364,7 @@ mod tests {
     #[test]
     fn a_drain_is_told_from_a_break() {
         let mut details = ErrorDetails::new();
-        details.set_error_info("DRAINING", "runbook", Vec::<(String, String)>::new());
+        details.set_error_info("DRAINING", "runbook", [] as [(String, String); 0]);
         let drained = Status::with_error_details(Code::Unavailable, "the daemon drains", details);
         assert_eq!(Failure::from(drained).connection, Some(Connection::Draining));
         let broken = Status::new(Code::Unavailable, "x");

@@ -11,7 +11,7 @@ use runbook_proto::v1::{
     WatchRunResponse,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 use crate::context::Context;
@@ -21,13 +21,9 @@ use crate::line::{Line, Tone};
 use crate::model::{Change, Model, is_terminal};
 use crate::prompt::{Answer, Prompt};
 use crate::report::{exit_code, log_tail, resolve_command, trouble};
-use crate::session::{FIRST_PAUSE, LONGEST_PAUSE, runs};
+use crate::session::{Retry, runs};
 use crate::view::View;
 
-/// For how long a broken connection is made again.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
-/// For how long a daemon that was stopped on purpose is waited for; it is not started again.
-const DRAINED_LIMIT: Duration = Duration::from_secs(30);
 /// How long a run must stand still until it counts as waiting for a person.
 const ATTENTION_PAUSE: Duration = Duration::from_secs(1);
 /// The lines of a failed step's log that are shown.
@@ -48,8 +44,8 @@ enum End {
     NeedsPerson,
     /// The watcher left.
     Detached,
-    /// The connection broke, or the daemon went away.
-    Lost(Connection),
+    /// The connection broke; without a word when the daemon went away.
+    Lost(Option<Failure>),
     /// Something was not told: a new snapshot is needed.
     Gap,
 }
@@ -70,6 +66,7 @@ struct Follow<'a> {
     canceling: bool,
     still_since: Option<Instant>,
     looked_at: Instant,
+    retry: Retry,
     /// The steps whose trouble was told.
     told: HashSet<usize>,
 }
@@ -79,8 +76,7 @@ struct Follow<'a> {
 /// # Errors
 /// The daemon refuses, or is gone for too long. The run goes on without the watcher in any case.
 pub async fn follow(cx: &mut Context, run: Run, after: Option<u64>) -> Result<ExitCode> {
-    let interrupts =
-        signal(SignalKind::interrupt()).map_err(|error| Failure::io("cannot listen to Ctrl-C", &error))?;
+    let interrupts = signal(SignalKind::interrupt()).map_err(|error| Failure::io("cannot listen to Ctrl-C", &error))?;
     let mut model = Model::of(&run);
     if let Some(after) = after {
         model.rewind(after);
@@ -97,6 +93,7 @@ pub async fn follow(cx: &mut Context, run: Run, after: Option<u64>) -> Result<Ex
         canceling: false,
         still_since: None,
         looked_at,
+        retry: Retry::default(),
         told: HashSet::new(),
     };
     follow.until_the_end().await
@@ -122,8 +119,8 @@ impl Follow<'_> {
                 }
                 End::Detached => return self.detach(),
                 End::Gap => self.catch_up().await?,
-                End::Lost(how) => {
-                    if let Some(code) = self.reconnect(how).await? {
+                End::Lost(broken) => {
+                    if let Some(code) = self.reconnect(broken).await? {
                         return Ok(code);
                     }
                 }
@@ -140,12 +137,7 @@ impl Follow<'_> {
         };
         match opened {
             Ok(stream) => Ok(Ok(stream)),
-            Err(failure) => match failure.connection {
-                Some(how) => Ok(Err(End::Lost(how))),
-                // What is asked for was dropped from the store.
-                None if failure.status == Some("OUT_OF_RANGE") => Ok(Err(End::Gap)),
-                None => Err(failure),
-            },
+            Err(failure) => ended(failure).map(Err),
         }
     }
 
@@ -166,15 +158,8 @@ impl Follow<'_> {
                 Next::Answer(answer) => self.answered(answer).await?,
                 Next::Message(Ok(Some(message))) => self.take(&message).await?,
                 // The daemon ends its streams when it drains.
-                Next::Message(Ok(None)) => Some(End::Lost(Connection::Draining)),
-                Next::Message(Err(status)) => {
-                    let failure = Failure::from(status);
-                    match failure.connection {
-                        Some(how) => Some(End::Lost(how)),
-                        None if failure.status == Some("OUT_OF_RANGE") => Some(End::Gap),
-                        None => return Err(failure),
-                    }
-                }
+                Next::Message(Ok(None)) => Some(End::Lost(None)),
+                Next::Message(Err(status)) => Some(ended(status.into())?),
                 Next::Tick => self.tick().await?,
             };
             if let Some(end) = end {
@@ -189,6 +174,7 @@ impl Follow<'_> {
     }
 
     async fn take(&mut self, message: &WatchRunResponse) -> Result<Option<End>> {
+        self.retry.succeeded();
         for event in &message.events {
             let change = match self.model.fold(event) {
                 Ok(change) => change,
@@ -254,39 +240,26 @@ impl Follow<'_> {
     }
 
     /// Makes the connection again. `Some`: the watcher left.
-    async fn reconnect(&mut self, how: Connection) -> Result<Option<ExitCode>> {
-        let drained = how == Connection::Draining;
-        let (limit, what) = if drained {
-            (DRAINED_LIMIT, "the daemon was stopped; waiting for the next one")
+    async fn reconnect(&mut self, broken: Option<Failure>) -> Result<Option<ExitCode>> {
+        let drained = broken.as_ref().is_none_or(|failure| failure.connection == Some(Connection::Draining));
+        let what = if drained {
+            "the daemon was stopped; waiting for the next one"
         } else {
-            (RECONNECT_LIMIT, "the connection to the daemon broke; going on where it stopped")
+            "the connection to the daemon broke; going on where it stopped"
         };
-        self.view.stay(vec![Line::of(Tone::Warn, what)])?;
-        self.view.refresh(&self.model)?;
-        self.cx.session.may_start = !drained;
-        let until = Instant::now() + limit;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            self.cx.session.disconnect();
-            tokio::select! {
-                () = sleep(pause) => {}
-                _ = self.interrupts.recv() => return self.detach().map(Some),
-            }
-            // A daemon that drains still answers, but to questions alone: only a stream says that the next is there.
-            let failure = match self.cx.session.channel().await {
-                Ok(_) => break,
-                Err(failure) if failure.is_connection() => failure,
-                Err(failure) => return Err(failure),
-            };
-            if Instant::now() >= until {
-                let number = self.model.number;
-                let what = format!("run {number} is no longer watched: {}", failure.what);
-                return Err(Failure { what, ..failure }
-                    .next(format!("the run goes on; `runbook watch {number}` comes back to it")));
-            }
-            pause = LONGEST_PAUSE.min(pause * 2);
+        if self.view.is_for_people() {
+            self.view.stay(vec![Line::of(Tone::Warn, what)])?;
         }
-        self.cx.session.may_start = true;
+        self.view.refresh(&self.model)?;
+        let connected = tokio::select! {
+            connected = self.retry.pause(&mut self.cx.session, broken) => connected,
+            _ = self.interrupts.recv() => return self.detach().map(Some),
+        };
+        let number = self.model.number;
+        connected.map_err(|failure| {
+            let what = format!("run {number} is no longer watched: {}", failure.what);
+            Failure { what, ..failure }.next(format!("the run goes on; `runbook watch {number}` comes back to it"))
+        })?;
         Ok(None)
     }
 
@@ -295,15 +268,9 @@ impl Follow<'_> {
         if self.prompt.is_some() || !self.cx.console.can_ask {
             return Some(End::Detached);
         }
-        match Prompt::new(&self.cx.console, self.canceling) {
-            Ok(prompt) => {
-                self.view.pause();
-                self.prompt = Some(prompt);
-                None
-            }
-            // Where nobody can be asked, leaving is what harms nothing.
-            Err(_) => Some(End::Detached),
-        }
+        self.view.pause();
+        self.prompt = Some(Prompt::new(&self.cx.console, self.canceling));
+        None
     }
 
     async fn answered(&mut self, answer: io::Result<Answer>) -> Result<Option<End>> {
@@ -400,6 +367,18 @@ impl Follow<'_> {
         }
         self.view.end(&run, &self.model)?;
         Ok(Some(code))
+    }
+}
+
+/// What the end of a stream with an error means.
+fn ended(failure: Failure) -> Result<End> {
+    if failure.is_connection() {
+        Ok(End::Lost(Some(failure)))
+    } else if failure.status() == Some("OUT_OF_RANGE") {
+        // What was asked for is not there: dropped from the store, or of a journal that is another one now.
+        Ok(End::Gap)
+    } else {
+        Err(failure)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The live picture of a run: a header, one row for each step that has begun or is next, and counts for the rest.
 //! A pure function of the model, the time and the size; knows no terminal.
 
-use runbook_proto::v1::{RunStatus, StepStatus};
+use runbook_proto::v1::StepStatus;
 
 use crate::event_line::run_tone;
 use crate::line::{Line, Tone};
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::model::tests::{ended, run, starting};
     use prost_types::Timestamp;
-    use runbook_proto::v1::Event;
+    use runbook_proto::v1::{Event, RunStatus};
 
     const NOW: Moment = Moment(83_000_000);
 
@@ -198,7 +198,8 @@ mod tests {
         ] {
             model.fold(&event).unwrap();
         }
-        model.steps[1].last_line = "adding a file whose name is so long that it does not fit the terminal at all".into();
+        model.steps[1].last_line =
+            "adding a file whose name is so long that it does not fit the terminal at all".into();
         assert_eq!(
             text(&model, 24),
             "run 12 backup  running  1 min 23 s  2 of 7 steps done\n  \

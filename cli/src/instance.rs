@@ -189,11 +189,9 @@ mod tests {
         fs::create_dir_all(base.join("outer/runbooks")).unwrap();
         fs::create_dir_all(base.join("outer/inner/runbooks/deep/er")).unwrap();
         fs::create_dir_all(base.join("outer/other")).unwrap();
-        for (current, project) in [
-            ("outer/inner/runbooks/deep/er", "outer/inner"),
-            ("outer/other", "outer"),
-            ("outer", "outer"),
-        ] {
+        for (current, project) in
+            [("outer/inner/runbooks/deep/er", "outer/inner"), ("outer/other", "outer"), ("outer", "outer")]
+        {
             let current = base.join(current);
             let found = Instance::find(&Named::default(), &around(&current, None)).unwrap();
             assert_eq!(found.project, Some(base.join(project)));
@@ -264,8 +262,7 @@ mod tests {
         let folder = base.path().join("runbook-1000");
         fs::create_dir(&folder).unwrap();
         let uid = fs::metadata(&folder).unwrap().uid();
-        let instance =
-            Instance { project: None, data: base.path().join("data"), socket: folder.join("x.sock") };
+        let instance = Instance { project: None, data: base.path().join("data"), socket: folder.join("x.sock") };
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(instance.check_socket_folder(uid).unwrap_err().code, ExitCode::Refused);
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();

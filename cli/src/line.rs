@@ -122,6 +122,7 @@ impl Line {
     }
 
     /// The line as plain text.
+    #[cfg(test)]
     pub fn plain(&self) -> String {
         self.render(None, false)
     }
@@ -135,7 +136,8 @@ mod tests {
     fn a_line_is_cut_to_the_terminal() {
         let line = Line::of(Tone::Good, "✓ ").with(Tone::Plain, "日本語 ").with(Tone::Dim, "tail");
         assert_eq!(line.plain(), "✓ 日本語 tail");
-        for (columns, expected) in [(13, "✓ 日本語 tail"), (12, "✓ 日本語 ta…"), (6, "✓ 日…"), (1, "…"), (0, "")] {
+        for (columns, expected) in [(13, "✓ 日本語 tail"), (12, "✓ 日本語 ta…"), (6, "✓ 日…"), (1, "…"), (0, "")]
+        {
             let text = line.render(Some(columns), false);
             assert_eq!(text, expected);
             assert!(width(&text) <= columns);
@@ -151,6 +153,9 @@ mod tests {
 
     #[test]
     fn nothing_in_it_steers_the_terminal() {
-        assert_eq!(Line::of(Tone::Plain, "a\u{1b}[2Jb").column(Tone::Plain, "c\u{7}", 3).with(Tone::Plain, "|").plain(), "abc  |");
+        assert_eq!(
+            Line::of(Tone::Plain, "a\u{1b}[2Jb").column(Tone::Plain, "c\u{7}", 3).with(Tone::Plain, "|").plain(),
+            "abc  |"
+        );
     }
 }

@@ -14,8 +14,7 @@ const NANOS_PER_MICRO: i32 = 1_000;
 const RFC3339: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
-const DATE_CLOCK: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+const DATE_CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
 /// A point in time: microseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,9 +37,7 @@ impl Moment {
     }
 
     fn format(self, offset: UtcOffset, format: &[BorrowedFormatItem<'_>]) -> String {
-        self.utc()
-            .and_then(|utc| utc.to_offset(offset).format(format).ok())
-            .unwrap_or_else(|| format!("@{}us", self.0))
+        self.utc().and_then(|utc| utc.to_offset(offset).format(format).ok()).unwrap_or_else(|| format!("@{}us", self.0))
     }
 
     /// RFC 3339 in UTC, for programs.
@@ -67,10 +64,7 @@ impl Moment {
         {
             return offset;
         }
-        let offset = self
-            .utc()
-            .and_then(|utc| UtcOffset::local_offset_at(utc).ok())
-            .unwrap_or(UtcOffset::UTC);
+        let offset = self.utc().and_then(|utc| UtcOffset::local_offset_at(utc).ok()).unwrap_or(UtcOffset::UTC);
         KNOWN.set(Some((hour, offset)));
         offset
     }

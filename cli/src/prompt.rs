@@ -1,15 +1,18 @@
 //! Ctrl-C in a watched run: asks whether to detach or to cancel, while the run goes on. Knows the question and its
 //! answers, never what follows from them.
 
-use std::io::{self, Stdin};
+use std::io;
+use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::time::sleep;
 
 use crate::console::Console;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 256;
+/// How often the terminal is looked at while a question is open: a person does not feel it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,23 +30,18 @@ pub enum Answer {
 /// A question on the terminal.
 #[derive(Debug)]
 pub struct Prompt {
-    input: AsyncFd<Stdin>,
     canceling: bool,
 }
 
 impl Prompt {
     /// Asks. `canceling`: the run is being canceled already.
-    ///
-    /// # Errors
-    /// Standard input cannot be waited for.
-    pub fn new(console: &Console, canceling: bool) -> io::Result<Self> {
-        let input = AsyncFd::with_interest(io::stdin(), Interest::READABLE)?;
+    pub fn new(console: &Console, canceling: bool) -> Self {
         console.ask(if canceling {
             "\ndetach, or cancel now, without grace? [d/n, enter to go on watching] "
         } else {
             "\ndetach, or cancel the run? [d/c, enter to go on watching] "
         });
-        Ok(Self { input, canceling })
+        Self { canceling }
     }
 
     /// The answer, once the person has typed a line.
@@ -51,11 +49,17 @@ impl Prompt {
     /// # Errors
     /// Standard input cannot be read.
     pub async fn answer(&self) -> io::Result<Answer> {
-        let mut ready = self.input.readable().await?;
+        let input = io::stdin();
+        loop {
+            let mut wanted = [PollFd::new(&input, PollFlags::IN)];
+            if poll(&mut wanted, Some(&Timespec::default()))? > 0 {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
         let mut bytes = [0; ANSWER_BYTES];
         // A terminal in its usual mode is readable when a whole line is there.
-        let length = rustix::io::read(self.input.get_ref(), &mut bytes)?;
-        ready.clear_ready();
+        let length = rustix::io::read(&input, &mut bytes)?;
         Ok(parse(&bytes[..length], self.canceling))
     }
 }

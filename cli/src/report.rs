@@ -18,6 +18,9 @@ use crate::to_json;
 const VALUES: usize = 10;
 /// The longest shown value, in columns.
 const VALUE_COLUMNS: usize = 160;
+/// What to type next is explained where it all fits so many columns.
+const COLUMNS: usize = 80;
+const LABEL_COLUMNS: usize = 6;
 /// At most so many steps are named in what to type next.
 const NAMED_STEPS: usize = 3;
 
@@ -29,7 +32,12 @@ pub fn summary(run: &Run) -> Vec<Line> {
         lines.push(Line::of(Tone::Dim, &format!("  {}", counts(&model))));
     }
     lines.extend(outputs(run));
-    lines.extend(artifacts(run));
+    lines
+}
+
+/// What must not be cut at the edge of a terminal, to be copied: the paths of artifacts, and what to type next.
+pub fn to_copy(run: &Run) -> Vec<Line> {
+    let mut lines = artifacts(run);
     lines.extend(next(run));
     lines
 }
@@ -50,12 +58,9 @@ pub fn headline(model: &Model) -> Line {
 }
 
 /// The outputs of the steps that no other step needs: what the run came to.
-fn outputs(run: &Run) -> Vec<Line> {
+pub fn outputs(run: &Run) -> Vec<Line> {
     let needed: HashSet<&str> = run.steps.iter().flat_map(|step| step.needs.iter().map(String::as_str)).collect();
-    let last = run
-        .steps
-        .iter()
-        .filter(|step| !step.in_finally && !needed.contains(step.id.as_str()));
+    let last = run.steps.iter().filter(|step| !step.in_finally && !needed.contains(step.id.as_str()));
     let mut all = Vec::new();
     for step in last {
         let outputs = step.outputs.iter().flat_map(|outputs| &outputs.fields);
@@ -65,7 +70,9 @@ fn outputs(run: &Run) -> Vec<Line> {
                 other => other.to_string(),
             };
             let name = format!("  {}.{key}", step.id);
-            all.push(Line::of(Tone::Plain, &name).with(Tone::Dim, " = ").with(Tone::Plain, &truncate(&text, VALUE_COLUMNS)));
+            all.push(
+                Line::of(Tone::Plain, &name).with(Tone::Dim, " = ").with(Tone::Plain, &truncate(&text, VALUE_COLUMNS)),
+            );
         }
     }
     capped(all, "outputs", run.number)
@@ -105,7 +112,7 @@ pub fn bytes(length: u64) -> String {
 }
 
 /// What to type next.
-pub fn next(run: &Run) -> Vec<Line> {
+fn next(run: &Run) -> Vec<Line> {
     let number = run.number;
     let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
     let mut commands: Vec<(String, &str)> = Vec::new();
@@ -125,12 +132,14 @@ pub fn next(run: &Run) -> Vec<Line> {
         _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
     }
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let explained = commands.iter().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= COLUMNS);
     commands
         .iter()
         .enumerate()
         .map(|(place, (command, what))| {
             let label = if place == 0 { "next: " } else { "      " };
-            Line::of(Tone::Dim, label).column(Tone::Bold, command, width).with(Tone::Dim, &format!("  {what}"))
+            let what = if explained { format!("  {what}") } else { String::new() };
+            Line::of(Tone::Dim, label).column(Tone::Bold, command, width).with(Tone::Dim, &what)
         })
         .collect()
 }
@@ -185,7 +194,7 @@ mod tests {
     use serde_json::json;
 
     fn text(run: &Run) -> String {
-        summary(run).iter().map(|line| line.plain() + "\n").collect()
+        summary(run).iter().chain(&to_copy(run)).map(|line| line.plain() + "\n").collect()
     }
 
     fn done(status: RunStatus, steps: &[(&str, StepStatus)]) -> Run {
@@ -202,9 +211,11 @@ mod tests {
 
     #[test]
     fn a_success_shows_what_it_came_to() {
-        let mut run = done(RunStatus::Succeeded, &[("dump", StepStatus::Succeeded), ("publish", StepStatus::Succeeded)]);
+        let mut run =
+            done(RunStatus::Succeeded, &[("dump", StepStatus::Succeeded), ("publish", StepStatus::Succeeded)]);
         run.steps[1].needs = vec!["dump".into()];
-        run.steps[0].outputs = Some(Struct { fields: [("hidden".to_owned(), to_struct_value(&json!(1)).unwrap())].into() });
+        run.steps[0].outputs =
+            Some(Struct { fields: [("hidden".to_owned(), to_struct_value(&json!(1)).unwrap())].into() });
         let fields = [("bytes", json!(12)), ("name", json!("2026\u{1b}[31m-11"))];
         run.steps[1].outputs = Some(Struct {
             fields: fields.iter().map(|(k, v)| ((*k).to_owned(), to_struct_value(v).unwrap())).collect(),
@@ -242,26 +253,29 @@ mod tests {
             text(&run),
             "run 12 backup: attention\n  \
              2 steps: 1 unknown, 1 pending\n\
-             next: runbook resolve 12 a --as succeeded|failed|retry --reason WHY  settles what nobody knows\n      \
-             runbook logs 12 a                                              shows all that it wrote\n      \
-             runbook watch 12                                               comes back to it\n"
+             next: runbook resolve 12 a --as succeeded|failed|retry --reason WHY\n      \
+             runbook logs 12 a\n      \
+             runbook watch 12\n"
         );
     }
 
     #[test]
     fn much_is_cut_short() {
         let mut run = done(RunStatus::Succeeded, &[("a", StepStatus::Succeeded)]);
-        run.steps[0].artifacts =
-            (0..13).map(|n| Artifact { name: format!("f{n}"), ..Default::default() }).collect();
+        run.steps[0].artifacts = (0..13).map(|n| Artifact { name: format!("f{n}"), ..Default::default() }).collect();
         let text = text(&run);
         assert!(text.ends_with("  f9  0 B\n  3 more artifacts: runbook status 12 --output json\n"), "{text}");
     }
 
     #[test]
     fn lengths() {
-        for (length, expected) in
-            [(999, "999 B"), (1_000, "1.0 KB"), (999_999, "999.9 KB"), (1_000_000, "1.0 MB"), (u64::MAX, "18446744.0 TB")]
-        {
+        for (length, expected) in [
+            (999, "999 B"),
+            (1_000, "1.0 KB"),
+            (999_999, "999.9 KB"),
+            (1_000_000, "1.0 MB"),
+            (u64::MAX, "18446744.0 TB"),
+        ] {
             assert_eq!(bytes(length), expected);
         }
     }

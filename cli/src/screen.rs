@@ -59,11 +59,9 @@ mod tests {
 
     #[test]
     fn wrapped_lines_count_by_their_rows() {
-        for (drawn, columns, expected) in [
-            (&[][..], 80, ""),
-            (&[10, 79, 0], 80, "\r\u{1b}[3A"),
-            (&[10, 79, 0], 40, "\r\u{1b}[4A"),
-        ] {
+        for (drawn, columns, expected) in
+            [(&[][..], 80, ""), (&[10, 79, 0], 80, "\r\u{1b}[3A"), (&[10, 79, 0], 40, "\r\u{1b}[4A")]
+        {
             assert_eq!(up(drawn, columns), expected);
         }
     }

@@ -25,12 +25,16 @@ use crate::instance::Instance;
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long one connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// For how long a stream that broke is opened again.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// For how long a daemon that was stopped on purpose is waited for; it is not started again.
+const DRAINED_LIMIT: Duration = Duration::from_secs(30);
 /// For how long a question is asked again over new connections.
 const RETRY_LIMIT: Duration = Duration::from_secs(20);
 /// Between two tries: the first pause, and the longest; each is twice the one before.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// See [`FIRST_PAUSE`].
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The largest answer: a run of 50,000 steps with outputs has some 30 MB.
 const ANSWER_BYTES: usize = 256 << 20;
 /// The header in which a daemon tells its version with every answer.
@@ -78,7 +82,7 @@ pub struct Session {
     channel: Option<Channel>,
     version_seen: bool,
     /// Whether a daemon may be started where none answers.
-    pub may_start: bool,
+    may_start: bool,
 }
 
 impl Session {
@@ -90,6 +94,43 @@ impl Session {
     /// Whom it talks to.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The connection if a daemon answers, without starting one.
+    ///
+    /// # Errors
+    /// It cannot be reached for another reason than that it does not run.
+    pub async fn running(&mut self) -> Result<bool> {
+        match self.connect().await {
+            Ok(channel) => {
+                self.channel = Some(channel);
+                Ok(true)
+            }
+            Err(failure) if failure.connection == Some(Connection::Absent) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Starts the daemon of this instance. Returns its pid; `None` when one answers already.
+    ///
+    /// # Errors
+    /// It cannot be started, or an endpoint was named.
+    pub async fn start(&mut self) -> Result<Option<u32>> {
+        let Target::Instance(instance) = &self.target else {
+            return Err(Failure::usage("a daemon cannot be started at a named endpoint")
+                .next("leave --endpoint and RUNBOOK_ENDPOINT out"));
+        };
+        let lock = daemon_process::lock(instance).await?;
+        // Another command may have started it while this one waited for the lock.
+        let (channel, pid) = match self.connect().await {
+            Err(failure) if failure.connection == Some(Connection::Absent) => {
+                let pid = daemon_process::start(instance, &lock).await?;
+                (self.connect().await?, Some(pid))
+            }
+            other => (other?, None),
+        };
+        self.channel = Some(channel);
+        Ok(pid)
     }
 
     /// Forgets the connection: the next question makes a new one.
@@ -105,26 +146,18 @@ impl Session {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
         }
-        let channel = match (self.connect().await, &self.target) {
+        match (self.connect().await, &self.target) {
             (Err(failure), Target::Instance(instance))
                 if self.may_start && failure.connection == Some(Connection::Absent) =>
             {
-                let lock = daemon_process::lock(instance).await?;
-                // Another command may have started it while this one waited for the lock.
-                match self.connect().await {
-                    Err(failure) if failure.connection == Some(Connection::Absent) => {
-                        let pid = daemon_process::start(instance, &lock).await?;
-                        let project = instance.project.as_deref().unwrap_or(&instance.data);
-                        self.console.say(&format!("started runbookd (pid {pid}) for {}", project.display()));
-                        self.connect().await?
-                    }
-                    other => other?,
+                let project = instance.project.as_ref().unwrap_or(&instance.data).display().to_string();
+                if let Some(pid) = self.start().await? {
+                    self.console.say(&format!("started runbookd (pid {pid}) for {project}"));
                 }
             }
-            (other, _) => other?,
-        };
-        self.channel = Some(channel.clone());
-        Ok(channel)
+            (other, _) => self.channel = Some(other?),
+        }
+        self.channel.clone().ok_or_else(|| Failure::other("a connection was made and lost at once"))
     }
 
     /// One try to connect.
@@ -217,6 +250,53 @@ impl Session {
                 self.console.warn(&format!(
                     "the daemon is version {theirs}, this command {ours}: `runbook daemon restart` brings them together"
                 ));
+            }
+        }
+    }
+}
+
+/// The tries to get a stream back, from its break to its next message.
+#[derive(Debug, Default)]
+pub struct Retry {
+    now: Option<(Instant, Duration)>,
+}
+
+impl Retry {
+    /// A message came.
+    pub fn succeeded(&mut self) {
+        self.now = None;
+    }
+
+    /// Waits until there is a connection again. `broken` is what the stream ended with, `None` where it ended before
+    /// its time without a word, as when the daemon goes away. A daemon that crashed is started again; one that was
+    /// stopped is waited for.
+    ///
+    /// # Errors
+    /// What the stream ended with, where another connection does not help, or no daemon answers in time.
+    pub async fn pause(&mut self, session: &mut Session, broken: Option<Failure>) -> Result<()> {
+        let drained = broken.as_ref().is_none_or(|failure| failure.connection == Some(Connection::Draining));
+        let mut failure = match broken {
+            Some(failure) if failure.is_connection() => failure,
+            Some(failure) => return Err(failure),
+            None => Failure::unreachable(Connection::Draining, "the daemon was stopped"),
+        };
+        let limit = if drained { DRAINED_LIMIT } else { RECONNECT_LIMIT };
+        let (until, mut pause) = self.now.unwrap_or_else(|| (Instant::now() + limit, FIRST_PAUSE));
+        loop {
+            if Instant::now() >= until {
+                return Err(failure);
+            }
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            self.now = Some((until, pause));
+            session.disconnect();
+            session.may_start = !drained;
+            let channel = session.channel().await;
+            session.may_start = true;
+            match channel {
+                Ok(_) => return Ok(()),
+                Err(again) if again.is_connection() => failure = again,
+                Err(other) => return Err(other),
             }
         }
     }

@@ -75,7 +75,11 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["RUN", "RUNBOOK", "WHAT"]);
-        table.row(vec![(Tone::Bold, "12".into()), (Tone::Plain, "backup".into()), (Tone::Plain, "a long story".into())]);
+        table.row(vec![
+            (Tone::Bold, "12".into()),
+            (Tone::Plain, "backup".into()),
+            (Tone::Plain, "a long story".into()),
+        ]);
         table.row(vec![(Tone::Bold, "7".into()), (Tone::Plain, "dr-restore".into()), (Tone::Plain, String::new())]);
         table
     }
@@ -98,8 +102,8 @@ mod tests {
     fn the_widest_column_gives_way() {
         assert_eq!(
             text(Some(24)),
-            "RUN  RUNBOOK   WHAT\n\
-             12   backup    a long s…\n\
+            "RUN  RUNBOOK    WHAT\n\
+             12   backup     a long …\n\
              7    dr-resto…\n"
         );
         assert!(table().lines(Some(24)).iter().all(|line| line.width() <= 24));

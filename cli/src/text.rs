@@ -56,15 +56,17 @@ const ZERO: &[(u32, u32)] = &[
 
 fn within(table: &[(u32, u32)], c: char) -> bool {
     let c = u32::from(c);
-    table.binary_search_by(|&(first, last)| {
-        if last < c {
-            std::cmp::Ordering::Less
-        } else if first > c {
-            std::cmp::Ordering::Greater
-        } else {
-            std::cmp::Ordering::Equal
-        }
-    }).is_ok()
+    table
+        .binary_search_by(|&(first, last)| {
+            if last < c {
+                std::cmp::Ordering::Less
+            } else if first > c {
+                std::cmp::Ordering::Greater
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        })
+        .is_ok()
 }
 
 /// The columns that a character takes.
@@ -188,7 +190,8 @@ mod tests {
 
     #[test]
     fn widths() {
-        for (text, expected) in [("abc", 3), ("日本", 4), ("e\u{301}", 1), ("👍", 2), ("✓ ✗ ● …", 7), ("Zażółć", 6)] {
+        for (text, expected) in [("abc", 3), ("日本", 4), ("e\u{301}", 1), ("👍", 2), ("✓ ✗ ● …", 7), ("Zażółć", 6)]
+        {
             assert_eq!(width(text), expected, "{text}");
         }
     }

@@ -310,11 +310,13 @@ pub fn to_struct_value(value: &Value) -> Option<prost_types::Value> {
         Value::Null => Kind::NullValue(0),
         Value::Bool(flag) => Kind::BoolValue(*flag),
         Value::Number(number) => {
-            let double = number.as_f64()?;
-            if !number.is_f64() && double.abs() > EXACT_INTEGER {
+            // As a double an integer of this size could already be another one.
+            let exact = number.is_f64()
+                || number.as_i64().is_some_and(|integer| integer.unsigned_abs() <= EXACT_INTEGER as u64);
+            if !exact {
                 return None;
             }
-            Kind::NumberValue(double)
+            Kind::NumberValue(number.as_f64()?)
         }
         Value::String(text) => Kind::StringValue(text.clone()),
         Value::Array(values) => {
@@ -327,10 +329,8 @@ pub fn to_struct_value(value: &Value) -> Option<prost_types::Value> {
 }
 
 fn to_struct(fields: &Map<String, Value>) -> Option<Struct> {
-    let fields = fields
-        .iter()
-        .map(|(key, value)| Some((key.clone(), to_struct_value(value)?)))
-        .collect::<Option<_>>()?;
+    let fields =
+        fields.iter().map(|(key, value)| Some((key.clone(), to_struct_value(value)?))).collect::<Option<_>>()?;
     Some(Struct { fields })
 }
 

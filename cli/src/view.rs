@@ -15,7 +15,7 @@ use crate::frame::frame;
 use crate::line::{Line, Tone};
 use crate::model::{Model, is_terminal};
 use crate::moment::{Moment, moment};
-use crate::report::{headline, summary};
+use crate::report::{headline, summary, to_copy};
 use crate::screen::Screen;
 use crate::to_json;
 
@@ -73,10 +73,14 @@ impl View {
     /// Standard output cannot be written.
     pub fn begin(&self, run: &Run, model: &Model) -> Result<()> {
         match self.mode {
+            Mode::Lines if model.last_event == 0 => {
+                let name = format!("run {} {}", model.number, model.runbook);
+                let back = format!("  (`runbook watch {}` comes back)", model.number);
+                self.console.line(&Line::of(Tone::Bold, &name).with(Tone::Dim, &back))?;
+            }
             Mode::Json => self.console.json(&json!({"run": to_json::run(run)}))?,
             Mode::Lines if !is_terminal(model.status) => {
-                let line = headline(model).with(Tone::Dim, &format!("  (`runbook watch {}` comes back)", model.number));
-                self.console.line(&stamped(Moment::now(), line))?;
+                self.console.line(&stamped(Moment::now(), headline(model)))?;
             }
             Mode::Lines | Mode::Live(_) | Mode::Quiet => {}
         }
@@ -184,11 +188,11 @@ impl View {
         match self.mode {
             Mode::Json => self.console.json(&json!({"run": to_json::run(run)}))?,
             Mode::Quiet => self.console.line(&headline(model))?,
-            Mode::Lines => summary(run).iter().try_for_each(|line| self.console.line(line))?,
-            Mode::Live(_) => {
+            Mode::Lines | Mode::Live(_) => {
                 self.draw(model)?;
                 // The picture's header says the outcome already; the end says why, and what came of it.
                 summary(run).iter().try_for_each(|line| self.console.cut_line(line))?;
+                to_copy(run).iter().try_for_each(|line| self.console.line(line))?;
             }
         }
         self.console.flush()

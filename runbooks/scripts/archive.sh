@@ -26,6 +26,7 @@ umask 077
 
 readonly damaged=3
 readonly changed=75
+readonly killed=137
 readonly shown_at_most=20
 readonly little_room_mib=16
 tab=$(printf '\t')
@@ -82,13 +83,10 @@ name_of() {
     say "$name_path"
 }
 
-# Where a source is restored to.
-target_of() {
-    if [ -n "${INTO:-}" ]; then
-        realpath -ms -- "$INTO/$(basename -- "$1")"
-    else
-        realpath -ms -- "$1"
-    fi
+# Where a source is restored to, into $target. (Not by `$(...)` in an argument: there a killed tool would go unnoticed.)
+find_target() {
+    target=$(realpath -ms -- "$1")
+    [ -z "${INTO:-}" ] || target=$(realpath -ms -- "$INTO/${target##*/}")
 }
 
 # NUL-separated records in $1 become lines in $2; what would break or disguise a line is escaped.
@@ -197,9 +195,10 @@ hint_room() {
     [ "$room" -ge "$little_room_mib" ] || complain "there is no room: $room MiB are left where $1 is"
 }
 
-# Ends after a failure: a killed tool with its own code (the step tries again), anything else with 1.
+# Ends after a failure: above 128 (the step tries again) after a killed tool, which xargs tells as 125; else with 1.
 give_up() {
     hint_room "$2"
+    [ "$1" -ne 125 ] || exit "$killed"
     [ "$1" -le 128 ] || exit "$1"
     fail "$3"
 }
@@ -284,15 +283,17 @@ pack() {
         number=$((number + 1))
         pack_one "$number" "$source"
     done 3< "$WORK/wanted"
-    totals=$(cat -- "$FOLDER"/*.manifest | awk -F '\t' '
+    totals=$(awk -F '\t' '
         $1 == "f" { files++; bytes += $3 }
-        END { printf "%.0f %.0f", files, bytes }')
+        END { printf "%.0f %.0f", files, bytes }' "$FOLDER"/*.manifest)
+    created=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    host=$(uname -n)
     write_readme
     {
         say "format=1"
         say "name=$NAME"
-        say "created=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-        say "host=$(uname -n)"
+        say "created=$created"
+        say "host=$host"
         say "project=$project"
         say "run=$RUNBOOK_RUN_UID"
         say "sources=$number"
@@ -391,8 +392,10 @@ prove() {
     fi
     remove "$WORK"
     say "$FOLDER is whole"
-    output files "$(sed -n 's/^files=//p' "$FOLDER/METADATA")"
-    output bytes "$(sed -n 's/^bytes=//p' "$FOLDER/METADATA")"
+    files=$(sed -n 's/^files=//p' "$FOLDER/METADATA")
+    bytes=$(sed -n 's/^bytes=//p' "$FOLDER/METADATA")
+    output files "$files"
+    output bytes "$bytes"
 }
 
 # Calls function $1 with every source's stem and target.
@@ -402,7 +405,8 @@ for_each_target() {
     set -- $STEMS
     while IFS= read -r source <&3; do
         [ "$#" -gt 0 ] || fail "there are more sources than archives"
-        "$action" "$1" "$(target_of "$source")"
+        find_target "$source"
+        "$action" "$1" "$target"
         shift
     done 3<<END
 $SOURCES

@@ -79,7 +79,7 @@ inside() {
 }
 
 check_tools() {
-    for tool in awk basename chmod cmp comm cut date dirname find id mkdir mv paste realpath rm sed sha256sum sort \
+    for tool in awk chmod cmp comm cut date dirname find id mkdir mv paste realpath rm sed sha256sum sort \
         stat sync tar tr uname wc xargs; do
         command -v "$tool" > /dev/null || problem "the tool $tool is not on PATH ($PATH)"
     done
@@ -362,8 +362,10 @@ publish() {
 
 published_outputs() {
     output path "$REPOSITORY/$NAME"
-    output files "$(sed -n 's/^files=//p' "$REPOSITORY/$NAME/METADATA")"
-    output bytes "$(sed -n 's/^bytes=//p' "$REPOSITORY/$NAME/METADATA")"
+    files=$(sed -n 's/^files=//p' "$REPOSITORY/$NAME/METADATA")
+    bytes=$(sed -n 's/^bytes=//p' "$REPOSITORY/$NAME/METADATA")
+    output files "$files"
+    output bytes "$bytes"
 }
 
 published() {
@@ -416,7 +418,8 @@ retain() {
         removed=$((removed + 1))
         say "removed $old"
     done < "$staging/old"
-    kept=$(($(wc -l < "$staging/peers") - removed))
+    kept=$(wc -l < "$staging/peers")
+    kept=$((kept - removed))
     output kept "$kept"
     output removed "$removed"
     say "kept $kept proved backup(s) of these sources, removed $removed"

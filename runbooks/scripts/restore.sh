@@ -60,9 +60,9 @@ remove() {
     rm -rf -- "$1"
 }
 
-# Makes a rename in folder $1 last over a power cut.
+# Makes a rename of $1 last over a power cut.
 settle() {
-    sync -- "$1" || complain "note: $1 could not be synced: do not cut the power now"
+    sync -- "${1%/*}/" || complain "note: the folder of $1 could not be synced: do not cut the power now"
 }
 
 mib() {
@@ -77,19 +77,18 @@ inside() {
     esac
 }
 
-# Where a source is restored to.
-target_of() {
-    if [ -n "${INTO:-}" ]; then
-        realpath -ms -- "$INTO/$(basename -- "$1")"
-    else
-        realpath -ms -- "$1"
-    fi
+# Where a source is restored to, into $target. (Not by `$(...)` in an argument: there a killed tool would go unnoticed.)
+find_target() {
+    target=$(realpath -ms -- "$1")
+    [ -z "${INTO:-}" ] || target=$(realpath -ms -- "$INTO/${target##*/}")
 }
 
 # Calls the function $1 with every target.
 for_each_target() {
     while IFS= read -r source <&3; do
-        [ -z "$source" ] || "$1" "$(target_of "$source")"
+        [ -n "$source" ] || continue
+        find_target "$source"
+        "$1" "$target"
     done 3<<END
 $SOURCES
 END
@@ -113,8 +112,9 @@ is_mount_point() {
 
 # Refuses targets without which this machine, this project or this run could not go on.
 check_place() {
-    real=$(realpath -m -- "$(dirname -- "$1")")
-    real=${real%/}/$(basename -- "$1")
+    real=$(realpath -m -- "${1%/*}/")
+    real=${real%/}/${1##*/}
+    daemon_data=$(realpath -m -- "$RUNBOOK_OUTPUT")
     elsewhere="Restore it beside first: -i into=/some/where"
     case $real in
     / | // | /bin | /boot | /dev | /etc | /lib | /lib32 | /lib64 | /proc | /run | /sbin | /sys | /tmp | /usr | /var)
@@ -128,7 +128,7 @@ check_place() {
         problem "$1 holds the repository $backups: the backup would be moved away while it is read. $elsewhere"
     elif inside "$real" "$backups"; then
         problem "$1 lies inside the repository $backups: that is for backups alone. $elsewhere"
-    elif inside "$(realpath -m -- "$RUNBOOK_OUTPUT")" "$real"; then
+    elif inside "$daemon_data" "$real"; then
         problem "$1 holds the daemon's own data. $elsewhere"
     elif [ -L "$1" ]; then
         problem "$1 is a symbolic link to $(readlink -- "$1"): an exchange would replace the link, not the folder. $elsewhere"
@@ -197,7 +197,7 @@ plan() {
     while IFS= read -r source <&3; do
         [ -n "$source" ] || fail "a source is empty text"
         [ "$#" -gt 0 ] || fail "there are more sources than archives"
-        target=$(target_of "$source")
+        find_target "$source"
         check_place "$target"
         check_room "$target" "$1"
         shift
@@ -228,7 +228,7 @@ exchange_one() {
     elif ! there "$before" || ! there "$1"; then
         fail "nothing is unpacked beside $1 any more: it was undone. Start a new run: runbook exec dr-restore"
     fi
-    settle "$(dirname -- "$1")"
+    settle "$1"
     say "exchanged $1"
 }
 
@@ -266,7 +266,7 @@ undo_one() {
             problem "the former content of $1 is in $1.before-$RUNBOOK_RUN_UID: move it back by hand"
         else
             mv -T -- "$1.before-$RUNBOOK_RUN_UID" "$1" || problem "$1.before-$RUNBOOK_RUN_UID could not be moved back"
-            settle "$(dirname -- "$1")"
+            settle "$1"
             say "undone: $1 has its former content again"
         fi
     else

@@ -3,6 +3,7 @@
 //! After a change of a table, `RUNBOOK_UPDATE_DOCS=1 cargo test -p runbook-core --test reference` writes the pages.
 
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "the pages are files")]
 
 use std::fmt::Write;
 use std::path::Path;

@@ -25,6 +25,7 @@ use runbook_shim::files::{
 use runbook_shim::lock::{self, Attempt, Held};
 use runbook_shim::paths;
 use runbook_shim::process::{self, Process};
+use runbook_shim::redact::Redactor;
 use runbook_shim::secrets::Secrets;
 use runbook_shim::time::now_micros;
 
@@ -38,6 +39,9 @@ const HERE: &str = ".";
 
 /// More problems than these are not told in a verdict.
 const PROBLEMS_MAX: usize = 16;
+
+/// The text of a refused start is cut to this length, in bytes: a PATH may be long, and the verdict's room is taken.
+const TEXT_MAX: usize = 2 << 10;
 
 /// Why the shim ends without a verdict.
 #[derive(Debug)]
@@ -66,8 +70,7 @@ struct Ready {
     spec: Spec,
     secrets: Secrets,
     reserve: Reserve,
-    /// Held until the process ends.
-    _lock: Held,
+    lock: Held,
 }
 
 /// Owns the attempt in `dir` until its verdict is written.
@@ -75,10 +78,11 @@ struct Ready {
 /// # Errors
 /// Why there is no verdict; but for [`Refusal::VerdictFailed`], nothing was started.
 pub fn own(dir: &Path) -> Result<(), Refused> {
-    let ready = prepare(dir)?;
+    // The lock is held until the process ends, and so is free only after the verdict is there.
+    let Ready { signals, spec, secrets, reserve, lock: _lock } = prepare(dir)?;
     claim()?;
-    let verdict = run(&ready);
-    ready.reserve.place(&verdict).map_err(refuse(Refusal::VerdictFailed))
+    let verdict = run(&spec, secrets, &signals);
+    reserve.place(&verdict).map_err(refuse(Refusal::VerdictFailed))
 }
 
 /// From the first moment to the claim.
@@ -108,7 +112,7 @@ fn prepare(dir: &Path) -> Result<Ready, Refused> {
     let secrets = Secrets::read_from(io::stdin().as_fd()).map_err(refuse(Refusal::Secrets))?;
     system::null_stdin().map_err(&setup)?;
     let reserve = Reserve::make(&spec).map_err(refuse(Refusal::NoRoom))?;
-    Ok(Ready { signals, spec, secrets, reserve, _lock: lock })
+    Ok(Ready { signals, spec, secrets, reserve, lock })
 }
 
 /// The only point of decision: whoever makes the file owns the start.
@@ -121,8 +125,7 @@ fn claim() -> Result<(), Refused> {
 }
 
 /// From the claim to the verdict.
-fn run(ready: &Ready) -> Verdict {
-    let Ready { signals, spec, secrets, .. } = ready;
+fn run(spec: &Spec, secrets: Secrets, signals: &Signals) -> Verdict {
     let (began, started_at) = (Instant::now(), now_micros());
     let not_started = |reason, stop| Verdict {
         attempt_id: spec.attempt_id.clone(),
@@ -144,16 +147,22 @@ fn run(ready: &Ready) -> Verdict {
     if let Some(stop) = read_stop() {
         return not_started(NotStarted::Canceled, Some(stop));
     }
-    let started = match command::start(spec, secrets) {
+    let started = match command::start(spec, &secrets) {
         Ok(started) => started,
-        Err(refused) => return not_started(NotStarted::Errno { errno: refused.errno, text: refused.text }, None),
+        Err(refused) => {
+            let mut text = refused.text;
+            text.truncate(text.floor_char_boundary(TEXT_MAX));
+            return not_started(NotStarted::Errno { errno: refused.errno, text }, None);
+        }
     };
     let mut problems = Vec::new();
     if let Err(e) = tell_child(&started) {
         problems.push(format!("the file `child` could not be written: {e}"));
     }
     let pid = started.pid;
-    let watched = watch::watch(spec, secrets, signals, started, began);
+    let redactor = Redactor::new(secrets.redact.iter().map(String::as_str));
+    drop(secrets);
+    let watched = watch::watch(spec, redactor, signals, started, began);
     let usage = system::usage_of_children();
     let record = record::record(spec, signals, matches!(watched.cause, Cause::Own));
     problems.extend(watched.problems.iter().cloned());

@@ -12,7 +12,7 @@ use common::{Place, Shim, exited, has_program, is_root, skip, until};
 use runbook_shim::files::{self, Ending, StopRequest};
 use runbook_shim::lock;
 use runbook_shim::log::Stream;
-use runbook_shim::process::{self, Process, kill_leftovers};
+use runbook_shim::process::{self, Process};
 use rustix::process::Signal;
 
 #[test]
@@ -160,66 +160,6 @@ fn who_forks_into_new_sessions_until_the_limit_is_killed() {
     let script = "trap '' TERM; while :; do setsid bash \"$0\" & done";
     bomb(BOMB_USER + 1, script, false);
     bomb(BOMB_USER + 1, script, true);
-}
-
-#[test]
-fn what_a_killed_shim_leaves_is_found_and_killed() {
-    let place = Place::script(
-        "setsid sh -c 'echo up > \"$T/up\"; sleep 1000; sleep 1000' &
-         sh -c 'unset RUNBOOK_ATTEMPT_ID; exec sh -c \"echo up > $T/up; sleep 1000; sleep 1000\"' &
-         echo up > \"$T/up\"; sleep 1000; sleep 1000",
-    );
-    let mut up = place.fifo("up");
-    let mut shim = place.start();
-    for _ in 0..3 {
-        up.line();
-    }
-    let holder = lock::holder(&place.dir).unwrap();
-    let child = Some(place.child());
-    let id = &place.spec.attempt_id;
-    let refused = kill_leftovers(&place.dir, id, holder, child).unwrap_err();
-    assert_eq!(refused.kind(), std::io::ErrorKind::ResourceBusy, "a living shim's processes are its own");
-    let session = holder.unwrap().pid;
-    let unmarked = || process::all().unwrap().iter().filter(|p| !p.ended && p.session == session).count();
-    shim.kill();
-    assert!(!lock::is_held(&place.dir).unwrap() && place.verdict().is_none());
-    assert!(place.processes().len() >= 4 && unmarked() >= 4);
-    assert_eq!(kill_leftovers(&place.dir, id, holder, child).unwrap(), Vec::<u32>::new());
-    assert_eq!((place.processes().len(), unmarked()), (0, 0));
-}
-
-#[test]
-fn leftovers_are_found_by_each_mark_alone() {
-    for mark in ["session", "group", "variable"] {
-        let place = Place::script("echo up > \"$T/up\"; sleep 1000; sleep 1000");
-        let mut up = place.fifo("up");
-        let mut shim = place.start();
-        up.line();
-        let holder = lock::holder(&place.dir).unwrap().filter(|_| mark == "session");
-        let child = Some(place.child()).filter(|_| mark == "group");
-        let id = if mark == "variable" { &place.spec.attempt_id } else { "another" };
-        shim.kill();
-        assert!(!place.processes().is_empty());
-        assert_eq!(kill_leftovers(&place.dir, id, holder, child).unwrap(), Vec::<u32>::new());
-        assert!(place.processes().is_empty(), "{mark}");
-    }
-}
-
-#[test]
-fn a_number_that_was_used_again_is_not_ours() {
-    let place = Place::script("echo up > \"$T/up\"; read x < \"$T/go\"; exit 1");
-    let (mut up, mut go) = (place.fifo("up"), place.fifo("go"));
-    let shim = place.start();
-    up.line();
-    // Another attempt, whose shim and command had the same pids, but started earlier.
-    let elsewhere = Place::new(&["true"]);
-    let mut holder = lock::holder(&place.dir).unwrap().unwrap();
-    let mut child = place.child();
-    holder.start_time -= 1;
-    child.start_time -= 1;
-    assert_eq!(kill_leftovers(&elsewhere.dir, "another", Some(holder), Some(child)).unwrap(), Vec::<u32>::new());
-    go.go();
-    assert_eq!(place.finish(shim).ending, exited(1));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::lexer::shorten;
 use super::pattern::Pattern;
 use super::reference::{Located, Reference};
 use super::syntax::{Binary, Comprehension, Kind, Macro, Node};
-use super::value::{Num, kind, weight};
+use super::value::{Num, kind, weight, whole};
 use crate::limits;
 
 /// What one evaluation may cost: a unit is a node visited, an element looked at, or [`UNIT_BYTES`] of text read
@@ -489,13 +489,4 @@ fn variable<'s>(place: usize, around: Around<'s>) -> &'s Value {
         frame = this.outer;
     }
     &Value::Null
-}
-
-/// The integer that a number is worth.
-fn whole(value: &Value) -> Option<i64> {
-    match Num::of(value)? {
-        Num::Integer(integer) => Some(integer),
-        Num::Double(double) if double.fract() == 0.0 => super::value::truncate(double),
-        Num::Double(_) => None,
-    }
 }

@@ -68,6 +68,15 @@ pub(super) fn truncate(double: f64) -> Option<i64> {
     (double > -ABOVE && double < ABOVE).then_some(double as i64)
 }
 
+/// The integer that a number is worth.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    match Num::of(value)? {
+        Num::Integer(integer) => Some(integer),
+        Num::Double(double) if double.fract() == 0.0 => truncate(double),
+        Num::Double(_) => None,
+    }
+}
+
 /// A scalar as plain text; `None` for null, lists and maps.
 pub(super) fn scalar_text(value: &Value) -> Option<String> {
     match value {

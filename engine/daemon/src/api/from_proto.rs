@@ -125,7 +125,10 @@ pub fn inputs(runbook: &Runbook, request: &mut v1::StartRunRequest) -> Result<Ma
     match checked {
         Ok(inputs) if faults.is_empty() => Ok(inputs),
         _ => {
-            let list: Vec<String> = faults.iter().map(|(_, problem)| problem.clone()).collect();
+            let list: Vec<String> = faults
+                .iter()
+                .map(|(field, problem)| format!("{}: {problem}", field.trim_start_matches("inputs.")))
+                .collect();
             Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
         }
     }

@@ -32,6 +32,8 @@ use crate::surroundings::Surroundings;
 
 /// The largest request, in bytes: a runbook file and its inputs.
 const REQUEST_BYTES: usize = 16 << 20;
+/// How long clients may take to close their connections once the daemon ends.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 /// The longest users file that is read for a name, in bytes.
 const PASSWD_BYTES: u64 = 4 << 20;
 
@@ -190,8 +192,18 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         )
         .add_service(v1::system_service_server::SystemServiceServer::new(system::System(Arc::clone(&shared))))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move { token.cancelled().await });
-    let (served, ()) = tokio::join!(server, not_serving);
-    served?;
+    // A client that neither reads nor closes must not keep the daemon from ending.
+    let lingering = {
+        let token = shared.shutdown.clone();
+        async move {
+            token.cancelled().await;
+            tokio::time::sleep(LINGER).await;
+        }
+    };
+    tokio::select! {
+        (served, ()) = async { tokio::join!(server, not_serving) } => served?,
+        () = lingering => tracing::info!("some clients did not close their connections in time"),
+    }
     Ok(())
 }
 

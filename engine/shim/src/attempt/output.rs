@@ -62,9 +62,10 @@ impl Output {
         buffer.clear();
         match rustix::io::read(fd, spare_capacity(buffer)) {
             Ok(0) => self.close(redactor, log),
-            Ok(_) => {
+            Ok(length) => {
                 self.take(buffer, redactor, log);
-                return true;
+                // Less than was asked for was all that there was.
+                return length == buffer.capacity();
             }
             Err(Errno::AGAIN) => {}
             Err(Errno::INTR) => return true,

@@ -15,9 +15,6 @@ use rustix::process::{
 /// The command makes files that everyone may read and it alone may write, unless it says otherwise.
 const UMASK: u32 = 0o022;
 
-/// The last signal with a meaning of its own; those above are for programs' private use.
-const LAST_SIGNAL: i32 = 31;
-
 /// The shim's signals: none of them interrupts it, two of them are read.
 #[derive(Debug)]
 pub struct Signals {
@@ -34,8 +31,8 @@ pub struct Came {
 }
 
 impl Signals {
-    /// Blocks all signals, takes back what the parent had set for them (an ignored SIGCHLD would lose exits, and the
-    /// command would inherit the rest), and makes SIGCHLD and SIGTERM readable.
+    /// Blocks all signals, takes back that the parent may ignore SIGCHLD (ends would be lost), and makes SIGCHLD and
+    /// SIGTERM readable.
     pub fn take() -> io::Result<Signals> {
         // SAFETY: the sets are plain data, initialized by sigfillset and sigemptyset; `action` is a valid sigaction with
         // SIG_DFL and no flags. No other thread exists that could be disturbed.
@@ -44,9 +41,7 @@ impl Signals {
             libc::sigfillset(&mut all);
             check(libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut()))?;
             let action: libc::sigaction = mem::zeroed();
-            for signal in (1..=LAST_SIGNAL).filter(|s| ![libc::SIGKILL, libc::SIGSTOP].contains(s)) {
-                check(libc::sigaction(signal, &action, ptr::null_mut()))?;
-            }
+            check(libc::sigaction(libc::SIGCHLD, &action, ptr::null_mut()))?;
             let mut read: libc::sigset_t = mem::zeroed();
             libc::sigemptyset(&mut read);
             libc::sigaddset(&mut read, libc::SIGCHLD);
@@ -129,7 +124,7 @@ pub struct Start<'a> {
     pub stderr: BorrowedFd<'a>,
 }
 
-/// Starts a program in its own process group with no signal blocked, and returns its pid. posix_spawn(3) makes no copy
+/// Starts a program in its own process group with no signal blocked or ignored, and returns its pid. posix_spawn(3) makes no copy
 /// of this process, and tells whether the exec failed.
 ///
 /// # Errors
@@ -149,11 +144,14 @@ pub fn spawn(start: &Start<'_>) -> io::Result<u32> {
         done(libc::posix_spawnattr_init(&mut attributes))?;
         let mut none: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&mut none);
-        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK;
+        let mut all: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&mut all);
+        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         let mut prepare = || {
             done(libc::posix_spawnattr_setflags(&mut attributes, flags as libc::c_short))?;
             done(libc::posix_spawnattr_setpgroup(&mut attributes, 0))?;
             done(libc::posix_spawnattr_setsigmask(&mut attributes, &none))?;
+            done(libc::posix_spawnattr_setsigdefault(&mut attributes, &all))?;
             done(libc::posix_spawn_file_actions_addchdir_np(&mut actions, start.working_dir.as_ptr()))?;
             if let Some(stdin) = start.stdin {
                 done(libc::posix_spawn_file_actions_adddup2(&mut actions, stdin.as_raw_fd(), 0))?;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use runbook_shim::files::{Exit, LogCount, Spec, StopRequest, StopSignal, StopTarget};
 use runbook_shim::log::Stream;
 use runbook_shim::redact::Redactor;
-use runbook_shim::secrets::Secrets;
 use runbook_shim::time::now_micros;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
@@ -22,7 +21,10 @@ const PARTIAL_AFTER: Duration = Duration::from_secs(1);
 /// How often to look whether the rest of a stopped group has gone: it need not be our children who go.
 const GROUP_LOOK: Duration = Duration::from_millis(50);
 
-/// A pipe that was left open by the command holds at most so many reads' worth of output.
+/// One stream is read at most so many times before the other has its turn.
+const READS_IN_A_ROW: u32 = 16;
+
+/// So many reads empty any pipe that nobody writes to any more: it holds a megabyte, unless root made it larger.
 const LAST_READS: u32 = 1 << 10;
 
 /// Why the command ended.
@@ -77,7 +79,7 @@ struct Watch<'a> {
 }
 
 /// Watches until the command and all its descendants are gone.
-pub fn watch(spec: &Spec, secrets: &Secrets, signals: &Signals, started: Started, began: Instant) -> Watched {
+pub fn watch(spec: &Spec, redactor: Redactor, signals: &Signals, started: Started, began: Instant) -> Watched {
     let watch = Watch {
         spec,
         signals,
@@ -90,7 +92,7 @@ pub fn watch(spec: &Spec, secrets: &Secrets, signals: &Signals, started: Started
         kill_at: None,
         drain_until: None,
         streams: [Output::new(started.out, Stream::Out), Output::new(started.err, Stream::Err)],
-        redactor: Redactor::new(secrets.redact.iter().map(String::as_str)),
+        redactor,
         log: LogFile::new(spec.log_cap_bytes),
         buffer: Vec::with_capacity(READ_BYTES),
     };
@@ -167,7 +169,11 @@ impl Watch<'_> {
         self.log.tick();
         let now = Instant::now();
         for stream in &mut self.streams {
-            stream.read(&mut self.buffer, &self.redactor, &mut self.log);
+            // All that is there of the one before the other, so that an error follows the output that led to it.
+            let mut reads = READS_IN_A_ROW;
+            while reads > 0 && stream.read(&mut self.buffer, &self.redactor, &mut self.log) {
+                reads -= 1;
+            }
             if stream.partial_since().is_some_and(|since| now.saturating_duration_since(since) >= PARTIAL_AFTER) {
                 stream.flush_partial(&mut self.log);
             }

@@ -1,0 +1,191 @@
+//! `runbook exec`: starts a run, and watches it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use runbook_proto::v1::{Origin, Run, StartRunRequest, StartRunResponse};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, Result};
+use crate::follow::{follow, snapshot};
+use crate::inputs::{assignment, collect};
+use crate::line::{Line, Tone};
+use crate::session::runs;
+use crate::to_json;
+
+/// The largest runbook file, in bytes: the language's own limit.
+pub const SOURCE_BYTES: u64 = 8 << 20;
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+#[command(after_help = "Ctrl-C asks whether to detach or to cancel; the run goes on without its watcher.\n\
+    A repeated request with the same --request-id starts one run.\n\n\
+    Examples:\n  runbook exec backup\n  runbook exec backup -i keep=7 -i source=/srv --reason 'before the move'\n  \
+    runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach")]
+pub struct Exec {
+    /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
+    #[arg(value_name = "NAME|FILE")]
+    pub what: String,
+    /// An input, read by its declared type; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub input: Vec<(String, String)>,
+    /// A JSON file with inputs, `-` for standard input; --input wins over it
+    #[arg(long, value_name = "FILE")]
+    pub input_file: Option<PathBuf>,
+    /// Does not watch: returns once the run is durable
+    #[arg(short, long)]
+    pub detach: bool,
+    /// A name for this request, so that asking again starts no second run
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    /// Why; it stays in the run's history
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Makes all checks and starts nothing
+    #[arg(long)]
+    pub validate_only: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The file or an input is wrong, the daemon refuses, or none answers.
+pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
+    let request = request(cx, &args)?;
+    let response: StartRunResponse = cx
+        .session
+        .ask(async |channel| runs(channel).start_run(request.clone()).await)
+        .await
+        .map_err(|failure| with_advice(failure, &args.what))?;
+    let run = response.run.ok_or_else(|| Failure::other("the daemon answered without a run"))?;
+    if args.validate_only {
+        return validated(cx, &run);
+    }
+    if args.detach {
+        return detached(cx, &run, response.repeated_request);
+    }
+    if response.repeated_request {
+        cx.console.say(&format!("run {} was started by this request before; watching it", run.number));
+    }
+    // The start's answer may be without steps.
+    let run = if run.steps.is_empty() { snapshot(cx, &run.uid).await? } else { run };
+    follow(cx, run, Some(0)).await
+}
+
+fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
+    let inputs = collect(&args.input, args.input_file.as_deref())?;
+    let is_file = args.what.contains('/') || has_extension(&args.what);
+    let (runbook, source, source_file) = if is_file {
+        (String::new(), read_source(Path::new(&args.what))?, args.what.clone())
+    } else {
+        (args.what.clone(), Vec::new(), String::new())
+    };
+    let origin = if cx.console.person { Origin::Person } else { Origin::Api };
+    Ok(StartRunRequest {
+        runbook,
+        source,
+        source_file,
+        inputs: Some(inputs.values),
+        input_texts: inputs.texts,
+        // So that asking again after a broken connection starts no second run.
+        request_id: args.request_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+        reason: args.reason.clone().unwrap_or_default(),
+        origin: origin.into(),
+        validate_only: args.validate_only,
+    })
+}
+
+fn has_extension(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Reads a runbook's file.
+///
+/// # Errors
+/// It cannot be read, or is larger than a runbook may be.
+pub fn read_source(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display();
+    let wrong = |why: String| Failure::usage(format!("cannot read {name}")).why(why);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let length = file.take(SOURCE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
+    if length as u64 > SOURCE_BYTES {
+        return Err(wrong(format!("it has more than {SOURCE_BYTES} bytes, which is the limit of a runbook")));
+    }
+    if bytes.is_empty() {
+        return Err(wrong("it is empty".to_owned()).next("a runbook has at least `name:` and `steps:`"));
+    }
+    Ok(bytes)
+}
+
+fn with_advice(failure: Failure, what: &str) -> Failure {
+    if failure.next.is_some() {
+        return failure;
+    }
+    match failure.reason() {
+        Some("INVALID_INPUTS") => failure.next(format!("`runbook show {what}` lists the inputs")),
+        Some("BROKEN_RUNBOOK") => failure.next("mend the file; `runbook check FILE` shows what is wrong"),
+        Some("REQUEST_ID_REUSED") => failure.next("give another --request-id, or leave it out"),
+        _ => failure,
+    }
+}
+
+fn validated(cx: &Context, run: &Run) -> Result<ExitCode> {
+    if cx.console.json {
+        cx.console
+            .json(&json!({"valid": true, "runbook": run.runbook, "inputs": to_json::object(run.inputs.as_ref())}))?;
+    } else {
+        cx.console.line(&Line::of(Tone::Good, "✓").with(Tone::Plain, &format!(" {} would start", run.runbook)))?;
+    }
+    Ok(ExitCode::Succeeded)
+}
+
+fn detached(cx: &Context, run: &Run, repeated: bool) -> Result<ExitCode> {
+    if cx.console.json {
+        cx.console.json(&json!({"run": to_json::run(run), "repeated_request": repeated}))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    if cx.console.quiet {
+        cx.console.line(&Line::of(Tone::Plain, &run.number.to_string()))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    let runbook = run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook);
+    let what = if repeated { "was started by this request before" } else { "started" };
+    cx.console.line(
+        &Line::of(Tone::Bold, &format!("run {} {runbook}", run.number)).with(Tone::Plain, &format!(": {what}")),
+    )?;
+    cx.console.say(&format!("`runbook watch {}` shows it", run.number));
+    Ok(ExitCode::Succeeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_runbook_is_refused_before_it_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yaml");
+        for (length, why) in [(0, "it is empty"), (SOURCE_BYTES + 1, "limit")] {
+            File::create(&path).unwrap().set_len(length).unwrap();
+            let failure = read_source(&path).unwrap_err();
+            assert_eq!(failure.code, ExitCode::Usage);
+            assert!(failure.why.unwrap().contains(why));
+        }
+        File::create(&path).unwrap().set_len(SOURCE_BYTES).unwrap();
+        assert_eq!(read_source(&path).unwrap().len() as u64, SOURCE_BYTES);
+        assert_eq!(read_source(&folder.path().join("none")).unwrap_err().code, ExitCode::Usage);
+    }
+
+    #[test]
+    fn names_are_told_from_files() {
+        for (what, file) in [("backup", false), ("x.yaml", true), ("x.yml", true), ("yaml", false)] {
+            assert_eq!(has_extension(what), file, "{what}");
+        }
+    }
+}

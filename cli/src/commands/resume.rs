@@ -1,0 +1,47 @@
+//! `runbook resume`: opens a run that failed or was canceled again.
+
+use clap::Args;
+use runbook_proto::v1::ResumeRunRequest;
+
+use super::changed;
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::Result;
+use crate::follow::{follow, snapshot};
+use crate::run_name::resolve;
+use crate::session::runs;
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+#[command(after_help = "Failed and canceled steps run once more, by the definition that the run is pinned to; \
+    succeeded ones are kept.\n\n\
+    Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach")]
+pub struct Resume {
+    /// A run's number or uid, or `last`
+    pub run: String,
+    /// Why; it stays in the run's history
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Does not watch
+    #[arg(short, long)]
+    pub detach: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The run is not over or succeeded, there is none, or no daemon answers.
+pub async fn run(cx: &mut Context, args: &Resume) -> Result<ExitCode> {
+    let name = resolve(cx, &args.run).await?;
+    // What happens from here on is told; what was before is not.
+    let before = snapshot(cx, &name).await?;
+    let request = ResumeRunRequest { name: name.clone(), reason: args.reason.clone().unwrap_or_default() };
+    let response = cx.session.tell(async |channel| runs(channel).resume_run(request).await).await?;
+    if args.detach {
+        return changed(cx, response.run, "goes on");
+    }
+    let mut run = before;
+    // It is not over any more: its events tell the rest.
+    run.status = response.run.map_or(run.status, |run| run.status);
+    follow(cx, run, None).await
+}

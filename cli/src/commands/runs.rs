@@ -1,0 +1,178 @@
+//! `runbook runs`: runs, the newest first.
+
+use clap::{Args, ValueEnum};
+use runbook_proto::v1::{ListRunsRequest, Run, RunStatus};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::event_line::run_tone;
+use crate::exit_code::ExitCode;
+use crate::failure::Result;
+use crate::line::Tone;
+use crate::moment::{Moment, moment, running_span, span};
+use crate::session::runs;
+use crate::table::Table;
+use crate::to_json;
+
+/// Runs asked for at once.
+const PAGE: u32 = 1_000;
+
+/// A status to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Not over.
+    Active,
+    /// Waits for its locks or its group.
+    Queued,
+    /// Waits for something else.
+    Waiting,
+    /// Steps are on.
+    Running,
+    /// Paused.
+    Paused,
+    /// Needs a person.
+    Attention,
+    /// `finally` is on.
+    Finishing,
+    /// Compensates.
+    RollingBack,
+    /// Goes to its end.
+    Stopping,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Was compensated.
+    RolledBack,
+    /// Was canceled.
+    Canceled,
+}
+
+/// The statuses of runs that are not over.
+pub const ACTIVE: [RunStatus; 8] = [
+    RunStatus::Queued,
+    RunStatus::Waiting,
+    RunStatus::Running,
+    RunStatus::Paused,
+    RunStatus::Attention,
+    RunStatus::Finishing,
+    RunStatus::RollingBack,
+    RunStatus::Stopping,
+];
+
+impl Wanted {
+    fn statuses(self) -> Vec<RunStatus> {
+        match self {
+            Self::Active => ACTIVE.to_vec(),
+            Self::Queued => vec![RunStatus::Queued],
+            Self::Waiting => vec![RunStatus::Waiting],
+            Self::Running => vec![RunStatus::Running],
+            Self::Paused => vec![RunStatus::Paused],
+            Self::Attention => vec![RunStatus::Attention],
+            Self::Finishing => vec![RunStatus::Finishing],
+            Self::RollingBack => vec![RunStatus::RollingBack],
+            Self::Stopping => vec![RunStatus::Stopping],
+            Self::Succeeded => vec![RunStatus::Succeeded],
+            Self::Failed => vec![RunStatus::Failed],
+            Self::RolledBack => vec![RunStatus::RolledBack],
+            Self::Canceled => vec![RunStatus::Canceled],
+        }
+    }
+}
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  runbook runs\n  runbook runs --runbook backup --status failed --limit 5\n  \
+    runbook runs --status active")]
+pub struct Runs {
+    /// Only runs of this runbook
+    #[arg(long, value_name = "NAME")]
+    pub runbook: Option<String>,
+    /// Only runs in this status; may be repeated
+    #[arg(long, value_name = "STATUS", value_enum)]
+    pub status: Vec<Wanted>,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// No daemon answers.
+pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
+    let statuses: Vec<RunStatus> = args.status.iter().flat_map(|wanted| wanted.statuses()).collect();
+    let runbook = args.runbook.clone().unwrap_or_default();
+    let (found, more) = fetch(cx, &runbook, &statuses, args.limit).await?;
+    if cx.console.json {
+        let runs: Vec<_> = found.iter().map(to_json::run).collect();
+        cx.console.json(&json!({"runs": runs, "more": more}))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    if found.is_empty() {
+        let asked = !runbook.is_empty() || !statuses.is_empty();
+        cx.console.say(if asked { "no such runs" } else { "no runs yet; `runbook exec NAME` starts one" });
+        return Ok(ExitCode::Succeeded);
+    }
+    cx.console.table(&table(&found, Moment::now()))?;
+    if more {
+        cx.console.flush()?;
+        cx.console.say("there are more: --limit N");
+    }
+    Ok(ExitCode::Succeeded)
+}
+
+/// The newest runs, and whether there are more.
+///
+/// # Errors
+/// No daemon answers.
+pub async fn fetch(cx: &mut Context, runbook: &str, statuses: &[RunStatus], limit: u32) -> Result<(Vec<Run>, bool)> {
+    let mut found: Vec<Run> = Vec::new();
+    let mut token = String::new();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            return Ok((found, !token.is_empty()));
+        }
+        let request = ListRunsRequest {
+            page_size: i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX),
+            page_token: token,
+            runbook: runbook.to_owned(),
+            statuses: statuses.iter().map(|status| i32::from(*status)).collect(),
+            created_after: None,
+        };
+        let page = cx.session.ask(async |channel| runs(channel).list_runs(request.clone()).await).await?;
+        found.extend(page.runs);
+        token = page.next_page_token;
+        if token.is_empty() {
+            return Ok((found, false));
+        }
+    }
+}
+
+/// Runs as rows.
+pub fn table(runs: &[Run], now: Moment) -> Table {
+    let mut table = Table::new(&["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "BY", "WHY"]);
+    for run in runs {
+        let status = to_json::run_status(run.status()).replace('_', " ");
+        let created = moment(run.created_at.as_ref());
+        let finished = moment(run.finished_at.as_ref());
+        let took = match (created, finished) {
+            (Some(created), Some(finished)) => span(finished.since(created)),
+            (Some(created), None) => running_span(now.since(created)),
+            (None, _) => String::new(),
+        };
+        let why = if run.message.is_empty() { &run.reason } else { &run.message };
+        table.row(vec![
+            (Tone::Bold, run.number.to_string()),
+            (Tone::Plain, run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook).to_owned()),
+            (run_tone(run.status()), status),
+            (Tone::Plain, created.map(Moment::date_clock).unwrap_or_default()),
+            (Tone::Plain, took),
+            (Tone::Plain, run.started_by.as_ref().map(|by| by.name.clone()).unwrap_or_default()),
+            (Tone::Plain, why.clone()),
+        ]);
+    }
+    table
+}

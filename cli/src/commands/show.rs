@@ -1,0 +1,178 @@
+//! `runbook show`: one runbook, whole.
+
+use clap::Args;
+use runbook_proto::v1::{GetRunbookRequest, Input, Runbook, Step};
+
+use super::check::lines;
+use crate::console::Console;
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, Result};
+use crate::line::{Line, Tone};
+use crate::session::runbooks;
+use crate::table::Table;
+use crate::to_json;
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  runbook show backup\n  runbook show backup --source > copy.yaml")]
+pub struct Show {
+    /// The runbook's name
+    pub name: String,
+    /// Prints the file as the daemon has loaded it
+    #[arg(long)]
+    pub source: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no such runbook, or no daemon answers.
+pub async fn run(cx: &mut Context, args: &Show) -> Result<ExitCode> {
+    let request = GetRunbookRequest { name: args.name.clone() };
+    let response = cx.session.ask(async |channel| runbooks(channel).get_runbook(request.clone()).await).await?;
+    let runbook = response.runbook.ok_or_else(|| Failure::other("the daemon answered without a runbook"))?;
+    if cx.console.json {
+        cx.console.json(&to_json::runbook(&runbook))?;
+    } else if args.source {
+        cx.console.raw(&runbook.source)?;
+    } else {
+        human(&cx.console, &runbook)?;
+    }
+    Ok(ExitCode::Succeeded)
+}
+
+fn human(console: &Console, runbook: &Runbook) -> Result<()> {
+    let name = runbook.name.strip_prefix("runbooks/").unwrap_or(&runbook.name);
+    let mut head = Line::of(Tone::Bold, name).with(Tone::Dim, &format!("  {}", runbook.file));
+    if runbook.broken {
+        head.push(Tone::Bad, "  broken: it cannot be started");
+    }
+    console.line(&head)?;
+    if !runbook.description.is_empty() {
+        console.line(&Line::of(Tone::Plain, &runbook.description))?;
+    }
+    let mut labels: Vec<String> = runbook.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.sort();
+    for (what, values) in [("labels", &labels), ("locks", &runbook.locks)] {
+        if !values.is_empty() {
+            console.line(&Line::of(Tone::Dim, &format!("{what}: ")).with(Tone::Plain, &values.join(", ")))?;
+        }
+    }
+    section(console, "Inputs", &inputs(&runbook.inputs))?;
+    section(console, "Steps", &steps(&runbook.steps))?;
+    if !runbook.findings.is_empty() {
+        console.line(&Line::new())?;
+        console.line(&Line::of(Tone::Bold, "Findings"))?;
+        for finding in &runbook.findings {
+            for line in lines(finding, Some(&runbook.source)) {
+                console.line(&line)?;
+            }
+        }
+    }
+    if !runbook.broken {
+        let required: String =
+            runbook.inputs.iter().filter(|input| input.required).map(|input| format!(" -i {}=…", input.name)).collect();
+        console.say(&format!("start it: runbook exec {name}{required}"));
+    }
+    Ok(())
+}
+
+fn section(console: &Console, title: &str, table: &Table) -> Result<()> {
+    if table.is_empty() {
+        return Ok(());
+    }
+    console.line(&Line::new())?;
+    console.line(&Line::of(Tone::Bold, title))?;
+    console.table(table)
+}
+
+fn inputs(inputs: &[Input]) -> Table {
+    let mut table = Table::new(&["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"]);
+    for input in inputs {
+        let default = if input.required { "required" } else { input.default_json.as_str() };
+        let tone = if input.required { Tone::Warn } else { Tone::Plain };
+        let secret = if input.secret { " (secret)" } else { "" };
+        table.row(vec![
+            (Tone::Bold, input.name.clone()),
+            (Tone::Plain, format!("{}{secret}", input.r#type)),
+            (tone, default.to_owned()),
+            (Tone::Plain, join(&[&input.description, &bounds(input)], "; ")),
+        ]);
+    }
+    table
+}
+
+/// What a value must be like.
+fn bounds(input: &Input) -> String {
+    let mut parts = Vec::new();
+    if !input.choices_json.is_empty() {
+        parts.push(format!("one of {}", input.choices_json.join(", ")));
+    }
+    if !input.pattern.is_empty() {
+        parts.push(format!("like {}", input.pattern));
+    }
+    match (input.minimum, input.maximum) {
+        (Some(minimum), Some(maximum)) => parts.push(format!("{minimum} to {maximum}")),
+        (Some(minimum), None) => parts.push(format!("at least {minimum}")),
+        (None, Some(maximum)) => parts.push(format!("at most {maximum}")),
+        (None, None) => {}
+    }
+    parts.join(", ")
+}
+
+fn steps(steps: &[Step]) -> Table {
+    let mut table = Table::new(&["STEP", "NEEDS", "EFFECT", "DESCRIPTION"]);
+    for step in steps {
+        let condition = if step.condition.is_empty() { String::new() } else { format!("if {}", step.condition) };
+        let part = if step.in_finally { "finally" } else { "" };
+        table.row(vec![
+            (Tone::Bold, step.id.clone()),
+            (Tone::Plain, step.needs.join(", ")),
+            (Tone::Plain, step.effect.clone()),
+            (Tone::Plain, join(&[part, &condition, &step.description], "; ")),
+        ]);
+    }
+    table
+}
+
+fn join(parts: &[&str], between: &str) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    parts.join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_say_what_they_take() {
+        let table = inputs(&[
+            Input {
+                name: "keep".into(),
+                r#type: "integer".into(),
+                default_json: "7".into(),
+                minimum: Some(1.0),
+                description: "How many".into(),
+                ..Default::default()
+            },
+            Input {
+                name: "area".into(),
+                r#type: "string".into(),
+                required: true,
+                secret: true,
+                choices_json: vec!["\"a\"".into(), "\"b\"".into()],
+                ..Default::default()
+            },
+        ]);
+        let text: Vec<String> = table.lines(None).iter().map(Line::plain).collect();
+        assert_eq!(
+            text,
+            [
+                "INPUT  TYPE             DEFAULT   DESCRIPTION",
+                "keep   integer          7         How many; at least 1",
+                "area   string (secret)  required  one of \"a\", \"b\"",
+            ]
+        );
+    }
+}

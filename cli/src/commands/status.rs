@@ -1,0 +1,100 @@
+//! `runbook status`: where a run stands, or all that are not over.
+
+use clap::Args;
+use runbook_proto::v1::{Run, StepStatus};
+use serde_json::json;
+
+use super::runs::{ACTIVE, fetch, table};
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::Result;
+use crate::follow::snapshot;
+use crate::frame::frame;
+use crate::line::{Line, Tone};
+use crate::model::Model;
+use crate::moment::{Moment, moment};
+use crate::report::{outputs, to_copy, trouble};
+use crate::run_name::resolve;
+use crate::to_json;
+
+/// How many active runs are listed.
+const RUNS: u32 = 1_000;
+/// How many lines the steps of a run take unless all are asked for.
+const LINES: usize = 60;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  runbook status\n  runbook status 12\n  runbook status last --output json")]
+pub struct StatusArgs {
+    /// A run's number or uid, or `last`; all runs that are not over without it
+    pub run: Option<String>,
+    /// Shows every step, however many there are
+    #[arg(long, requires = "run")]
+    pub all: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no such run, or no daemon answers.
+pub async fn run(cx: &mut Context, args: &StatusArgs) -> Result<ExitCode> {
+    match &args.run {
+        Some(typed) => {
+            let name = resolve(cx, typed).await?;
+            let run = snapshot(cx, &name).await?;
+            one(cx, &run, args.all)
+        }
+        None => active(cx).await,
+    }
+}
+
+fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
+    let console = &cx.console;
+    if console.json {
+        console.json(&to_json::run(run))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    let model = Model::of(run);
+    for line in frame(&model, Moment::now(), if all { usize::MAX } else { LINES }) {
+        console.cut_line(&line)?;
+    }
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    if let Some(created) = moment(run.created_at.as_ref()) {
+        let by = run.started_by.as_ref().map(|by| format!(" by {}", by.name)).unwrap_or_default();
+        facts.push(("started", format!("{}{by}", created.date_clock())));
+    }
+    facts.push(("why", run.reason.clone()));
+    facts.push(("state", run.message.clone()));
+    if run.epoch > 1 {
+        facts.push(("epoch", run.epoch.to_string()));
+    }
+    if let Some(deadline) = moment(run.deadline.as_ref()) {
+        facts.push(("deadline", deadline.date_clock()));
+    }
+    facts.push(("waits for", run.waits_for.join(", ")));
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        console.line(&Line::of(Tone::Dim, &format!("  {name}: ")).with(Tone::Plain, value))?;
+    }
+    for step in &model.steps {
+        if matches!(step.status, StepStatus::Failed | StepStatus::Unknown) {
+            console.line(&trouble(step))?;
+        }
+    }
+    for line in outputs(run).iter().chain(&to_copy(run)) {
+        console.line(line)?;
+    }
+    Ok(ExitCode::Succeeded)
+}
+
+async fn active(cx: &mut Context) -> Result<ExitCode> {
+    let (runs, more) = fetch(cx, "", &ACTIVE, RUNS).await?;
+    if cx.console.json {
+        let runs: Vec<_> = runs.iter().map(to_json::run).collect();
+        cx.console.json(&json!({"runs": runs, "more": more}))?;
+    } else if runs.is_empty() {
+        cx.console.say("nothing is running; `runbook runs` lists what ran");
+    } else {
+        cx.console.table(&table(&runs, Moment::now()))?;
+    }
+    Ok(ExitCode::Succeeded)
+}

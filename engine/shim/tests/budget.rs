@@ -1,0 +1,94 @@
+//! What a shim costs, beside a reference measured in the same run.
+
+// A test fails by panicking, its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::mem;
+use std::process::{Command, Stdio};
+
+use common::{Place, exited, is_root, skip, until};
+use runbook_shim::files::Verdict;
+
+/// Attempts that are measured; of their costs the median counts.
+const ATTEMPTS: usize = 101;
+
+/// A shim's own processor time is at most so many times that of the smallest program of the system. Without
+/// optimization it may be more.
+const TIMES_TRUE: f64 = if cfg!(debug_assertions) { 5.0 } else { 2.0 };
+
+/// Shims that run at the same time when their memory is measured.
+const RUNNING: usize = 100;
+
+/// A shim's share of memory, in KiB.
+const PSS_KIB: u64 = 1_536;
+
+/// Runs a program to its end and tells its processor time in microseconds, with that of its children.
+// wait4(2) waits for it, and tells what the standard library's wait does not.
+#[allow(clippy::zombie_processes)]
+fn processor_time(command: &mut Command) -> u64 {
+    let child = command.spawn().unwrap();
+    // SAFETY: a valid, zeroed rusage; the child is ours and is waited for here alone.
+    let usage = unsafe {
+        let mut usage: libc::rusage = mem::zeroed();
+        let mut status = 0;
+        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, &mut usage), child.id() as i32);
+        assert_eq!(status, 0);
+        usage
+    };
+    let micros = |time: libc::timeval| (time.tv_sec * 1_000_000 + time.tv_usec) as u64;
+    micros(usage.ru_utime) + micros(usage.ru_stime)
+}
+
+fn median(mut numbers: Vec<u64>) -> u64 {
+    numbers.sort_unstable();
+    numbers[numbers.len() / 2]
+}
+
+fn tell(text: &str) {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    // Past the harness, which shows nothing of a test that passes.
+    let _ = writeln!(std::io::stderr(), "{text} (load {})", load.split(' ').next().unwrap_or("unknown"));
+}
+
+#[test]
+fn own_processor_time_is_bounded() {
+    let (mut own, mut reference) = (Vec::new(), Vec::new());
+    for _ in 0..ATTEMPTS {
+        reference.push(processor_time(Command::new("/bin/true").env_clear().stdin(Stdio::null())));
+        let place = Place::new(&["/bin/true"]);
+        place.place();
+        let all = processor_time(&mut place.command(&[]));
+        let verdict: Verdict = place.verdict().unwrap();
+        assert_eq!(verdict.ending, exited(0));
+        own.push(all.saturating_sub(verdict.cpu_user_micros + verdict.cpu_system_micros));
+    }
+    let (own, reference) = (median(own), median(reference));
+    tell(&format!("a shim's own processor time: {own} µs; /bin/true: {reference} µs"));
+    assert!(own as f64 <= reference as f64 * TIMES_TRUE);
+}
+
+#[test]
+fn memory_is_bounded_with_a_hundred_running() {
+    if !is_root() {
+        return skip("the memory of a shim, which is closed to others, is seen by root alone");
+    }
+    let places: Vec<Place> = (0..RUNNING).map(|_| Place::new(&["sleep", "1000"])).collect();
+    let shims: Vec<_> = places.iter().map(Place::start).collect();
+    until("all of them run", || places.iter().all(|place| place.dir.join("child").exists()));
+    let pss = |pid: u32| -> u64 {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let all: u64 = shims.iter().map(|shim| pss(shim.child.id())).sum();
+    tell(&format!("a shim's share of memory with {RUNNING} running: {} KiB", all / RUNNING as u64));
+    assert!(all / (RUNNING as u64) <= PSS_KIB);
+    for (place, shim) in places.iter().zip(shims) {
+        place.stop(&shim, "canceled", true);
+        place.finish(shim);
+    }
+}

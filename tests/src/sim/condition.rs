@@ -1,0 +1,148 @@
+//! The conditions that designs are made of, kept as trees of our own beside their text: the model answers them
+//! without the engine's expressions. Never knows a run.
+
+use runbook_core::definition::Condition;
+use runbook_core::id::StepNo;
+
+/// An `if`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cond {
+    Constant(bool),
+    Always,
+    Failure,
+    /// `steps.X.status == 'word'`, or `!=`.
+    Status { step: usize, equal: bool, word: &'static str },
+    /// `default(steps.X.outputs.n, 0) > than`
+    Over { step: usize, than: i64 },
+    /// `10 / default(steps.X.outputs.n, 0) > than`: an error when the output is 0 or absent.
+    Ratio { step: usize, than: i64 },
+    /// `run.outcome == 'word'`, in `finally`.
+    Outcome(&'static str),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+}
+
+/// The key of the output that conditions compare.
+pub(crate) const NUMBER: &str = "n";
+
+impl Cond {
+    /// As an author writes it.
+    pub(crate) fn text(&self, id: &dyn Fn(usize) -> String) -> String {
+        match self {
+            Self::Constant(value) => value.to_string(),
+            Self::Always => "always()".to_owned(),
+            Self::Failure => "failure()".to_owned(),
+            Self::Status { step, equal, word } => {
+                format!("steps.{}.status {} '{word}'", id(*step), if *equal { "==" } else { "!=" })
+            }
+            Self::Over { step, than } => format!("default(steps.{}.outputs.{NUMBER}, 0) > {than}", id(*step)),
+            Self::Ratio { step, than } => {
+                format!("10 / default(steps.{}.outputs.{NUMBER}, 0) > {than}", id(*step))
+            }
+            Self::Outcome(word) => format!("run.outcome == '{word}'"),
+            Self::Not(inner) => format!("!({})", inner.text(id)),
+            Self::And(left, right) => format!("({} && {})", left.text(id), right.text(id)),
+            Self::Or(left, right) => format!("({} || {})", left.text(id), right.text(id)),
+        }
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Self)) {
+        see(self);
+        match self {
+            Self::Not(inner) => inner.visit(see),
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.visit(see);
+                right.visit(see);
+            }
+            Self::Constant(_)
+            | Self::Always
+            | Self::Failure
+            | Self::Status { .. }
+            | Self::Over { .. }
+            | Self::Ratio { .. }
+            | Self::Outcome(_) => {}
+        }
+    }
+
+    /// Whether it lifts the implied success of every need.
+    pub(crate) fn lifts_all(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| found |= matches!(part, Self::Always | Self::Failure));
+        found
+    }
+
+    /// Whether it mentions the status of this step.
+    pub(crate) fn mentions_status(&self, of: usize) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| found |= matches!(part, Self::Status { step, .. } if *step == of));
+        found
+    }
+
+    /// Whether it mentions any step's status.
+    pub(crate) fn mentions_any_status(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| found |= matches!(part, Self::Status { .. }));
+        found
+    }
+
+    /// As a definition holds it.
+    pub(crate) fn condition(&self, needs: &[StepNo], id: &dyn Fn(usize) -> String) -> Condition {
+        let mut lifts = Vec::new();
+        self.visit(&mut |part| {
+            if let Self::Status { step, .. } = part {
+                let no = StepNo(*step as u32);
+                if needs.contains(&no) && !lifts.contains(&no) {
+                    lifts.push(no);
+                }
+            }
+        });
+        Condition { expression: self.text(id), any_outcome: self.lifts_all(), lifts }
+    }
+
+    /// Its answer; `Err` where it has none. `and` and `or` ask from left to right and stop at the first answer.
+    pub(crate) fn holds(&self, names: &dyn Names) -> Result<bool, ()> {
+        Ok(match self {
+            Self::Constant(value) => *value,
+            Self::Always => true,
+            Self::Failure => names.failure(),
+            Self::Status { step, equal, word } => (names.status(*step) == *word) == *equal,
+            Self::Over { step, than } => names.number(*step).unwrap_or(0) > *than,
+            Self::Ratio { step, than } => match names.number(*step).unwrap_or(0) {
+                0 => return Err(()),
+                n => 10 / n > *than,
+            },
+            Self::Outcome(word) => names.outcome() == *word,
+            Self::Not(inner) => !inner.holds(names)?,
+            Self::And(left, right) => left.holds(names)? && right.holds(names)?,
+            Self::Or(left, right) => left.holds(names)? || right.holds(names)?,
+        })
+    }
+}
+
+/// What conditions ask about.
+pub(crate) trait Names {
+    fn status(&self, step: usize) -> &'static str;
+    /// The output [`NUMBER`] of a step that succeeded and gave it.
+    fn number(&self, step: usize) -> Option<i64>;
+    fn failure(&self) -> bool;
+    fn outcome(&self) -> &'static str;
+}
+
+/// A question about an exit code: one of these, or none of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Codes {
+    pub(crate) negated: bool,
+    pub(crate) codes: Vec<i32>,
+}
+
+impl Codes {
+    pub(crate) fn holds(&self, code: i32) -> bool {
+        self.codes.contains(&code) != self.negated
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let list = self.codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if self.negated { format!("!(exit_code in [{list}])") } else { format!("exit_code in [{list}]") }
+    }
+}

@@ -1,0 +1,189 @@
+//! A runbook together with what the model needs to know of it without the engine: its conditions as trees, its
+//! names of locks and group, its questions about exit codes; and its text in the language.
+
+use runbook_core::definition::{Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType};
+use runbook_core::id::Digest;
+use runbook_core::time::Span;
+
+use super::condition::{Codes, Cond};
+
+/// The input that names of locks and groups may depend on.
+pub(crate) const SLOT: &str = "slot";
+
+/// The name of a lock or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) text: String,
+    /// Whether the input [`SLOT`] is part of it.
+    pub(crate) by_slot: bool,
+}
+
+impl Name {
+    pub(crate) fn template(&self) -> String {
+        if self.by_slot { format!("{}/${{{{ inputs.{SLOT} }}}}", self.text) } else { self.text.clone() }
+    }
+
+    pub(crate) fn rendered(&self, slot: &str) -> String {
+        if self.by_slot { format!("{}/{slot}", self.text) } else { self.text.clone() }
+    }
+}
+
+/// The questions that a step puts to exit codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StepCodes {
+    pub(crate) success: Option<Codes>,
+    pub(crate) unknown_if: Option<Codes>,
+    pub(crate) retry_if: Option<Codes>,
+}
+
+/// A runbook and what the model knows of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Design {
+    pub(crate) runbook: Runbook,
+    pub(crate) digest: Digest,
+    pub(crate) conditions: Vec<Option<Cond>>,
+    pub(crate) codes: Vec<StepCodes>,
+    pub(crate) locks: Vec<Name>,
+    pub(crate) group: Option<Name>,
+}
+
+impl Design {
+    /// Whether a step is of `steps`, not of `finally`.
+    pub(crate) fn is_main(&self, step: usize) -> bool {
+        self.runbook.steps.get(step).is_some_and(|step| step.part == Part::Main)
+    }
+
+    /// The needs of a step.
+    pub(crate) fn needs(&self, step: usize) -> impl Iterator<Item = usize> {
+        self.runbook.steps.get(step).into_iter().flat_map(|step| step.needs.iter().map(|need| need.index()))
+    }
+
+    /// The rendered locks, sorted, each once.
+    pub(crate) fn locks_of(&self, slot: &str) -> Vec<String> {
+        let mut locks: Vec<String> = self.locks.iter().map(|name| name.rendered(slot)).collect();
+        locks.sort_unstable();
+        locks.dedup();
+        locks
+    }
+
+    /// The runbook in the language.
+    pub(crate) fn yaml(&self) -> String {
+        let runbook = &self.runbook;
+        let mut text = format!("name: {}\nlanguage: 1\n", runbook.name);
+        text += &format!("inputs: {{{SLOT}: {{type: string, default: a}}}}\n");
+        if let Some(timeout) = runbook.timeout {
+            text += &format!("timeout: {}\n", span(timeout));
+        }
+        if let Some(max) = runbook.max_parallel {
+            text += &format!("max_parallel: {max}\n");
+        }
+        text += match runbook.on_failure {
+            OnFailure::Stop => "",
+            OnFailure::Continue => "on_failure: continue\n",
+            OnFailure::Cancel => "on_failure: cancel\n",
+        };
+        if !runbook.locks.is_empty() {
+            text += "locks:\n";
+            text += &runbook.locks.iter().map(|lock| format!("  - {lock}\n")).collect::<String>();
+        }
+        if let Some(concurrency) = &runbook.concurrency {
+            let overlap = match concurrency.overlap {
+                Overlap::Queue => "queue",
+                Overlap::Skip => "skip",
+            };
+            text += &format!("concurrency: {{group: \"{}\", overlap: {overlap}}}\n", concurrency.group);
+        }
+        if let Some(attention) = runbook.attention {
+            let settle_as = match attention.settle_as {
+                Settlement::Succeeded => "succeeded",
+                Settlement::Failed => "failed",
+                Settlement::Retry => "retry",
+            };
+            text += &format!("attention: {{after: {}, as: {settle_as}}}\n", span(attention.after));
+        }
+        for (part, title) in [(Part::Main, "steps"), (Part::Finally, "finally")] {
+            if runbook.steps.iter().any(|step| step.part == part) {
+                text += &format!("{title}:\n");
+            }
+            for step in (0..runbook.steps.len()).filter(|step| self.is_main(*step) == (part == Part::Main)) {
+                text += &self.step_yaml(step);
+            }
+        }
+        text
+    }
+
+    fn step_yaml(&self, index: usize) -> String {
+        let Some(step) = self.runbook.steps.get(index) else { return String::new() };
+        let mut text = format!("  {}:\n", step.id);
+        let mut line = |line: String| text += &format!("    {line}\n");
+        line(command(&step.command));
+        if !step.needs.is_empty() {
+            let needs: Vec<&str> = self.needs(index).filter_map(|need| Some(self.runbook.steps.get(need)?.id.as_str())).collect();
+            line(format!("needs: [{}]", needs.join(", ")));
+        }
+        if let Some(condition) = &step.condition {
+            line(format!("if: ${{{{ {} }}}}", condition.expression));
+        }
+        if !step.outputs.is_empty() {
+            let outputs: Vec<String> = step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
+            line(format!("outputs: {{{}}}", outputs.join(", ")));
+        }
+        if !step.artifacts.is_empty() {
+            line(format!("artifacts: [{}]", step.artifacts.join(", ")));
+        }
+        for (key, codes) in [("success", &step.success), ("unknown_if", &step.unknown_if)] {
+            if let Some(codes) = codes {
+                line(format!("{key}: \"{codes}\""));
+            }
+        }
+        if let Some(retry) = &step.retry {
+            let jitter = match retry.backoff.jitter {
+                Jitter::None => "none",
+                Jitter::Full => "full",
+            };
+            let condition = retry.condition.as_ref().map(|text| format!(", if: \"{text}\"")).unwrap_or_default();
+            line(format!(
+                "retry: {{attempts: {}, backoff: {{initial: {}, factor: {}.{:03}, max: {}, jitter: {jitter}}}{condition}}}",
+                retry.attempts,
+                span(retry.backoff.initial),
+                retry.backoff.factor_millis / 1_000,
+                retry.backoff.factor_millis % 1_000,
+                span(retry.backoff.max),
+            ));
+        }
+        match step.effect {
+            Effect::Read => line("effect: read".to_owned()),
+            Effect::Idempotent => line("effect: idempotent".to_owned()),
+            Effect::Mutating => {}
+            Effect::Destructive => line("effect: destructive".to_owned()),
+        }
+        if let Some(target) = &step.target {
+            line(format!("target: {target}"));
+        }
+        if let Some(verify) = &step.verify {
+            line(format!("verify: {{{}}}", command(verify)));
+        }
+        if let Some(on_cancel) = &step.on_cancel {
+            line(format!("on_cancel: {{{}}}", command(on_cancel)));
+        }
+        if step.allow_failure {
+            line("allow_failure: true".to_owned());
+        }
+        text
+    }
+}
+
+fn command(command: &Command) -> String {
+    match &command.program {
+        Program::Argv(words) => format!("argv: [{}]", words.join(", ")),
+        Program::Script { text, .. } => format!("run: {text}"),
+    }
+}
+
+/// A duration as the language writes it, to the millisecond.
+fn span(span: Span) -> String {
+    format!("{}ms", span.as_millis())
+}
+
+/// A type's name for outputs that the generator declares, and a value of it.
+pub(crate) const OUTPUT_TYPES: [ValueType; 3] = [ValueType::Integer, ValueType::String, ValueType::Boolean];

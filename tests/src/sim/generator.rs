@@ -1,0 +1,318 @@
+//! Random runbooks: graphs of many shapes with settings of every kind. Never knows what a run makes of them.
+
+use indexmap::IndexMap;
+use runbook_core::definition::{
+    Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, Overlap, Part, Program, Retry,
+    Runbook, Settlement, Step, Stop, ValueType,
+};
+use runbook_core::id::{Digest, StepNo};
+use runbook_core::limits;
+use runbook_core::time::Span;
+use serde_json::Value;
+
+use super::condition::{Codes, Cond, NUMBER};
+use super::design::{Design, Name, OUTPUT_TYPES, SLOT, StepCodes};
+use super::random::Random;
+
+/// How many steps the worlds with large runbooks may have.
+pub(crate) const LARGE_STEPS: usize = 300;
+/// How many steps other runbooks may have.
+pub(crate) const STEPS: usize = 40;
+const FINALLY_STEPS: usize = 4;
+
+/// How rich the runbooks of a world are, in percent of the steps that have a thing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Richness {
+    conditions: u32,
+    retries: u32,
+    repeatable: u32,
+    verifies: u32,
+    on_cancels: u32,
+    outputs: u32,
+    allow_failure: u32,
+    codes: u32,
+}
+
+impl Richness {
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let mut draw = || random.pick([0, 10, 30, 60]);
+        Self {
+            conditions: draw(),
+            retries: draw(),
+            repeatable: draw(),
+            verifies: draw(),
+            on_cancels: draw(),
+            outputs: draw(),
+            allow_failure: draw(),
+            codes: draw(),
+        }
+    }
+}
+
+/// A runbook. `most` bounds its main steps.
+pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Design {
+    let main = random.spread(1, most.max(1) as i64) as usize;
+    let finally = if random.percent(60) { random.below(FINALLY_STEPS + 1) } else { 0 };
+    let mut edges = graph(random, main);
+    edges.extend(graph(random, finally).into_iter().map(|needs| needs.into_iter().map(|need| need + main).collect()));
+    let hyphens = random.percent(20);
+    let id = move |step: usize| {
+        let letter = if step < main { 's' } else { 'f' };
+        if hyphens { format!("{letter}-{step}") } else { format!("{letter}{step}") }
+    };
+    let mut design = Design {
+        runbook: runbook(random, index),
+        digest: Digest::of(format!("definition {index}").as_bytes()),
+        conditions: Vec::new(),
+        codes: Vec::new(),
+        locks: Vec::new(),
+        group: None,
+    };
+    names(random, &mut design);
+    let outputs: Vec<IndexMap<String, ValueType>> = edges.iter().map(|_| outputs(random, rich)).collect();
+    for (no, needs) in edges.iter().enumerate() {
+        let part = if no < main { Part::Main } else { Part::Finally };
+        let (mut step, codes) = step(random, rich, part, id(no));
+        step.needs = needs.iter().map(|need| StepNo(*need as u32)).collect();
+        step.outputs.clone_from(&outputs[no]);
+        let condition = random.percent(rich.conditions).then(|| {
+            let mut seen = upstream(random, &edges, no);
+            if part == Part::Finally {
+                seen.extend(0..main);
+            }
+            condition(random, &seen, &outputs, part, 0)
+        });
+        step.condition = condition.as_ref().map(|condition| condition.condition(&step.needs, &id));
+        design.runbook.steps.push(step);
+        design.conditions.push(condition);
+        design.codes.push(codes);
+    }
+    design
+}
+
+/// The needs of a step, and sometimes what they come after.
+fn upstream(random: &mut Random, edges: &[Vec<usize>], no: usize) -> Vec<usize> {
+    let mut seen = edges[no].clone();
+    if random.percent(25) {
+        let mut next = 0;
+        while next < seen.len() {
+            for need in &edges[seen[next]] {
+                if !seen.contains(need) {
+                    seen.push(*need);
+                }
+            }
+            next += 1;
+        }
+    }
+    seen
+}
+
+fn runbook(random: &mut Random, index: usize) -> Runbook {
+    Runbook {
+        name: format!("book{index}"),
+        description: String::new(),
+        labels: IndexMap::new(),
+        inputs: IndexMap::from([(
+            SLOT.to_owned(),
+            InputDecl {
+                value_type: ValueType::String,
+                required: false,
+                default: Some(Value::from("a")),
+                choices: Vec::new(),
+                pattern: None,
+                minimum: None,
+                maximum: None,
+                secret: false,
+                description: String::new(),
+            },
+        )]),
+        requires: Default::default(),
+        timeout: random.percent(25).then(|| Span::seconds(random.spread(1, 7_200))),
+        max_parallel: random.percent(30).then(|| random.between(1, 6) as u32),
+        on_failure: random.pick([OnFailure::Stop, OnFailure::Stop, OnFailure::Continue, OnFailure::Cancel]),
+        locks: Vec::new(),
+        concurrency: None,
+        attention: random.percent(30).then(|| Attention {
+            after: Span::seconds(random.spread(1, 3_600)),
+            settle_as: random.pick([Settlement::Failed, Settlement::Succeeded, Settlement::Retry]),
+        }),
+        env: IndexMap::new(),
+        files: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+fn names(random: &mut Random, design: &mut Design) {
+    let mut name = |kind: &str| Name { text: format!("{kind}{}", random.below(3)), by_slot: random.percent(40) };
+    let group = name("group");
+    let locks = [name("lock"), name("lock"), name("lock")];
+    let count = random.pick([0, 0, 0, 1, 1, 2, 3]);
+    design.locks = locks.into_iter().take(count).collect();
+    design.group = random.percent(30).then_some(group);
+    design.runbook.locks = design.locks.iter().map(Name::template).collect();
+    let overlap = random.pick([Overlap::Queue, Overlap::Queue, Overlap::Skip]);
+    design.runbook.concurrency = design.group.as_ref().map(|name| Concurrency { group: name.template(), overlap });
+}
+
+/// The needs of each of so many steps. Needs may have higher numbers than the steps that have them.
+fn graph(random: &mut Random, count: usize) -> Vec<Vec<usize>> {
+    let width = 1 + random.below(5);
+    let shape = random.below(8);
+    let mut edges: Vec<Vec<usize>> = (0..count)
+        .map(|step| match shape {
+            // A chain.
+            0 => step.checked_sub(1).into_iter().collect(),
+            // Unconnected.
+            1 => Vec::new(),
+            // Fan-out, and in again.
+            2 if step == 0 => Vec::new(),
+            2 if step + 1 == count => (1..step).collect(),
+            2 => vec![0],
+            // Diamonds in a row.
+            3 => match step % 4 {
+                0 => step.checked_sub(1).into_iter().collect(),
+                3 => vec![step - 2, step - 1],
+                corner => vec![step - corner],
+            },
+            // Layers, each step with some needs in the layer before.
+            4 | 5 => {
+                let layer = step / width * width;
+                let before: Vec<usize> = (layer.saturating_sub(width)..layer).collect();
+                some(random, &before, 3)
+            }
+            // Chains side by side.
+            6 => step.checked_sub(width).into_iter().collect(),
+            // Anything.
+            _ => some(random, &(0..step).collect::<Vec<_>>(), 4),
+        })
+        .collect();
+    if random.percent(50) {
+        let mut places: Vec<usize> = (0..count).collect();
+        random.shuffle(&mut places);
+        let mut moved = vec![Vec::new(); count];
+        for (step, needs) in edges.into_iter().enumerate() {
+            moved[places[step]] = needs.into_iter().map(|need| places[need]).collect();
+        }
+        edges = moved;
+    }
+    edges
+}
+
+fn some(random: &mut Random, of: &[usize], most: usize) -> Vec<usize> {
+    let mut taken = of.to_vec();
+    random.shuffle(&mut taken);
+    taken.truncate(random.below(most + 1));
+    taken
+}
+
+fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, StepCodes) {
+    let effect = match random.percent(rich.repeatable) {
+        true => random.pick([Effect::Read, Effect::Idempotent]),
+        false => random.pick([Effect::Mutating, Effect::Mutating, Effect::Destructive]),
+    };
+    let main = part == Part::Main;
+    let codes = StepCodes {
+        success: random.percent(rich.codes / 3).then(|| codes(random, &[0, 2])),
+        unknown_if: random.percent(rich.codes / 2).then(|| Codes { negated: false, codes: vec![255] }),
+        retry_if: random.percent(rich.codes).then(|| codes(random, &[3, 1])),
+    };
+    let cleanup = Some(Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS));
+    let retry = random.percent(rich.retries).then(|| retry(random, codes.retry_if.as_ref()));
+    let verify = main && !effect.repeatable() && random.percent(rich.verifies);
+    let on_cancel = main && random.percent(rich.on_cancels);
+    let step = Step {
+        id,
+        part,
+        description: String::new(),
+        needs: Vec::new(),
+        condition: None,
+        command: command("work", if main { None } else { cleanup }),
+        outputs: IndexMap::new(),
+        artifacts: if random.percent(rich.outputs / 3) { vec!["left.txt".to_owned()] } else { Vec::new() },
+        success: codes.success.as_ref().map(Codes::text),
+        unknown_if: codes.unknown_if.as_ref().map(Codes::text),
+        retry,
+        effect,
+        target: (effect == Effect::Destructive).then(|| "the-world".to_owned()),
+        verify: verify.then(|| command("ask", cleanup)),
+        on_cancel: on_cancel.then(|| command("tidy", cleanup)),
+        allow_failure: random.percent(rich.allow_failure),
+    };
+    (step, codes)
+}
+
+fn command(program: &str, timeout: Option<Span>) -> Command {
+    Command {
+        program: Program::Argv(vec![program.to_owned()]),
+        stdin: None,
+        env: IndexMap::new(),
+        env_file: None,
+        pass_env: Vec::new(),
+        working_dir: None,
+        files: IndexMap::new(),
+        timeout,
+        stop: Stop::default(),
+    }
+}
+
+fn codes(random: &mut Random, usual: &[i32]) -> Codes {
+    Codes { negated: random.percent(30), codes: usual.to_vec() }
+}
+
+fn retry(random: &mut Random, condition: Option<&Codes>) -> Retry {
+    let initial = Span::millis(random.spread(1, 20_000));
+    Retry {
+        attempts: random.between(1, 5) as u32,
+        backoff: Backoff {
+            initial,
+            factor_millis: random.pick([1_000, 1_500, 2_000, 10_000]),
+            max: Span(initial.0 * random.pick([1, 3, 60])),
+            jitter: random.pick([Jitter::None, Jitter::Full]),
+        },
+        condition: condition.map(Codes::text),
+    }
+}
+
+fn outputs(random: &mut Random, rich: Richness) -> IndexMap<String, ValueType> {
+    let mut outputs = IndexMap::new();
+    if random.percent(rich.outputs) {
+        outputs.insert(NUMBER.to_owned(), ValueType::Integer);
+        if random.percent(30) {
+            outputs.insert("more".to_owned(), random.pick(OUTPUT_TYPES));
+        }
+    }
+    outputs
+}
+
+/// A condition over the steps in `seen`.
+fn condition(
+    random: &mut Random,
+    seen: &[usize],
+    outputs: &[IndexMap<String, ValueType>],
+    part: Part,
+    depth: usize,
+) -> Cond {
+    let step = if seen.is_empty() { None } else { Some(seen[random.below(seen.len())]) };
+    let with_number = step.filter(|step| outputs[*step].contains_key(NUMBER));
+    if depth < 3 && random.percent(25) {
+        let mut inner = || Box::new(condition(random, seen, outputs, part, depth + 1));
+        let (left, right) = (inner(), inner());
+        return match random.below(3) {
+            0 => Cond::Not(left),
+            1 => Cond::And(left, right),
+            _ => Cond::Or(left, right),
+        };
+    }
+    let words = ["succeeded", "failed", "skipped", "canceled"];
+    match (random.below(10), step, with_number) {
+        (0, _, _) => Cond::Constant(false),
+        (1, _, _) => Cond::Constant(true),
+        (2 | 3, _, _) => Cond::Always,
+        (4, _, _) => Cond::Failure,
+        (5, _, Some(step)) => Cond::Ratio { step, than: random.between(0, 4) },
+        (6 | 7, _, Some(step)) => Cond::Over { step, than: random.between(0, 6) },
+        (_, Some(step), _) => Cond::Status { step, equal: random.percent(70), word: random.pick(words) },
+        _ if part == Part::Finally => Cond::Outcome(random.pick(["succeeded", "failed", "canceled"])),
+        _ => Cond::Always,
+    }
+}

@@ -1,0 +1,108 @@
+//! Rules 5 to 8: whether a step is judged, and how.
+
+use serde_json::Value;
+
+use super::super::condition::{Cond, NUMBER, Names};
+use super::super::design::Design;
+use super::run::{Over, RunModel, Stage, Status};
+use runbook_core::run::Outcome;
+
+/// What comes of a step that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    Ready,
+    /// A need did not succeed; any of those may be named.
+    SkipForNeed,
+    SkipForCondition,
+    Fail,
+}
+
+impl RunModel {
+    /// Whether it is time to judge a step (5).
+    pub(crate) fn is_judged_now(&self, no: usize) -> bool {
+        let stage_fits = match self.stage {
+            Stage::Main => self.design.is_main(no),
+            Stage::Finally(_) => !self.design.is_main(no),
+            Stage::Queued | Stage::Terminal(_) => false,
+        };
+        let pending = self.steps.get(no).is_some_and(|step| step.status == Status::Pending);
+        stage_fits && pending && self.design.needs(no).all(|need| self.steps.get(need).is_some_and(|step| step.is_over()))
+    }
+
+    /// Whether a need of a step did not succeed although that is implied (6, 7).
+    pub(crate) fn is_unmet(&self, no: usize, need: usize) -> bool {
+        let implied = match self.condition(no) {
+            None => true,
+            Some(condition) => !condition.lifts_all() && !condition.mentions_status(need),
+        };
+        implied && !self.steps.get(need).is_some_and(|step| step.succeeded())
+    }
+
+    fn condition(&self, no: usize) -> Option<&Cond> {
+        self.design.conditions.get(no)?.as_ref()
+    }
+
+    /// How a step that is judged now is judged (6, 7).
+    pub(crate) fn judgement(&self, no: usize) -> Judgement {
+        if self.design.needs(no).any(|need| self.is_unmet(no, need)) {
+            return Judgement::SkipForNeed;
+        }
+        match self.condition(no).map(|condition| condition.holds(&AsSeen { run: self, step: no })) {
+            None | Some(Ok(true)) => Judgement::Ready,
+            Some(Ok(false)) => Judgement::SkipForCondition,
+            Some(Err(())) => Judgement::Fail,
+        }
+    }
+}
+
+struct AsSeen<'a> {
+    run: &'a RunModel,
+    step: usize,
+}
+
+impl Names for AsSeen<'_> {
+    fn status(&self, step: usize) -> &'static str {
+        match self.run.steps.get(step).map(|step| step.status) {
+            Some(Status::Over(Over::Succeeded)) => "succeeded",
+            Some(Status::Over(Over::Failed)) => "failed",
+            Some(Status::Over(Over::Skipped)) => "skipped",
+            Some(Status::Over(Over::Canceled)) => "canceled",
+            _ => "pending",
+        }
+    }
+
+    fn number(&self, step: usize) -> Option<i64> {
+        let step = self.run.steps.get(step).filter(|step| step.succeeded())?;
+        step.outputs.get(NUMBER).and_then(Value::as_i64)
+    }
+
+    /// 8
+    fn failure(&self) -> bool {
+        if !self.run.design.is_main(self.step) && self.run.stage == Stage::Finally(Outcome::Failed) {
+            return true;
+        }
+        before(&self.run.design, self.step).iter().any(|step| self.run.steps.get(*step).is_some_and(|step| step.failed()))
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.run.stage {
+            Stage::Finally(outcome) => outcome.name(),
+            Stage::Queued | Stage::Main | Stage::Terminal(_) => "",
+        }
+    }
+}
+
+/// The steps that one comes after, directly or not.
+fn before(design: &Design, step: usize) -> Vec<usize> {
+    let mut found: Vec<usize> = design.needs(step).collect();
+    let mut next = 0;
+    while let Some(step) = found.get(next).copied() {
+        for need in design.needs(step) {
+            if !found.contains(&need) {
+                found.push(need);
+            }
+        }
+        next += 1;
+    }
+    found
+}

@@ -1,0 +1,24 @@
+//! The naive model: what `docs/runs.md` says, read literally and without haste. It keeps the events of every run and
+//! asks of each new one whether it may follow, and after each turn whether anything that had to follow is missing.
+//!
+//! Written from that page alone. Numbers in comments are its rules.
+
+mod ask;
+mod ends;
+mod follow;
+mod judge;
+mod places;
+mod run;
+mod turn;
+
+pub(crate) use ask::Ask;
+pub(crate) use run::{Over, RunModel, Stage, Status};
+pub(crate) use turn::Model;
+
+/// What is wrong, in words.
+pub(crate) type Check = Result<(), String>;
+
+/// Complains unless something holds.
+pub(crate) fn must(holds: bool, otherwise: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}

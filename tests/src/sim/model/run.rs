@@ -1,0 +1,378 @@
+//! What happened to one run, and what its steps are by that. Takes every event for granted.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use runbook_core::definition::{Settlement, Step};
+use runbook_core::id::RunUid;
+use runbook_core::run::{
+    AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Outcome, Then,
+};
+use runbook_core::time::Timestamp;
+use serde_json::Value;
+
+use super::super::design::Design;
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Queued,
+    Main,
+    Finally(Outcome),
+    Terminal(Outcome),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Succeeded,
+    Failed,
+    Skipped,
+    Canceled,
+}
+
+/// Where a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Not begun, not judged.
+    Pending,
+    /// Not begun; its `if` held.
+    Ready,
+    Live(u32, AttemptKind),
+    /// Its next attempt is due at this time.
+    Waiting(AttemptKind, Timestamp),
+    Unknown {
+        processes_left: bool,
+        since: Timestamp,
+    },
+    Over(Over),
+}
+
+/// Something that happened to a step in this epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Past {
+    Ended { attempt: u32, kind: AttemptKind, how: How, then: Then },
+    Settled(Settlement),
+}
+
+/// A step.
+#[derive(Debug, Clone)]
+pub(crate) struct StepModel {
+    pub(crate) status: Status,
+    /// The number of its latest attempt of any kind, over all epochs.
+    pub(crate) latest: u32,
+    /// What happened in this epoch.
+    pub(crate) past: Vec<Past>,
+    pub(crate) outputs: IndexMap<String, Value>,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunModel {
+    pub(crate) uid: RunUid,
+    pub(crate) design: Arc<Design>,
+    pub(crate) created: Created,
+    pub(crate) last_event: u64,
+    pub(crate) last_at: Timestamp,
+    pub(crate) epoch: u32,
+    pub(crate) stage: Stage,
+    pub(crate) ending: Option<EndingCause>,
+    /// When the timeout strikes, as far as is known now.
+    pub(crate) deadline: Option<Timestamp>,
+    /// Since when some step is unknown.
+    pub(crate) held_since: Option<Timestamp>,
+    pub(crate) steps: Vec<StepModel>,
+}
+
+/// Whether an attempt that ended so counts for `retry` (13).
+pub(crate) const fn counts(how: &How) -> bool {
+    !matches!(how, How::NotStarted(NotStarted::Errno(_) | NotStarted::Fenced))
+}
+
+/// Whether an attempt was cut off or lost.
+pub(crate) const fn broke_off(how: &How) -> bool {
+    matches!(how, How::CutOff(CutOff::Timeout | CutOff::Stopped | CutOff::Signal(_) | CutOff::UnknownExit(_)) | How::Lost { .. })
+}
+
+impl StepModel {
+    fn new(latest: u32) -> Self {
+        Self { status: Status::Pending, latest, past: Vec::new(), outputs: IndexMap::new() }
+    }
+
+    /// The attempts of the step itself that were counted, in this epoch and since a person said retry (16, 34).
+    pub(crate) fn counted(&self) -> usize {
+        let mut attempts = Vec::new();
+        for past in &self.past {
+            match past {
+                Past::Settled(Settlement::Retry) => attempts.clear(),
+                Past::Settled(_) => {}
+                // An attempt whose processes were left may end twice; it is one attempt.
+                Past::Ended { attempt, kind: AttemptKind::Run, how, .. } if counts(how) => {
+                    if !attempts.contains(attempt) {
+                        attempts.push(*attempt);
+                    }
+                }
+                Past::Ended { .. } => {}
+            }
+        }
+        attempts.len()
+    }
+
+    /// The attempts in a row, up to now, that were not counted (13).
+    pub(crate) fn false_starts(&self) -> u32 {
+        let ends = self.past.iter().rev().take_while(|past| {
+            matches!(past, Past::Ended { kind: AttemptKind::Run, how, .. } if !counts(how))
+        });
+        ends.count() as u32
+    }
+
+    /// The tries of `verify` or of `on_cancel`, up to now, since something else happened.
+    pub(crate) fn tries(&self, wanted: AttemptKind) -> usize {
+        let mut tries: Vec<u32> = Vec::new();
+        for past in self.past.iter().rev() {
+            match past {
+                Past::Ended { attempt, kind, .. } if *kind == wanted => tries.push(*attempt),
+                _ => break,
+            }
+        }
+        tries.dedup();
+        tries.len()
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.status, Status::Over(_))
+    }
+
+    pub(crate) const fn succeeded(&self) -> bool {
+        matches!(self.status, Status::Over(Over::Succeeded))
+    }
+
+    pub(crate) const fn failed(&self) -> bool {
+        matches!(self.status, Status::Over(Over::Failed))
+    }
+
+    /// Nothing of it began (26, 27).
+    pub(crate) const fn is_before(&self) -> bool {
+        matches!(self.status, Status::Pending | Status::Ready)
+    }
+}
+
+impl RunModel {
+    pub(crate) fn new(uid: RunUid, design: Arc<Design>, created: Created, at: Timestamp) -> Self {
+        let steps = vec![StepModel::new(0); design.runbook.steps.len()];
+        Self {
+            uid,
+            design,
+            created,
+            last_event: 1,
+            last_at: at,
+            epoch: 1,
+            stage: Stage::Queued,
+            ending: None,
+            deadline: None,
+            held_since: None,
+            steps,
+        }
+    }
+
+    /// The definition of a step with where it is.
+    pub(crate) fn step(&self, no: usize) -> Result<(&Step, &StepModel), String> {
+        self.design.runbook.steps.get(no).zip(self.steps.get(no)).ok_or_else(|| format!("there is no step {no}"))
+    }
+
+    /// The main steps, or those of `finally`.
+    pub(crate) fn part(&self, main: bool) -> impl Iterator<Item = (usize, &Step, &StepModel)> {
+        let steps = self.design.runbook.steps.iter().zip(&self.steps).enumerate();
+        steps.map(|(no, (step, model))| (no, step, model)).filter(move |(no, ..)| self.design.is_main(*no) == main)
+    }
+
+    /// Whether an ending is on that stops what runs.
+    pub(crate) fn hard(&self) -> bool {
+        self.stage == Stage::Main
+            && match &self.ending {
+                None | Some(EndingCause::FailureStop(_)) => false,
+                Some(EndingCause::FailureCancel(_) | EndingCause::Timeout | EndingCause::Cancel { .. }) => true,
+            }
+    }
+
+    /// From its admission to its terminal event (2).
+    pub(crate) const fn holds(&self) -> bool {
+        matches!(self.stage, Stage::Main | Stage::Finally(_))
+    }
+
+    pub(crate) const fn is_terminal(&self) -> bool {
+        matches!(self.stage, Stage::Terminal(_))
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.status, Status::Live(..))).count()
+    }
+
+    pub(crate) fn has_unknown(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.status, Status::Unknown { .. }))
+    }
+
+    /// The locks and the group, by name.
+    pub(crate) fn wants(&self) -> Vec<String> {
+        let locks = self.created.locks.iter().map(|lock| format!("lock {lock}"));
+        locks.chain(self.created.group.iter().map(|group| format!("group {group}"))).collect()
+    }
+
+    fn close(&mut self, no: usize, over: Over) {
+        if let Some(step) = self.steps.get_mut(no) {
+            step.status = Status::Over(over);
+        }
+    }
+
+    /// Takes an event.
+    pub(crate) fn take(&mut self, event: &Event) {
+        self.last_event = event.number;
+        self.last_at = event.at;
+        let at = event.at;
+        match &event.fact {
+            Fact::Created(_) => {}
+            Fact::Admitted { deadline } => {
+                self.stage = Stage::Main;
+                self.deadline = *deadline;
+            }
+            Fact::StepReady { step } => self.set(step.index(), Status::Ready),
+            Fact::StepSkipped { step, .. } => self.close(step.index(), Over::Skipped),
+            Fact::StepFailed { step, .. } => self.close(step.index(), Over::Failed),
+            Fact::AttemptStarting { step, attempt, kind, .. } => {
+                self.set(step.index(), Status::Live(attempt.0, *kind));
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.latest = attempt.0;
+                }
+            }
+            Fact::AttemptEnded { step, attempt, end, then } => self.ended(step.index(), attempt.0, end, *then, at),
+            Fact::Ending { cause } => self.begin_ending(cause),
+            Fact::Finishing { outcome } => self.stage = Stage::Finally(*outcome),
+            Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
+            Fact::Resumed { epoch, .. } => self.reopen(*epoch),
+            Fact::Resolved { step, settlement, outputs, .. } => {
+                let status = match settlement {
+                    Settlement::Succeeded => Status::Over(Over::Succeeded),
+                    Settlement::Failed => Status::Over(Over::Failed),
+                    Settlement::Retry => Status::Waiting(AttemptKind::Run, at),
+                };
+                self.set(step.index(), status);
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.outputs.clone_from(outputs);
+                    step.past.push(Past::Settled(*settlement));
+                }
+            }
+            Fact::DeadlinesShifted { by } => {
+                self.deadline = self.deadline.map(|deadline| deadline + *by);
+                self.held_since = self.held_since.map(|since| since + *by);
+                for step in &mut self.steps {
+                    match &mut step.status {
+                        Status::Waiting(_, due) => *due = *due + *by,
+                        Status::Unknown { since, .. } => *since = *since + *by,
+                        Status::Pending | Status::Ready | Status::Live(..) | Status::Over(_) => {}
+                    }
+                }
+            }
+        }
+        // 4: the timeout does not count while any step is unknown.
+        match (self.has_unknown(), self.held_since) {
+            (true, None) => self.held_since = Some(at),
+            (false, Some(since)) => {
+                self.deadline = self.deadline.map(|deadline| deadline + (at - since));
+                self.held_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    fn set(&mut self, no: usize, status: Status) {
+        if let Some(step) = self.steps.get_mut(no) {
+            step.status = status;
+        }
+    }
+
+    fn ended(
+        &mut self,
+        no: usize,
+        attempt: u32,
+        end: &runbook_core::run::AttemptEnd,
+        then: Then,
+        at: Timestamp,
+    ) {
+        let kind = self.kind_of(no, attempt).unwrap_or(AttemptKind::Run);
+        let Some(step) = self.steps.get_mut(no) else { return };
+        step.past.push(Past::Ended { attempt, kind, how: end.how.clone(), then });
+        step.status = match then {
+            Then::Succeeded => Status::Over(Over::Succeeded),
+            Then::Failed => Status::Over(Over::Failed),
+            Then::Canceled => Status::Over(Over::Canceled),
+            Then::RetryAt(due) => Status::Waiting(AttemptKind::Run, due),
+            Then::VerifyAt(due) => Status::Waiting(AttemptKind::Verify, due),
+            Then::OnCancelAt(due) => Status::Waiting(AttemptKind::OnCancel, due),
+            Then::Unknown => {
+                let processes_left = end.how == How::Lost { processes_left: true };
+                Status::Unknown { processes_left, since: at }
+            }
+        };
+        if then == Then::Succeeded {
+            step.outputs.clone_from(&end.outputs);
+        }
+    }
+
+    /// What an attempt that has not ended for good runs: a live one, or one whose processes are left (19).
+    pub(crate) fn kind_of(&self, no: usize, attempt: u32) -> Option<AttemptKind> {
+        let step = self.steps.get(no)?;
+        match step.status {
+            Status::Live(live, kind) if live == attempt => Some(kind),
+            Status::Unknown { processes_left: true, .. } => match step.past.last()? {
+                Past::Ended { attempt: latest, kind, .. } if *latest == attempt => Some(*kind),
+                Past::Ended { .. } | Past::Settled(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn begin_ending(&mut self, cause: &EndingCause) {
+        let hard = !matches!(cause, EndingCause::FailureStop(_));
+        let queued = self.stage == Stage::Queued;
+        self.ending = Some(cause.clone());
+        for no in 0..self.steps.len() {
+            let main = self.design.is_main(no);
+            let Some(step) = self.steps.get_mut(no) else { continue };
+            if !main {
+                // 31
+                if queued {
+                    step.status = Status::Over(Over::Skipped);
+                }
+            } else if hard {
+                // 27
+                if step.is_before() || matches!(step.status, Status::Waiting(AttemptKind::Run, _)) {
+                    step.status = Status::Over(Over::Canceled);
+                }
+            } else if step.is_before() {
+                // 26
+                let condition = self.design.conditions.get(no).and_then(Option::as_ref);
+                let accepts = condition.is_some_and(|cond| cond.lifts_all() || cond.mentions_any_status());
+                if !accepts {
+                    step.status = Status::Over(Over::Skipped);
+                }
+            }
+        }
+    }
+
+    /// 36
+    fn reopen(&mut self, epoch: u32) {
+        self.epoch = epoch;
+        self.stage = Stage::Queued;
+        self.ending = None;
+        self.deadline = None;
+        self.held_since = None;
+        for no in 0..self.steps.len() {
+            let main = self.design.is_main(no);
+            if let Some(step) = self.steps.get_mut(no)
+                && !(main && step.succeeded())
+            {
+                *step = StepModel::new(step.latest);
+            }
+        }
+    }
+}
