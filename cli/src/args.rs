@@ -16,9 +16,9 @@ use crate::exit_code::ExitCode;
     about = "Runs operations runbooks: durably, with everything they do in sight",
     long_about = "Runs operations runbooks: durably, with everything they do in sight.\n\n\
         A daemon, runbookd, does the work. Where none answers for this project, the command starts the one beside it. \
-        Data goes to standard output, talk to standard error; times are local, in JSON they are UTC.",
+        Data goes to standard output, talk to standard error; times are local, in JSON they are UTC. With --output json \
+        an error is a JSON object on standard error.",
     after_help = examples_and_codes(),
-    propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -45,7 +45,7 @@ pub struct Global {
     /// The project's folder [default: the nearest one above that contains `runbooks/`]
     #[arg(long, global = true, value_name = "DIR", env = "RUNBOOK_PROJECT", hide_env = true)]
     pub project: Option<PathBuf>,
-    /// The daemon's data directory [default: <project>/.runbook]
+    /// The daemon's data directory [default: `.runbook` in the project]
     #[arg(long, global = true, value_name = "DIR", env = "RUNBOOK_DATA_DIR", hide_env = true)]
     pub data_dir: Option<PathBuf>,
     /// One of several daemons of the project, each with its own data

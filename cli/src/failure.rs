@@ -221,7 +221,9 @@ fn headline(message: &str, details: &[(String, String)]) -> String {
     let parts = details.iter().flat_map(|(field, description)| [field, description]);
     let first = parts.filter(|part| !part.is_empty()).filter_map(|part| message.find(part.as_str())).min();
     let before = message[..first.unwrap_or(message.len())].trim_end_matches([' ', ':', '-', '\n']);
-    if !before.is_empty() {
+    // The name of the first field is no headline.
+    let is_name = details.iter().any(|(field, _)| field.rsplit('.').next() == Some(before));
+    if !before.is_empty() && !is_name {
         return before.to_owned();
     }
     let what = if details.iter().all(|(field, _)| field.starts_with(INPUTS)) { "input" } else { "part" };
@@ -340,6 +342,11 @@ mod tests {
                 "2 inputs of the request are wrong",
             ),
             ("reason: too long", &[("reason", "too long")], "1 part of the request is wrong"),
+            (
+                "a: is wrong; b: is wrong",
+                &[("inputs.a", "is wrong"), ("inputs.b", "is wrong")],
+                "2 inputs of the request are wrong",
+            ),
             ("x cannot run:\n  f:1:2: E1: bad", &[("f:1:2", "E1: bad")], "x cannot run"),
             ("x cannot run here: no tar", &[("requires.tools.tar", "no tar")], "x cannot run here"),
             ("no such run", &[], "no such run"),

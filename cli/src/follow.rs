@@ -83,6 +83,9 @@ pub async fn follow(cx: &mut Context, run: Run, after: Option<u64>) -> Result<Ex
     }
     let view = View::new(cx.console.clone());
     view.begin(&run, &model)?;
+    if view.is_live() {
+        cx.session.hold();
+    }
     let looked_at = Instant::now();
     let mut follow = Follow {
         cx,
@@ -255,6 +258,8 @@ impl Follow<'_> {
             connected = self.retry.pause(&mut self.cx.session, broken) => connected,
             _ = self.interrupts.recv() => return self.detach().map(Some),
         };
+        let said = self.cx.session.take_held();
+        self.view.stay(said.iter().map(|text| Line::of(Tone::Dim, text)).collect())?;
         let number = self.model.number;
         connected.map_err(|failure| {
             let what = format!("run {number} is no longer watched: {}", failure.what);

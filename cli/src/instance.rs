@@ -74,7 +74,7 @@ impl Instance {
     /// There is no project around, a named folder does not exist, or the instance's name is no name.
     pub fn find(named: &Named<'_>, around: &Surroundings<'_>) -> Result<Self> {
         let project = match named.project {
-            Some(folder) => Some(existing_folder(&around.current.join(folder))?),
+            Some(folder) => Some(project_folder(&around.current.join(folder))?),
             None => nearest_project(around.current),
         };
         let data = match (named.data, named.instance, &project) {
@@ -143,15 +143,15 @@ fn nearest_project(current: &Path) -> Option<PathBuf> {
     current.ancestors().find(|folder| folder.join(RUNBOOKS_FOLDER).is_dir()).map(Path::to_path_buf)
 }
 
-fn existing_folder(folder: &Path) -> Result<PathBuf> {
+fn project_folder(folder: &Path) -> Result<PathBuf> {
     let problem = match folder.canonicalize() {
-        Ok(real) if real.is_dir() => return Ok(real),
-        Ok(_) => "it is not a folder".to_owned(),
+        Ok(real) if real.join(RUNBOOKS_FOLDER).is_dir() => return Ok(real),
+        Ok(_) => format!("it has no folder `{RUNBOOKS_FOLDER}`"),
         Err(error) => error.to_string(),
     };
     Err(Failure::usage(format!("no project in {}", folder.display()))
         .why(problem)
-        .next("--project names the folder that contains `runbooks`"))
+        .next(format!("--project names the folder that contains `{RUNBOOKS_FOLDER}`")))
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -211,6 +211,8 @@ mod tests {
         let named = Named { project: Some(Path::new("link")), ..Named::default() };
         let found = Instance::find(&named, &around(&base, None)).unwrap();
         assert_eq!(found.project, Some(base.join("real")));
+        let named = Named { project: Some(Path::new("real/runbooks")), ..Named::default() };
+        assert_eq!(Instance::find(&named, &around(&base, None)).unwrap_err().code, ExitCode::Usage);
         let named = Named { data: Some(Path::new("link/not/yet")), ..Named::default() };
         let found = Instance::find(&named, &around(&base, None)).unwrap();
         assert_eq!((found.project, found.data), (None, base.join("real/not/yet")));
@@ -220,6 +222,7 @@ mod tests {
     fn instances_have_names_and_places() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().canonicalize().unwrap();
+        fs::create_dir(base.join("runbooks")).unwrap();
         let find = |name: &str| {
             let named = Named { project: Some(&base), instance: Some(name), ..Named::default() };
             Instance::find(&named, &around(&base, None))

@@ -9,6 +9,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_MILLI: i64 = 1_000;
 const NANOS_PER_MICRO: i32 = 1_000;
 
 const RFC3339: &[BorrowedFormatItem<'_>] =
@@ -81,12 +82,13 @@ pub fn moment(at: Option<&Timestamp>) -> Option<Moment> {
     at.map(Moment::from)
 }
 
-/// A span for people: `0.3 s`, `12 s`, `2 min 05 s`, `1 h 02 min`, `3 d 04 h`.
+/// A span for people: `340 ms`, `1.2 s`, `12 s`, `2 min 05 s`, `1 h 02 min`, `3 d 04 h`.
 pub fn span(micros: i64) -> String {
     let micros = micros.max(0);
     let seconds = micros / MICROS_PER_SECOND;
     match seconds {
-        0..=9 => {
+        0 => format!("{} ms", micros / MICROS_PER_MILLI),
+        1..=9 => {
             let tenths = micros / (MICROS_PER_SECOND / 10);
             format!("{}.{} s", tenths / 10, tenths % 10)
         }
@@ -110,8 +112,8 @@ mod tests {
     #[test]
     fn spans() {
         for (micros, expected) in [
-            (-5, "0.0 s"),
-            (340_000, "0.3 s"),
+            (-5, "0 ms"),
+            (340_000, "340 ms"),
             (9_999_999, "9.9 s"),
             (12_400_000, "12 s"),
             (125_000_000, "2 min 05 s"),

@@ -1,8 +1,6 @@
 //! What is told at the end of a run, and when a step of it fails: outcome, duration, outputs, artifacts, and what to
 //! type next. Pure; knows no connection.
 
-use std::collections::HashSet;
-
 use runbook_proto::v1::{LogLine, Run, RunStatus, StepStatus};
 
 use crate::event_line::run_tone;
@@ -57,13 +55,12 @@ pub fn headline(model: &Model) -> Line {
     line
 }
 
-/// The outputs of the steps that no other step needs: what the run came to.
+/// The outputs of the steps: where there are many, the last ones.
 pub fn outputs(run: &Run) -> Vec<Line> {
-    let needed: HashSet<&str> = run.steps.iter().flat_map(|step| step.needs.iter().map(String::as_str)).collect();
-    let last = run.steps.iter().filter(|step| !step.in_finally && !needed.contains(step.id.as_str()));
     let mut all = Vec::new();
-    for step in last {
-        let outputs = step.outputs.iter().flat_map(|outputs| &outputs.fields);
+    for step in run.steps.iter().filter(|step| !step.in_finally) {
+        let mut outputs: Vec<_> = step.outputs.iter().flat_map(|outputs| &outputs.fields).collect();
+        outputs.sort_by_key(|(key, _)| *key);
         for (key, value) in outputs {
             let text = match to_json::value(value) {
                 serde_json::Value::String(text) => text,
@@ -86,10 +83,11 @@ fn artifacts(run: &Run) -> Vec<Line> {
     capped(all.collect(), "artifacts", run.number)
 }
 
+/// The last lines, and how many more there are.
 fn capped(mut lines: Vec<Line>, what: &str, number: u64) -> Vec<Line> {
     let more = lines.len().saturating_sub(VALUES);
     if more > 0 {
-        lines.truncate(VALUES);
+        lines.drain(..more);
         let text = format!("  {more} more {what}: runbook status {number} --output json");
         lines.push(Line::of(Tone::Dim, &text));
     }
@@ -215,7 +213,7 @@ mod tests {
             done(RunStatus::Succeeded, &[("dump", StepStatus::Succeeded), ("publish", StepStatus::Succeeded)]);
         run.steps[1].needs = vec!["dump".into()];
         run.steps[0].outputs =
-            Some(Struct { fields: [("hidden".to_owned(), to_struct_value(&json!(1)).unwrap())].into() });
+            Some(Struct { fields: [("early".to_owned(), to_struct_value(&json!(1)).unwrap())].into() });
         let fields = [("bytes", json!(12)), ("name", json!("2026\u{1b}[31m-11"))];
         run.steps[1].outputs = Some(Struct {
             fields: fields.iter().map(|(k, v)| ((*k).to_owned(), to_struct_value(v).unwrap())).collect(),
@@ -226,6 +224,7 @@ mod tests {
             text(&run),
             "run 12 backup: succeeded after 1 min 23 s\n  \
              2 steps: 2 succeeded\n  \
+             dump.early = 1\n  \
              publish.bytes = 12\n  \
              publish.name = 2026-11\n  \
              /data/db  12.3 MB\n"
@@ -264,7 +263,7 @@ mod tests {
         let mut run = done(RunStatus::Succeeded, &[("a", StepStatus::Succeeded)]);
         run.steps[0].artifacts = (0..13).map(|n| Artifact { name: format!("f{n}"), ..Default::default() }).collect();
         let text = text(&run);
-        assert!(text.ends_with("  f9  0 B\n  3 more artifacts: runbook status 12 --output json\n"), "{text}");
+        assert!(text.ends_with("  f12  0 B\n  3 more artifacts: runbook status 12 --output json\n"), "{text}");
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Session {
     console: Rc<Console>,
     channel: Option<Channel>,
     version_seen: bool,
+    /// What is to be said, while somebody else has the terminal.
+    held: Option<Vec<String>>,
     /// Whether a daemon may be started where none answers.
     may_start: bool,
 }
@@ -88,7 +90,24 @@ pub struct Session {
 impl Session {
     /// A session that has not connected yet.
     pub fn new(target: Target, console: Rc<Console>) -> Self {
-        Self { target, console, channel: None, version_seen: false, may_start: true }
+        Self { target, console, channel: None, version_seen: false, held: None, may_start: true }
+    }
+
+    /// Says nothing from now on, because somebody else draws on the terminal: [`Self::take_held`] has it.
+    pub fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// What would have been said since the last time.
+    pub fn take_held(&mut self) -> Vec<String> {
+        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn say(&mut self, text: String) {
+        match &mut self.held {
+            Some(held) => held.push(text),
+            None => self.console.say(&text),
+        }
     }
 
     /// Whom it talks to.
@@ -152,7 +171,7 @@ impl Session {
             {
                 let project = instance.project.as_ref().unwrap_or(&instance.data).display().to_string();
                 if let Some(pid) = self.start().await? {
-                    self.console.say(&format!("started runbookd (pid {pid}) for {project}"));
+                    self.say(format!("started runbookd (pid {pid}) for {project}"));
                 }
             }
             (other, _) => self.channel = Some(other?),
@@ -247,9 +266,13 @@ impl Session {
             self.version_seen = true;
             let ours = env!("CARGO_PKG_VERSION");
             if theirs != ours {
-                self.console.warn(&format!(
+                let text = format!(
                     "the daemon is version {theirs}, this command {ours}: `runbook daemon restart` brings them together"
-                ));
+                );
+                match &mut self.held {
+                    Some(held) => held.push(text),
+                    None => self.console.warn(&text),
+                }
             }
         }
     }

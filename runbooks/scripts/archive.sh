@@ -102,7 +102,7 @@ look() {
     mkdir -p -- "$2"
     (
         cd -- "$1"
-        find . \( -type f -fprint0 "$2/files" -o -type d -o -type l \) \
+        find . -ignore_readdir_race \( -type f -fprint0 "$2/files" -o -type d -o -type l \) \
             -fprintf "$2/tree" '%y %m %s %U:%G %D:%i %n %C@\0%p\0%l\0' -fprint0 "$2/all" \
             -o -fprint0 "$2/skipped"
     )
@@ -178,14 +178,22 @@ compare() {
     remove "$3"
 }
 
-# Unpacks archive $1 into the new folder $2.
+# Unpacks archive $1 into the new folder $2; tar's messages go through file $3, since a file system without ACLs or
+# extended attributes makes tar complain (and go on) for every single path.
 unpack_archive() {
     remove "$2"
+    remove "$3"
     mkdir -- "$2"
     unpack_owner=--no-same-owner
     [ "$as_root" -eq 0 ] || unpack_owner=--same-owner
+    unpack_status=0
     tar --extract --file="$1" --directory="$2" --preserve-permissions --numeric-owner "$unpack_owner" \
-        --delay-directory-restore --xattrs --acls --warning=no-timestamp
+        --delay-directory-restore --xattrs --acls --warning=no-timestamp 2> "$3" || unpack_status=$?
+    messages=$(wc -l < "$3")
+    sed "${shown_at_most}q" "$3" >&2
+    [ "$messages" -le "$shown_at_most" ] || complain "tar: and $((messages - shown_at_most)) more messages"
+    remove "$3"
+    return "$unpack_status"
 }
 
 # Says so where folder $1 has hardly any room left: the likely reason why something failed there.
@@ -374,7 +382,7 @@ prove() {
     hashes
     mkdir -p -- "$WORK"
     while IFS=$tab read -r number stem called _ <&3; do
-        attempt unpack_archive "$FOLDER/$stem.tar" "$WORK/$number"
+        attempt unpack_archive "$FOLDER/$stem.tar" "$WORK/$number" "$WORK/$number.messages"
         [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$stem.tar could not be unpacked, see above. Nothing is proved."
         attempt compare "$WORK/$number" "$FOLDER/$stem.manifest" "$WORK/$number.work" exact
         [ "$status" -eq 0 ] || give_up "$status" "$WORK" "$called, unpacked, is not what was packed, see above. Do not count on this backup."
@@ -420,7 +428,7 @@ unpack_one() {
         mkdir -p -- "$parent"
     )
     new=$2.new-$RUNBOOK_RUN_UID
-    attempt unpack_archive "$FOLDER/$1.tar" "$new"
+    attempt unpack_archive "$FOLDER/$1.tar" "$new" "$2.work-$RUNBOOK_RUN_UID"
     [ "$status" -eq 0 ] || give_up "$status" "$parent" "$1.tar could not be unpacked beside $2, see above. $2 is as it was."
     attempt compare "$new" "$FOLDER/$1.manifest" "$2.work-$RUNBOOK_RUN_UID" exact
     [ "$status" -eq 0 ] || give_up "$status" "$parent" "$1.tar, unpacked, is not what was packed, see above. $2 is as it was."

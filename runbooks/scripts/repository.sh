@@ -135,12 +135,12 @@ END
 }
 
 measure_source() {
-    hidden=$(find "$2" \( -type d ! \( -readable -executable \) -prune -o -type f ! -readable \) -print -quit)
+    hidden=$(find "$2" -ignore_readdir_race \( -type d ! \( -readable -executable \) -prune -o -type f ! -readable \) -print -quit)
     if [ -n "$hidden" ]; then
         problem "$(id -un) may not read $hidden, and perhaps more in $1"
         return
     fi
-    measured=$(find "$2" -printf '%b\n' | awk '{ blocks += $1 } END { printf "%.0f %.0f", blocks * 512, NR }')
+    measured=$(find "$2" -ignore_readdir_race -printf '%b\n' | awk '{ blocks += $1 } END { printf "%.0f %.0f", blocks * 512, NR }')
     bytes=$((bytes + ${measured% *}))
     entries=$((entries + ${measured#* }))
     if [ "${measured#* }" -eq 1 ] && [ "$ALLOW_EMPTY" != true ]; then
@@ -151,11 +151,12 @@ measure_source() {
 # The archive and its unpacked copy stand side by side for a while.
 check_room() {
     need=$((2 * (bytes + entries * entry_bytes) + margin_bytes))
-    room=$(stat -f -c '%a %S %c %d' -- "$REPOSITORY")
-    # shellcheck disable=SC2086 # four numbers
+    room=$(stat -f -c '%a %S %c %d %b' -- "$REPOSITORY")
+    # shellcheck disable=SC2086 # five numbers
     set -- $room
     free=$(($1 * $2))
-    [ "$free" -ge "$need" ] ||
+    # A file system of no blocks at all, or of no inodes, does not count them.
+    [ "$5" -eq 0 ] || [ "$free" -ge "$need" ] ||
         problem "no room in $REPOSITORY: archive and proof need about $(mib "$need"), $(mib "$free") are free. Make room, or: -i repository=/some/where"
     [ "$3" -eq 0 ] || [ "$4" -gt "$entries" ] ||
         problem "no room in $REPOSITORY: $entries files to unpack for the proof, only $4 inodes are free"

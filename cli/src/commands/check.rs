@@ -44,7 +44,18 @@ pub async fn run(cx: &mut Context, args: &Check) -> Result<ExitCode> {
     let mut findings = Vec::new();
     for path in &files {
         let file = path.display().to_string();
-        let source = read_source(path)?;
+        let source = match read_source(path) {
+            Ok(source) => source,
+            // The other files are checked all the same.
+            Err(failure) => {
+                let finding = unreadable(file, &failure);
+                if !cx.console.json {
+                    cx.console.line(&Line::of(Tone::Bad, "error: ").with(Tone::Plain, &finding.message))?;
+                }
+                findings.push(finding);
+                continue;
+            }
+        };
         let text = String::from_utf8_lossy(&source).into_owned();
         let request = CheckRunbookRequest { file, source };
         let response = cx.session.ask(async |channel| runbooks(channel).check_runbook(request.clone()).await).await?;
@@ -69,6 +80,18 @@ pub async fn run(cx: &mut Context, args: &Check) -> Result<ExitCode> {
         cx.console.line(&Line::of(tone, sign).with(Tone::Plain, &text))?;
     }
     Ok(if errors == 0 { ExitCode::Succeeded } else { ExitCode::Usage })
+}
+
+/// A file that cannot be read, told as a finding.
+fn unreadable(file: String, failure: &Failure) -> Finding {
+    let why = failure.why.as_deref().unwrap_or_default();
+    Finding {
+        code: "unreadable".to_owned(),
+        severity: Severity::Error.into(),
+        message: format!("{}: {why}", failure.what),
+        file,
+        ..Finding::default()
+    }
 }
 
 /// A finding with the line of text that it is about, where the text is at hand.

@@ -80,7 +80,13 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
     let inputs = collect(&args.input, args.input_file.as_deref())?;
     let is_file = args.what.contains('/') || has_extension(&args.what);
     let (runbook, source, source_file) = if is_file {
-        (String::new(), read_source(Path::new(&args.what))?, args.what.clone())
+        let source = read_source(Path::new(&args.what))?;
+        if source.is_empty() {
+            // Without a source the request would be about a name.
+            return Err(Failure::usage(format!("{} is empty", args.what))
+                .next("a runbook has at least `name:`, `language:` and `steps:`"));
+        }
+        (String::new(), source, args.what.clone())
     } else {
         (args.what.clone(), Vec::new(), String::new())
     };
@@ -116,9 +122,6 @@ pub fn read_source(path: &Path) -> Result<Vec<u8>> {
     let length = file.take(SOURCE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
     if length as u64 > SOURCE_BYTES {
         return Err(wrong(format!("it has more than {SOURCE_BYTES} bytes, which is the limit of a runbook")));
-    }
-    if bytes.is_empty() {
-        return Err(wrong("it is empty".to_owned()).next("a runbook has at least `name:` and `steps:`"));
     }
     Ok(bytes)
 }
@@ -171,12 +174,10 @@ mod tests {
     fn a_file_that_is_no_runbook_is_refused_before_it_is_sent() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.yaml");
-        for (length, why) in [(0, "it is empty"), (SOURCE_BYTES + 1, "limit")] {
-            File::create(&path).unwrap().set_len(length).unwrap();
-            let failure = read_source(&path).unwrap_err();
-            assert_eq!(failure.code, ExitCode::Usage);
-            assert!(failure.why.unwrap().contains(why));
-        }
+        File::create(&path).unwrap().set_len(SOURCE_BYTES + 1).unwrap();
+        let failure = read_source(&path).unwrap_err();
+        assert_eq!(failure.code, ExitCode::Usage);
+        assert!(failure.why.unwrap().contains("limit"));
         File::create(&path).unwrap().set_len(SOURCE_BYTES).unwrap();
         assert_eq!(read_source(&path).unwrap().len() as u64, SOURCE_BYTES);
         assert_eq!(read_source(&folder.path().join("none")).unwrap_err().code, ExitCode::Usage);

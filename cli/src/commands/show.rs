@@ -97,7 +97,7 @@ fn inputs(inputs: &[Input]) -> Table {
             (Tone::Bold, input.name.clone()),
             (Tone::Plain, format!("{}{secret}", input.r#type)),
             (tone, default.to_owned()),
-            (Tone::Plain, join(&[&input.description, &bounds(input)], "; ")),
+            (Tone::Plain, join(&[&input.description, &bounds(input)], " ")),
         ]);
     }
     table
@@ -118,7 +118,7 @@ fn bounds(input: &Input) -> String {
         (None, Some(maximum)) => parts.push(format!("at most {maximum}")),
         (None, None) => {}
     }
-    parts.join(", ")
+    if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) }
 }
 
 fn steps(steps: &[Step]) -> Table {
@@ -170,8 +170,8 @@ mod tests {
             text,
             [
                 "INPUT  TYPE             DEFAULT   DESCRIPTION",
-                "keep   integer          7         How many; at least 1",
-                "area   string (secret)  required  one of \"a\", \"b\"",
+                "keep   integer          7         How many (at least 1)",
+                "area   string (secret)  required  (one of \"a\", \"b\")",
             ]
         );
     }

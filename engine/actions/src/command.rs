@@ -273,11 +273,16 @@ impl Maker<'_> {
             ("RUNBOOK_ATTEMPT_ID", attempt_id.to_owned()),
             ("RUNBOOK_IDEMPOTENCY_KEY", format!("{}/{}/0", self.run.uid(), self.step.id)),
             ("RUNBOOK_OUTPUT", below("out")),
-            ("RUNBOOK_ARTIFACTS", below("artifacts")),
-            ("RUNBOOK_FILES", below("files")),
             ("RUNBOOK_PROJECT", self.world.project().to_string_lossy().into_owned()),
         ] {
             put(name, value, false);
+        }
+        // These folders are there only where something is to lie in them.
+        if self.kind == AttemptKind::Run && !self.step.artifacts.is_empty() {
+            put("RUNBOOK_ARTIFACTS", below("artifacts"), false);
+        }
+        if !self.command.files.is_empty() || !self.step.command.files.is_empty() {
+            put("RUNBOOK_FILES", below("files"), false);
         }
         Ok(env)
     }

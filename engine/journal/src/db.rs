@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use crate::directory;
 use crate::error::{InFile as _, OpenError, StoreError};
-use crate::limits::{CACHE_BYTES, COLLECT_EVERY_MILLIS, SEGMENT_BYTES, VALUE_BYTES};
+use crate::limits::{
+    CACHE_BYTES, COLLECT_EVERY_MILLIS, LOCK_TRIES, LOCK_WAIT, SEGMENT_BYTES, VALUE_BYTES,
+};
 
 /// A stored value.
 pub type Value = sled::IVec;
@@ -83,15 +85,33 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    fn is_lock(&self) -> bool {
+        matches!(self, Self::Engine(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock"))
+    }
+}
+
+/// Starts the engine. It may still hold its own lock for a moment after it was dropped, since its threads let go
+/// one by one; who else holds it holds it longer.
 fn start(dir: &Path) -> Result<sled::Db, Failure> {
-    guarded(|| {
-        sled::Config::new()
-            .path(dir)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(Some(COLLECT_EVERY_MILLIS))
-            .open()
-    })
+    let mut tries = 0;
+    loop {
+        let started = guarded(|| {
+            sled::Config::new()
+                .path(dir)
+                .segment_size(SEGMENT_BYTES)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(Some(COLLECT_EVERY_MILLIS))
+                .open()
+        });
+        match started {
+            Err(failure) if failure.is_lock() && tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_WAIT);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn open_error(dir: &Path, failure: &Failure) -> OpenError {
@@ -101,7 +121,7 @@ fn open_error(dir: &Path, failure: &Failure) -> OpenError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 "It must be writable for this user; to look at it elsewhere, copy the directory"
             }
-            _ if error.to_string().contains("could not acquire lock") => {
+            _ if failure.is_lock() => {
                 "Another program has the journal's files open: stop that one first"
             }
             _ => "Check the disk, or restore the data directory from a backup",

@@ -158,7 +158,7 @@ pub enum OpenError {
     #[error(
         "the journal {} ends at commit {last}, but commit {mark} was acknowledged: the last {} commits are lost \
          (damaged disk, or files put back from an older copy). Restore the data directory from a backup; or accept the \
-         loss and start with --accept-loss: steps that ran in those commits may run again", dir.display(), mark - last
+         loss and start with --accept-lost-events: steps that ran in those commits may run again", dir.display(), mark - last
     )]
     Short {
         /// The journal's directory.
@@ -171,7 +171,7 @@ pub enum OpenError {
     /// Commits in the middle are gone or damaged.
     #[error(
         "commit {commit} of the journal {} is unusable: {why}. Restore the data directory from a backup; or accept the \
-         loss and start with --accept-loss: runs with events in that commit are then taken out of service", dir.display()
+         loss and start with --accept-lost-events: runs with events in that commit are then taken out of service", dir.display()
     )]
     Damaged {
         /// The journal's directory.

@@ -29,7 +29,8 @@ use crate::store::{Archived, Pruned, Retention, Store, View};
 use crate::to_disk;
 
 /// The journal in sled: the one writer. Dropping it without [`Journal::close`] is what a crash would do, but for the
-/// lock and the files, which are let go.
+/// lock and the files, which are let go. A [`Reader`] or an [`Archiver`] that outlives it keeps the files open: drop
+/// them before opening again in the same process.
 #[derive(Debug)]
 pub struct Journal {
     pub(crate) shared: Arc<Shared>,

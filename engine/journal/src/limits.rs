@@ -1,5 +1,7 @@
 //! Every bound of the journal, in one place. A bound names its unit.
 
+use std::time::Duration;
+
 use runbook_core::time::Span;
 
 /// The largest value that the storage engine is given, in bytes: larger ones become files that nobody syncs.
@@ -36,3 +38,7 @@ pub const BALLAST_BYTES: u64 = 16 << 20;
 pub const ROOM_BYTES: u64 = 16 << 20;
 /// The payload of one frame in a run's file of events, in bytes.
 pub const COLD_FRAME_BYTES: usize = 1 << 30;
+/// How often the storage engine's own lock is tried again, when its threads have not let go of it yet.
+pub const LOCK_TRIES: usize = 100;
+/// The wait between those tries.
+pub const LOCK_WAIT: Duration = Duration::from_millis(10);

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::mem;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use common::{Place, exited, is_root, skip, until};
 use runbook_shim::files::Verdict;
@@ -25,6 +26,9 @@ const RUNNING: usize = 100;
 
 /// A shim's share of memory, in KiB.
 const PSS_KIB: u64 = 1_536;
+
+/// One measurement at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Runs a program to its end and tells its processor time in microseconds, with that of its children.
 // wait4(2) waits for it, and tells what the standard library's wait does not.
@@ -56,6 +60,7 @@ fn tell(text: &str) {
 
 #[test]
 fn own_processor_time_is_bounded() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut own, mut reference) = (Vec::new(), Vec::new());
     for _ in 0..ATTEMPTS {
         reference.push(processor_time(Command::new("/bin/true").env_clear().stdin(Stdio::null())));
@@ -73,6 +78,7 @@ fn own_processor_time_is_bounded() {
 
 #[test]
 fn memory_is_bounded_with_a_hundred_running() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !is_root() {
         return skip("the memory of a shim, which is closed to others, is seen by root alone");
     }

@@ -146,6 +146,24 @@ impl Daemon {
         self.wait(name, "the run's end", |run| run.finished_at.is_some())
     }
 
+    /// Follows a run's events until it is over, without asking again and again.
+    pub fn watch_over(&self, name: &str) {
+        let request = v1::WatchRunRequest { name: name.to_owned(), start_after: 0 };
+        let client = RunServiceClient::new(self.channel());
+        self.runtime.block_on(async move {
+            let mut client = client;
+            let mut stream = client.watch_run(request).await.expect("a stream").into_inner();
+            while stream.message().await.expect("events").is_some() {}
+        });
+    }
+
+    /// When the first process of a run started, in microseconds since 1970 by the shim's clock.
+    pub fn first_start_micros(&self, name: &str) -> u64 {
+        let events = self.events(name);
+        let started = events.iter().find_map(|event| event.started_at).expect("an attempt that ended");
+        started.seconds as u64 * 1_000_000 + started.nanos as u64 / 1_000
+    }
+
     /// All events of a run.
     pub fn events(&self, name: &str) -> Vec<v1::Event> {
         let request = v1::ListEventsRequest { name: name.to_owned(), start_after: 0, page_size: 10_000 };

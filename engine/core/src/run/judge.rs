@@ -1,7 +1,5 @@
 //! Whether a step whose needs are all terminal runs, is skipped, or fails at its `if`. Never knows attempts.
 
-use serde_json::Value;
-
 use super::event::{Fact, SkipReason};
 use super::scope::RunScope;
 use super::state::{Progress, RunState};
@@ -41,9 +39,6 @@ fn holds(run: &RunState, no: StepNo, expression: &str) -> Result<bool, String> {
 pub(super) fn evaluate_bool(expression: &str, scope: &RunScope<'_>) -> Result<bool, String> {
     let parsed = Expression::parse(expression)
         .map_err(|faults| faults.into_iter().map(|f| f.message).collect::<Vec<_>>().join("; "))?;
-    match parsed.evaluate(scope) {
-        Ok(Value::Bool(value)) => Ok(value),
-        Ok(other) => Err(format!("{expression:?} gave {other}, not true or false")),
-        Err(error) => Err(format!("{expression:?}: {error}")),
-    }
+    // The error holds the author's text and never a value, which might be secret.
+    parsed.holds(scope).map_err(|error| error.to_string())
 }

@@ -1,5 +1,7 @@
 //! A definition with what is derived from it once, shared by all runs that are pinned to it.
 
+use std::collections::HashMap;
+
 use crate::definition::{Part, Runbook};
 use crate::id::{Digest, StepNo};
 
@@ -10,6 +12,7 @@ pub struct Pinned {
     pub runbook: Runbook,
     /// The hash under which it is stored.
     pub digest: Digest,
+    ids: HashMap<String, StepNo>,
     dependants: Vec<Vec<StepNo>>,
     main_steps: usize,
 }
@@ -27,7 +30,14 @@ impl Pinned {
             }
         }
         let main_steps = runbook.steps.iter().filter(|step| step.part == Part::Main).count();
-        Self { runbook, digest, dependants, main_steps }
+        let ids = runbook.steps.iter().enumerate();
+        let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
+        Self { runbook, digest, ids, dependants, main_steps }
+    }
+
+    /// The number of the step with this id.
+    pub fn find(&self, id: &str) -> Option<StepNo> {
+        self.ids.get(id).copied()
     }
 
     /// The steps that need this one.

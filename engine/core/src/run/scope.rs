@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::event::Outcome;
 use super::state::{Phase, Progress, RunState};
-use crate::definition::Part;
+use crate::definition::{Part, ValueType};
 use crate::expression::{Reference, RunField, Scope, Template};
 use crate::id::StepNo;
 
@@ -24,9 +24,12 @@ pub struct RunScope<'a> {
 
 impl Scope for RunScope<'_> {
     fn value_of(&self, reference: &Reference) -> Option<Value> {
-        let step = |id: &str| self.run.pinned.runbook.find(id).and_then(|no| self.run.step(no));
+        let step = |id: &str| self.run.pinned.find(id).and_then(|no| self.run.step(no));
         match reference {
-            Reference::Input(name) => self.run.created.inputs.get(name).cloned(),
+            Reference::Input(name) => {
+                let declared = self.run.pinned.runbook.inputs.get(name)?.value_type;
+                Some(as_declared(declared, self.run.created.inputs.get(name)?))
+            }
             Reference::Env(name) => {
                 let text = self.run.pinned.runbook.env.get(name)?;
                 let template = Template::parse(text).ok()?;
@@ -36,8 +39,10 @@ impl Scope for RunScope<'_> {
             Reference::StepStatus(id) => step(id).map(|s| Value::from(status_word(s.progress))),
             Reference::StepExitCode(id) => step(id)?.exit_code.map(Value::from),
             Reference::StepOutput(id, key) => {
-                let state = step(id)?;
-                (state.progress == Progress::Succeeded).then(|| state.outputs.get(key).cloned())?
+                let runbook = &self.run.pinned.runbook;
+                let declared = *runbook.step(self.run.pinned.find(id)?)?.outputs.get(key)?;
+                let value = step(id).filter(|state| state.progress == Progress::Succeeded)?.outputs.get(key)?;
+                Some(as_declared(declared, value))
             }
             // Where artifacts lie is the daemon's knowledge.
             Reference::StepArtifact(..) => None,
@@ -64,6 +69,14 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::Verify(_)
         | Progress::OnCancel(_)
         | Progress::Unknown { .. } => "pending",
+    }
+}
+
+/// A value as its declaration says: a whole number that is declared `number` divides as one.
+fn as_declared(declared: ValueType, value: &Value) -> Value {
+    match (declared, value.as_f64()) {
+        (ValueType::Number, Some(number)) => Value::from(number),
+        _ => value.clone(),
     }
 }
 

@@ -279,6 +279,8 @@ pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> 
             let cpu = i64::try_from(end.cpu_micros).unwrap_or(i64::MAX);
             to.cpu_time =
                 Some(Duration { seconds: cpu / 1_000_000, nanos: i32::try_from(cpu % 1_000_000 * 1_000).unwrap_or(0) });
+            to.started_at = end.started_at.map(timestamp);
+            to.ended_at = end.ended_at.map(timestamp);
             to.max_rss_kib = end.max_rss_kib;
             to.log_lines = end.log_lines;
             to.log_dropped = end.log_dropped;

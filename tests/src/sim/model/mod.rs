@@ -11,7 +11,8 @@ mod places;
 mod run;
 mod turn;
 
-pub(crate) use ask::Ask;
+pub(crate) use ask::{Answer, Ask};
+pub(crate) use ends::WANT;
 pub(crate) use run::{Over, RunModel, Stage, Status};
 pub(crate) use turn::Model;
 

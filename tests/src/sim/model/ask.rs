@@ -1,0 +1,96 @@
+//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40.
+
+use std::sync::Arc;
+
+use runbook_core::definition::{Overlap, Settlement};
+use runbook_core::id::RunUid;
+use runbook_core::run::{EndingCause, Input, Outcome, Start};
+use runbook_core::time::Span;
+
+use super::super::design::Design;
+use super::run::{RunModel, Stage, Status};
+use super::turn::Model;
+
+/// Something that is put to the engine.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    Start { token: u64, uid: RunUid, start: Box<Start>, design: Arc<Design>, slot: String },
+    Run { token: Option<u64>, run: RunUid, input: Input },
+    Clock(Span),
+}
+
+/// How the engine has to take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accepted,
+    Refused,
+    /// The answer is this run, which is there already.
+    Repeated(RunUid),
+    /// Neither refused nor of any effect.
+    Nothing,
+}
+
+impl Model {
+    pub(crate) fn answer(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::Clock(_) => Answer::Nothing,
+            Ask::Start { start, design, slot, .. } => self.answer_start(start, design, slot),
+            Ask::Run { run, input, .. } => match self.runs.get(run) {
+                None => Answer::Refused,
+                Some(run) => run.answer(input),
+            },
+        }
+    }
+
+    fn answer_start(&self, start: &Start, design: &Design, slot: &str) -> Answer {
+        // 40
+        let same = |run: &&RunModel| !start.request_id.is_empty() && run.created.request_id == start.request_id;
+        if let Some(known) = self.runs.values().find(same) {
+            let equal = known.created.request_digest == start.request_digest;
+            return if equal { Answer::Repeated(known.uid) } else { Answer::Refused };
+        }
+        // 3
+        let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
+        let group = design.group.as_ref().map(|name| name.rendered(slot));
+        let busy = self.runs.values().any(|run| !run.is_terminal() && run.created.group == group);
+        if skips && group.is_some() && busy { Answer::Refused } else { Answer::Accepted }
+    }
+}
+
+impl RunModel {
+    fn answer(&self, input: &Input) -> Answer {
+        let accept_if = |accepted: bool| if accepted { Answer::Accepted } else { Answer::Refused };
+        match input {
+            // 39, 19
+            Input::Verdict { step, attempt, .. } => match self.kind_of(step.index(), attempt.0) {
+                Some(_) => Answer::Accepted,
+                None => Answer::Nothing,
+            },
+            Input::Cancel { now, .. } => accept_if(match (self.stage, &self.ending) {
+                // 32
+                (Stage::Finally(_) | Stage::Terminal(_), _) => false,
+                // 25
+                (Stage::Queued | Stage::Main, Some(EndingCause::Cancel { now: before, .. })) => *now && !before,
+                (Stage::Queued | Stage::Main, _) => true,
+            }),
+            // 36
+            Input::Resume { by, .. } => accept_if(match self.stage {
+                Stage::Terminal(Outcome::Failed) => true,
+                Stage::Terminal(Outcome::Canceled) => by.uid.is_some(),
+                Stage::Terminal(Outcome::Succeeded) | Stage::Queued | Stage::Main | Stage::Finally(_) => false,
+            }),
+            // 34
+            Input::Resolve { step, settlement, outputs, .. } => {
+                let status = self.steps.get(step.index()).map(|step| step.status);
+                let unknown = matches!(status, Some(Status::Unknown { processes_left: false, .. }));
+                let possible = match settlement {
+                    Settlement::Succeeded => self.has_outputs(step.index(), outputs),
+                    Settlement::Failed => true,
+                    Settlement::Retry => self.ending.is_none(),
+                };
+                accept_if(unknown && possible)
+            }
+            Input::Admit | Input::StartAttempt { .. } | Input::Tick | Input::ClockSet { .. } => Answer::Nothing,
+        }
+    }
+}

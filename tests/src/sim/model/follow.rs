@@ -1,0 +1,194 @@
+//! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37.
+
+use runbook_core::definition::{OnFailure, Settlement};
+use runbook_core::run::{AttemptKind, EndingCause, Fact, Outcome, Principal, SkipReason};
+use runbook_core::time::Timestamp;
+
+use super::judge::Judgement;
+use super::run::{Over, RunModel, Stage, Status};
+use super::turn::Model;
+use super::{Check, must};
+
+impl RunModel {
+    /// The main steps whose failure makes the run fail.
+    fn failures(&self) -> Vec<usize> {
+        let failed = self.part(true).filter(|(_, step, model)| model.failed() && !step.allow_failure);
+        failed.map(|(no, ..)| no).collect()
+    }
+
+    /// Whether a failed step must begin an ending now (25).
+    fn failure_ends(&self) -> bool {
+        self.stage == Stage::Main
+            && self.ending.is_none()
+            && self.design.runbook.on_failure != OnFailure::Continue
+            && !self.failures().is_empty()
+    }
+
+    /// Whether the run's timeout has struck (4, 25).
+    fn is_timed_out(&self, now: Timestamp) -> bool {
+        self.timeout_counts() && self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn timeout_counts(&self) -> bool {
+        self.stage == Stage::Main && !self.hard() && !self.has_unknown()
+    }
+
+    fn all_over(&self, main: bool) -> bool {
+        self.part(main).all(|(_, _, step)| step.is_over())
+    }
+
+    /// 30
+    fn outcome(&self) -> Outcome {
+        match &self.ending {
+            Some(EndingCause::Cancel { .. }) => Outcome::Canceled,
+            Some(EndingCause::Timeout) => Outcome::Failed,
+            _ if !self.failures().is_empty() => Outcome::Failed,
+            _ => Outcome::Succeeded,
+        }
+    }
+
+    /// Whether `finally` comes now: 30, 31.
+    fn finally_follows(&self) -> bool {
+        let begun = self.stage == Stage::Main || (self.stage == Stage::Queued && self.ending.is_some());
+        begun && !self.failure_ends() && self.all_over(true)
+    }
+
+    /// 30
+    fn terminal_follows(&self) -> Option<Outcome> {
+        let Stage::Finally(outcome) = self.stage else { return None };
+        let failed = self.part(false).any(|(_, step, model)| model.status == Status::Over(Over::Failed) && !step.allow_failure);
+        self.all_over(false).then_some(if failed { Outcome::Failed } else { outcome })
+    }
+
+    /// Whether patience with a step is over, and what it counts as then (35).
+    fn patience(&self, no: usize) -> Option<(Timestamp, Settlement)> {
+        let attention = self.design.runbook.attention?;
+        let Status::Unknown { processes_left: false, since } = self.steps.get(no)?.status else { return None };
+        let ends = self.stage == Stage::Main;
+        let settle_as = match attention.settle_as {
+            Settlement::Retry if self.ending.is_some() => Settlement::Failed,
+            other => other,
+        };
+        ends.then_some((since + attention.after, settle_as))
+    }
+
+    /// Whether a fact follows from where the run is.
+    pub(crate) fn follows(&self, fact: &Fact, now: Timestamp) -> Check {
+        match fact {
+            Fact::StepReady { step } => self.is_judged(step.index(), |judgement| judgement == Judgement::Ready),
+            Fact::StepFailed { step, .. } => self.is_judged(step.index(), |judgement| judgement == Judgement::Fail),
+            Fact::StepSkipped { step, why } => self.is_judged(step.index(), |judgement| match why {
+                SkipReason::Condition => judgement == Judgement::SkipForCondition,
+                SkipReason::Need(need) => {
+                    self.design.needs(step.index()).any(|known| known == need.index())
+                        && self.is_unmet(step.index(), need.index())
+                }
+            }),
+            Fact::Ending { cause } => match cause {
+                EndingCause::FailureStop(step) | EndingCause::FailureCancel(step) => {
+                    let fits = match self.design.runbook.on_failure {
+                        OnFailure::Stop => matches!(cause, EndingCause::FailureStop(_)),
+                        OnFailure::Cancel => matches!(cause, EndingCause::FailureCancel(_)),
+                        OnFailure::Continue => false,
+                    };
+                    must(fits && self.failure_ends() && self.failures().contains(&step.index()), || {
+                        "no failure begins such an ending now (25)".to_owned()
+                    })
+                }
+                EndingCause::Timeout => must(self.is_timed_out(now), || {
+                    format!("the timeout does not strike at {now}, its time is {:?} (4, 25)", self.deadline)
+                }),
+                EndingCause::Cancel { .. } => Err("nobody asked for a cancel".to_owned()),
+            },
+            Fact::Finishing { outcome } => {
+                must(self.finally_follows(), || "the main steps are not over, or an ending is due (30)".to_owned())?;
+                must(*outcome == self.outcome(), || format!("the outcome must be {} (30)", self.outcome().name()))
+            }
+            Fact::Finished { outcome } => match self.terminal_follows() {
+                None => Err("`finally` is not over (30)".to_owned()),
+                Some(expected) => must(*outcome == expected, || format!("it must end {} (30)", expected.name())),
+            },
+            Fact::Resolved { step, settlement, by, .. } => {
+                must(*by == Principal::engine(), || "nobody asked to resolve it".to_owned())?;
+                match self.patience(step.index()) {
+                    Some((until, settle_as)) => must(until <= now && settle_as == *settlement, || {
+                        format!("patience lasts until {until}, then it counts as {settle_as:?} (35)")
+                    }),
+                    None => Err("no patience ends with it (35)".to_owned()),
+                }
+            }
+            Fact::AttemptStarting { .. } => {
+                must(!self.failure_ends(), || "an ending is due before it (25)".to_owned())
+            }
+            Fact::Created(_)
+            | Fact::Admitted { .. }
+            | Fact::AttemptEnded { .. }
+            | Fact::Resumed { .. }
+            | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
+        }
+    }
+
+    fn is_judged(&self, no: usize, fits: impl Fn(Judgement) -> bool) -> Check {
+        must(self.is_judged_now(no), || format!("step {no} is not to be judged now (5)"))?;
+        let judgement = self.judgement(no);
+        must(fits(judgement), || format!("step {no} must be judged {judgement:?} (6, 7, 8)"))
+    }
+
+    /// What should have followed and did not.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Check {
+        must(!self.failure_ends(), || "a failed step begins no ending (25)".to_owned())?;
+        must(!self.is_timed_out(now), || "the run's timeout is over (4, 25)".to_owned())?;
+        must(!self.finally_follows(), || "its main steps are over, `finally` does not come (30, 31)".to_owned())?;
+        must(self.terminal_follows().is_none(), || "all its steps are over, the run is not (30)".to_owned())?;
+        for no in 0..self.steps.len() {
+            if let Some((until, _)) = self.patience(no) {
+                must(until > now, || format!("patience with step {no} was over at {until} (35)"))?;
+            }
+            if self.is_judged_now(no) {
+                let judgement = self.judgement(no);
+                let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
+                let silent = plain && judgement == Judgement::Ready;
+                must(silent, || format!("step {no} is not judged, it must be {judgement:?} (5)"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When something is due by time alone, after now.
+    pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut times: Vec<Timestamp> = Vec::new();
+        for (no, step) in self.steps.iter().enumerate() {
+            if let Status::Waiting(_, due) = step.status {
+                times.push(due);
+            }
+            times.extend(self.patience(no).map(|(until, _)| until));
+        }
+        if self.timeout_counts() {
+            times.extend(self.deadline);
+        }
+        times.into_iter().filter(|time| *time > now).min()
+    }
+
+    /// Whether a clock that is set moves anything of it (37).
+    pub(crate) fn has_times(&self) -> bool {
+        let waits = |step: &super::run::StepModel| matches!(step.status, Status::Waiting(..) | Status::Unknown { .. });
+        self.steps.iter().any(waits) || (self.stage == Stage::Main && !self.hard() && self.deadline.is_some())
+    }
+}
+
+impl Model {
+    /// Whether an admission follows (1, 4).
+    pub(crate) fn admission_follows(&self, run: &RunModel, deadline: Option<Timestamp>) -> Check {
+        must(self.is_admissible(run), || "it is not its turn (1)".to_owned())?;
+        let expected = run.design.runbook.timeout.map(|timeout| self.now + timeout);
+        must(deadline == expected, || format!("its timeout must strike at {expected:?} (4)"))
+    }
+
+    /// An attempt starts: of the right number, with a place, in its turn.
+    pub(crate) fn start_follows(&self, run: &RunModel, step: usize, attempt: u32, kind: AttemptKind, boot: &str) -> Check {
+        let (_, model) = run.step(step)?;
+        must(attempt == model.latest + 1, || format!("attempt {attempt} of step {step} follows {}", model.latest))?;
+        must(boot == self.boot, || format!("the boot is {:?}, not {boot:?}", self.boot))?;
+        self.may_start(run.uid, step, kind)
+    }
+}

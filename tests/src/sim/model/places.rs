@@ -1,0 +1,157 @@
+//! Rules 9, 10 and 28, and 1: who may start, and who is admitted.
+
+use runbook_core::id::RunUid;
+use runbook_core::run::{AttemptKind, Origin};
+use runbook_core::time::Timestamp;
+
+use super::run::{RunModel, Stage, Status};
+use super::turn::Model;
+use super::{Check, must};
+
+/// Who goes first when places are short, the first first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    TidiesUp,
+    Person,
+    Api,
+    Schedule,
+}
+
+impl RunModel {
+    pub(crate) fn rank(&self) -> Rank {
+        if self.hard() || matches!(self.stage, Stage::Finally(_)) {
+            return Rank::TidiesUp;
+        }
+        match self.created.origin {
+            Origin::Person => Rank::Person,
+            Origin::Api => Rank::Api,
+            Origin::Schedule => Rank::Schedule,
+        }
+    }
+
+    /// Whether its live attempts count for the bound of the API's and the schedules' runs.
+    pub(crate) const fn is_low(&self) -> bool {
+        matches!(self.created.origin, Origin::Api | Origin::Schedule)
+    }
+
+    /// What may start now, but for the places of other runs.
+    pub(crate) fn startable(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
+        if !self.holds() {
+            return Vec::new();
+        }
+        if self.design.runbook.max_parallel.is_some_and(|most| self.live() >= most as usize) {
+            return Vec::new();
+        }
+        let hard = self.hard();
+        // 28
+        let own_live = |status: Status| matches!(status, Status::Live(_, AttemptKind::Run));
+        if hard && self.part(true).any(|(_, _, step)| own_live(step.status)) {
+            return Vec::new();
+        }
+        let tidying = |status: Status| {
+            matches!(status, Status::Live(_, AttemptKind::OnCancel) | Status::Waiting(AttemptKind::OnCancel, _))
+        };
+        let on_cancel_open = self.steps.iter().any(|step| tidying(step.status));
+        let mut found = Vec::new();
+        for (no, step) in self.steps.iter().enumerate() {
+            match step.status {
+                Status::Ready => found.push((no, AttemptKind::Run)),
+                // A step without `if` needs no word that it is ready.
+                Status::Pending => {
+                    let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
+                    if plain && self.is_judged_now(no) && !self.design.needs(no).any(|need| self.is_unmet(no, need)) {
+                        found.push((no, AttemptKind::Run));
+                    }
+                }
+                Status::Waiting(_, due) if due > now => {}
+                Status::Waiting(AttemptKind::Verify, _) if hard && on_cancel_open => {}
+                Status::Waiting(kind, _) => found.push((no, kind)),
+                Status::Live(..) | Status::Unknown { .. } | Status::Over(_) => {}
+            }
+        }
+        found
+    }
+}
+
+impl Model {
+    fn live(&self) -> usize {
+        self.runs.values().map(RunModel::live).sum()
+    }
+
+    fn low_live(&self) -> usize {
+        self.runs.values().filter(|run| run.is_low()).map(RunModel::live).sum()
+    }
+
+    /// Whether a run of this rank would get a place (9).
+    fn has_place(&self, rank: Rank) -> bool {
+        let kept = match rank {
+            Rank::TidiesUp | Rank::Person => 0,
+            Rank::Api | Rank::Schedule => self.places / 4,
+        };
+        self.live() < self.places && (kept == 0 || self.low_live() < self.places - kept)
+    }
+
+    /// Whether this attempt of a run may start, before all others.
+    pub(crate) fn may_start(&self, uid: RunUid, step: usize, kind: AttemptKind) -> Check {
+        let run = self.run(uid)?;
+        must(run.startable(self.now).contains(&(step, kind)), || {
+            format!("{kind:?} of step {step} may not start: rule 5, 9, 10 or 28")
+        })?;
+        must(self.has_place(run.rank()), || "no place was free for it (9)".to_owned())?;
+        for other in self.runs.values().filter(|other| other.rank() < run.rank()) {
+            must(other.startable(self.now).is_empty(), || {
+                format!("run {} should have gone first: {:?} before {:?} (9)", other.uid, other.rank(), run.rank())
+            })?;
+        }
+        self.check_turns(uid)
+    }
+
+    /// Among runs of a rank nobody starts twice while another waits (9).
+    fn check_turns(&self, uid: RunUid) -> Check {
+        let run = self.run(uid)?;
+        let Some(last_start) = self.last_start.get(&uid) else { return Ok(()) };
+        for (other, since) in &self.waits_since {
+            let same_rank = self.runs.get(other).is_some_and(|other| other.rank() == run.rank());
+            must(*other == uid || !same_rank || since >= last_start, || {
+                format!("it starts again while run {other} of the same rank waits for its turn (9)")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps who waits for a place since when, counted in events.
+    pub(crate) fn note_waiting(&mut self, uid: RunUid) {
+        let Some(run) = self.runs.get(&uid) else { return };
+        let rank = run.rank();
+        if run.startable(self.now).is_empty() {
+            self.waits_since.remove(&uid);
+            self.waits_as.remove(&uid);
+        } else if self.waits_as.insert(uid, rank) != Some(rank) {
+            self.waits_since.insert(uid, self.events_seen);
+        }
+    }
+
+    /// Nobody waits for a place that is free (9).
+    pub(crate) fn check_places_given(&self) -> Check {
+        must(self.live() <= self.places, || format!("{} attempts are live, the bound is {}", self.live(), self.places))?;
+        for run in self.runs.values() {
+            let startable = run.startable(self.now);
+            must(startable.is_empty() || !self.has_place(run.rank()), || {
+                format!("run {}: {startable:?} could start, and a place is free (9)", run.uid)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a queued run is to be admitted (1).
+    pub(crate) fn is_admissible(&self, run: &RunModel) -> bool {
+        let turn = |run: &RunModel| (run.created.origin, run.created.number);
+        let wants = run.wants();
+        run.stage == Stage::Queued
+            && run.ending.is_none()
+            && self.runs.values().filter(|other| other.uid != run.uid).all(|other| {
+                let before = other.stage == Stage::Queued && turn(other) < turn(run);
+                !(other.holds() || before) || !other.wants().iter().any(|name| wants.contains(name))
+            })
+    }
+}

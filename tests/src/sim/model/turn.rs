@@ -1,0 +1,281 @@
+//! A turn of the engine as the model sees it: every event must be asked for or follow, everything asked must be
+//! answered, and afterwards nothing may be missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use runbook_core::id::RunUid;
+use runbook_core::machine::{Batch, Reply};
+use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection};
+use runbook_core::time::{Span, Timestamp};
+
+use super::super::design::{Design, SLOT};
+use super::ask::{Answer, Ask};
+use super::places::Rank;
+use super::run::RunModel;
+use super::{Check, must};
+
+/// All runs that ever were.
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) places: usize,
+    pub(crate) boot: String,
+    /// What the engine takes for now.
+    pub(crate) now: Timestamp,
+    pub(crate) runs: BTreeMap<RunUid, RunModel>,
+    pub(crate) events_seen: u64,
+    pub(crate) last_start: BTreeMap<RunUid, u64>,
+    pub(crate) waits_since: BTreeMap<RunUid, u64>,
+    pub(crate) waits_as: BTreeMap<RunUid, Rank>,
+}
+
+/// What a turn has been asked, as far as its events have been followed.
+struct Asked<'a> {
+    asks: Vec<&'a Ask>,
+    next: usize,
+    answers: Vec<(u64, Answer, RunUid)>,
+}
+
+impl Model {
+    pub(crate) const fn new(places: usize) -> Self {
+        Self {
+            places,
+            boot: String::new(),
+            now: Timestamp(i64::MIN),
+            runs: BTreeMap::new(),
+            events_seen: 0,
+            last_start: BTreeMap::new(),
+            waits_since: BTreeMap::new(),
+            waits_as: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn run(&self, uid: RunUid) -> Result<&RunModel, String> {
+        self.runs.get(&uid).ok_or_else(|| format!("there is no run {uid}"))
+    }
+
+    /// The engine was started anew: it knows the time afresh, and turns begin anew.
+    pub(crate) fn restarted(&mut self, boot: &str, now: Timestamp) {
+        boot.clone_into(&mut self.boot);
+        self.now = now;
+        self.waits_since.clear();
+        self.waits_as.clear();
+        self.last_start.clear();
+    }
+
+    /// Follows a turn whose batch is durable.
+    pub(crate) fn follow(&mut self, now: Timestamp, asks: &[Ask], batch: &Batch) -> Check {
+        let shift = asks.iter().find_map(|ask| match ask {
+            Ask::Clock(by) => Some(*by),
+            Ask::Start { .. } | Ask::Run { .. } => None,
+        });
+        // Time goes on, unless the clock is known to have been set.
+        self.now = if shift.is_some() { now } else { now.max(self.now) };
+        let mut to_shift: BTreeSet<RunUid> = BTreeSet::new();
+        if shift.is_some() {
+            to_shift.extend(self.runs.values().filter(|run| run.has_times()).map(|run| run.uid));
+        }
+        for uid in self.runs.keys().copied().collect::<Vec<_>>() {
+            self.note_waiting(uid);
+        }
+        let mut asked = Asked { asks: asks.iter().collect(), next: 0, answers: Vec::new() };
+        for (place, (uid, event)) in batch.events.iter().enumerate() {
+            let first = batch.events.iter().take(place).all(|(_, e)| matches!(e.fact, Fact::DeadlinesShifted { .. }));
+            self.follow_event(*uid, event, shift.filter(|_| first), &mut asked).map_err(|why| {
+                format!("run {uid}, event {} {}: {why}", event.number, event.fact.kind())
+            })?;
+            to_shift.remove(uid);
+        }
+        must(to_shift.is_empty(), || format!("the clock was set, and times of runs {to_shift:?} did not move (37)"))?;
+        while asked.next < asked.asks.len() {
+            let answer = self.skip(&mut asked);
+            must(answer != Answer::Accepted, || format!("nothing came of {:?}", asked.asks.get(asked.next - 1)))?;
+        }
+        self.check_replies(&asked.answers, batch)?;
+        check_lists(batch)?;
+        for run in self.runs.values() {
+            run.overdue(self.now).map_err(|why| format!("run {}: {why}", run.uid))?;
+            must(!self.is_admissible(run), || format!("run {} is not admitted, and nothing holds it (1)", run.uid))?;
+        }
+        self.check_places_given()?;
+        let next = self.runs.values().filter_map(|run| run.next_time(self.now)).min();
+        must(next.is_none() || batch.wake.is_some_and(|wake| Some(wake) <= next), || {
+            format!("something is due at {next:?}, the engine wants to be called at {:?}", batch.wake)
+        })
+    }
+
+    /// Takes the next thing asked without an event of its own.
+    fn skip(&self, asked: &mut Asked<'_>) -> Answer {
+        let Some(ask) = asked.asks.get(asked.next) else { return Answer::Nothing };
+        asked.next += 1;
+        let answer = self.answer(ask);
+        match ask {
+            Ask::Start { token, uid, .. } => asked.answers.push((*token, answer, *uid)),
+            Ask::Run { token: Some(token), run, .. } => asked.answers.push((*token, answer, *run)),
+            Ask::Run { token: None, .. } | Ask::Clock(_) => {}
+        }
+        answer
+    }
+
+    fn follow_event(&mut self, uid: RunUid, event: &Event, shift: Option<Span>, asked: &mut Asked<'_>) -> Check {
+        let known = self.runs.get(&uid);
+        let (last, last_at) = known.map_or((0, self.now), |run| (run.last_event, run.last_at));
+        must(event.number == last + 1, || format!("the event before is {last}"))?;
+        // 38
+        must(event.at == self.now.max(last_at), || format!("its time is {}, now is {} (38)", event.at, self.now))?;
+        if let Fact::DeadlinesShifted { by } = &event.fact {
+            must(Some(*by) == shift, || format!("the clock was not set by {by}, or too late (37)"))?;
+        } else if is_asked_for(&event.fact) {
+            let ask = loop {
+                let answer = self.skip(asked);
+                match (asked.asks.get(asked.next.wrapping_sub(1)), answer) {
+                    (Some(ask), Answer::Accepted) => break *ask,
+                    _ if asked.next >= asked.asks.len() => return Err("nobody asked for it".to_owned()),
+                    _ => {}
+                }
+            };
+            self.fits(uid, event, ask)?;
+        } else {
+            let run = self.run(uid)?;
+            match &event.fact {
+                Fact::Admitted { deadline } => self.admission_follows(run, *deadline)?,
+                Fact::AttemptStarting { step, attempt, kind, boot } => {
+                    run.follows(&event.fact, self.now)?;
+                    self.start_follows(run, step.index(), attempt.0, *kind, boot)?;
+                }
+                fact => run.follows(fact, self.now)?,
+            }
+        }
+        self.events_seen += 1;
+        if let Some(run) = self.runs.get_mut(&uid) {
+            run.take(event);
+        }
+        if matches!(event.fact, Fact::AttemptStarting { .. }) {
+            self.last_start.insert(uid, self.events_seen);
+            self.waits_since.remove(&uid);
+            self.waits_as.remove(&uid);
+        }
+        self.note_waiting(uid);
+        Ok(())
+    }
+
+    /// Whether an event is what was asked for.
+    fn fits(&mut self, uid: RunUid, event: &Event, ask: &Ask) -> Check {
+        let other = || Err(format!("asked was {ask:?}"));
+        match (&event.fact, ask) {
+            (Fact::Created(created), Ask::Start { uid: wanted, start, design, slot, .. }) => {
+                must(uid == *wanted, || format!("asked was run {wanted}"))?;
+                self.check_created(created, start, design, slot)?;
+                let run = RunModel::new(uid, Arc::clone(design), (**created).clone(), event.at);
+                self.runs.insert(uid, run);
+                Ok(())
+            }
+            (fact, Ask::Run { run, input, .. }) if *run == uid => match (fact, input) {
+                (
+                    Fact::AttemptEnded { step, attempt, end, then },
+                    Input::Verdict { step: wanted, attempt: number, end: given, .. },
+                ) if step == wanted && attempt == number => {
+                    let run = self.run(uid)?;
+                    let kind = run.kind_of(step.index(), attempt.0).unwrap_or(AttemptKind::Run);
+                    let expected = run.expected(step.index(), attempt.0, kind, given, self.now)?;
+                    must(end.how == expected.how, || format!("it counts as {:?}, must be {:?}", end.how, expected.how))?;
+                    must(end.outputs == given.outputs && end.artifacts == given.artifacts, || {
+                        "what it wrote was changed".to_owned()
+                    })?;
+                    must(expected.then.allows(*then), || {
+                        format!("{kind:?} of step {} ended {:?}; then {then:?}, must be {:?}", step.index(), end.how, expected.then)
+                    })
+                }
+                (
+                    Fact::Ending { cause: EndingCause::Cancel { now, by, reason } },
+                    Input::Cancel { now: wanted, by: who, reason: why },
+                ) if now == wanted && by == who && reason == why => Ok(()),
+                (Fact::Resumed { epoch, by, reason }, Input::Resume { by: who, reason: why })
+                    if by == who && reason == why =>
+                {
+                    let before = self.run(uid)?.epoch;
+                    must(*epoch == before + 1, || format!("the epoch before is {before} (36)"))
+                }
+                (
+                    Fact::Resolved { step, settlement, outputs, by, reason },
+                    Input::Resolve { step: no, settlement: wanted, outputs: given, by: who, reason: why },
+                ) if (step, settlement, by, reason) == (no, wanted, who, why) => {
+                    must(outputs == given, || "its outputs were changed".to_owned())
+                }
+                _ => other(),
+            },
+            _ => other(),
+        }
+    }
+
+    fn check_created(
+        &self,
+        created: &Created,
+        start: &runbook_core::run::Start,
+        design: &Design,
+        slot: &str,
+    ) -> Check {
+        let highest = self.runs.values().map(|run| run.created.number).max().unwrap_or(0);
+        must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
+        let group = design.group.as_ref().map(|name| name.rendered(slot));
+        let same = created.locks == design.locks_of(slot)
+            && created.group == group
+            && created.origin == start.origin
+            && created.request_id == start.request_id
+            && created.request_digest == start.request_digest
+            && created.inputs.get(SLOT).and_then(|value| value.as_str()) == Some(slot);
+        must(same, || format!("it does not hold what was asked: {created:?}"))
+    }
+
+    fn check_replies(&self, answers: &[(u64, Answer, RunUid)], batch: &Batch) -> Check {
+        must(answers.len() == batch.replies.len(), || format!("{} answers to {}", batch.replies.len(), answers.len()))?;
+        for ((token, answer, uid), (replied, reply)) in answers.iter().zip(&batch.replies) {
+            must(token == replied, || "an answer is for somebody else".to_owned())?;
+            let run = match answer {
+                Answer::Repeated(known) => self.runs.get(known),
+                Answer::Accepted | Answer::Refused | Answer::Nothing => self.runs.get(uid),
+            };
+            let good = match (answer, reply) {
+                (Answer::Refused, Err(_)) => true,
+                (Answer::Accepted | Answer::Repeated(_), Ok(reply)) => {
+                    run.is_some_and(|run| is_right(reply, run)) && reply.repeated == matches!(answer, Answer::Repeated(_))
+                }
+                (Answer::Nothing, Err(Rejection::NoSuchRun { .. })) => true,
+                (Answer::Nothing, Ok(_)) => true,
+                (Answer::Refused, Ok(_)) | (Answer::Accepted | Answer::Repeated(_) | Answer::Nothing, Err(_)) => false,
+            };
+            must(good, || format!("run {uid}: the answer must be {answer:?}, was {reply:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_right(reply: &Reply, run: &RunModel) -> bool {
+    reply.run == run.uid && reply.number == run.created.number && reply.last_event >= 1 && reply.last_event <= run.last_event
+}
+
+/// Whether somebody outside must have asked for a fact.
+fn is_asked_for(fact: &Fact) -> bool {
+    match fact {
+        Fact::Created(_) | Fact::AttemptEnded { .. } | Fact::Resumed { .. } => true,
+        Fact::Ending { cause } => matches!(cause, EndingCause::Cancel { .. }),
+        Fact::Resolved { by, .. } => *by != runbook_core::run::Principal::engine(),
+        Fact::Admitted { .. }
+        | Fact::StepReady { .. }
+        | Fact::StepSkipped { .. }
+        | Fact::StepFailed { .. }
+        | Fact::AttemptStarting { .. }
+        | Fact::Finishing { .. }
+        | Fact::Finished { .. }
+        | Fact::DeadlinesShifted { .. } => false,
+    }
+}
+
+/// What the batch says is to be done must be what its events say.
+fn check_lists(batch: &Batch) -> Check {
+    must(batch.quarantined.is_empty(), || format!("quarantined: {:?}", batch.quarantined))?;
+    let starts = batch.events.iter().filter(|(_, event)| matches!(event.fact, Fact::AttemptStarting { .. })).count();
+    must(starts == batch.starts.len(), || format!("{starts} starts are facts, {} are to be done", batch.starts.len()))?;
+    let ends = batch.events.iter().filter(|(_, event)| matches!(event.fact, Fact::AttemptEnded { .. })).count();
+    must(ends == batch.ended.len(), || format!("{ends} ends are facts, {} are told", batch.ended.len()))
+}

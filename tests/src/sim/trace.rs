@@ -1,0 +1,60 @@
+//! What happened in a world, in lines for people. Kept only when somebody wants to see it, and only the latest.
+
+use std::collections::VecDeque;
+
+use runbook_core::id::RunUid;
+use runbook_core::run::{Event, Fact};
+
+use super::model::Model;
+
+/// How many lines are kept.
+const LINES: usize = 120;
+
+/// The latest lines.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    on: bool,
+    lines: VecDeque<String>,
+}
+
+impl Trace {
+    pub(crate) fn new(on: bool) -> Self {
+        Self { on, lines: VecDeque::new() }
+    }
+
+    pub(crate) fn note(&mut self, mono: i64, line: impl FnOnce() -> String) {
+        if self.on {
+            if self.lines.len() >= LINES {
+                self.lines.pop_front();
+            }
+            self.lines.push_back(format!("{:>12.6} {}", mono as f64 / 1e6, line()));
+        }
+    }
+
+    pub(crate) fn lines(self) -> Vec<String> {
+        self.lines.into()
+    }
+}
+
+/// An event in a line.
+pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
+    let number = model.runs.get(&uid).map_or(0, |run| run.created.number);
+    let step = event.fact.step().map(|step| super::checkers::step_name(model, uid, step)).unwrap_or_default();
+    let detail = match &event.fact {
+        Fact::Created(created) => {
+            format!("{} of {} by {:?}, locks {:?}, group {:?}", uid, created.runbook, created.origin, created.locks, created.group)
+        }
+        Fact::AttemptStarting { attempt, kind, .. } => format!("{} {kind:?}", attempt.0),
+        Fact::AttemptEnded { attempt, end, then, .. } => format!("{} {:?}, then {then:?}", attempt.0, end.how),
+        Fact::Admitted { deadline } => format!("deadline {deadline:?}"),
+        Fact::StepSkipped { why, .. } => format!("{why:?}"),
+        Fact::StepFailed { message, .. } => message.clone(),
+        Fact::Ending { cause } => format!("{cause:?}"),
+        Fact::Finishing { outcome } | Fact::Finished { outcome } => outcome.name().to_owned(),
+        Fact::Resumed { epoch, .. } => format!("epoch {epoch}"),
+        Fact::Resolved { settlement, .. } => format!("{settlement:?}"),
+        Fact::DeadlinesShifted { by } => by.to_string(),
+        Fact::StepReady { .. } => String::new(),
+    };
+    format!("  run {number} event {} {} {step} {detail}", event.number, event.fact.kind())
+}
