@@ -198,7 +198,7 @@ unpack_archive() {
 
 # Says so where folder $1 has hardly any room left: the likely reason why something failed there.
 hint_room() {
-    room=$(stat -f -c '%a %S' -- "$1")
+    room=$(stat -f -c '%a %S' -- "$1") || return 0
     room=$((${room% *} * ${room#* } / 1048576))
     [ "$room" -ge "$little_room_mib" ] || complain "there is no room: $room MiB are left where $1 is"
 }
@@ -238,18 +238,20 @@ pack_one() {
     attempt hash_and_archive "$path" "$own" "$FOLDER/$stem"
     packed=$status
     attempt look "$path" "$own/after"
-    if [ "$status" -eq 0 ]; then
+    looked=$status
+    if [ "$looked" -eq 0 ]; then
         rows "$own/before" "$own/before.rows"
         rows "$own/after" "$own/after.rows"
         comm -3 "$own/before.rows" "$own/after.rows" > "$own/moved"
         if [ -s "$own/moved" ]; then
             complain "error: $2 changed while it was read, at these paths among others:"
             sed -e 's/^\t//' "$own/moved" | cut -f 2 | sort -u | sed -e 's/^/  /' -e "${shown_at_most}q" >&2
-            complain "Nothing was published. Stop what writes there, then: runbook exec backup"
+            complain "Nothing was published; the step tries again by itself. If that does not help, stop what writes there."
             exit "$changed"
         fi
     fi
     [ "$packed" -eq 0 ] || give_up "$packed" "$FOLDER" "$2 could not be archived, see above. Nothing was published."
+    [ "$looked" -eq 0 ] || give_up "$looked" "$FOLDER" "$2 could not be read again, see above. Nothing was published."
     if [ -s "$own/before/skipped" ]; then
         lines "$own/before/skipped" "$own/skipped"
         left_out=$(wc -l < "$own/skipped")

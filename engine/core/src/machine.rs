@@ -183,6 +183,8 @@ pub struct Machine {
     maybe_admissible: BTreeSet<Turn>,
     runnable: [VecDeque<RunUid>; 4],
     wakes: BTreeSet<(Timestamp, RunUid)>,
+    /// Runs for which something was due when they were looked at last: no wake will come for it.
+    overdue: BTreeSet<RunUid>,
     live: usize,
     live_low: usize,
 }
@@ -207,6 +209,7 @@ impl Machine {
             maybe_admissible: BTreeSet::new(),
             runnable: Default::default(),
             wakes: BTreeSet::new(),
+            overdue: BTreeSet::new(),
             live: 0,
             live_low: 0,
         }
@@ -324,17 +327,7 @@ impl Machine {
     /// One turn: takes the inputs in order, follows all consequences, gives out places.
     pub fn turn(&mut self, now: Timestamp, inputs: Vec<MachineInput>) -> Batch {
         let mut batch = Batch::default();
-        while let Some((at, uid)) = self.wakes.first().copied() {
-            if at > now {
-                break;
-            }
-            self.wakes.remove(&(at, uid));
-            if let Some(slot) = self.runs.get_mut(&uid) {
-                slot.wake = None;
-            }
-            // A tick is never refused.
-            let _ = self.put(now, uid, Input::Tick, &mut batch);
-        }
+        self.tick(now, &mut batch);
         for input in inputs {
             match input {
                 MachineInput::Start { token, uid, start } => {
@@ -356,6 +349,7 @@ impl Machine {
                 }
             }
         }
+        self.tick(now, &mut batch);
         loop {
             self.admit(now, &mut batch);
             if !self.grant(now, &mut batch) {
@@ -364,6 +358,21 @@ impl Machine {
         }
         batch.wake = self.wakes.first().map(|(at, _)| *at);
         batch
+    }
+
+    /// Time went on for the runs that something is due for.
+    fn tick(&mut self, now: Timestamp, batch: &mut Batch) {
+        while let Some((at, uid)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
+            self.wakes.remove(&(at, uid));
+            if let Some(slot) = self.runs.get_mut(&uid) {
+                slot.wake = None;
+            }
+            self.overdue.insert(uid);
+        }
+        for uid in std::mem::take(&mut self.overdue) {
+            // A tick is never refused.
+            let _ = self.put(now, uid, Input::Tick, batch);
+        }
     }
 
     /// The batch is durable: runs that are over leave memory.
@@ -380,6 +389,7 @@ impl Machine {
             let created = slot.state.created();
             self.numbers.remove(&created.number);
             self.requests.remove(&created.request_id);
+            self.overdue.remove(&uid);
             if let Some(at) = slot.wake {
                 self.wakes.remove(&(at, uid));
             }
@@ -593,6 +603,12 @@ impl Machine {
             slot.runnable = None;
         }
 
+        // What is due already gets no wake: a run is taken in that slept over its timeout.
+        if served && state.is_overdue(now) {
+            self.overdue.insert(uid);
+        } else {
+            self.overdue.remove(&uid);
+        }
         let wake = if served { state.next_wake(now) } else { None };
         if wake != slot.wake {
             if let Some(at) = slot.wake {

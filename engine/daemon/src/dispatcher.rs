@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long nothing happens before the journal's mark is written.
 const IDLE: Duration = Duration::from_secs(2);
 /// How long ends of attempts may be gathered into one commit while many attempts are live and ends come fast.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 /// Below so many live attempts nothing is gathered: each end goes on at once.
 const GATHER_LIVE: usize = 16;
 
@@ -359,7 +359,7 @@ impl Dispatcher {
             self.attempts.stop(*attempt, *level);
         }
         for attempt in &batch.ended {
-            self.attempts.clean(*attempt);
+            self.attempts.clean(*attempt, batch.finished.contains(&attempt.run));
         }
         for attempt in std::mem::take(&mut turn.restarts) {
             self.restart(attempt);

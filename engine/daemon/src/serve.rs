@@ -98,9 +98,9 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         Dispatcher { machine, journal, reader, attempts, surroundings, handle: handle.clone(), archiver, retention };
     let failed = shutdown.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {
-        let result = dispatcher.run(&receiver);
-        failed.cancel();
-        result
+        // However the loop ends, the daemon ends with it.
+        let _ends = failed.drop_guard();
+        dispatcher.run(&receiver)
     })?;
 
     let runtime =

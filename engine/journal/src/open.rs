@@ -80,7 +80,13 @@ pub fn open(data: &Path, options: Options) -> Result<(Journal, Report), OpenErro
         Db::create(&dir, &layout.journal_in_the_making())?;
     }
     let db = Db::open(&dir)?;
-    let tail = read_tail(&db, &mark, options, &mut report)?;
+    let mut tail = read_tail(&db, &mark, options, &mut report)?;
+    for run in tail.runs() {
+        // Events of a removed run stay in the tail until it is archived; nobody is to find them.
+        if db.get(&keys::uid(run))?.is_none() {
+            tail.forget(run);
+        }
+    }
     report.commits = tail.size().commits;
     report.last_commit = tail.last_commit();
     let shared = Arc::new(Shared::new(db, layout, tail));

@@ -104,6 +104,11 @@ impl Tail {
         }
     }
 
+    /// All runs with events in it.
+    pub fn runs(&self) -> Vec<RunUid> {
+        self.runs.keys().copied().collect()
+    }
+
     /// Forgets a run.
     pub fn forget(&mut self, uid: RunUid) {
         self.runs.remove(&uid);

@@ -31,6 +31,10 @@ impl Trace {
         }
     }
 
+    pub(crate) const fn is_on(&self) -> bool {
+        self.on
+    }
+
     pub(crate) fn lines(self) -> Vec<String> {
         self.lines.into()
     }

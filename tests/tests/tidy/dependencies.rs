@@ -26,19 +26,45 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// What a pure crate never reaches, however indirectly: runtimes, storage, network, the system, clocks, chance.
 const IMPURE: [&str; 21] = [
-    "tokio", "mio", "async-std", "smol", "sled", "tonic", "prost", "hyper", "h2", "reqwest", "socket2", "rustix",
-    "notify", "getrandom", "rand", "rand_core", "fastrand", "uuid", "chrono", "jiff", "time",
+    "tokio",
+    "mio",
+    "async-std",
+    "smol",
+    "sled",
+    "tonic",
+    "prost",
+    "hyper",
+    "h2",
+    "reqwest",
+    "socket2",
+    "rustix",
+    "notify",
+    "getrandom",
+    "rand",
+    "rand_core",
+    "fastrand",
+    "uuid",
+    "chrono",
+    "jiff",
+    "time",
 ];
 
 /// What is nowhere in the tree: other TLS stacks, and what wants a system's `protoc` or cmake.
-const BANNED: [&str; 8] = [
-    "aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "cmake", "protobuf-src", "protoc-bin-vendored",
-];
+const BANNED: [&str; 8] =
+    ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "cmake", "protobuf-src", "protoc-bin-vendored"];
 
 /// Licences that a program of ours may be built from.
 const LICENCES: [&str; 10] = [
-    "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "CC0-1.0",
-    "Unicode-3.0", "BSL-1.0",
+    "MIT",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "BSL-1.0",
 ];
 
 /// Packages and their normal dependencies, as cargo resolved them for this machine.

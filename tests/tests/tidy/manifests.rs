@@ -79,7 +79,9 @@ fn every_dependency_is_used() {
 
 fn is_named(sources: &[Text], folder: &str, name: &str) -> bool {
     let name = name.replace('-', "_");
-    let paths = [format!("{name}::"), format!("use {name};"), format!("use {name} as "), format!("extern crate {name}")];
-    let of_crate = sources.iter().filter(|source| source.path.strip_prefix(folder).is_some_and(|it| it.starts_with('/')));
+    let paths =
+        [format!("{name}::"), format!("use {name};"), format!("use {name} as "), format!("extern crate {name}")];
+    let of_crate =
+        sources.iter().filter(|source| source.path.strip_prefix(folder).is_some_and(|it| it.starts_with('/')));
     of_crate.into_iter().any(|source| paths.iter().any(|path| source.text.contains(path.as_str())))
 }

@@ -25,6 +25,12 @@ impl Text {
     pub fn program(&self) -> &str {
         if self.is_test() { "" } else { self.text.split("#[cfg(test)]").next().unwrap_or("") }
     }
+
+    /// The same without comments, which may speak of anything; the lines keep their numbers.
+    pub fn code(&self) -> String {
+        let bare = |line| if str::trim_start(line).starts_with("//") { "" } else { line };
+        self.program().lines().map(bare).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// The root of the repository.

@@ -282,6 +282,12 @@ impl RunState {
             .min()
     }
 
+    /// Whether something was due by time alone, and nobody looked: the run's timeout, the end of patience.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        let deadline = self.deadline.filter(|_| self.counts_down());
+        [deadline, self.patience_ends()].into_iter().flatten().any(|at| at <= now)
+    }
+
     /// Whether the run's own timeout still counts.
     pub(super) fn counts_down(&self) -> bool {
         self.phase == Phase::Running

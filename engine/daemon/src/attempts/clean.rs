@@ -13,7 +13,7 @@ use crate::files;
 use crate::layout::{Layout, parse_attempt_name};
 
 /// Keeps the log of an ended attempt and removes its directory.
-pub(super) fn clean(attempt: AttemptRef, layout: &Layout) -> io::Result<()> {
+pub(super) fn clean(attempt: AttemptRef, layout: &Layout, run_is_over: bool) -> io::Result<()> {
     let directory = layout.attempt(attempt);
     let log = directory.join(paths::LOG);
     let kept = layout.log(attempt);
@@ -38,6 +38,10 @@ pub(super) fn clean(attempt: AttemptRef, layout: &Layout) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         // Outputs, files, artifacts that nobody declared, a stop request.
         Err(_) => fs::remove_dir_all(&directory)?,
+    }
+    if run_is_over && let Some(run) = directory.parent() {
+        // Another attempt may not be cleaned yet; then the next start removes the folder.
+        let _ = fs::remove_dir(run);
     }
     Ok(())
 }
@@ -89,7 +93,7 @@ pub fn sweep(layout: &Layout, mut standing: impl FnMut(AttemptRef) -> Standing) 
             });
             match known.map(|known| (known, standing(known))) {
                 Some((_, Standing::Live)) => empty = false,
-                Some((ended, Standing::Ended)) => clean(ended, layout)?,
+                Some((ended, Standing::Ended)) => clean(ended, layout, false)?,
                 Some((_, Standing::Unknown)) | None => {
                     set_aside.push(quarantine(layout, &attempt.path(), &format!("{uid}-"))?);
                 }

@@ -72,7 +72,7 @@ enum Job {
     Stop(AttemptRef, StopLevel),
     Look(AttemptRef),
     Overdue(AttemptRef),
-    Clean(AttemptRef),
+    Clean(AttemptRef, bool),
     Barrier(Sender<()>),
 }
 
@@ -88,6 +88,8 @@ struct Record {
     exit_code: Option<i32>,
     /// Whether a shim exited since it was looked at.
     exited: bool,
+    /// Whether something that takes long is being done about it.
+    busy: bool,
     level: StopLevel,
     patience: Patience,
 }
@@ -161,9 +163,10 @@ impl Attempts {
         send(&self.workers, attempt, Job::Stop(attempt, level));
     }
 
-    /// Keeps what is worth keeping of an attempt whose end is durable, and removes the rest.
-    pub fn clean(&self, attempt: AttemptRef) {
-        send(&self.workers, attempt, Job::Clean(attempt));
+    /// Keeps what is worth keeping of an attempt whose end is durable, and removes the rest; where its run is over,
+    /// the run's folder too.
+    pub fn clean(&self, attempt: AttemptRef, run_is_over: bool) {
+        send(&self.workers, attempt, Job::Clean(attempt, run_is_over));
     }
 
     /// Waits until everything that was asked for so far has been done.

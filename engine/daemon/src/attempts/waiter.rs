@@ -31,6 +31,8 @@ struct State {
     next: u64,
     watched: HashMap<u64, (AttemptRef, OwnedFd)>,
     alarms: BTreeSet<(Instant, AttemptRef, Alarm)>,
+    /// The one `Overdue` alarm of an attempt, so that it can be taken back.
+    overdue: HashMap<AttemptRef, Instant>,
 }
 
 struct Inner {
@@ -85,12 +87,22 @@ impl Handle {
         self.alarm(attempt, Alarm::Look, wait);
     }
 
-    /// Tells `Overdue` after a while, unless the attempt is forgotten before.
+    /// Tells `Overdue` after a while, unless the attempt is forgotten before; an earlier such wish is replaced.
     pub(super) fn overdue_after(&self, attempt: AttemptRef, wait: Duration) {
-        self.alarm(attempt, Alarm::Overdue, wait);
+        self.forget(attempt);
+        let at = self.alarm(attempt, Alarm::Overdue, wait);
+        self.state().overdue.insert(attempt, at);
     }
 
-    fn alarm(&self, attempt: AttemptRef, alarm: Alarm, wait: Duration) {
+    /// The attempt is over: it cannot be overdue any more.
+    pub(super) fn forget(&self, attempt: AttemptRef) {
+        let mut state = self.state();
+        if let Some(at) = state.overdue.remove(&attempt) {
+            state.alarms.remove(&(at, attempt, Alarm::Overdue));
+        }
+    }
+
+    fn alarm(&self, attempt: AttemptRef, alarm: Alarm, wait: Duration) -> Instant {
         let at = Instant::now() + wait;
         let mut state = self.state();
         let first = state.alarms.first().is_none_or(|(first, _, _)| at < *first);
@@ -100,6 +112,7 @@ impl Handle {
             // The counter cannot overflow: the waiter empties it.
             let _ = rustix::io::write(&self.inner.wake, &1u64.to_ne_bytes());
         }
+        at
     }
 }
 

@@ -4,13 +4,14 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{AttemptEnd, How, NotStarted, StopLevel};
 use runbook_shim::exit::Refusal;
-use runbook_shim::files::{self as shim_files, Child, Holder, StopRequest};
+use runbook_shim::files::{self as shim_files, Child, Holder, StopRequest, Verdict};
 use runbook_shim::{fence, lock, process};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
@@ -21,10 +22,12 @@ use super::{Adoption, Job, Patience, Record, Report, SPAWNS, Shared, StartOrder,
 const NO_PID_YET: Duration = Duration::from_millis(50);
 /// How long until something is tried again that the system refused.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Artifacts above so many bytes are hashed in a thread of their own.
+const HEAVY_BYTES: u64 = 16 << 20;
 /// How much longer than its timeout and grace a shim may take for its verdict.
 const SLACK: Duration = Duration::from_secs(40);
 
-pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
+pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Start(order) => start(shared, &order),
@@ -32,8 +35,8 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
             Job::Stop(attempt, level) => stop(shared, attempt, level),
             Job::Look(attempt) => look(shared, attempt),
             Job::Overdue(attempt) => overdue(shared, attempt),
-            Job::Clean(attempt) => {
-                if let Err(error) = clean::clean(attempt, &shared.layout) {
+            Job::Clean(attempt, run_is_over) => {
+                if let Err(error) = clean::clean(attempt, &shared.layout, run_is_over) {
                     let path = shared.layout.attempt(attempt);
                     tracing::warn!(%error, path = %path.display(), "an ended attempt cannot be cleaned away; the next start tries again");
                 }
@@ -46,6 +49,7 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
 
 fn tell_end(shared: &Shared, attempt: AttemptRef, end: AttemptEnd) {
     shared.records().remove(&attempt);
+    shared.waiter.forget(attempt);
     (shared.report)(Report::Ended(attempt, Box::new(end)));
 }
 
@@ -53,7 +57,7 @@ fn not_started(reason: NotStarted, message: String) -> AttemptEnd {
     AttemptEnd { message, ..AttemptEnd::bare(How::NotStarted(reason)) }
 }
 
-fn start(shared: &Shared, order: &StartOrder) {
+fn start(shared: &Arc<Shared>, order: &StartOrder) {
     let attempt = order.attempt;
     let level = {
         let mut records = shared.records();
@@ -63,6 +67,7 @@ fn start(shared: &Shared, order: &StartOrder) {
             spawns: 0,
             exit_code: None,
             exited: false,
+            busy: false,
             level: StopLevel::Run,
             patience: Patience { timeout: order.prepared.timeout, grace: order.prepared.stop.grace },
         });
@@ -95,7 +100,7 @@ fn start(shared: &Shared, order: &StartOrder) {
 }
 
 /// Fences the attempt and says that it did not start; where a shim was faster, looks at what it does.
-fn settle_unstarted(shared: &Shared, attempt: AttemptRef, reason: NotStarted, message: String) {
+fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarted, message: String) {
     let directory = shared.layout.attempt(attempt);
     match fence(&directory) {
         Ok(true) => tell_end(shared, attempt, not_started(reason, message)),
@@ -111,11 +116,11 @@ fn settle_unstarted(shared: &Shared, attempt: AttemptRef, reason: NotStarted, me
     }
 }
 
-fn adopt(shared: &Shared, adoption: Adoption) {
+fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
     let Adoption { attempt, level, patience } = adoption;
     shared.records().insert(
         attempt,
-        Record { pidfd: None, child: false, spawns: 0, exit_code: None, exited: false, level, patience },
+        Record { pidfd: None, child: false, spawns: 0, exit_code: None, exited: false, busy: false, level, patience },
     );
     arm_overdue(shared, attempt);
     look(shared, attempt);
@@ -179,8 +184,8 @@ fn signal_shim(shared: &Shared, attempt: AttemptRef, signal: Signal) {
 }
 
 /// The shim exited, or it is time to look again.
-fn look(shared: &Shared, attempt: AttemptRef) {
-    if !shared.records().contains_key(&attempt) {
+fn look(shared: &Arc<Shared>, attempt: AttemptRef) {
+    if shared.records().get(&attempt).is_none_or(|record| record.busy) {
         return;
     }
     reap(shared, attempt);
@@ -195,27 +200,64 @@ fn look(shared: &Shared, attempt: AttemptRef) {
     };
     match finding {
         Finding::Held(holder) => held(shared, attempt, holder),
-        Finding::Verdict(verdict) => match collect::collect(attempt, &shared.layout, &verdict) {
-            Ok(Some(end)) => tell_end(shared, attempt, end),
-            Ok(None) => {
-                let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
-                end.message = "what it left is not what its verdict says".to_owned();
-                tell_end(shared, attempt, end);
+        Finding::Verdict(verdict) => {
+            let bytes: u64 = verdict.artifacts.iter().map(|artifact| artifact.length).sum();
+            if bytes > HEAVY_BYTES {
+                aside(shared, attempt, move |shared| collect_verdict(shared, attempt, &verdict));
+            } else {
+                collect_verdict(shared, attempt, &verdict);
             }
-            Err(error) => {
-                tracing::warn!(%error, ?attempt, "what an attempt left cannot be read; trying again");
-                shared.waiter.look_after(attempt, AGAIN);
-            }
-        },
+        }
         Finding::Fenced => {
             tell_end(shared, attempt, not_started(NotStarted::Fenced, "its shim did not come up".to_owned()));
         }
         Finding::NeverRan => never_ran(shared, attempt),
-        Finding::ShimDied { holder, child } => shim_died(shared, attempt, &directory, holder, child),
+        Finding::ShimDied { holder, child } => {
+            aside(shared, attempt, move |shared| shim_died(shared, attempt, &directory, holder, child));
+        }
         Finding::OtherBoot => {
             let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
             end.message = "the machine was started anew while it ran".to_owned();
             tell_end(shared, attempt, end);
+        }
+    }
+}
+
+/// Does what may take long in a thread of its own, so that the worker's other attempts do not wait. Meanwhile the
+/// attempt is not looked at.
+fn aside(shared: &Arc<Shared>, attempt: AttemptRef, work: impl FnOnce(&Arc<Shared>) + Send + 'static) {
+    let busy = |busy: bool| {
+        let shared = Arc::clone(shared);
+        move || {
+            if let Some(record) = shared.records().get_mut(&attempt) {
+                record.busy = busy;
+            }
+        }
+    };
+    busy(true)();
+    let (done, own) = (busy(false), Arc::clone(shared));
+    let thread = std::thread::Builder::new().name("attempts-aside".into()).spawn(move || {
+        work(&own);
+        done();
+    });
+    if let Err(error) = thread {
+        tracing::warn!(%error, ?attempt, "the system has no thread left; trying again");
+        busy(false)();
+        shared.waiter.look_after(attempt, AGAIN);
+    }
+}
+
+fn collect_verdict(shared: &Shared, attempt: AttemptRef, verdict: &Verdict) {
+    match collect::collect(attempt, &shared.layout, verdict) {
+        Ok(Some(end)) => tell_end(shared, attempt, end),
+        Ok(None) => {
+            let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
+            end.message = "what it left is not what its verdict says".to_owned();
+            tell_end(shared, attempt, end);
+        }
+        Err(error) => {
+            tracing::warn!(%error, ?attempt, "what an attempt left cannot be read; trying again");
+            shared.waiter.look_after(attempt, AGAIN);
         }
     }
 }
@@ -285,7 +327,7 @@ fn open_holder(shared: &Shared, attempt: AttemptRef, holder: Holder) -> io::Resu
 
 /// No shim decided anything. While one of ours is on its way there is nothing to do; else it is started again, a few
 /// times, and then given up.
-fn never_ran(shared: &Shared, attempt: AttemptRef) {
+fn never_ran(shared: &Arc<Shared>, attempt: AttemptRef) {
     let (spawns, exit_code, level, under_way) = {
         let records = shared.records();
         let Some(record) = records.get(&attempt) else { return };
@@ -337,7 +379,7 @@ fn shim_died(shared: &Shared, attempt: AttemptRef, directory: &Path, holder: Opt
 }
 
 /// The shim should have said its verdict long ago.
-fn overdue(shared: &Shared, attempt: AttemptRef) {
+fn overdue(shared: &Arc<Shared>, attempt: AttemptRef) {
     let Some(patience) = shared.records().get(&attempt).map(|record| (record.level, record.patience)) else { return };
     let directory = shared.layout.attempt(attempt);
     if !lock::is_held(&directory).unwrap_or(false) {

@@ -88,6 +88,8 @@ pub fn event(run: u64, number: u64) -> Event {
 
 /// Opens the data directory, goes on with what is there, and works until it has made so many commits.
 pub fn work(data: &Path, seed: u64, commits: u64) {
+    // The test harness leaves a line open.
+    println!();
     let (mut journal, _) = runbook_journal::open(data, Options::default()).unwrap();
     let reader = journal.reader();
     let mut random = Random::new(seed);

@@ -1,0 +1,182 @@
+//! Clients and the people behind them: they start runs, repeat themselves, cancel, resume, resolve; now and then what
+//! is not possible.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use runbook_core::definition::Settlement;
+use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
+use runbook_core::run::{AttemptEnd, How, Input, Origin, Principal, Start};
+use serde_json::Value;
+
+use super::design::SLOT;
+use super::faults::Settings;
+use super::model::{Ask, Status};
+use super::outside;
+use super::random::Random;
+use super::world::{Happening, World};
+
+/// A client that finds nobody comes back after this long, in microseconds.
+const COMES_BACK: i64 = 5_000_000;
+
+/// What a client does.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    /// Wants a run.
+    Start { book: usize, slot: &'static str, origin: Origin, request: Option<u64>, content: u64 },
+    /// Does something to some run.
+    Poke,
+}
+
+impl Deed {
+    /// What clients do, and when.
+    pub(crate) fn plan(random: &mut Random, settings: &Settings) -> Vec<(i64, Self)> {
+        let mut deeds = Vec::new();
+        for number in 0..settings.runs {
+            let mut random = random.fork("start", number as u64);
+            let start = Self::Start {
+                book: random.below(settings.runbooks),
+                slot: random.pick(["a", "b"]),
+                origin: random.pick([Origin::Person, Origin::Api, Origin::Schedule]),
+                request: random.percent(60).then_some(number as u64),
+                content: number as u64,
+            };
+            let at = if random.percent(40) { 0 } else { random.between(0, settings.horizon) };
+            if random.percent(25) {
+                let mut again = start.clone();
+                if let Self::Start { content, .. } = &mut again
+                    && random.percent(30)
+                {
+                    *content += 1_000;
+                }
+                deeds.push((at + random.between(0, settings.horizon), again));
+            }
+            deeds.push((at, start));
+        }
+        for number in 0..settings.pokes {
+            let mut random = random.fork("poke", number as u64);
+            deeds.push((random.between(0, settings.horizon), Self::Poke));
+        }
+        deeds
+    }
+}
+
+impl World {
+    pub(crate) fn act_out(&mut self, deed: Deed) {
+        if self.daemon.is_none() {
+            if matches!(deed, Deed::Start { .. }) {
+                self.at(self.mono + COMES_BACK, Happening::Deed(Box::new(deed)));
+            }
+            return;
+        }
+        match &deed {
+            Deed::Start { .. } => self.ask_start(&deed),
+            Deed::Poke => {
+                if let Some(ask) = self.poke() {
+                    self.ask(ask);
+                }
+            }
+        }
+    }
+
+    fn ask_start(&mut self, deed: &Deed) {
+        let Deed::Start { book, slot, origin, request, content } = deed else { return };
+        let Some(design) = self.designs.get(*book).cloned() else { return };
+        let uid = RunUid::from_bits((u128::from(self.random.next()) << 64) | u128::from(self.random.next()));
+        let start = Start {
+            number: 0,
+            pinned: self.pinned(&design),
+            inputs: IndexMap::from([(SLOT.to_owned(), Value::from(*slot))]),
+            sealed_inputs: Vec::new(),
+            origin: *origin,
+            by: self.principal(),
+            reason: String::new(),
+            request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
+            request_digest: Digest::of(&content.to_be_bytes()),
+        };
+        let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
+        let token = self.token(deed);
+        self.ask(Ask::Start { token, uid, start: Box::new(start), design, slot });
+    }
+
+    /// A token for an answer, and what is asked for again when the daemon dies before it is given.
+    fn token(&mut self, deed: &Deed) -> u64 {
+        let Some(daemon) = &mut self.daemon else { return 0 };
+        daemon.tokens += 1;
+        daemon.waiting.insert(daemon.tokens, deed.clone());
+        daemon.tokens
+    }
+
+    fn principal(&mut self) -> Principal {
+        if self.random.percent(70) {
+            Principal { name: "ann".to_owned(), uid: Some(1_000) }
+        } else {
+            Principal { name: "timer".to_owned(), uid: None }
+        }
+    }
+
+    /// Something for some run, more often something possible.
+    fn poke(&mut self) -> Option<Ask> {
+        let runs: Vec<RunUid> = self.model.runs.keys().copied().collect();
+        if runs.is_empty() || self.random.permille(20) {
+            let nobody = RunUid::from_bits(u128::from(self.random.next()));
+            let input = Input::Cancel { now: false, by: self.principal(), reason: String::new() };
+            let token = self.token(&Deed::Poke);
+            return Some(Ask::Run { token: Some(token), run: nobody, input });
+        }
+        let uid = runs[self.random.below(runs.len())];
+        let run = self.model.runs.get(&uid)?;
+        let unknown: Vec<usize> = (0..run.steps.len())
+            .filter(|no| run.steps.get(*no).is_some_and(|step| matches!(step.status, Status::Unknown { .. })))
+            .collect();
+        let terminal = run.is_terminal();
+        let steps = run.steps.len();
+        let what = match self.random.below(10) {
+            odd @ 0..=3 => odd,
+            _ if !unknown.is_empty() && self.random.percent(75) => 2,
+            _ if terminal => 1,
+            _ => 0,
+        };
+        let by = self.principal();
+        let reason = format!("reason {}", self.random.below(100));
+        let input = match what {
+            0 => Input::Cancel { now: self.random.percent(30), by, reason },
+            1 => Input::Resume { by, reason },
+            2 => {
+                let step = if unknown.is_empty() { self.random.below(steps + 1) } else { unknown[self.random.below(unknown.len())] };
+                let settlement = self.random.pick([Settlement::Succeeded, Settlement::Failed, Settlement::Retry]);
+                let declared = self.model.runs.get(&uid)?.design.runbook.steps.get(step).map(|step| step.outputs.clone());
+                let mut outputs = IndexMap::new();
+                if settlement == Settlement::Succeeded {
+                    outputs = outside::outputs(&mut self.random, &declared.unwrap_or_default(), 20);
+                }
+                Input::Resolve { step: StepNo(step as u32), settlement, outputs, by, reason }
+            }
+            // The end of an attempt that nobody started, or that ended long ago.
+            _ => {
+                let step = self.random.below(steps);
+                let latest = self.model.runs.get(&uid)?.steps.get(step).map_or(0, |step| step.latest);
+                let live = matches!(self.model.runs.get(&uid)?.steps.get(step)?.status, Status::Live(..) | Status::Unknown { .. });
+                let attempt = if live { latest + 1 } else { self.random.below(latest as usize + 2) as u32 };
+                let end = Box::new(AttemptEnd::bare(How::Exited(0)));
+                let chance = self.random.next() as u32;
+                let input = Input::Verdict { step: StepNo(step as u32), attempt: AttemptNo(attempt), end, chance };
+                return Some(Ask::Run { token: None, run: uid, input });
+            }
+        };
+        let token = self.token(&Deed::Poke);
+        Some(Ask::Run { token: Some(token), run: uid, input })
+    }
+
+    /// A person knows what became of an unknown step.
+    pub(crate) fn settle(&mut self, run: RunUid, step: usize) -> Ask {
+        let declared = self.model.runs.get(&run).and_then(|run| run.design.runbook.steps.get(step));
+        let declared = declared.map(|step| step.outputs.clone()).unwrap_or_default();
+        let succeeded = self.random.percent(40);
+        let settlement = if succeeded { Settlement::Succeeded } else { Settlement::Failed };
+        let outputs = if succeeded { outside::outputs(&mut self.random, &declared, 0) } else { IndexMap::new() };
+        let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
+        let input = Input::Resolve { step: StepNo(step as u32), settlement, outputs, by, reason: "seen".to_owned() };
+        Ask::Run { token: None, run, input }
+    }
+}

@@ -1,0 +1,480 @@
+//! The daemon as far as the core can tell: gather, turn, append, act; and its death at any line of that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use runbook_core::id::{AttemptNo, RunUid};
+use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply};
+use runbook_core::run::{
+    AttemptEnd, AttemptKind, EndingCause, Event, Fact, How, Input, NotStarted, Origin, Principal, Rejection, StopLevel,
+};
+use runbook_core::time::{Span, Timestamp};
+use runbook_journal::memory::{CrashPoint, MemoryStore};
+use runbook_journal::{Store, StoreError, View};
+
+use super::checkers::{self, Folded};
+use super::model::{Answer, Ask, Check, must};
+use super::people::Deed;
+use super::sabotage::Sabotage;
+use super::trace;
+use super::world::{Happening, World};
+
+/// The oldest commits that are archived in one go.
+const ARCHIVED: usize = 20;
+
+/// The daemon's process: all that a crash takes away.
+pub(crate) struct Daemon {
+    pub(crate) machine: Machine,
+    pub(crate) store: MemoryStore,
+    pub(crate) inbox: Vec<Ask>,
+    pub(crate) folded: Folded,
+    pub(crate) wake: Option<Timestamp>,
+    /// Until when it is busy, in real time.
+    pub(crate) busy_until: i64,
+    /// The clock was set by so much, first at this time.
+    pub(crate) shift: Option<(i64, i64)>,
+    pub(crate) tokens: u64,
+    pub(crate) waiting: BTreeMap<u64, Deed>,
+    ghosts: u64,
+}
+
+/// Where the daemon dies in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    BeforeAppend,
+    AfterAppend,
+    /// After so many actions.
+    Acting(usize),
+    AfterActing,
+}
+
+/// Something that is done after the flush.
+enum Action {
+    Start(AttemptRef, AttemptKind),
+    Stop(AttemptRef, StopLevel),
+    Clean(AttemptRef),
+    Reply(u64, Result<Reply, Rejection>),
+}
+
+impl World {
+    fn boot(&self) -> String {
+        format!("boot {}", self.boots)
+    }
+
+    /// The daemon starts: from the journal, compared with what is going on.
+    pub(crate) fn start(&mut self) -> Check {
+        let store = MemoryStore::open(&self.disk);
+        let now = self.wall();
+        let next = self.disk.next_number().map_err(|error| error.to_string())?;
+        let settings = runbook_core::machine::Settings { places: self.settings.places, boot: self.boot() };
+        let mut machine = Machine::new(settings, next);
+        for uid in self.disk.unfinished().map_err(|error| error.to_string())? {
+            let run = self.model.run(uid)?;
+            let events = self.disk.events(uid, 0, usize::MAX).map_err(|error| error.to_string())?;
+            let illegal = machine.load(uid, self.pinned(&run.design), &events, now).map_err(|error| error.to_string())?;
+            must(illegal.is_none(), || format!("the journal of run {uid} is illegal: {illegal:?}"))?;
+            let state = machine.run(uid).ok_or_else(|| format!("run {uid} was not taken in"))?;
+            checkers::check_state(state, run)?;
+        }
+        let (boot, seen) = (self.boot(), &mut self.seen);
+        self.model.restarted(&boot, now);
+        seen.mark("start");
+        let due = machine.due(now);
+        self.trace.note(self.mono, || format!("the daemon starts in {boot}, {} attempts are due", due.attempts.len()));
+        self.daemon = Some(Daemon {
+            machine,
+            store,
+            inbox: Vec::new(),
+            folded: due.attempts.clone(),
+            // Restart is no special path: an empty turn at once.
+            wake: Some(now),
+            busy_until: self.mono,
+            shift: None,
+            tokens: self.turns << 20,
+            waiting: BTreeMap::new(),
+            ghosts: 0,
+        });
+        for (attempt, level) in &due.attempts {
+            self.reconcile(*attempt, *level)?;
+        }
+        let others: Vec<AttemptRef> = self.outside.iter().map(|(attempt, _)| *attempt).collect();
+        for attempt in others.into_iter().filter(|attempt| !due.attempts.contains_key(attempt)) {
+            self.check_other(attempt)?;
+        }
+        Ok(())
+    }
+
+    /// An attempt is due: what is really going on?
+    fn reconcile(&mut self, attempt: AttemptRef, level: StopLevel) -> Check {
+        let (kind, boot) = self.attempts.get(&attempt).cloned().ok_or("an attempt is due that was never durable")?;
+        let (runs, verdict) = match self.outside.get(attempt) {
+            Some(process) => (process.runs(), process.verdict().cloned()),
+            None => (false, None),
+        };
+        if runs {
+            self.seen.mark("adopted");
+            if level > StopLevel::Run {
+                self.stop(attempt, level);
+            }
+        } else if let Some(end) = verdict {
+            self.seen.mark("verdict found");
+            self.at(self.mono, Happening::Report(attempt, Box::new(end)));
+        } else if boot != self.boot() {
+            self.outside.fence(attempt)?;
+            let lost = AttemptEnd::bare(How::Lost { processes_left: false });
+            self.at(self.mono, Happening::Report(attempt, Box::new(lost)));
+        } else if level > StopLevel::Run && self.random.percent(50) {
+            self.outside.fence(attempt)?;
+            let canceled = AttemptEnd::bare(How::NotStarted(NotStarted::Canceled));
+            self.at(self.mono, Happening::Report(attempt, Box::new(canceled)));
+        } else {
+            self.seen.mark("spawned after a start");
+            self.spawn(attempt, kind)?;
+            self.stop(attempt, level);
+        }
+        Ok(())
+    }
+
+    /// Something is there that is not due: an end that is known already, or what processes left.
+    fn check_other(&mut self, attempt: AttemptRef) -> Check {
+        must(self.attempts.contains_key(&attempt), || format!("processes of {attempt:?} are there, and no fact says so"))?;
+        let Some(process) = self.outside.get(attempt) else { return Ok(()) };
+        must(!process.runs(), || format!("processes of {attempt:?} run, and by the facts they have ended"))?;
+        let ended = process.next().is_none();
+        let open = self.model.run(attempt.run)?.kind_of(attempt.step.index(), attempt.attempt.0).is_some();
+        if ended && open {
+            self.seen.mark("verdict of left processes found");
+            let end = process.verdict().cloned().ok_or("an ended process has no verdict")?;
+            self.at(self.mono, Happening::Report(attempt, Box::new(end)));
+        } else if ended {
+            self.outside.clean(attempt);
+        }
+        Ok(())
+    }
+
+    /// The daemon dies.
+    pub(crate) fn crash(&mut self) {
+        let Some(daemon) = self.daemon.take() else { return };
+        let faults = self.settings.faults;
+        let power = !self.calm && self.random.percent(faults.power_cuts);
+        self.trace.note(self.mono, || format!("the daemon dies{}", if power { ", and the machine with it" } else { "" }));
+        if power {
+            self.seen.mark("power cut");
+            self.boots += 1;
+            self.outside.power_cut(&mut self.random);
+        }
+        self.unreported.clear();
+        let away = self.random.spread(1, faults.downtime);
+        for deed in daemon.waiting.into_values() {
+            if let Deed::Start { request: Some(_), .. } = deed
+                && self.random.percent(70)
+            {
+                self.seen.mark("client repeats after a crash");
+                let back = self.mono + away + self.random.spread(1, faults.downtime);
+                self.at(back, Happening::Deed(Box::new(deed)));
+            }
+        }
+        self.at(self.mono + away, Happening::Start);
+    }
+
+    /// News of an end reaches the daemon, if there is one.
+    pub(crate) fn report(&mut self, attempt: AttemptRef, end: AttemptEnd) {
+        let chance = self.random.next() as u32;
+        let input = Input::Verdict { step: attempt.step, attempt: attempt.attempt, end: Box::new(end), chance };
+        self.ask(Ask::Run { token: None, run: attempt.run, input });
+    }
+
+    fn death(&mut self) -> Option<Death> {
+        if self.calm || !self.random.permille(self.settings.faults.crashes) {
+            return None;
+        }
+        Some(match self.random.below(4) {
+            0 => Death::BeforeAppend,
+            1 => Death::AfterAppend,
+            2 => Death::Acting(self.random.below(4)),
+            _ => Death::AfterActing,
+        })
+    }
+
+    /// One turn of the daemon's loop.
+    pub(crate) fn turn(&mut self) -> Check {
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        let died = self.turn_of(&mut daemon);
+        self.daemon = Some(daemon);
+        if died? {
+            self.crash();
+        }
+        Ok(())
+    }
+
+    /// Whether the daemon died in it.
+    fn turn_of(&mut self, daemon: &mut Daemon) -> Result<bool, String> {
+        let now = self.wall();
+        let (asks, loaded) = self.gather(daemon, now)?;
+        let inputs = asks.iter().map(machine_input).collect();
+        self.trace.note(self.mono, || format!("turn at {now} with {} inputs", asks.len()));
+        let mut batch = daemon.machine.turn(now, inputs);
+        self.tamper(daemon, &mut batch, now);
+        checkers::fold(&mut daemon.folded, &batch);
+        let death = self.death();
+        if self.sabotage == Some(Sabotage::ActBeforeFlush) {
+            self.act(daemon, &batch, usize::MAX)?;
+        }
+        let durable = self.append(daemon, &batch, death)?;
+        if durable {
+            if self.trace_on() {
+                self.trace_batch(&batch);
+            }
+            self.follow(daemon, now, &asks, &batch)?;
+        }
+        match death {
+            Some(Death::BeforeAppend) => {
+                self.seen.mark("death before the append");
+                return Ok(true);
+            }
+            Some(Death::AfterAppend) => {
+                self.seen.mark("death after the append");
+                return Ok(true);
+            }
+            _ => {}
+        }
+        if self.sabotage != Some(Sabotage::ActBeforeFlush) {
+            let most = if let Some(Death::Acting(most)) = death { most } else { usize::MAX };
+            let all = self.act(daemon, &batch, most)?;
+            if let Some(Death::Acting(_)) = death {
+                self.seen.mark(if all { "death after acting" } else { "death in the middle of acting" });
+                return Ok(true);
+            }
+        }
+        if death == Some(Death::AfterActing) {
+            self.seen.mark("death after acting");
+            return Ok(true);
+        }
+        self.haunt(daemon, &batch, now)?;
+        daemon.machine.committed(&batch);
+        for uid in loaded {
+            daemon.machine.forget(uid);
+        }
+        daemon.wake = batch.wake;
+        if self.sabotage == Some(Sabotage::RetryLost) && !batch.events.is_empty() {
+            daemon.wake = None;
+        }
+        daemon.busy_until = self.mono + self.random.spread(1, self.settings.faults.commit);
+        if self.random.percent(5) {
+            daemon.store.archive(ARCHIVED).map_err(|error| error.to_string())?;
+        }
+        if !self.calm && self.random.permille(self.settings.faults.crashes / 4) {
+            let soon = self.mono + self.random.spread(1, 60_000_000);
+            self.at(soon, Happening::Crash);
+        }
+        Ok(false)
+    }
+
+    /// Takes what waits, as the daemon does: repeated requests of runs that are over are answered from the journal,
+    /// runs that are over are taken in where somebody wants something of them.
+    fn gather(&mut self, daemon: &mut Daemon, now: Timestamp) -> Result<(Vec<Ask>, Vec<RunUid>), String> {
+        let mut asks = Vec::new();
+        let mut loaded = Vec::new();
+        for ask in std::mem::take(&mut daemon.inbox) {
+            match &ask {
+                Ask::Start { token, start, .. } => {
+                    let known = daemon.machine.by_request(&start.request_id).is_some();
+                    let row = self.disk.row_by_request(&start.request_id).map_err(|error| error.to_string())?;
+                    if let Some(row) = row.filter(|_| !start.request_id.is_empty() && !known) {
+                        self.seen.mark("repeated request of a run that is over");
+                        let same = row.request_digest == start.request_digest;
+                        let expected = if same { Answer::Repeated(row.uid) } else { Answer::Refused };
+                        must(self.model.answer(&ask) == expected, || format!("the journal answers {expected:?} to {ask:?}"))?;
+                        daemon.waiting.remove(token);
+                        continue;
+                    }
+                }
+                Ask::Run { token: Some(_), run, .. } if daemon.machine.run(*run).is_none() => {
+                    if let Some(model) = self.model.runs.get(run) {
+                        let events = self.disk.events(*run, 0, usize::MAX).map_err(|error| error.to_string())?;
+                        let illegal = daemon.machine.load(*run, self.pinned(&model.design), &events, now);
+                        must(matches!(illegal, Ok(None)), || format!("run {run} cannot be taken in again: {illegal:?}"))?;
+                        loaded.push(*run);
+                    }
+                }
+                Ask::Run { .. } | Ask::Clock(_) => {}
+            }
+            asks.push(ask);
+        }
+        if let Some((_, by)) = daemon.shift.take() {
+            asks.insert(self.random.below(asks.len() + 1), Ask::Clock(Span(by)));
+        }
+        Ok((asks, loaded))
+    }
+
+    /// Makes the batch durable, or dies before; tells which.
+    fn append(&mut self, daemon: &mut Daemon, batch: &Batch, death: Option<Death>) -> Result<bool, String> {
+        match death {
+            Some(Death::BeforeAppend) => daemon.store.crash_at(CrashPoint::BeforeCommit),
+            Some(Death::AfterAppend) => daemon.store.crash_at(CrashPoint::AfterCommit),
+            Some(Death::Acting(_) | Death::AfterActing) | None => {}
+        }
+        let events: Vec<(RunUid, Event)> = self.written(batch);
+        match daemon.store.append(&events) {
+            Ok(_) => Ok(true),
+            Err(StoreError::Crashed) => Ok(death == Some(Death::AfterAppend)),
+            Err(error) => Err(format!("the journal refuses a batch: {error}")),
+        }
+    }
+
+    /// What the model and the other checkers say to a durable batch.
+    fn follow(&mut self, daemon: &Daemon, now: Timestamp, asks: &[Ask], batch: &Batch) -> Check {
+        for (uid, event) in &batch.events {
+            if let Fact::AttemptStarting { step, attempt, kind, boot } = &event.fact {
+                let attempt = AttemptRef { run: *uid, step: *step, attempt: *attempt };
+                self.attempts.insert(attempt, (*kind, boot.clone()));
+            }
+        }
+        self.model.follow(now, asks, batch)?;
+        checkers::check_machine(&daemon.machine, &daemon.folded, batch.wake, now)?;
+        let mut touched: Vec<RunUid> = batch.events.iter().map(|(uid, _)| *uid).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for uid in touched {
+            let state = daemon.machine.run(uid).ok_or_else(|| format!("run {uid} is not in memory"))?;
+            checkers::check_state(state, self.model.run(uid)?)?;
+            if self.random.percent(6) {
+                let events = self.disk.events(uid, 0, usize::MAX).map_err(|error| error.to_string())?;
+                checkers::check_replay(state, &events, state.pinned())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts upon a durable batch, at most so many times; tells whether that was all.
+    fn act(&mut self, daemon: &mut Daemon, batch: &Batch, most: usize) -> Result<bool, String> {
+        let mut actions = Vec::new();
+        actions.extend(batch.starts.iter().map(|(attempt, kind)| Action::Start(*attempt, *kind)));
+        actions.extend(batch.stops.iter().map(|(attempt, level)| Action::Stop(*attempt, *level)));
+        actions.extend(batch.ended.iter().map(|attempt| Action::Clean(*attempt)));
+        actions.extend(batch.replies.iter().map(|(token, reply)| Action::Reply(*token, reply.clone())));
+        if self.sabotage == Some(Sabotage::DoubleStart) {
+            actions.extend(batch.starts.first().map(|(attempt, kind)| Action::Start(*attempt, *kind)));
+        }
+        let all = actions.len() <= most;
+        for action in actions.into_iter().take(most) {
+            match action {
+                Action::Start(attempt, kind) => self.spawn(attempt, kind)?,
+                Action::Stop(attempt, level) => self.stop(attempt, level),
+                Action::Clean(attempt) => self.outside.clean(attempt),
+                Action::Reply(token, reply) => {
+                    daemon.waiting.remove(&token);
+                    self.check_told(reply)?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What somebody is told must be durable.
+    fn check_told(&self, reply: Result<Reply, Rejection>) -> Check {
+        let Ok(reply) = reply else { return Ok(()) };
+        let events = self.disk.events(reply.run, reply.last_event - 1, 1).map_err(|error| error.to_string())?;
+        must(!events.is_empty(), || format!("somebody is told {reply:?}, and it is not durable"))
+    }
+
+    fn stop(&mut self, attempt: AttemptRef, level: StopLevel) {
+        if let Some(look) = self.outside.stop(attempt, level, self.mono) {
+            self.at(look, Happening::Process(attempt));
+        }
+    }
+
+    fn trace_on(&self) -> bool {
+        self.trace.is_on()
+    }
+
+    fn trace_batch(&mut self, batch: &Batch) {
+        for (uid, event) in &batch.events {
+            let line = trace::line(&self.model, *uid, event);
+            self.trace.note(self.mono, || line);
+        }
+        for (_, reply) in &batch.replies {
+            self.trace.note(self.mono, || format!("  answer {reply:?}"));
+        }
+    }
+
+    /// Sabotage of a batch.
+    fn tamper(&mut self, _daemon: &mut Daemon, batch: &mut Batch, _now: Timestamp) {
+        if self.sabotage == Some(Sabotage::StopLost) {
+            batch.stops.clear();
+        }
+    }
+
+    /// What is written: the batch, unless somebody is not honest.
+    fn written(&self, batch: &Batch) -> Vec<(RunUid, Event)> {
+        let mut events = batch.events.clone();
+        match self.sabotage {
+            Some(Sabotage::CancelForgotten) => {
+                let cancel = events.iter().position(|(_, event)| {
+                    matches!(&event.fact, Fact::Ending { cause: EndingCause::Cancel { .. } })
+                });
+                if let Some(place) = cancel {
+                    let (uid, _) = events.remove(place);
+                    for (_, event) in events.iter_mut().skip(place).filter(|(other, _)| *other == uid) {
+                        event.number -= 1;
+                    }
+                }
+            }
+            Some(Sabotage::HistoryAltered) => {
+                for (_, event) in &mut events {
+                    if let Fact::AttemptEnded { end, .. } = &mut event.fact
+                        && end.how == How::Exited(0)
+                    {
+                        end.how = How::Exited(7);
+                    }
+                }
+            }
+            _ => {}
+        }
+        events
+    }
+
+    /// Sabotage of a lock: a run that is out of service takes over what a run held that is over.
+    fn haunt(&self, daemon: &mut Daemon, batch: &Batch, now: Timestamp) -> Check {
+        if self.sabotage != Some(Sabotage::LockKept) {
+            return Ok(());
+        }
+        for uid in &batch.finished {
+            let Some(state) = daemon.machine.run(*uid) else { continue };
+            let (pinned, mut created) = (Arc::clone(state.pinned()), state.created().clone());
+            daemon.ghosts += 1;
+            created.number = 1_000_000 + daemon.ghosts;
+            created.origin = Origin::Schedule;
+            created.by = Principal::engine();
+            created.request_id.clear();
+            let facts = [
+                Fact::Created(Box::new(created)),
+                Fact::Admitted { deadline: None },
+                Fact::AttemptEnded {
+                    step: runbook_core::id::StepNo(0),
+                    attempt: AttemptNo(9),
+                    end: Box::new(AttemptEnd::bare(How::Exited(0))),
+                    then: runbook_core::run::Then::Succeeded,
+                },
+            ];
+            let events: Vec<Event> =
+                facts.into_iter().zip(1..).map(|(fact, number)| Event { number, at: now, fact }).collect();
+            let ghost = RunUid::from_bits(u128::MAX - u128::from(daemon.ghosts));
+            if daemon.machine.runs().all(|run| run.uid() == *uid || !run.holds()) {
+                // Refused only where the name is taken, which this one is not.
+                let _ = daemon.machine.load(ghost, pinned, &events, now);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn machine_input(ask: &Ask) -> MachineInput {
+    match ask {
+        Ask::Start { token, uid, start, .. } => {
+            MachineInput::Start { token: *token, uid: *uid, start: start.clone() }
+        }
+        Ask::Run { token, run, input } => MachineInput::Run { token: *token, run: *run, input: input.clone() },
+        Ask::Clock(by) => MachineInput::ClockSet(*by),
+    }
+}

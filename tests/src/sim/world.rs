@@ -1,0 +1,358 @@
+//! A world: the clock, what happens when, the phases from storm to calm to the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use runbook_core::id::RunUid;
+use runbook_core::machine::AttemptRef;
+use runbook_core::run::{AttemptEnd, AttemptKind, Pinned};
+use runbook_core::time::{Span, Timestamp};
+use runbook_journal::View;
+use runbook_journal::memory::MemoryDisk;
+
+use super::checkers;
+use super::design::Design;
+use super::faults::{Limits, Settings};
+use super::generator;
+use super::model::{Ask, Check, Model, Status, must};
+use super::outside::{self, Outside};
+use super::people::Deed;
+use super::random::Random;
+use super::sabotage::{self, Sabotage};
+use super::seen::Seen;
+use super::trace::Trace;
+use super::turn::Daemon;
+
+/// Where the wall clock stands at first: some day.
+const EPOCH: i64 = 1_800_000_000_000_000;
+/// More turns than any world needs.
+const TURNS: u64 = 40_000;
+/// The daemon looks at the clock at least so often, in microseconds.
+const LOOK: i64 = 10_000_000;
+/// A step of the clock that is smaller goes unnoticed, in microseconds.
+const NOTICED: i64 = 2_000_000;
+/// How often, at the end, a person settles all that waits for one.
+const ROUNDS: usize = 2_000;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Happening {
+    /// A client does something.
+    Deed(Box<Deed>),
+    /// Something about an attempt's processes changes.
+    Process(AttemptRef),
+    /// News of an end reaches the daemon.
+    Report(AttemptRef, Box<AttemptEnd>),
+    /// The wall clock is set.
+    ClockStep(i64),
+    /// The daemon dies between two turns.
+    Crash,
+    /// The daemon starts.
+    Start,
+    /// Faults end.
+    Calm,
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) sabotage: Option<Sabotage>,
+    /// Chance for the daemon's faults and for clients.
+    pub(crate) random: Random,
+    /// Where chance for processes is forked from.
+    pub(crate) scripts: Random,
+    /// Real time since the beginning, in microseconds.
+    pub(crate) mono: i64,
+    /// The wall clock less real time.
+    pub(crate) offset: i64,
+    pub(crate) calm: bool,
+    queue: BTreeMap<(i64, u64), Happening>,
+    queued: u64,
+    pub(crate) outside: Outside,
+    pub(crate) disk: MemoryDisk,
+    pub(crate) daemon: Option<Daemon>,
+    pub(crate) model: Model,
+    pub(crate) designs: Vec<Arc<Design>>,
+    pub(crate) boots: u64,
+    /// Durable attempts: what they run, and in which boot.
+    pub(crate) attempts: BTreeMap<AttemptRef, (AttemptKind, String)>,
+    /// Reports that never came.
+    pub(crate) unreported: BTreeSet<AttemptRef>,
+    pub(crate) turns: u64,
+    pub(crate) trace: Trace,
+    pub(crate) seen: Seen,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, limits: Limits, sabotage: Option<Sabotage>, traced: bool) -> Self {
+        let root = Random::new(seed);
+        let settings = Settings::draw(&root, limits);
+        let design = |index: usize| {
+            let mut random = root.fork("design", index as u64);
+            Arc::new(generator::design(&mut random, index, settings.steps, settings.rich))
+        };
+        let mut world = Self {
+            settings,
+            sabotage,
+            random: root.fork("daemon", 0),
+            scripts: root.fork("scripts", 0),
+            mono: 0,
+            offset: EPOCH,
+            calm: false,
+            queue: BTreeMap::new(),
+            queued: 0,
+            outside: Outside::default(),
+            disk: MemoryDisk::default(),
+            daemon: None,
+            model: Model::new(settings.places),
+            designs: (0..settings.runbooks).map(design).collect(),
+            boots: 1,
+            attempts: BTreeMap::new(),
+            unreported: BTreeSet::new(),
+            turns: 0,
+            trace: Trace::new(traced),
+            seen: Seen::default(),
+        };
+        world.plan(&root);
+        world
+    }
+
+    /// What happens by plan.
+    fn plan(&mut self, root: &Random) {
+        self.at(0, Happening::Start);
+        let mut random = root.fork("plan", 0);
+        for (at, deed) in Deed::plan(&mut random, &self.settings) {
+            self.at(at, Happening::Deed(Box::new(deed)));
+        }
+        let mut random = root.fork("clock", 0);
+        for _ in 0..self.settings.faults.clock_steps {
+            let size = random.spread(1_000, 7_200_000_000);
+            let by = if random.percent(50) { size } else { -size };
+            self.at(random.between(0, self.settings.horizon), Happening::ClockStep(by));
+        }
+        let calm = self.settings.horizon + self.settings.horizon / 4;
+        self.at(calm, Happening::Calm);
+    }
+
+    pub(crate) const fn wall(&self) -> Timestamp {
+        Timestamp(self.mono + self.offset)
+    }
+
+    pub(crate) fn at(&mut self, at: i64, happening: Happening) {
+        self.queued += 1;
+        self.queue.insert((at.max(self.mono), self.queued), happening);
+    }
+
+    /// A definition as the engine sees it.
+    pub(crate) fn pinned(&self, design: &Design) -> Arc<Pinned> {
+        Arc::new(Pinned::new(sabotage::seen(&design.runbook, self.sabotage), design.digest))
+    }
+
+    /// Lives until nothing is left to happen, then checks that everything came to its end.
+    pub(crate) fn live(&mut self) -> Check {
+        self.run_out()?;
+        must(self.calm, || "the faults did not end".to_owned())?;
+        self.check_waiting()?;
+        self.settle_everything()?;
+        self.check_over()
+    }
+
+    fn run_out(&mut self) -> Check {
+        while let Some(at) = self.next_time() {
+            self.mono = at;
+            while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= at) {
+                let happening = entry.remove();
+                self.happen(happening)?;
+            }
+            if self.turn_at().is_some_and(|due| due <= at) {
+                self.turns += 1;
+                must(self.turns < TURNS, || format!("{TURNS} turns did not bring it to an end"))?;
+                self.turn()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_time(&self) -> Option<i64> {
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        [queued, self.turn_at()].into_iter().flatten().min()
+    }
+
+    /// When the daemon takes its next turn.
+    fn turn_at(&self) -> Option<i64> {
+        let daemon = self.daemon.as_ref()?;
+        let wake = daemon.wake.map(|wake| wake.0 - self.offset);
+        let inputs = (!daemon.inbox.is_empty()).then_some(self.mono);
+        let look = daemon.shift.map(|(since, _)| since + LOOK);
+        let due = [wake, inputs, look].into_iter().flatten().min()?;
+        Some(due.max(daemon.busy_until).max(self.mono))
+    }
+
+    fn happen(&mut self, happening: Happening) -> Check {
+        match happening {
+            Happening::Deed(deed) => self.act_out(*deed),
+            Happening::Process(attempt) => self.process(attempt),
+            Happening::Report(attempt, end) => self.report(attempt, *end),
+            Happening::ClockStep(by) => {
+                self.offset += by;
+                self.trace.note(self.mono, || format!("the clock is set by {}", Span(by)));
+                if let Some(daemon) = &mut self.daemon {
+                    let (since, before) = daemon.shift.unwrap_or((self.mono, 0));
+                    let all = before + by;
+                    daemon.shift = (all.abs() >= NOTICED).then_some((since, all));
+                    self.seen.mark(if all.abs() >= NOTICED { "clock set" } else { "clock set a little" });
+                }
+            }
+            Happening::Crash => {
+                if self.daemon.is_some() {
+                    self.seen.mark("crash between turns");
+                    self.crash();
+                }
+            }
+            Happening::Start => {
+                if self.daemon.is_none() {
+                    self.start()?;
+                }
+            }
+            Happening::Calm => self.become_calm()?,
+        }
+        Ok(())
+    }
+
+    fn become_calm(&mut self) -> Check {
+        self.calm = true;
+        self.trace.note(self.mono, || "the faults end".to_owned());
+        // What was never reported is found by a start; without such a case nothing must need one.
+        if self.daemon.is_some() && !self.unreported.is_empty() {
+            self.crash();
+        }
+        if self.daemon.is_none() {
+            self.start()?;
+        }
+        Ok(())
+    }
+
+    /// Something about an attempt's processes changes: it is told, sooner or later or never.
+    fn process(&mut self, attempt: AttemptRef) {
+        let (verdict, next) = self.outside.look(attempt, self.mono);
+        if let Some(next) = next {
+            self.at(next, Happening::Process(attempt));
+        }
+        let Some((attempt, end)) = verdict else { return };
+        self.trace.note(self.mono, || format!("  processes of {} step {} ended: {:?}", attempt.run, attempt.step.0, end.how));
+        let faults = self.settings.faults;
+        let fault = |percent: u32| if self.calm { 0 } else { percent };
+        if self.random.percent(fault(faults.lost)) {
+            self.seen.mark("report lost");
+            self.unreported.insert(attempt);
+            return;
+        }
+        let mut delay = 0;
+        if self.random.percent(fault(faults.late)) {
+            self.seen.mark("report late");
+            delay = self.random.spread(1_000, 120_000_000);
+        }
+        if self.random.percent(fault(faults.doubled)) {
+            self.seen.mark("report doubled");
+            let again = delay + self.random.spread(1, 300_000_000);
+            self.at(self.mono + again, Happening::Report(attempt, Box::new(end.clone())));
+        }
+        self.at(self.mono + delay, Happening::Report(attempt, Box::new(end)));
+    }
+
+    /// Starts an attempt's processes.
+    pub(crate) fn spawn(&mut self, attempt: AttemptRef, kind: AttemptKind) -> Check {
+        checkers::check_spawn(&self.outside, &self.model, attempt, kind)?;
+        let design = Arc::clone(&self.model.run(attempt.run)?.design);
+        let number = attempt.run.bits() as u64 ^ (u64::from(attempt.step.0) << 20) ^ u64::from(attempt.attempt.0);
+        let mut random = self.scripts.fork("script", number);
+        let temper = if self.calm { self.settings.temper.calm() } else { self.settings.temper };
+        let process = outside::process(&mut random, &design, attempt, kind, &temper, self.mono);
+        let look = self.outside.spawn(attempt, process)?;
+        self.at(look, Happening::Process(attempt));
+        Ok(())
+    }
+
+    /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
+    fn check_waiting(&self) -> Check {
+        let waits = |uid: &RunUid| self.model.runs.get(uid).is_some_and(|run| run.has_unknown());
+        for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
+            let wants = run.wants();
+            let held = self.model.runs.values().any(|other| {
+                other.uid != run.uid && !other.is_terminal() && other.wants().iter().any(|name| wants.contains(name))
+            });
+            let queued = run.stage == super::model::Stage::Queued;
+            must(waits(&run.uid) || (queued && held), || format!("liveness: run {} waits for nothing: {run:?}", run.uid))?;
+        }
+        let left = self.outside.iter().find(|(_, process)| process.runs());
+        must(left.is_none(), || format!("liveness: processes are left: {left:?}"))
+    }
+
+    /// A person settles every unknown step, until nothing is left.
+    fn settle_everything(&mut self) -> Check {
+        for _ in 0..ROUNDS {
+            let mut unknown = Vec::new();
+            for run in self.model.runs.values() {
+                let steps = run.steps.iter().enumerate();
+                let steps = steps.filter(|(_, step)| matches!(step.status, Status::Unknown { .. }));
+                unknown.extend(steps.map(|(no, _)| (run.uid, no)));
+            }
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            for (run, step) in unknown {
+                self.seen.mark("settled at last");
+                let ask = self.settle(run, step);
+                self.ask(ask);
+            }
+            self.run_out()?;
+        }
+        Err(format!("liveness: a person settled all there was, {ROUNDS} times, and still something is unknown"))
+    }
+
+    /// Everything is over.
+    fn check_over(&mut self) -> Check {
+        for run in self.model.runs.values() {
+            must(run.is_terminal(), || format!("liveness: run {} is not over: {run:?}", run.uid))?;
+        }
+        if let Some(daemon) = &self.daemon {
+            must(daemon.machine.runs().next().is_none(), || "the machine keeps a run that is over".to_owned())?;
+            must(daemon.wake.is_none(), || format!("the machine wants to be called at {:?}", daemon.wake))?;
+        }
+        must(self.outside.iter().next().is_none(), || "processes are kept that nobody needs".to_owned())?;
+        self.review()
+    }
+
+    /// Goes through the whole journal once more.
+    fn review(&mut self) -> Check {
+        for run in self.model.runs.values() {
+            let events = self.disk.events(run.uid, 0, usize::MAX).map_err(|error| error.to_string())?;
+            let pinned = self.pinned(&run.design);
+            let seen = &mut self.seen;
+            for event in &events {
+                seen.facts.insert(event.fact.kind());
+                if let runbook_core::run::Fact::AttemptEnded { then, .. } = &event.fact {
+                    seen.thens.insert(Seen::then(*then));
+                }
+                let text = format!("{}{event:?}", run.uid);
+                seen.history = text.bytes().fold(seen.history, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            }
+            let state = checkers::replay(run.uid, &events, &pinned, &mut |state, event| {
+                let step = event.fact.step().and_then(|step| state.step(step));
+                if let Some(step) = step {
+                    seen.step_events.insert((step.progress.name(), event.fact.kind()));
+                }
+            })?;
+            checkers::check_state(&state, run)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ask(&mut self, ask: Ask) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.inbox.push(ask);
+        }
+    }
+}

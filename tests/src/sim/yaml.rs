@@ -1,0 +1,45 @@
+//! Keeps the generator and the language in step: a design written as YAML, read by the language, must be the design.
+
+use runbook_core::language::check;
+
+use super::faults::{Limits, Settings};
+use super::generator;
+use super::random::Random;
+
+/// Writes the designs of a seed in the language and reads them back. Tells how many the language took, and how many
+/// it refused for what only the language forbids.
+///
+/// # Errors
+/// A design that came back as another one.
+pub fn check_language(seed: u64) -> Result<(usize, usize), String> {
+    let root = Random::new(seed);
+    let settings = Settings::draw(&root, Limits::NONE);
+    let (mut taken, mut refused) = (0, 0);
+    for index in 0..settings.runbooks {
+        let mut random = root.fork("design", index as u64);
+        let design = generator::design(&mut random, index, settings.steps, settings.rich);
+        let text = design.yaml();
+        let checked = check(text.as_bytes(), "design.yaml");
+        match checked.runbook {
+            Some(runbook) if runbook == design.runbook => taken += 1,
+            Some(runbook) => {
+                let (read, meant) = (format!("{runbook:#?}"), format!("{:#?}", design.runbook));
+                let line = read.lines().zip(meant.lines()).position(|(read, meant)| read != meant).unwrap_or(0);
+                let near = |text: &str| text.lines().skip(line.saturating_sub(8)).take(12).collect::<Vec<_>>().join("\n");
+                return Err(format!("seed {seed}, {index}: read\n{}\nmeant\n{}\nof\n{text}", near(&read), near(&meant)));
+            }
+            None => {
+                refused += 1;
+                let codes: Vec<&str> = checked.findings.iter().map(|finding| finding.code.text()).collect();
+                if codes.iter().any(|code| !EXPECTED.contains(code)) {
+                    let finding = checked.findings.iter().find(|finding| !EXPECTED.contains(&finding.code.text()));
+                    return Err(format!("seed {seed}, {index}: refused with {finding:#?}\n{text}"));
+                }
+            }
+        }
+    }
+    Ok((taken, refused))
+}
+
+/// What designs hold on purpose and the language forbids.
+const EXPECTED: &[&str] = &[];
