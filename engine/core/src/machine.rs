@@ -4,7 +4,7 @@
 //! Every index here can be derived from the runs' states; `audit` does so. Never knows how events are stored
 //! nor what an attempt's processes are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::definition::Overlap;
@@ -164,7 +164,7 @@ struct Slot {
     low: bool,
     holds: bool,
     queued: bool,
-    runnable: Option<Class>,
+    runnable: Option<(Class, u64)>,
     wake: Option<Timestamp>,
 }
 
@@ -181,10 +181,14 @@ pub struct Machine {
     holders: HashMap<Resource, RunUid>,
     waiters: HashMap<Resource, BTreeSet<Turn>>,
     maybe_admissible: BTreeSet<Turn>,
-    runnable: [VecDeque<RunUid>; 4],
+    /// Who waits for a place, class by class, in order of the tickets that were drawn for it.
+    runnable: [BTreeMap<u64, RunUid>; 4],
+    next_ticket: u64,
     wakes: BTreeSet<(Timestamp, RunUid)>,
     /// Runs for which something was due when they were looked at last: no wake will come for it.
     overdue: BTreeSet<RunUid>,
+    /// The time of the latest turn.
+    now: Timestamp,
     live: usize,
     live_low: usize,
 }
@@ -208,8 +212,10 @@ impl Machine {
             waiters: HashMap::new(),
             maybe_admissible: BTreeSet::new(),
             runnable: Default::default(),
+            next_ticket: 0,
             wakes: BTreeSet::new(),
             overdue: BTreeSet::new(),
+            now: Timestamp(i64::MIN),
             live: 0,
             live_low: 0,
         }
@@ -310,6 +316,7 @@ impl Machine {
 
     /// What should be going on, derived from the states alone.
     pub fn due(&self, now: Timestamp) -> Due {
+        let now = now.max(self.now);
         let mut due = Due::default();
         for (uid, slot) in &self.runs {
             if slot.quarantine.is_some() {
@@ -324,9 +331,11 @@ impl Machine {
         due
     }
 
-    /// One turn: takes the inputs in order, follows all consequences, gives out places.
+    /// One turn: takes the inputs in order (a clock that was set before all others), follows all consequences, gives
+    /// out places.
     pub fn turn(&mut self, now: Timestamp, inputs: Vec<MachineInput>) -> Batch {
         let mut batch = Batch::default();
+        let now = self.take_time(now, &inputs, &mut batch);
         self.tick(now, &mut batch);
         for input in inputs {
             match input {
@@ -340,13 +349,7 @@ impl Machine {
                         batch.replies.push((token, answer));
                     }
                 }
-                MachineInput::ClockSet(by) => {
-                    let all: Vec<RunUid> = self.runs.keys().copied().collect();
-                    for uid in all {
-                        // Moving deadlines is never refused.
-                        let _ = self.put(now, uid, Input::ClockSet { by }, &mut batch);
-                    }
-                }
+                MachineInput::ClockSet(_) => {}
             }
         }
         self.tick(now, &mut batch);
@@ -358,6 +361,23 @@ impl Machine {
         }
         batch.wake = self.wakes.first().map(|(at, _)| *at);
         batch
+    }
+
+    /// What the turn takes for now. Where the clock was set, deadlines move before anything is found due by the new
+    /// time; without that word time never goes back, so that nothing that was due is due no longer.
+    fn take_time(&mut self, now: Timestamp, inputs: &[MachineInput], batch: &mut Batch) -> Timestamp {
+        let mut set = false;
+        for input in inputs {
+            let MachineInput::ClockSet(by) = input else { continue };
+            set = true;
+            let all: Vec<RunUid> = self.runs.keys().copied().collect();
+            for uid in all {
+                // Moving deadlines is never refused.
+                let _ = self.put(now, uid, Input::ClockSet { by: *by }, batch);
+            }
+        }
+        self.now = if set { now } else { now.max(self.now) };
+        self.now
     }
 
     /// Time went on for the runs that something is due for.
@@ -392,6 +412,9 @@ impl Machine {
             self.overdue.remove(&uid);
             if let Some(at) = slot.wake {
                 self.wakes.remove(&(at, uid));
+            }
+            if let Some((class, ticket)) = slot.runnable {
+                self.runnable[class.index()].remove(&ticket);
             }
         }
     }
@@ -593,14 +616,20 @@ impl Machine {
             }
         }
 
-        if served && state.next_start(now).is_some() {
-            let class = if state.is_cleaning_up() { Class::Cleanup } else { Class::of(state.created().origin) };
-            if slot.runnable != Some(class) {
-                slot.runnable = Some(class);
-                self.runnable[class.index()].push_back(uid);
+        let class = match state.next_start(now) {
+            Some(_) if served && state.is_cleaning_up() => Some(Class::Cleanup),
+            Some(_) if served => Some(Class::of(state.created().origin)),
+            Some(_) | None => None,
+        };
+        if class != slot.runnable.map(|(class, _)| class) {
+            if let Some((class, ticket)) = slot.runnable.take() {
+                self.runnable[class.index()].remove(&ticket);
             }
-        } else {
-            slot.runnable = None;
+            if let Some(class) = class {
+                self.next_ticket += 1;
+                self.runnable[class.index()].insert(self.next_ticket, uid);
+                slot.runnable = Some((class, self.next_ticket));
+            }
         }
 
         // What is due already gets no wake: a run is taken in that slept over its timeout.
@@ -642,18 +671,16 @@ impl Machine {
     fn grant(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
         let boot = self.settings.boot.clone();
         for class in CLASSES {
-            while let Some(uid) = self.runnable[class.index()].pop_front() {
+            while let Some((ticket, uid)) = self.runnable[class.index()].first_key_value() {
+                let (ticket, uid) = (*ticket, *uid);
                 let kept = if class.is_low() { self.settings.places / 4 } else { 0 };
                 let full = self.live >= self.settings.places
                     || (class.is_low() && self.live_low + kept >= self.settings.places);
                 if full {
-                    self.runnable[class.index()].push_front(uid);
                     break;
                 }
+                self.runnable[class.index()].remove(&ticket);
                 let Some(slot) = self.runs.get_mut(&uid) else { continue };
-                if slot.runnable != Some(class) {
-                    continue;
-                }
                 slot.runnable = None;
                 let Some((step, kind)) = slot.state.next_start(now) else { continue };
                 let input = Input::StartAttempt { step, kind, boot: boot.clone() };
@@ -669,6 +696,7 @@ impl Machine {
     /// # Errors
     /// In words: the index that is off.
     pub fn audit(&self, now: Timestamp) -> Result<(), String> {
+        let now = now.max(self.now);
         let served = || self.runs.values().filter(|slot| slot.quarantine.is_none());
         let live: usize = served().map(|slot| slot.state.live().count()).sum();
         if live != self.live {
@@ -680,6 +708,18 @@ impl Machine {
         }
         if live > self.settings.places {
             return Err(format!("{live} attempts are live, the bound is {}", self.settings.places));
+        }
+        for (uid, slot) in &self.runs {
+            let may = slot.quarantine.is_none() && slot.state.next_start(now).is_some();
+            let waits =
+                slot.runnable.is_some_and(|(class, ticket)| self.runnable[class.index()].get(&ticket) == Some(uid));
+            if may != slot.runnable.is_some() || may != waits {
+                return Err(format!("run {uid} may start something: {may}; it waits for a place: {:?}", slot.runnable));
+            }
+        }
+        let waiting: usize = self.runnable.iter().map(BTreeMap::len).sum();
+        if waiting != self.runs.values().filter(|slot| slot.runnable.is_some()).count() {
+            return Err(format!("{waiting} turns wait for a place, more than there are runs to take them"));
         }
         let mut holders = HashMap::new();
         for (uid, slot) in &self.runs {

@@ -56,7 +56,9 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
             (Progress::Retry(at), Status::Waiting(AttemptKind::Run, due))
             | (Progress::Verify(at), Status::Waiting(AttemptKind::Verify, due))
             | (Progress::OnCancel(at), Status::Waiting(AttemptKind::OnCancel, due)) => at == due,
-            (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => processes_left == left,
+            (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => {
+                processes_left == left
+            }
             _ => false,
         };
         must(same, || {
@@ -101,16 +103,22 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
         format!("no durable fact starts {kind:?} of step {} as attempt {}", step.0, attempt.attempt.0)
     })?;
     for need in run.design.needs(step.index()) {
-        must(run.steps.get(need).is_some_and(|need| need.is_over()), || format!("step {} starts before its need {need}", step.0))?;
+        must(run.steps.get(need).is_some_and(|need| need.is_over()), || {
+            format!("step {} starts before its need {need}", step.0)
+        })?;
     }
     if !run.design.is_main(step.index()) {
-        must(run.part(true).all(|(_, _, step)| step.is_over()), || "`finally` starts before the main steps are over".to_owned())?;
+        must(run.part(true).all(|(_, _, step)| step.is_over()), || {
+            "`finally` starts before the main steps are over".to_owned()
+        })?;
     }
     must(run.holds(), || "an attempt of a run that holds nothing starts".to_owned())?;
     let running: Vec<AttemptRef> = outside.running().collect();
     must(running.len() < model.places, || format!("{} processes run and one more starts", running.len()))?;
     let own = running.iter().filter(|other| other.run == attempt.run).count();
-    must(run.design.runbook.max_parallel.is_none_or(|most| own < most as usize), || format!("max_parallel: {own} run"))?;
+    must(run.design.runbook.max_parallel.is_none_or(|most| own < most as usize), || {
+        format!("max_parallel: {own} run")
+    })?;
     let wants = run.wants();
     for other in running.iter().filter(|other| other.run != attempt.run) {
         let taken = model.run(other.run)?.wants().into_iter().find(|name| wants.contains(name));

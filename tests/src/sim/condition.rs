@@ -11,11 +11,21 @@ pub(crate) enum Cond {
     Always,
     Failure,
     /// `steps.X.status == 'word'`, or `!=`.
-    Status { step: usize, equal: bool, word: &'static str },
+    Status {
+        step: usize,
+        equal: bool,
+        word: &'static str,
+    },
     /// `default(steps.X.outputs.n, 0) > than`
-    Over { step: usize, than: i64 },
+    Over {
+        step: usize,
+        than: i64,
+    },
     /// `10 / default(steps.X.outputs.n, 0) > than`: an error when the output is 0 or absent.
-    Ratio { step: usize, than: i64 },
+    Ratio {
+        step: usize,
+        than: i64,
+    },
     /// `run.outcome == 'word'`, in `finally`.
     Outcome(&'static str),
     Not(Box<Self>),
@@ -76,13 +86,6 @@ impl Cond {
     pub(crate) fn mentions_status(&self, of: usize) -> bool {
         let mut found = false;
         self.visit(&mut |part| found |= matches!(part, Self::Status { step, .. } if *step == of));
-        found
-    }
-
-    /// Whether it mentions any step's status.
-    pub(crate) fn mentions_any_status(&self) -> bool {
-        let mut found = false;
-        self.visit(&mut |part| found |= matches!(part, Self::Status { .. }));
         found
     }
 

@@ -1,7 +1,9 @@
 //! A runbook together with what the model needs to know of it without the engine: its conditions as trees, its
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
-use runbook_core::definition::{Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType};
+use runbook_core::definition::{
+    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType,
+};
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
 
@@ -118,14 +120,16 @@ impl Design {
         let mut line = |line: String| text += &format!("    {line}\n");
         line(command(&step.command));
         if !step.needs.is_empty() {
-            let needs: Vec<&str> = self.needs(index).filter_map(|need| Some(self.runbook.steps.get(need)?.id.as_str())).collect();
+            let needs: Vec<&str> =
+                self.needs(index).filter_map(|need| Some(self.runbook.steps.get(need)?.id.as_str())).collect();
             line(format!("needs: [{}]", needs.join(", ")));
         }
         if let Some(condition) = &step.condition {
             line(format!("if: ${{{{ {} }}}}", condition.expression));
         }
         if !step.outputs.is_empty() {
-            let outputs: Vec<String> = step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
+            let outputs: Vec<String> =
+                step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
             line(format!("outputs: {{{}}}", outputs.join(", ")));
         }
         if !step.artifacts.is_empty() {

@@ -134,7 +134,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         concurrency: None,
         attention: random.percent(30).then(|| Attention {
             after: Span::seconds(random.spread(1, 3_600)),
-            settle_as: random.pick([Settlement::Failed, Settlement::Succeeded, Settlement::Retry]),
+            settle_as: random.pick([Settlement::Failed, Settlement::Failed, Settlement::Succeeded, Settlement::Retry]),
         }),
         env: IndexMap::new(),
         files: Vec::new(),
@@ -148,6 +148,9 @@ fn names(random: &mut Random, design: &mut Design) {
     let locks = [name("lock"), name("lock"), name("lock")];
     let count = random.pick([0, 0, 0, 1, 1, 2, 3]);
     design.locks = locks.into_iter().take(count).collect();
+    if random.percent(70) {
+        design.locks.dedup();
+    }
     design.group = random.percent(30).then_some(group);
     design.runbook.locks = design.locks.iter().map(Name::template).collect();
     let overlap = random.pick([Overlap::Queue, Overlap::Queue, Overlap::Skip]);

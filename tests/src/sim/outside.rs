@@ -66,8 +66,10 @@ pub(crate) type Verdict = (AttemptRef, AttemptEnd);
 #[derive(Debug, Default)]
 pub(crate) struct Outside {
     processes: BTreeMap<AttemptRef, Process>,
-    /// Every attempt that ever ran, or that was fenced.
+    /// Every attempt that ever ran.
     used: BTreeSet<AttemptRef>,
+    /// Attempts that never ran and never will, with what is said of them.
+    fenced: BTreeMap<AttemptRef, AttemptEnd>,
 }
 
 impl Process {
@@ -115,18 +117,26 @@ impl Outside {
     /// Starts an attempt; tells when to look at it again.
     pub(crate) fn spawn(&mut self, attempt: AttemptRef, process: Process) -> Result<i64, String> {
         must(self.used.insert(attempt), || format!("attempt {attempt:?} is started a second time"))?;
-        let other = self.processes.iter().find(|(other, process)| {
-            other.run == attempt.run && other.step == attempt.step && process.lives()
-        });
+        must(!self.fenced.contains_key(&attempt), || format!("attempt {attempt:?} is started, and was fenced"))?;
+        let other = self
+            .processes
+            .iter()
+            .find(|(other, process)| other.run == attempt.run && other.step == attempt.step && process.lives());
         must(other.is_none(), || format!("attempt {attempt:?} is started while {other:?} lives"))?;
         let at = process.ends_at;
         self.processes.insert(attempt, process);
         Ok(at)
     }
 
+    /// What is said of an attempt that was fenced.
+    pub(crate) fn fenced(&self, attempt: AttemptRef) -> Option<&AttemptEnd> {
+        self.fenced.get(&attempt)
+    }
+
     /// Makes sure that an attempt which never ran never will.
-    pub(crate) fn fence(&mut self, attempt: AttemptRef) -> Check {
-        must(self.used.insert(attempt), || format!("attempt {attempt:?} is fenced, and has run"))
+    pub(crate) fn fence(&mut self, attempt: AttemptRef, end: AttemptEnd) -> Check {
+        self.fenced.insert(attempt, end);
+        must(!self.used.contains(&attempt), || format!("attempt {attempt:?} is fenced, and has run"))
     }
 
     /// Stops an attempt; tells when to look at it again.
@@ -138,9 +148,7 @@ impl Outside {
         process.stopped = level;
         let cut_off = AttemptEnd { how: How::CutOff(CutOff::Stopped), artifacts: Vec::new(), ..process.end.clone() };
         let (ends_at, end) = match (process.reaction, level) {
-            _ if now < process.started + BEFORE_CLAIM => {
-                (now, AttemptEnd::bare(How::NotStarted(NotStarted::Canceled)))
-            }
+            _ if now < process.started + BEFORE_CLAIM => (now, AttemptEnd::bare(How::NotStarted(NotStarted::Canceled))),
             (Reaction::Ends, _) => (now, process.end.clone()),
             (Reaction::Breaks, _) => (now, AttemptEnd::bare(How::Lost { processes_left: process.left.is_some() })),
             (_, StopLevel::Now) => (now, cut_off),
@@ -236,15 +244,8 @@ pub(crate) fn process(
 
 fn how(random: &mut Random, temper: &Temper, attempt: u32) -> How {
     let refused = |weight: u32| if attempt > REFUSED_ATTEMPTS { 0 } else { weight };
-    let weights = [
-        temper.succeed,
-        temper.fail,
-        temper.cut_off,
-        temper.lost,
-        temper.left,
-        refused(temper.want),
-        temper.refuse,
-    ];
+    let weights =
+        [temper.succeed, temper.fail, temper.cut_off, temper.lost, temper.left, refused(temper.want), temper.refuse];
     match random.weighted(&weights) {
         0 => How::Exited(random.pick([0, 0, 0, 0, 2])),
         1 => How::Exited(random.pick([1, 1, 2, 3, 255])),
@@ -279,6 +280,9 @@ fn end(
             _ => "perhaps",
         };
         end.outputs.insert("happened".to_owned(), Value::from(word));
+    }
+    if random.percent(10) {
+        end.outputs.insert("undeclared".to_owned(), Value::from("text"));
     }
     if kind != AttemptKind::OnCancel {
         end.outputs.extend(outputs(random, &step.outputs, temper.sloppy));

@@ -143,9 +143,14 @@ impl World {
             0 => Input::Cancel { now: self.random.percent(30), by, reason },
             1 => Input::Resume { by, reason },
             2 => {
-                let step = if unknown.is_empty() { self.random.below(steps + 1) } else { unknown[self.random.below(unknown.len())] };
+                let step = if unknown.is_empty() {
+                    self.random.below(steps + 1)
+                } else {
+                    unknown[self.random.below(unknown.len())]
+                };
                 let settlement = self.random.pick([Settlement::Succeeded, Settlement::Failed, Settlement::Retry]);
-                let declared = self.model.runs.get(&uid)?.design.runbook.steps.get(step).map(|step| step.outputs.clone());
+                let declared =
+                    self.model.runs.get(&uid)?.design.runbook.steps.get(step).map(|step| step.outputs.clone());
                 let mut outputs = IndexMap::new();
                 if settlement == Settlement::Succeeded {
                     outputs = outside::outputs(&mut self.random, &declared.unwrap_or_default(), 20);
@@ -156,7 +161,10 @@ impl World {
             _ => {
                 let step = self.random.below(steps);
                 let latest = self.model.runs.get(&uid)?.steps.get(step).map_or(0, |step| step.latest);
-                let live = matches!(self.model.runs.get(&uid)?.steps.get(step)?.status, Status::Live(..) | Status::Unknown { .. });
+                let live = matches!(
+                    self.model.runs.get(&uid)?.steps.get(step)?.status,
+                    Status::Live(..) | Status::Unknown { .. }
+                );
                 let attempt = if live { latest + 1 } else { self.random.below(latest as usize + 2) as u32 };
                 let end = Box::new(AttemptEnd::bare(How::Exited(0)));
                 let chance = self.random.next() as u32;

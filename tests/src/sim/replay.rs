@@ -85,11 +85,7 @@ pub fn shrink(failure: Box<Failure>, sabotage: Option<Sabotage>) -> Box<Failure>
                 smaller.push(Limits { pokes, ..at });
             }
         }
-        let off = [
-            Limits { crashes: false, ..at },
-            Limits { reports: false, ..at },
-            Limits { clock: false, ..at },
-        ];
+        let off = [Limits { crashes: false, ..at }, Limits { reports: false, ..at }, Limits { clock: false, ..at }];
         smaller.extend(off.into_iter().filter(|limits| *limits != at));
         let found = smaller.into_iter().find_map(|limits| simulate(best.seed, limits, sabotage).err());
         match found {

@@ -2,7 +2,14 @@
 //! Proves that the checkers object.
 
 use runbook_core::definition::Runbook;
-use runbook_core::id::StepNo;
+use runbook_core::id::{AttemptNo, RunUid, StepNo};
+use runbook_core::machine::{Batch, Resource};
+use runbook_core::run::{AttemptEnd, EndingCause, Event, Fact, How, Then};
+use runbook_core::time::{Span, Timestamp};
+
+use super::model::Check;
+use super::turn::Daemon;
+use super::world::World;
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,4 +58,68 @@ pub(super) fn seen(runbook: &Runbook, sabotage: Option<Sabotage>) -> Runbook {
         }
     }
     seen
+}
+
+impl World {
+    /// What is written: the batch, unless somebody is not honest.
+    pub(crate) fn written(&self, batch: &Batch) -> Vec<(RunUid, Event)> {
+        let mut events = batch.events.clone();
+        match self.sabotage {
+            Some(Sabotage::CancelForgotten) => {
+                let cancel = events
+                    .iter()
+                    .position(|(_, event)| matches!(&event.fact, Fact::Ending { cause: EndingCause::Cancel { .. } }));
+                if let Some((_, event)) = cancel.and_then(|place| events.get_mut(place)) {
+                    event.fact = Fact::DeadlinesShifted { by: Span::ZERO };
+                }
+            }
+            Some(Sabotage::HistoryAltered) => {
+                for (_, event) in &mut events {
+                    if let Fact::AttemptEnded { end, .. } = &mut event.fact
+                        && end.how == How::Exited(0)
+                    {
+                        end.how = How::Exited(7);
+                    }
+                }
+            }
+            _ => {}
+        }
+        events
+    }
+
+    /// Sabotage of locks: a run that is out of service takes over those of a run that is over.
+    pub(crate) fn haunt(&self, daemon: &mut Daemon, over: &[RunUid], now: Timestamp) -> Check {
+        if self.sabotage != Some(Sabotage::LockKept) {
+            return Ok(());
+        }
+        for uid in over {
+            let run = self.model.run(*uid)?;
+            let free = |lock: &String| daemon.machine.holder(&Resource::Lock(lock.clone())).is_none();
+            let mut created = run.created.clone();
+            if created.locks.is_empty() || !created.locks.iter().all(free) {
+                continue;
+            }
+            daemon.ghosts += 1;
+            created.number = 1_000_000 + daemon.ghosts;
+            created.group = None;
+            created.request_id.clear();
+            let facts = [
+                Fact::Created(Box::new(created)),
+                Fact::Admitted { deadline: None },
+                // Illegal, and so the run is out of service, and keeps what it holds.
+                Fact::AttemptEnded {
+                    step: StepNo(0),
+                    attempt: AttemptNo(9),
+                    end: Box::new(AttemptEnd::bare(How::Exited(0))),
+                    then: Then::Succeeded,
+                },
+            ];
+            let events: Vec<Event> =
+                facts.into_iter().zip(1..).map(|(fact, number)| Event { number, at: now, fact }).collect();
+            let ghost = RunUid::from_bits(u128::MAX - u128::from(daemon.ghosts));
+            let pinned = self.pinned(&run.design);
+            daemon.machine.load(ghost, pinned, &events, now).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
 }

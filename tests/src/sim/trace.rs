@@ -46,7 +46,10 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
     let step = event.fact.step().map(|step| super::checkers::step_name(model, uid, step)).unwrap_or_default();
     let detail = match &event.fact {
         Fact::Created(created) => {
-            format!("{} of {} by {:?}, locks {:?}, group {:?}", uid, created.runbook, created.origin, created.locks, created.group)
+            format!(
+                "{} of {} by {:?}, locks {:?}, group {:?}",
+                uid, created.runbook, created.origin, created.locks, created.group
+            )
         }
         Fact::AttemptStarting { attempt, kind, .. } => format!("{} {kind:?}", attempt.0),
         Fact::AttemptEnded { attempt, end, then, .. } => format!("{} {:?}, then {then:?}", attempt.0, end.how),

@@ -1,13 +1,10 @@
 //! The daemon as far as the core can tell: gather, turn, append, act; and its death at any line of that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use runbook_core::id::{AttemptNo, RunUid};
+use runbook_core::id::RunUid;
 use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply};
-use runbook_core::run::{
-    AttemptEnd, AttemptKind, EndingCause, Event, Fact, How, Input, NotStarted, Origin, Principal, Rejection, StopLevel,
-};
+use runbook_core::run::{AttemptEnd, AttemptKind, Event, Fact, How, Input, NotStarted, Rejection, StopLevel};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::memory::{CrashPoint, MemoryStore};
 use runbook_journal::{Store, StoreError, View};
@@ -21,6 +18,8 @@ use super::world::{Happening, World};
 
 /// The oldest commits that are archived in one go.
 const ARCHIVED: usize = 20;
+/// The longest until an attempt that never ran is started again, in microseconds.
+const RESPAWN: i64 = 2_000_000;
 
 /// The daemon's process: all that a crash takes away.
 pub(crate) struct Daemon {
@@ -35,7 +34,8 @@ pub(crate) struct Daemon {
     pub(crate) shift: Option<(i64, i64)>,
     pub(crate) tokens: u64,
     pub(crate) waiting: BTreeMap<u64, Deed>,
-    ghosts: u64,
+    /// Runs that are none, for a sabotage.
+    pub(crate) ghosts: u64,
 }
 
 /// Where the daemon dies in a turn.
@@ -71,7 +71,8 @@ impl World {
         for uid in self.disk.unfinished().map_err(|error| error.to_string())? {
             let run = self.model.run(uid)?;
             let events = self.disk.events(uid, 0, usize::MAX).map_err(|error| error.to_string())?;
-            let illegal = machine.load(uid, self.pinned(&run.design), &events, now).map_err(|error| error.to_string())?;
+            let illegal =
+                machine.load(uid, self.pinned(&run.design), &events, now).map_err(|error| error.to_string())?;
             must(illegal.is_none(), || format!("the journal of run {uid} is illegal: {illegal:?}"))?;
             let state = machine.run(uid).ok_or_else(|| format!("run {uid} was not taken in"))?;
             checkers::check_state(state, run)?;
@@ -109,40 +110,55 @@ impl World {
         let (kind, boot) = self.attempts.get(&attempt).cloned().ok_or("an attempt is due that was never durable")?;
         let (runs, verdict) = match self.outside.get(attempt) {
             Some(process) => (process.runs(), process.verdict().cloned()),
-            None => (false, None),
+            None => (false, self.outside.fenced(attempt).cloned()),
         };
         if runs {
             self.seen.mark("adopted");
-            if level > StopLevel::Run {
-                self.stop(attempt, level);
-            }
+            self.stop(attempt, level);
         } else if let Some(end) = verdict {
             self.seen.mark("verdict found");
             self.at(self.mono, Happening::Report(attempt, Box::new(end)));
         } else if boot != self.boot() {
-            self.outside.fence(attempt)?;
-            let lost = AttemptEnd::bare(How::Lost { processes_left: false });
-            self.at(self.mono, Happening::Report(attempt, Box::new(lost)));
-        } else if level > StopLevel::Run && self.random.percent(50) {
-            self.outside.fence(attempt)?;
-            let canceled = AttemptEnd::bare(How::NotStarted(NotStarted::Canceled));
-            self.at(self.mono, Happening::Report(attempt, Box::new(canceled)));
+            self.seen.mark("lost with an earlier boot");
+            self.fence(attempt, How::Lost { processes_left: false })?;
         } else {
-            self.seen.mark("spawned after a start");
-            self.spawn(attempt, kind)?;
-            self.stop(attempt, level);
+            let soon = self.mono + self.random.spread(1, RESPAWN);
+            self.at(soon, Happening::Respawn(attempt, kind));
         }
         Ok(())
     }
 
+    /// An attempt that is due and never ran is started again under its number, unless it is to be stopped by now.
+    pub(crate) fn respawn(&mut self, attempt: AttemptRef, kind: AttemptKind) -> Check {
+        let known = self.outside.get(attempt).is_some() || self.outside.fenced(attempt).is_some();
+        let level = self.daemon.as_ref().and_then(|daemon| daemon.folded.get(&attempt).copied());
+        let Some(level) = level.filter(|_| !known) else { return Ok(()) };
+        if level > StopLevel::Run && self.random.percent(50) {
+            self.seen.mark("fenced");
+            return self.fence(attempt, How::NotStarted(NotStarted::Canceled));
+        }
+        self.seen.mark("spawned after a start");
+        self.spawn(attempt, kind)?;
+        self.stop(attempt, level);
+        Ok(())
+    }
+
+    /// An attempt that never ran never will; that is its end.
+    fn fence(&mut self, attempt: AttemptRef, how: How) -> Check {
+        let end = AttemptEnd::bare(how);
+        self.at(self.mono, Happening::Report(attempt, Box::new(end.clone())));
+        self.outside.fence(attempt, end)
+    }
+
     /// Something is there that is not due: an end that is known already, or what processes left.
     fn check_other(&mut self, attempt: AttemptRef) -> Check {
-        must(self.attempts.contains_key(&attempt), || format!("processes of {attempt:?} are there, and no fact says so"))?;
+        must(self.attempts.contains_key(&attempt), || {
+            format!("processes of {attempt:?} are there, and no fact says so")
+        })?;
         let Some(process) = self.outside.get(attempt) else { return Ok(()) };
         must(!process.runs(), || format!("processes of {attempt:?} run, and by the facts they have ended"))?;
         let ended = process.next().is_none();
-        let open = self.model.run(attempt.run)?.kind_of(attempt.step.index(), attempt.attempt.0).is_some();
-        if ended && open {
+        if ended && self.is_open(attempt) {
             self.seen.mark("verdict of left processes found");
             let end = process.verdict().cloned().ok_or("an ended process has no verdict")?;
             self.at(self.mono, Happening::Report(attempt, Box::new(end)));
@@ -152,12 +168,19 @@ impl World {
         Ok(())
     }
 
+    /// Whether an end of an attempt is still to come: it is live, or its processes are left.
+    fn is_open(&self, attempt: AttemptRef) -> bool {
+        let run = self.model.runs.get(&attempt.run);
+        run.is_some_and(|run| run.kind_of(attempt.step.index(), attempt.attempt.0).is_some())
+    }
+
     /// The daemon dies.
     pub(crate) fn crash(&mut self) {
         let Some(daemon) = self.daemon.take() else { return };
         let faults = self.settings.faults;
         let power = !self.calm && self.random.percent(faults.power_cuts);
-        self.trace.note(self.mono, || format!("the daemon dies{}", if power { ", and the machine with it" } else { "" }));
+        self.trace
+            .note(self.mono, || format!("the daemon dies{}", if power { ", and the machine with it" } else { "" }));
         if power {
             self.seen.mark("power cut");
             self.boots += 1;
@@ -214,7 +237,9 @@ impl World {
         let inputs = asks.iter().map(machine_input).collect();
         self.trace.note(self.mono, || format!("turn at {now} with {} inputs", asks.len()));
         let mut batch = daemon.machine.turn(now, inputs);
-        self.tamper(daemon, &mut batch, now);
+        if self.sabotage == Some(Sabotage::StopLost) {
+            batch.stops.clear();
+        }
         checkers::fold(&mut daemon.folded, &batch);
         let death = self.death();
         if self.sabotage == Some(Sabotage::ActBeforeFlush) {
@@ -250,11 +275,11 @@ impl World {
             self.seen.mark("death after acting");
             return Ok(true);
         }
-        self.haunt(daemon, &batch, now)?;
         daemon.machine.committed(&batch);
         for uid in loaded {
             daemon.machine.forget(uid);
         }
+        self.haunt(daemon, &batch.finished, now)?;
         daemon.wake = batch.wake;
         if self.sabotage == Some(Sabotage::RetryLost) && !batch.events.is_empty() {
             daemon.wake = None;
@@ -284,7 +309,9 @@ impl World {
                         self.seen.mark("repeated request of a run that is over");
                         let same = row.request_digest == start.request_digest;
                         let expected = if same { Answer::Repeated(row.uid) } else { Answer::Refused };
-                        must(self.model.answer(&ask) == expected, || format!("the journal answers {expected:?} to {ask:?}"))?;
+                        must(self.model.answer(&ask) == expected, || {
+                            format!("the journal answers {expected:?} to {ask:?}")
+                        })?;
                         daemon.waiting.remove(token);
                         continue;
                     }
@@ -293,7 +320,9 @@ impl World {
                     if let Some(model) = self.model.runs.get(run) {
                         let events = self.disk.events(*run, 0, usize::MAX).map_err(|error| error.to_string())?;
                         let illegal = daemon.machine.load(*run, self.pinned(&model.design), &events, now);
-                        must(matches!(illegal, Ok(None)), || format!("run {run} cannot be taken in again: {illegal:?}"))?;
+                        must(matches!(illegal, Ok(None)), || {
+                            format!("run {run} cannot be taken in again: {illegal:?}")
+                        })?;
                         loaded.push(*run);
                     }
                 }
@@ -361,6 +390,8 @@ impl World {
             match action {
                 Action::Start(attempt, kind) => self.spawn(attempt, kind)?,
                 Action::Stop(attempt, level) => self.stop(attempt, level),
+                // What processes left is still to be heard of.
+                Action::Clean(attempt) if self.is_open(attempt) => {}
                 Action::Clean(attempt) => self.outside.clean(attempt),
                 Action::Reply(token, reply) => {
                     daemon.waiting.remove(&token);
@@ -397,83 +428,11 @@ impl World {
             self.trace.note(self.mono, || format!("  answer {reply:?}"));
         }
     }
-
-    /// Sabotage of a batch.
-    fn tamper(&mut self, _daemon: &mut Daemon, batch: &mut Batch, _now: Timestamp) {
-        if self.sabotage == Some(Sabotage::StopLost) {
-            batch.stops.clear();
-        }
-    }
-
-    /// What is written: the batch, unless somebody is not honest.
-    fn written(&self, batch: &Batch) -> Vec<(RunUid, Event)> {
-        let mut events = batch.events.clone();
-        match self.sabotage {
-            Some(Sabotage::CancelForgotten) => {
-                let cancel = events.iter().position(|(_, event)| {
-                    matches!(&event.fact, Fact::Ending { cause: EndingCause::Cancel { .. } })
-                });
-                if let Some(place) = cancel {
-                    let (uid, _) = events.remove(place);
-                    for (_, event) in events.iter_mut().skip(place).filter(|(other, _)| *other == uid) {
-                        event.number -= 1;
-                    }
-                }
-            }
-            Some(Sabotage::HistoryAltered) => {
-                for (_, event) in &mut events {
-                    if let Fact::AttemptEnded { end, .. } = &mut event.fact
-                        && end.how == How::Exited(0)
-                    {
-                        end.how = How::Exited(7);
-                    }
-                }
-            }
-            _ => {}
-        }
-        events
-    }
-
-    /// Sabotage of a lock: a run that is out of service takes over what a run held that is over.
-    fn haunt(&self, daemon: &mut Daemon, batch: &Batch, now: Timestamp) -> Check {
-        if self.sabotage != Some(Sabotage::LockKept) {
-            return Ok(());
-        }
-        for uid in &batch.finished {
-            let Some(state) = daemon.machine.run(*uid) else { continue };
-            let (pinned, mut created) = (Arc::clone(state.pinned()), state.created().clone());
-            daemon.ghosts += 1;
-            created.number = 1_000_000 + daemon.ghosts;
-            created.origin = Origin::Schedule;
-            created.by = Principal::engine();
-            created.request_id.clear();
-            let facts = [
-                Fact::Created(Box::new(created)),
-                Fact::Admitted { deadline: None },
-                Fact::AttemptEnded {
-                    step: runbook_core::id::StepNo(0),
-                    attempt: AttemptNo(9),
-                    end: Box::new(AttemptEnd::bare(How::Exited(0))),
-                    then: runbook_core::run::Then::Succeeded,
-                },
-            ];
-            let events: Vec<Event> =
-                facts.into_iter().zip(1..).map(|(fact, number)| Event { number, at: now, fact }).collect();
-            let ghost = RunUid::from_bits(u128::MAX - u128::from(daemon.ghosts));
-            if daemon.machine.runs().all(|run| run.uid() == *uid || !run.holds()) {
-                // Refused only where the name is taken, which this one is not.
-                let _ = daemon.machine.load(ghost, pinned, &events, now);
-            }
-        }
-        Ok(())
-    }
 }
 
 fn machine_input(ask: &Ask) -> MachineInput {
     match ask {
-        Ask::Start { token, uid, start, .. } => {
-            MachineInput::Start { token: *token, uid: *uid, start: start.clone() }
-        }
+        Ask::Start { token, uid, start, .. } => MachineInput::Start { token: *token, uid: *uid, start: start.clone() },
         Ask::Run { token, run, input } => MachineInput::Run { token: *token, run: *run, input: input.clone() },
         Ask::Clock(by) => MachineInput::ClockSet(*by),
     }

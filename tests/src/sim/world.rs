@@ -32,7 +32,7 @@ const LOOK: i64 = 10_000_000;
 /// A step of the clock that is smaller goes unnoticed, in microseconds.
 const NOTICED: i64 = 2_000_000;
 /// How often, at the end, a person settles all that waits for one.
-const ROUNDS: usize = 2_000;
+const ROUNDS: usize = 500;
 
 /// Something that happens.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub(crate) enum Happening {
     Process(AttemptRef),
     /// News of an end reaches the daemon.
     Report(AttemptRef, Box<AttemptEnd>),
+    /// A daemon that was started anew starts an attempt that never ran.
+    Respawn(AttemptRef, AttemptKind),
     /// The wall clock is set.
     ClockStep(i64),
     /// The daemon dies between two turns.
@@ -193,6 +195,7 @@ impl World {
             Happening::Deed(deed) => self.act_out(*deed),
             Happening::Process(attempt) => self.process(attempt),
             Happening::Report(attempt, end) => self.report(attempt, *end),
+            Happening::Respawn(attempt, kind) => self.respawn(attempt, kind)?,
             Happening::ClockStep(by) => {
                 self.offset += by;
                 self.trace.note(self.mono, || format!("the clock is set by {}", Span(by)));
@@ -239,7 +242,8 @@ impl World {
             self.at(next, Happening::Process(attempt));
         }
         let Some((attempt, end)) = verdict else { return };
-        self.trace.note(self.mono, || format!("  processes of {} step {} ended: {:?}", attempt.run, attempt.step.0, end.how));
+        self.trace
+            .note(self.mono, || format!("  processes of {} step {} ended: {:?}", attempt.run, attempt.step.0, end.how));
         let faults = self.settings.faults;
         let fault = |percent: u32| if self.calm { 0 } else { percent };
         if self.random.percent(fault(faults.lost)) {
@@ -282,7 +286,7 @@ impl World {
                 other.uid != run.uid && !other.is_terminal() && other.wants().iter().any(|name| wants.contains(name))
             });
             let queued = run.stage == super::model::Stage::Queued;
-            must(waits(&run.uid) || (queued && held), || format!("liveness: run {} waits for nothing: {run:?}", run.uid))?;
+            must(waits(&run.uid) || (queued && held), || format!("liveness: {run} waits for nothing"))?;
         }
         let left = self.outside.iter().find(|(_, process)| process.runs());
         must(left.is_none(), || format!("liveness: processes are left: {left:?}"))
@@ -307,16 +311,19 @@ impl World {
             }
             self.run_out()?;
         }
-        Err(format!("liveness: a person settled all there was, {ROUNDS} times, and still something is unknown"))
+        let unknown: Vec<String> =
+            self.model.runs.values().filter(|run| run.has_unknown()).map(ToString::to_string).collect();
+        Err(format!("liveness: all was settled {ROUNDS} times, and still something is unknown: {unknown:?}"))
     }
 
     /// Everything is over.
     fn check_over(&mut self) -> Check {
         for run in self.model.runs.values() {
-            must(run.is_terminal(), || format!("liveness: run {} is not over: {run:?}", run.uid))?;
+            must(run.is_terminal(), || format!("liveness: {run} is not over"))?;
         }
         if let Some(daemon) = &self.daemon {
-            must(daemon.machine.runs().next().is_none(), || "the machine keeps a run that is over".to_owned())?;
+            let kept = daemon.machine.runs().find(|run| self.model.runs.contains_key(&run.uid()));
+            must(kept.is_none(), || "the machine keeps a run that is over".to_owned())?;
             must(daemon.wake.is_none(), || format!("the machine wants to be called at {:?}", daemon.wake))?;
         }
         must(self.outside.iter().next().is_none(), || "processes are kept that nobody needs".to_owned())?;
@@ -335,9 +342,9 @@ impl World {
                     seen.thens.insert(Seen::then(*then));
                 }
                 let text = format!("{}{event:?}", run.uid);
-                seen.history = text.bytes().fold(seen.history, |hash, byte| {
-                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-                });
+                seen.history = text
+                    .bytes()
+                    .fold(seen.history, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
             }
             let state = checkers::replay(run.uid, &events, &pinned, &mut |state, event| {
                 let step = event.fact.step().and_then(|step| state.step(step));

@@ -361,6 +361,8 @@ impl RunState {
         then: Then,
     ) -> Result<(), String> {
         let part = self.part(step);
+        // An attempt whose processes were left ends twice, and counts once.
+        let counted = matches!(self.progress(step), Progress::Unknown { .. });
         let kind = match self.progress(step) {
             Progress::Live(live, kind) if live == attempt => kind,
             Progress::Unknown { processes_left: true }
@@ -382,7 +384,7 @@ impl RunState {
             AttemptKind::Run => {
                 if let How::NotStarted(NotStarted::Errno(_) | NotStarted::Fenced) = end.how {
                     state.false_starts += 1;
-                } else {
+                } else if !counted {
                     state.false_starts = 0;
                     state.tries += 1;
                 }
@@ -400,7 +402,13 @@ impl RunState {
                     (kind, then),
                     (AttemptKind::Verify, Then::VerifyAt(_)) | (AttemptKind::OnCancel, Then::OnCancelAt(_))
                 );
-                state.side_tries = if same { state.side_tries + 1 } else { 0 };
+                // With processes left, this try has not come to its end.
+                let open = end.how == How::Lost { processes_left: true };
+                state.side_tries = match (same, open) {
+                    (true, _) => state.side_tries + 1,
+                    (false, true) => state.side_tries,
+                    (false, false) => 0,
+                };
             }
         }
         match then {

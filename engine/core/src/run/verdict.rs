@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::event::{AttemptEnd, AttemptKind, CutOff, EndingCause, Fact, How, NotStarted, Then};
 use super::judge::evaluate_bool;
 use super::scope::RunScope;
-use super::state::{Phase, RunState, StepState};
+use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Backoff, Effect, Jitter, Part, Step, ValueType};
 use crate::id::{AttemptNo, StepNo};
 use crate::limits;
@@ -141,13 +141,18 @@ impl Case<'_> {
         if again { self.failed() } else { self.failed_for_good() }
     }
 
+    /// The counted attempts, this one of the step itself included. The state counts an attempt at its first end:
+    /// one whose processes were left has had that.
+    fn tries(&self) -> u32 {
+        self.state.tries + u32::from(matches!(self.state.progress, Progress::Live(..)))
+    }
+
     /// The attempt failed, and `retry` decides.
     fn failed(&self) -> Then {
         if self.hard().is_some() {
             return self.failed_for_good();
         }
-        // This attempt is not yet counted in the state.
-        let tries = self.state.tries + 1;
+        let tries = self.tries();
         match &self.step.retry {
             Some(retry) if tries < retry.attempts => {
                 Then::RetryAt(self.now + backoff(&retry.backoff, tries, self.chance))
@@ -167,7 +172,7 @@ impl Case<'_> {
         say(end, cut_off_message(&end.how));
         if self.step.part == Part::Finally {
             // Idempotent by contract, and run again after a crash.
-            let tries = self.state.tries + 1;
+            let tries = self.tries();
             return match self.failed() {
                 Then::Failed if matches!(end.how, How::Lost { .. }) && tries < CLEANUP_TRIES => {
                     Then::RetryAt(self.now + backoff(&SIDE_BACKOFF, tries, self.chance))

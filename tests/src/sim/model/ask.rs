@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runbook_core::definition::{Overlap, Settlement};
 use runbook_core::id::RunUid;
-use runbook_core::run::{EndingCause, Input, Outcome, Start};
+use runbook_core::run::{EndingCause, How, Input, Outcome, Start};
 use runbook_core::time::Span;
 
 use super::super::design::Design;
@@ -62,10 +62,14 @@ impl RunModel {
         let accept_if = |accepted: bool| if accepted { Answer::Accepted } else { Answer::Refused };
         match input {
             // 39, 19
-            Input::Verdict { step, attempt, .. } => match self.kind_of(step.index(), attempt.0) {
-                Some(_) => Answer::Accepted,
-                None => Answer::Nothing,
-            },
+            Input::Verdict { step, attempt, end, .. } => {
+                let live = self.steps.get(step.index()).is_some_and(|step| matches!(step.status, Status::Live(..)));
+                let told_before = !live && end.how == How::Lost { processes_left: true };
+                match self.kind_of(step.index(), attempt.0) {
+                    Some(_) if !told_before => Answer::Accepted,
+                    _ => Answer::Nothing,
+                }
+            }
             Input::Cancel { now, .. } => accept_if(match (self.stage, &self.ending) {
                 // 32
                 (Stage::Finally(_) | Stage::Terminal(_), _) => false,

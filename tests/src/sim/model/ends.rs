@@ -1,12 +1,12 @@
 //! Rules 11 to 24: what follows the end of an attempt.
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Backoff, Jitter, Retry};
+use runbook_core::definition::{Backoff, Jitter};
 use runbook_core::run::{AttemptEnd, AttemptKind, CutOff, EndingCause, How, NotStarted, Then};
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
-use super::run::{RunModel, broke_off};
+use super::run::{Past, RunModel};
 
 /// What must follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,10 +35,8 @@ impl Next {
 
 /// EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY, ENOSPC
 pub(crate) const WANT: [i32; 6] = [11, 12, 24, 23, 26, 28];
-/// How often `verify` and `on_cancel` are tried, with the waits between.
+/// The waits between three tries: of `verify`, of `on_cancel`, of what is lost in `finally`.
 const WAITS: [Span; 2] = [Span::seconds(1), Span::seconds(5)];
-/// How many counted attempts a lost step of `finally` has at least (24).
-const FINALLY_ATTEMPTS: usize = 3;
 /// What integer arithmetic may do to a backoff.
 const ROUNDING: Span = Span(20);
 
@@ -63,7 +61,12 @@ impl RunModel {
         let mut how = end.how.clone();
         if kind == AttemptKind::Run
             && let How::Exited(code) = how
-            && self.design.codes.get(no).and_then(|codes| codes.unknown_if.as_ref()).is_some_and(|codes| codes.holds(code))
+            && self
+                .design
+                .codes
+                .get(no)
+                .and_then(|codes| codes.unknown_if.as_ref())
+                .is_some_and(|codes| codes.holds(code))
         {
             // 11
             how = How::CutOff(CutOff::UnknownExit(code));
@@ -120,7 +123,7 @@ impl Ended<'_> {
             }
             How::CutOff(_) | How::Lost { .. } => {
                 let main = self.run.design.is_main(self.no);
-                if main && self.run.hard() && step.on_cancel.is_some() && broke_off(how) {
+                if main && self.run.hard() && step.on_cancel.is_some() {
                     // 23
                     Next::Exactly(Then::OnCancelAt(self.now))
                 } else {
@@ -158,20 +161,20 @@ impl Ended<'_> {
         }
         let (step, model) = self.run.step(self.no)?;
         let counted = model.counted() + usize::from(!self.is_counted());
-        let mut allowed = step.retry.as_ref().map_or(1, |retry| retry.attempts as usize);
-        if lost_in_finally {
-            allowed = allowed.max(FINALLY_ATTEMPTS);
-        }
+        let allowed = step.retry.as_ref().map_or(1, |retry| retry.attempts as usize);
         let asked = self.run.design.codes.get(self.no).and_then(|codes| codes.retry_if.as_ref());
         let wanted = match (asked, code, &step.retry) {
             (Some(codes), Some(code), Some(_)) => codes.holds(code),
             _ => true,
         };
-        if !wanted || counted >= allowed {
-            return Ok(Next::Exactly(Then::Failed));
-        }
-        let none = Retry { attempts: 1, backoff: Backoff::default(), condition: None };
-        let backoff = step.retry.as_ref().unwrap_or(&none).backoff;
+        let backoff = match &step.retry {
+            Some(retry) if wanted && counted < allowed => retry.backoff,
+            _ => {
+                // 24
+                let waits = WAITS.get(counted.saturating_sub(1)).filter(|_| lost_in_finally);
+                return Ok(Next::Exactly(waits.map_or(Then::Failed, |wait| Then::RetryAt(self.at(*wait)))));
+            }
+        };
         let wait = wait(&backoff, counted);
         let least = match backoff.jitter {
             Jitter::None => Span((wait - ROUNDING.0).max(0)),
@@ -184,8 +187,8 @@ impl Ended<'_> {
     fn is_counted(&self) -> bool {
         self.run.steps.get(self.no).is_some_and(|step| {
             step.past.iter().any(|past| match past {
-                super::run::Past::Ended { attempt, .. } => *attempt == self.attempt,
-                super::run::Past::Settled(_) => false,
+                Past::Ended { attempt, .. } => *attempt == self.attempt,
+                Past::Settled(_) => false,
             }) || self.run.kind_of(self.no, self.attempt) != Some(AttemptKind::Run)
         })
     }
@@ -223,7 +226,7 @@ impl Ended<'_> {
     /// How long until the next try of this kind, this one being in vain; `None` after the last.
     fn wait_after(&self, kind: AttemptKind) -> Option<Span> {
         let step = self.run.steps.get(self.no)?;
-        let again = matches!(step.past.last(), Some(super::run::Past::Ended { attempt, .. }) if *attempt == self.attempt);
+        let again = matches!(step.past.last(), Some(Past::Ended { attempt, .. }) if *attempt == self.attempt);
         let before = step.tries(kind) - usize::from(again);
         WAITS.get(before).copied()
     }

@@ -56,7 +56,8 @@ impl RunModel {
     /// 30
     fn terminal_follows(&self) -> Option<Outcome> {
         let Stage::Finally(outcome) = self.stage else { return None };
-        let failed = self.part(false).any(|(_, step, model)| model.status == Status::Over(Over::Failed) && !step.allow_failure);
+        let failed =
+            self.part(false).any(|(_, step, model)| model.status == Status::Over(Over::Failed) && !step.allow_failure);
         self.all_over(false).then_some(if failed { Outcome::Failed } else { outcome })
     }
 
@@ -108,8 +109,9 @@ impl RunModel {
                 None => Err("`finally` is not over (30)".to_owned()),
                 Some(expected) => must(*outcome == expected, || format!("it must end {} (30)", expected.name())),
             },
-            Fact::Resolved { step, settlement, by, .. } => {
+            Fact::Resolved { step, settlement, by, outputs, .. } => {
                 must(*by == Principal::engine(), || "nobody asked to resolve it".to_owned())?;
+                must(outputs.is_empty(), || "outputs that nobody gave (35)".to_owned())?;
                 match self.patience(step.index()) {
                     Some((until, settle_as)) => must(until <= now && settle_as == *settlement, || {
                         format!("patience lasts until {until}, then it counts as {settle_as:?} (35)")
@@ -117,9 +119,7 @@ impl RunModel {
                     None => Err("no patience ends with it (35)".to_owned()),
                 }
             }
-            Fact::AttemptStarting { .. } => {
-                must(!self.failure_ends(), || "an ending is due before it (25)".to_owned())
-            }
+            Fact::AttemptStarting { .. } => must(!self.failure_ends(), || "an ending is due before it (25)".to_owned()),
             Fact::Created(_)
             | Fact::Admitted { .. }
             | Fact::AttemptEnded { .. }
@@ -185,7 +185,14 @@ impl Model {
     }
 
     /// An attempt starts: of the right number, with a place, in its turn.
-    pub(crate) fn start_follows(&self, run: &RunModel, step: usize, attempt: u32, kind: AttemptKind, boot: &str) -> Check {
+    pub(crate) fn start_follows(
+        &self,
+        run: &RunModel,
+        step: usize,
+        attempt: u32,
+        kind: AttemptKind,
+        boot: &str,
+    ) -> Check {
         let (_, model) = run.step(step)?;
         must(attempt == model.latest + 1, || format!("attempt {attempt} of step {step} follows {}", model.latest))?;
         must(boot == self.boot, || format!("the boot is {:?}, not {boot:?}", self.boot))?;

@@ -26,7 +26,9 @@ impl RunModel {
             Stage::Queued | Stage::Terminal(_) => false,
         };
         let pending = self.steps.get(no).is_some_and(|step| step.status == Status::Pending);
-        stage_fits && pending && self.design.needs(no).all(|need| self.steps.get(need).is_some_and(|step| step.is_over()))
+        stage_fits
+            && pending
+            && self.design.needs(no).all(|need| self.steps.get(need).is_some_and(|step| step.is_over()))
     }
 
     /// Whether a need of a step did not succeed although that is implied (6, 7).
@@ -81,7 +83,9 @@ impl Names for AsSeen<'_> {
         if !self.run.design.is_main(self.step) && self.run.stage == Stage::Finally(Outcome::Failed) {
             return true;
         }
-        before(&self.run.design, self.step).iter().any(|step| self.run.steps.get(*step).is_some_and(|step| step.failed()))
+        before(&self.run.design, self.step)
+            .iter()
+            .any(|step| self.run.steps.get(*step).is_some_and(|step| step.failed()))
     }
 
     fn outcome(&self) -> &'static str {

@@ -113,7 +113,8 @@ impl Model {
         for (other, since) in &self.waits_since {
             let same_rank = self.runs.get(other).is_some_and(|other| other.rank() == run.rank());
             must(*other == uid || !same_rank || since >= last_start, || {
-                format!("it starts again while run {other} of the same rank waits for its turn (9)")
+                let waits = self.runs.get(other).map(|other| other.startable(self.now));
+                format!("it starts again while run {other} of the same rank waits for its turn with {waits:?} (9)")
             })?;
         }
         Ok(())
@@ -133,7 +134,9 @@ impl Model {
 
     /// Nobody waits for a place that is free (9).
     pub(crate) fn check_places_given(&self) -> Check {
-        must(self.live() <= self.places, || format!("{} attempts are live, the bound is {}", self.live(), self.places))?;
+        must(self.live() <= self.places, || {
+            format!("{} attempts are live, the bound is {}", self.live(), self.places)
+        })?;
         for run in self.runs.values() {
             let startable = run.startable(self.now);
             must(startable.is_empty() || !self.has_place(run.rank()), || {

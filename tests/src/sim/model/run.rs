@@ -1,16 +1,16 @@
 //! What happened to one run, and what its steps are by that. Takes every event for granted.
 
+use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
-use runbook_core::run::{
-    AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Outcome, Then,
-};
+use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, Then};
 use runbook_core::time::Timestamp;
 use serde_json::Value;
 
+use super::super::condition::Cond;
 use super::super::design::Design;
 
 /// Where a run is.
@@ -89,9 +89,12 @@ pub(crate) const fn counts(how: &How) -> bool {
     !matches!(how, How::NotStarted(NotStarted::Errno(_) | NotStarted::Fenced))
 }
 
-/// Whether an attempt was cut off or lost.
-pub(crate) const fn broke_off(how: &How) -> bool {
-    matches!(how, How::CutOff(CutOff::Timeout | CutOff::Stopped | CutOff::Signal(_) | CutOff::UnknownExit(_)) | How::Lost { .. })
+impl fmt::Display for RunModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps: Vec<Status> = self.steps.iter().map(|step| step.status).collect();
+        let Self { uid, created, epoch, stage, ending, .. } = self;
+        write!(f, "run {} ({uid}), epoch {epoch}, {stage:?}, ending {ending:?}, steps {steps:?}", created.number)
+    }
 }
 
 impl StepModel {
@@ -120,9 +123,11 @@ impl StepModel {
 
     /// The attempts in a row, up to now, that were not counted (13).
     pub(crate) fn false_starts(&self) -> u32 {
-        let ends = self.past.iter().rev().take_while(|past| {
-            matches!(past, Past::Ended { kind: AttemptKind::Run, how, .. } if !counts(how))
-        });
+        let ends = self
+            .past
+            .iter()
+            .rev()
+            .take_while(|past| matches!(past, Past::Ended { kind: AttemptKind::Run, how, .. } if !counts(how)));
         ends.count() as u32
     }
 
@@ -290,14 +295,7 @@ impl RunModel {
         }
     }
 
-    fn ended(
-        &mut self,
-        no: usize,
-        attempt: u32,
-        end: &runbook_core::run::AttemptEnd,
-        then: Then,
-        at: Timestamp,
-    ) {
+    fn ended(&mut self, no: usize, attempt: u32, end: &runbook_core::run::AttemptEnd, then: Then, at: Timestamp) {
         let kind = self.kind_of(no, attempt).unwrap_or(AttemptKind::Run);
         let Some(step) = self.steps.get_mut(no) else { return };
         step.past.push(Past::Ended { attempt, kind, how: end.how.clone(), then });
@@ -337,6 +335,7 @@ impl RunModel {
         self.ending = Some(cause.clone());
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
+            let needs: Vec<usize> = self.design.needs(no).collect();
             let Some(step) = self.steps.get_mut(no) else { continue };
             if !main {
                 // 31
@@ -351,8 +350,8 @@ impl RunModel {
             } else if step.is_before() {
                 // 26
                 let condition = self.design.conditions.get(no).and_then(Option::as_ref);
-                let accepts = condition.is_some_and(|cond| cond.lifts_all() || cond.mentions_any_status());
-                if !accepts {
+                let lifts = |cond: &Cond| cond.lifts_all() || needs.iter().any(|need| cond.mentions_status(*need));
+                if !condition.is_some_and(lifts) {
                     step.status = Status::Over(Over::Skipped);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
-use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection};
+use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
 use runbook_core::time::{Span, Timestamp};
 
 use super::super::design::{Design, SLOT};
@@ -81,16 +81,12 @@ impl Model {
         let mut asked = Asked { asks: asks.iter().collect(), next: 0, answers: Vec::new() };
         for (place, (uid, event)) in batch.events.iter().enumerate() {
             let first = batch.events.iter().take(place).all(|(_, e)| matches!(e.fact, Fact::DeadlinesShifted { .. }));
-            self.follow_event(*uid, event, shift.filter(|_| first), &mut asked).map_err(|why| {
-                format!("run {uid}, event {} {}: {why}", event.number, event.fact.kind())
-            })?;
+            self.follow_event(*uid, event, shift.filter(|_| first), &mut asked)
+                .map_err(|why| format!("run {uid}, event {} {}: {why}", event.number, event.fact.kind()))?;
             to_shift.remove(uid);
         }
         must(to_shift.is_empty(), || format!("the clock was set, and times of runs {to_shift:?} did not move (37)"))?;
-        while asked.next < asked.asks.len() {
-            let answer = self.skip(&mut asked);
-            must(answer != Answer::Accepted, || format!("nothing came of {:?}", asked.asks.get(asked.next - 1)))?;
-        }
+        self.hear_rest(&mut asked)?;
         self.check_replies(&asked.answers, batch)?;
         check_lists(batch)?;
         for run in self.runs.values() {
@@ -102,6 +98,15 @@ impl Model {
         must(next.is_none() || batch.wake.is_some_and(|wake| Some(wake) <= next), || {
             format!("something is due at {next:?}, the engine wants to be called at {:?}", batch.wake)
         })
+    }
+
+    /// Takes all that is left of what was asked: nothing came of it.
+    fn hear_rest(&self, asked: &mut Asked<'_>) -> Check {
+        while asked.next < asked.asks.len() {
+            let answer = self.skip(asked);
+            must(answer != Answer::Accepted, || format!("nothing came of {:?}", asked.asks.get(asked.next - 1)))?;
+        }
+        Ok(())
     }
 
     /// Takes the next thing asked without an event of its own.
@@ -136,6 +141,10 @@ impl Model {
             };
             self.fits(uid, event, ask)?;
         } else {
+            if matches!(event.fact, Fact::Admitted { .. } | Fact::AttemptStarting { .. }) {
+                // What was asked has all been heard before anything is given out.
+                self.hear_rest(asked)?;
+            }
             let run = self.run(uid)?;
             match &event.fact {
                 Fact::Admitted { deadline } => self.admission_follows(run, *deadline)?,
@@ -178,12 +187,25 @@ impl Model {
                     let run = self.run(uid)?;
                     let kind = run.kind_of(step.index(), attempt.0).unwrap_or(AttemptKind::Run);
                     let expected = run.expected(step.index(), attempt.0, kind, given, self.now)?;
-                    must(end.how == expected.how, || format!("it counts as {:?}, must be {:?}", end.how, expected.how))?;
-                    must(end.outputs == given.outputs && end.artifacts == given.artifacts, || {
-                        "what it wrote was changed".to_owned()
+                    must(end.how == expected.how, || {
+                        format!("it counts as {:?}, must be {:?}", end.how, expected.how)
+                    })?;
+                    let mut outputs = given.outputs.clone();
+                    if *then == Then::Succeeded {
+                        // 15, 21: what nobody declared is left out.
+                        let (step, _) = run.step(step.index())?;
+                        outputs.retain(|key, _| step.outputs.contains_key(key));
+                    }
+                    must(end.outputs == outputs && end.artifacts == given.artifacts, || {
+                        format!("what it wrote was changed: {:?}, must be {outputs:?}", end.outputs)
                     })?;
                     must(expected.then.allows(*then), || {
-                        format!("{kind:?} of step {} ended {:?}; then {then:?}, must be {:?}", step.index(), end.how, expected.then)
+                        format!(
+                            "{kind:?} of step {} ended {:?}; then {then:?}, must be {:?}",
+                            step.index(),
+                            end.how,
+                            expected.then
+                        )
                     })
                 }
                 (
@@ -208,13 +230,7 @@ impl Model {
         }
     }
 
-    fn check_created(
-        &self,
-        created: &Created,
-        start: &runbook_core::run::Start,
-        design: &Design,
-        slot: &str,
-    ) -> Check {
+    fn check_created(&self, created: &Created, start: &runbook_core::run::Start, design: &Design, slot: &str) -> Check {
         let highest = self.runs.values().map(|run| run.created.number).max().unwrap_or(0);
         must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
         let group = design.group.as_ref().map(|name| name.rendered(slot));
@@ -238,7 +254,8 @@ impl Model {
             let good = match (answer, reply) {
                 (Answer::Refused, Err(_)) => true,
                 (Answer::Accepted | Answer::Repeated(_), Ok(reply)) => {
-                    run.is_some_and(|run| is_right(reply, run)) && reply.repeated == matches!(answer, Answer::Repeated(_))
+                    run.is_some_and(|run| is_right(reply, run))
+                        && reply.repeated == matches!(answer, Answer::Repeated(_))
                 }
                 (Answer::Nothing, Err(Rejection::NoSuchRun { .. })) => true,
                 (Answer::Nothing, Ok(_)) => true,
@@ -251,7 +268,10 @@ impl Model {
 }
 
 fn is_right(reply: &Reply, run: &RunModel) -> bool {
-    reply.run == run.uid && reply.number == run.created.number && reply.last_event >= 1 && reply.last_event <= run.last_event
+    reply.run == run.uid
+        && reply.number == run.created.number
+        && reply.last_event >= 1
+        && reply.last_event <= run.last_event
 }
 
 /// Whether somebody outside must have asked for a fact.
