@@ -81,7 +81,13 @@ impl Archiver {
                 if run.events.is_empty() {
                     run.first = raw.number;
                 }
-                run.events.push(raw.bytes.to_vec());
+                let next = run.first + run.events.len() as u64;
+                if raw.number != next && run.missing == 0 {
+                    run.missing = next;
+                }
+                if run.missing == 0 {
+                    run.events.push(raw.bytes.to_vec());
+                }
                 run.min_reader = run.min_reader.max(commit.min_reader);
             }
             Ok(())
@@ -93,7 +99,8 @@ impl Archiver {
         })
     }
 
-    /// Writes the stretch of a run, unless the run was removed, and puts the new end into the batch.
+    /// Writes the stretch of a run, unless the run was removed, and puts the new end into the batch. Where events before
+    /// it are lost, as a person accepted, that is noted instead.
     fn write(
         &self,
         uid: RunUid,
@@ -106,19 +113,23 @@ impl Archiver {
             return Ok(());
         }
         let layout = &self.shared.layout;
-        let end = self.shared.cold_end(uid)?;
-        if end.last > 0 && stretch.first != end.last + 1 {
-            return Err(StoreError::EventsMissing { run: uid, missing: end.last + 1, path: layout.events(uid) });
+        let mut end = self.shared.cold_end(uid)?;
+        if end.missing > 0 {
+            return Ok(());
         }
-        if end.bytes == 0 {
-            directory::make_unsynced(&layout.run(uid))?;
-            new_files.push(uid);
+        if stretch.first == end.last + 1 {
+            if end.bytes == 0 {
+                directory::make_unsynced(&layout.run(uid))?;
+                new_files.push(uid);
+            }
+            end = cold::append(&layout.events(uid), uid, end, stretch)?;
+            done.runs += 1;
+            done.events += stretch.events.len();
+        } else {
+            end.missing = end.last + 1;
         }
-        let end = cold::append(&layout.events(uid), uid, end, stretch)?;
         let key = keys::cold(uid);
         batch.insert(&key, frame::seal(&key, frame::MIN_READER, true, &end.to_bytes()));
-        done.runs += 1;
-        done.events += stretch.events.len();
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use crate::record::{self, RawEvent};
 /// (`u32`), and a checksum over those and the run (`u32`), so that frames can be passed over unread.
 const HEAD_BYTES: usize = 20;
 /// The stored form of an [`End`], in bytes.
-const END_BYTES: usize = 16;
+const END_BYTES: usize = 24;
 
 /// Where the valid part of a file ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct End {
     pub bytes: u64,
     /// The number of the last event in it; 0 where there is none.
     pub last: u64,
+    /// The first event that is lost, where a person accepted a loss; else 0. Later ones are of no use and not kept.
+    pub missing: u64,
 }
 
 impl End {
@@ -36,16 +38,16 @@ impl End {
     pub fn to_bytes(self) -> [u8; END_BYTES] {
         let mut bytes = [0; END_BYTES];
         bytes[..8].copy_from_slice(&self.bytes.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.last.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.last.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.missing.to_be_bytes());
         bytes
     }
 
     /// From its stored form.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; END_BYTES] = bytes.try_into().ok()?;
-        let (length, rest) = bytes.split_first_chunk::<8>()?;
-        let (last, _) = rest.split_first_chunk::<8>()?;
-        Some(Self { bytes: u64::from_be_bytes(*length), last: u64::from_be_bytes(*last) })
+        let mut numbers = bytes.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
+        Some(Self { bytes: numbers.next()?, last: numbers.next()?, missing: numbers.next()? })
     }
 }
 
@@ -184,31 +186,53 @@ pub fn read(
 pub struct Stretch {
     /// The number of the first.
     pub first: u64,
+    /// The first event that is lost behind them; 0 where none is.
+    pub missing: u64,
     /// Their stored bytes.
     pub events: Vec<Vec<u8>>,
     /// The oldest reader that understands all of them.
     pub min_reader: u8,
 }
 
-/// Appends events durably, as one frame, after cutting off what lies behind `end`, and returns the new end. The
-/// folder must be there; the durability of its names is the caller's.
+impl Stretch {
+    /// The frames of the events, each with its head: several where they are large, so that a reader need not take in
+    /// what it passes over.
+    fn frames(&self, uid: RunUid) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let mut first = self.first;
+        let mut rest = &self.events[..];
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = |event: &&Vec<u8>| {
+                let fits = sum == 0 || sum + event.len() <= COLD_FRAME_BYTES;
+                sum += event.len();
+                fits
+            };
+            let (events, after) = rest.split_at(rest.iter().take_while(fits).count());
+            let payload = record::cold(uid, events.iter().map(Vec::as_slice));
+            let frame = frame::seal(&place(uid), self.min_reader, true, &payload);
+            let too_large = |_| StoreError::TooLarge { bytes: frame.len(), limit: u32::MAX as usize };
+            let head = Head {
+                length: u32::try_from(frame.len()).map_err(too_large)?,
+                first,
+                count: u32::try_from(events.len()).map_err(too_large)?,
+            };
+            bytes.extend_from_slice(&head.write(uid));
+            bytes.extend_from_slice(&frame);
+            first = head.last() + 1;
+            rest = after;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Appends events durably, after cutting off what lies behind `end`, and returns the new end. The folder must be
+/// there; the durability of its names is the caller's.
 ///
 /// # Errors
 /// The file cannot be written or synced, or is shorter than `end`; what lies before `end` is as it was.
 pub fn append(path: &Path, uid: RunUid, end: End, stretch: &Stretch) -> Result<End, StoreError> {
-    let payload = record::cold(uid, stretch.events.iter().map(Vec::as_slice));
-    let frame = frame::seal(&place(uid), stretch.min_reader, true, &payload);
-    let too_large = || StoreError::TooLarge { bytes: frame.len(), limit: COLD_FRAME_BYTES };
-    if frame.len() > COLD_FRAME_BYTES {
-        return Err(too_large());
-    }
-    let head = Head {
-        length: u32::try_from(frame.len()).map_err(|_| too_large())?,
-        first: stretch.first,
-        count: u32::try_from(stretch.events.len()).map_err(|_| too_large())?,
-    };
-    let mut bytes = head.write(uid).to_vec();
-    bytes.extend_from_slice(&frame);
+    let bytes = stretch.frames(uid)?;
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).in_file("open", path)?;
     let length = file.metadata().in_file("look at", path)?.len();
@@ -222,5 +246,6 @@ pub fn append(path: &Path, uid: RunUid, end: End, stretch: &Stretch) -> Result<E
     }
     file.write_all_at(&bytes, end.bytes).in_file("append to", path)?;
     file.sync_all().in_file("sync", path)?;
-    Ok(End { bytes: end.bytes + bytes.len() as u64, last: head.last() })
+    let last = stretch.first + stretch.events.len() as u64 - 1;
+    Ok(End { bytes: end.bytes + bytes.len() as u64, last, missing: stretch.missing })
 }

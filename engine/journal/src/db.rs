@@ -15,9 +15,7 @@ use std::sync::Arc;
 
 use crate::directory;
 use crate::error::{InFile as _, OpenError, StoreError};
-use crate::limits::{
-    CACHE_BYTES, COLLECT_EVERY_MILLIS, LOCK_TRIES, LOCK_WAIT, SEGMENT_BYTES, VALUE_BYTES,
-};
+use crate::limits::{CACHE_BYTES, COLLECT_EVERY_MILLIS, LOCK_TRIES, LOCK_WAIT, SEGMENT_BYTES, VALUE_BYTES};
 
 /// A stored value.
 pub type Value = sled::IVec;
@@ -121,9 +119,7 @@ fn open_error(dir: &Path, failure: &Failure) -> OpenError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 "It must be writable for this user; to look at it elsewhere, copy the directory"
             }
-            _ if failure.is_lock() => {
-                "Another program has the journal's files open: stop that one first"
-            }
+            _ if failure.is_lock() => "Another program has the journal's files open: stop that one first",
             _ => "Check the disk, or restore the data directory from a backup",
         },
         Failure::Engine(_) | Failure::Panic(_) => "Its files are damaged: restore the data directory from a backup",

@@ -1,8 +1,8 @@
 //! The writing side of the journal: batches become commits. There is one writer; readers see a commit only when
 //! it is durable. Never decides what is written, nor when.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Journal {
 struct Rows {
     changed: BTreeMap<RunUid, RunRow>,
     created: Vec<RunUid>,
+    /// The changed rows as they were before, by number.
+    before: HashMap<u64, Option<RunRow>>,
 }
 
 impl Journal {
@@ -144,13 +146,16 @@ impl Journal {
                 }
                 rows.changed.insert(*uid, RunRow::of(*uid, event.at, fact));
                 rows.created.push(*uid);
+                rows.before.insert(fact.number, None);
             } else if known == 0 {
                 return Err(refused("a run begins with its creation".to_owned()));
             } else if matches!(event.fact, Fact::Finished { .. } | Fact::Resumed { .. }) {
                 let row = match rows.changed.entry(*uid) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => {
-                        entry.insert(reader.row_by_uid(*uid)?.ok_or_else(|| refused("the run has no row".to_owned()))?)
+                        let row = reader.row_by_uid(*uid)?.ok_or_else(|| refused("the run has no row".to_owned()))?;
+                        rows.before.insert(row.number, Some(row.clone()));
+                        entry.insert(row)
                     }
                 };
                 row.take_in(event);
@@ -212,6 +217,7 @@ impl Store for Journal {
             batch.insert(&key, frame::seal(&key, frame::MIN_READER, is_last, chunk));
         }
         self.put_rows(&mut batch, &rows)?;
+        self.shared.tail_mut().begin(rows.before);
         self.shared.or_stop(self.shared.db.apply(batch))?;
         self.shared.or_stop(self.shared.db.sync())?;
         let numbers = events.iter().map(|(uid, event)| (*uid, event.number));

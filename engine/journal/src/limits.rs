@@ -5,19 +5,19 @@ use std::time::Duration;
 use runbook_core::time::Span;
 
 /// The largest value that the storage engine is given, in bytes: larger ones become files that nobody syncs.
-pub const VALUE_BYTES: usize = 64 << 10;
+pub const VALUE_BYTES: usize = 16 << 10;
 /// The storage engine's segments, in bytes. Stored when a journal is made: never to be changed.
-pub const SEGMENT_BYTES: usize = 8 << 20;
+pub const SEGMENT_BYTES: usize = 2 << 20;
 /// The storage engine's page cache, in bytes. No bound on memory; the short tail is.
 pub const CACHE_BYTES: u64 = 16 << 20;
 /// How often the storage engine collects garbage and syncs on its own, in milliseconds.
 pub const COLLECT_EVERY_MILLIS: u64 = 10_000;
 /// One commit, in bytes.
-pub const COMMIT_BYTES: usize = 1 << 30;
+pub const COMMIT_BYTES: usize = 512 << 20;
 /// The length of the live tail above which commits should be archived.
-pub const TAIL_COMMITS: usize = 20_000;
+pub const TAIL_COMMITS: usize = 4_000;
 /// The bytes of the live tail above which commits should be archived.
-pub const TAIL_BYTES: u64 = 32 << 20;
+pub const TAIL_BYTES: u64 = 8 << 20;
 /// The commits that one slice of archiving should move, so that a commit never waits long for it.
 pub const ARCHIVE_COMMITS: usize = 2_000;
 /// The bytes that one slice of archiving holds in memory.
@@ -36,8 +36,8 @@ pub const READ_TRIES: usize = 100;
 pub const BALLAST_BYTES: u64 = 16 << 20;
 /// The free bytes below which no new run should be started.
 pub const ROOM_BYTES: u64 = 16 << 20;
-/// The payload of one frame in a run's file of events, in bytes.
-pub const COLD_FRAME_BYTES: usize = 1 << 30;
+/// The events in one frame of a run's file, in bytes, unless a single event is larger.
+pub const COLD_FRAME_BYTES: usize = 256 << 10;
 /// How often the storage engine's own lock is tried again, when its threads have not let go of it yet.
 pub const LOCK_TRIES: usize = 100;
 /// The wait between those tries.

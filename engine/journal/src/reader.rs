@@ -89,10 +89,19 @@ impl Reader {
             let ahead = page.take(raw)?;
             Ok(if ahead || page.is_full() { Next::Enough } else { Next::More })
         })?;
-        if page.next <= end.last && !page.is_full() {
+        if !page.is_full() && (page.next <= end.last || end.missing > 0) {
             return Err(StoreError::EventsMissing { run, missing: page.next, path });
         }
         Ok(())
+    }
+
+    /// Says whether the end of a terminal run is missing from what was collected of it.
+    fn is_cut_short(&self, run: RunUid, page: &Page) -> Result<bool, StoreError> {
+        if page.is_full() {
+            return Ok(false);
+        }
+        let row = self.row_by_uid(run)?;
+        Ok(row.is_some_and(|row| row.finished.is_some() && page.next <= row.last_event))
     }
 
     /// One attempt at a page.
@@ -121,6 +130,9 @@ impl Reader {
             if ahead {
                 return Err(Short::Missing(page.next));
             }
+        }
+        if self.is_cut_short(run, &page)? {
+            return Err(Short::Missing(page.next));
         }
         Ok(page.events)
     }
@@ -168,11 +180,18 @@ impl View for Reader {
         }
         let mut missing = after + 1;
         for _ in 0..READ_TRIES {
-            match self.page(run, after, max) {
+            let short = match self.page(run, after, max) {
                 Ok(events) => return Ok(events),
-                Err(Short::Moved) => {}
-                Err(Short::Missing(number)) => missing = number,
-                Err(Short::Error(error)) => return Err(error),
+                Err(short) => short,
+            };
+            // Removed while it was being read: then it has no events.
+            if self.shared.number(&keys::uid(run))?.is_none() {
+                return Ok(Vec::new());
+            }
+            match short {
+                Short::Moved => {}
+                Short::Missing(number) => missing = number,
+                Short::Error(error) => return Err(error),
             }
             std::thread::yield_now();
         }
@@ -187,8 +206,13 @@ impl View for Reader {
             numbers.extend(keys::parse_number(key));
             Ok(ControlFlow::Continue(()))
         })?;
+        // A run whose end is under way is no longer among them, and not over yet.
+        numbers.extend(self.shared.tail().under_way());
+        numbers.sort_unstable();
+        numbers.dedup();
         for number in numbers {
-            runs.extend(self.shared.row(number)?.map(|row| row.uid));
+            let row = self.shared.row(number)?;
+            runs.extend(row.filter(|row| row.finished.is_none()).map(|row| row.uid));
         }
         Ok(runs)
     }
@@ -243,7 +267,9 @@ impl View for Reader {
             let Some(number) = keys::parse_number(key) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            let row = self.shared.parse_row(number, value)?;
+            let Some(row) = self.shared.durable(number, Some(self.shared.parse_row(number, value)?)) else {
+                return Ok(ControlFlow::Continue(()));
+            };
             (seen, last) = (seen + 1, Some(number));
             if filter(&row) {
                 page.rows.push(row);

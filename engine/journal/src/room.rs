@@ -12,7 +12,7 @@ use crate::directory::Layout;
 use crate::error::{FileError, InFile as _};
 use crate::limits::{BALLAST_BYTES, ROOM_BYTES};
 
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// The unit of a file's allocated blocks in `stat`, in bytes.
 const BLOCK_BYTES: u64 = 512;
 

@@ -190,13 +190,23 @@ impl Shared {
         from_disk::row(frame.payload).map_err(|error| self.corrupt_row(what(), error))
     }
 
-    /// The row of a run's number.
+    /// The row of a run's number, as of the last durable commit.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn row(&self, number: u64) -> Result<Option<RunRow>, StoreError> {
         let value = self.db.get(&keys::row(number))?;
-        value.map(|value| self.parse_row(number, &value)).transpose()
+        let row = value.map(|value| self.parse_row(number, &value)).transpose()?;
+        Ok(self.durable(number, row))
+    }
+
+    /// What is durable of a row that was just read: asked for after the read, since a commit that is under way by then
+    /// may have been in it.
+    pub fn durable(&self, number: u64, read: Option<RunRow>) -> Option<RunRow> {
+        match self.tail().before(number) {
+            Some(before) => before.clone(),
+            None => read,
+        }
     }
 
     /// The number behind a key of a uid, a request id or an active run.

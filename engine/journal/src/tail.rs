@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use runbook_core::id::RunUid;
 
+use crate::row::RunRow;
 use crate::store::TailSize;
 
 /// The live tail.
@@ -13,6 +14,9 @@ pub struct Tail {
     commits: VecDeque<Commit>,
     bytes: u64,
     runs: HashMap<RunUid, RunTail>,
+    /// The rows that the commit under way changes, by number, as they were before: what readers are to see until it
+    /// is durable.
+    before: HashMap<u64, Option<RunRow>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +43,24 @@ pub struct Place {
 }
 
 impl Tail {
-    /// Adds a commit. `events` are the run and number of each event in it, in order.
+    /// A commit that changes these rows is about to be written.
+    pub fn begin(&mut self, before: HashMap<u64, Option<RunRow>>) {
+        self.before = before;
+    }
+
+    /// The row as it was before the commit under way, where that changes it.
+    pub fn before(&self, number: u64) -> Option<&Option<RunRow>> {
+        self.before.get(&number)
+    }
+
+    /// The numbers of the runs whose rows the commit under way changes.
+    pub fn under_way(&self) -> Vec<u64> {
+        self.before.keys().copied().collect()
+    }
+
+    /// Adds a commit that is durable. `events` are the run and number of each event in it, in order.
     pub fn push(&mut self, number: u64, bytes: u64, events: impl Iterator<Item = (RunUid, u64)>) {
+        self.before.clear();
         self.commits.push_back(Commit { number, bytes });
         self.bytes += bytes;
         for (uid, event) in events {

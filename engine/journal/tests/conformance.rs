@@ -1,5 +1,6 @@
 //! What every store must do: each test runs for the one in sled and for the one in memory.
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! What is damaged, missing, newer or held by somebody else is refused with a message that says what to do; what
 //! a crash may leave is not.
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod common;
 
@@ -11,9 +12,7 @@ use common::{Book, SECOND, created, ended, finished, ready, uid};
 use runbook_core::run::Outcome;
 use runbook_core::time::Timestamp;
 use runbook_journal::limits::{MARK_COMMITS, SEGMENT_BYTES};
-use runbook_journal::{
-    Journal, OpenError, Options, Report, Retention, Store as _, StoreError, View as _, directory,
-};
+use runbook_journal::{Journal, OpenError, Options, Report, Retention, Store as _, StoreError, View as _, directory};
 
 struct Data {
     dir: tempfile::TempDir,
@@ -199,8 +198,19 @@ fn a_damaged_commit_is_named() {
     let mut book = book;
     assert_eq!(book.append(&mut journal, vec![(uid(1), ready(99))]), 11);
     drop((journal, reader));
-    let (journal, report) = data.open().unwrap();
+    let (mut journal, report) = data.open().unwrap();
     assert_eq!((report.lost, report.last_commit), (vec![], 11));
+    // Archiving goes on as well, and makes the run with the gap no whole one.
+    for _ in 0..4 {
+        assert_eq!(journal.reader().events(uid(1), 0, 100).unwrap(), book.runs[&uid(1)]);
+        let error = journal.reader().events(uid(2), 0, 100).unwrap_err();
+        assert!(matches!(error, StoreError::EventsMissing { missing: 2, .. }), "{error}");
+        assert_eq!(journal.reader().events(uid(2), 0, 1).unwrap(), book.runs[&uid(2)][..1]);
+        journal.archive(3).unwrap();
+    }
+    assert_eq!(journal.reader().tail().commits, 1);
+    drop(journal);
+    let (journal, _) = data.open().unwrap();
     assert_eq!(journal.reader().events(uid(1), 0, 100).unwrap(), book.runs[&uid(1)]);
 }
 
@@ -264,6 +274,23 @@ fn a_journal_that_ends_before_the_mark_is_refused() {
     let (mut journal, _) = data.open().unwrap();
     assert_eq!(journal.archive(100).unwrap().commits, 9);
     assert_eq!(journal.reader().last_commit(), 11);
+}
+
+#[test]
+fn a_terminal_run_whose_end_is_lost_is_no_shorter_one() {
+    let data = Data::new();
+    ten_commits(&data);
+    let (mut journal, _) = data.open().unwrap();
+    let end = runbook_core::run::Event { number: 7, at: Timestamp(9 * SECOND), fact: finished(Outcome::Failed) };
+    journal.append(&[(uid(1), end)]).unwrap();
+    drop(journal);
+    // The row is there, the events are not.
+    data.edit(|db| {
+        db.remove(key(11, 0)).unwrap();
+    });
+    let (journal, _) = data.open().unwrap();
+    let error = journal.reader().events(uid(1), 0, 100).unwrap_err();
+    assert!(matches!(error, StoreError::EventsMissing { missing: 7, .. }), "{error}");
 }
 
 #[test]
@@ -402,11 +429,7 @@ fn a_crash_while_pruning_is_finished_at_the_next_start() {
     let data = Data::new();
     ten_commits(&data);
     let (mut journal, _) = data.open().unwrap();
-    let end = |number| runbook_core::run::Event {
-        number,
-        at: Timestamp(9 * SECOND),
-        fact: finished(Outcome::Failed),
-    };
+    let end = |number| runbook_core::run::Event { number, at: Timestamp(9 * SECOND), fact: finished(Outcome::Failed) };
     journal.append(&[(uid(1), end(7))]).unwrap();
     journal.archive(5).unwrap();
     let folder = data.events(1).parent().unwrap().to_owned();

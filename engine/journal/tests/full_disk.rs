@@ -1,6 +1,7 @@
 //! A full disk and a read-only one: a clear error, the store takes nothing more, and when there is room again
 //! everything acknowledged is there. On a small file system of its own, so this wants to be root.
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! One sync per commit and nothing else, counted by strace, so that no noise can hide a slip.
 #![allow(missing_docs, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod common;
 

@@ -162,9 +162,9 @@ fn run(spec: &Spec, secrets: Secrets, signals: &Signals) -> Verdict {
     let pid = started.pid;
     let redactor = Redactor::new(secrets.redact.iter().map(String::as_str));
     drop(secrets);
-    let watched = watch::watch(spec, redactor, signals, started, began);
+    let watched = watch::watch(spec, &redactor, signals, started, began);
     let usage = system::usage_of_children();
-    let record = record::record(spec, signals, matches!(watched.cause, Cause::Own));
+    let record = record::record(spec, &redactor, signals, matches!(watched.cause, Cause::Own));
     problems.extend(watched.problems.iter().cloned());
     problems.extend(record.problems);
     if problems.len() > PROBLEMS_MAX {

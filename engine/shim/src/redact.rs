@@ -76,6 +76,15 @@ impl Redactor {
         wipe(&mut rest);
     }
 
+    /// Whether a secret is in `bytes`, in any of its forms.
+    pub fn is_in(&self, bytes: &[u8]) -> bool {
+        !self.is_empty()
+            && bytes.iter().enumerate().any(|(at, first)| {
+                let starting = &self.starting[usize::from(*first)];
+                !starting.is_empty() && matches!(self.longest(starting, &bytes[at..], true), Found::Yes(_))
+            })
+    }
+
     /// `text` with every secret replaced.
     pub fn text(&self, text: &str) -> String {
         let (mut held, mut clean) = (Held::default(), Vec::with_capacity(text.len()));

@@ -53,6 +53,27 @@ fn outputs_that_are_too_long_or_no_file_are_not_read() {
 }
 
 #[test]
+fn outputs_with_a_secret_in_them_are_refused_and_removed() {
+    for script in [
+        "echo \"url=https://u:$KEY@h\"",
+        "printf %s \"$KEY\" | base64",
+        "printf %s \"$KEY\" | od -An -tx1 | tr -d ' \\n'",
+    ] {
+        let mut place = Place::script(&format!("({script}) >> \"$RUNBOOK_OUTPUT\""));
+        place.secrets.env.insert("KEY".to_owned(), "hunter2-is-long".to_owned());
+        place.secrets.redact.push("hunter2-is-long".to_owned());
+        let verdict = place.run();
+        assert_eq!(verdict.ending, exited(0));
+        let Outputs::Unreadable { text } = &verdict.out else { panic!("{script}: {verdict:?}") };
+        assert!(text.contains("a secret") && !text.contains("hunter2"), "{text}");
+        assert!(!place.dir.join(paths::OUT).exists());
+    }
+    let mut place = Place::script("echo a=hunter3 >> \"$RUNBOOK_OUTPUT\"");
+    place.secrets.redact.push("hunter2-is-long".to_owned());
+    assert!(matches!(place.run().out, Outputs::Present { length: 10, .. }));
+}
+
+#[test]
 fn artifacts_are_hashed_and_missing_ones_are_told() {
     let mut place = Place::script(
         "cd \"$RUNBOOK_ARTIFACTS\" && head -c 300000 /dev/zero > big && mkdir -p 'a b' && echo hi > 'a b/ü' && echo no > undeclared && ln -s big link && mkdir dir && exit 2",

@@ -119,12 +119,13 @@ fn a_file_of_events_is_written_and_read_as_ever() {
         let stretch = Stretch {
             first: part[0].number,
             events: part.iter().map(|event| to_disk::event(event).unwrap().encode_to_vec()).collect(),
+            missing: 0,
             min_reader: frame::MIN_READER,
         };
         end = cold::append(&path, UID, end, &stretch).unwrap();
     }
     let golden = check("run.events", &fs::read(&path).unwrap());
-    assert_eq!(end, End { bytes: golden.len() as u64, last: events.len() as u64 });
+    assert_eq!(end, End { bytes: golden.len() as u64, last: events.len() as u64, missing: 0 });
     assert_eq!(End::from_bytes(&end.to_bytes()), Some(end));
     for after in [0, 7, 19, 20, 30, 37] {
         let mut read = Vec::new();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use runbook_journal::Options;
-use work::{Random, Said};
+use work::{Random, Said, Verdict};
 
 const DATA: &str = "RUNBOOK_TEST_DATA";
 const COMMITS: &str = "RUNBOOK_TEST_COMMITS";
@@ -58,12 +58,29 @@ fn checker() {
     let mut said = Said::default();
     let lines = std::fs::read_to_string(std::env::var_os(SAID).expect("a file")).unwrap();
     lines.lines().for_each(|line| said.line(line));
-    let verdict = runbook_journal::open(&data(), Options::default())
-        .map_err(|error| error.to_string())
-        .and_then(|(journal, _)| said.check(&journal.reader()));
-    match verdict {
-        Ok(()) => println!("verdict: good"),
-        Err(why) => println!("verdict: {why}"),
+    match check(&mut said) {
+        Ok(()) => println!("\nverdict: good"),
+        Err(why) => println!("\nverdict: {why}"),
+    }
+}
+
+fn check(said: &mut Said) -> Result<(), Verdict> {
+    let (journal, _) = runbook_journal::open(&data(), Options::default())?;
+    said.check(&journal.reader())
+}
+
+/// What a new process finds in a data directory, of which these lines were said.
+fn verdict(data: &Path, lines: &str, scratch: &Path) -> Result<(), Verdict> {
+    let said = scratch.join("said");
+    std::fs::write(&said, lines).unwrap();
+    let output = child("checker", data).env(SAID, said).stderr(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = text.lines().find_map(|line| line.strip_prefix("verdict: "));
+    match found.map(|verdict| verdict.split_once(": ").unwrap_or((verdict, ""))) {
+        Some(("good", _)) => Ok(()),
+        Some(("refused", why)) => Err(Verdict::Refused(why.to_owned())),
+        Some((_, why)) => Err(Verdict::Wrong(why.to_owned())),
+        None => Err(Verdict::Wrong(format!("the process ended without a verdict: {}", output.status))),
     }
 }
 
@@ -94,4 +111,37 @@ fn a_killed_writer_loses_nothing_that_was_acknowledged() {
         said.check(&reader).unwrap_or_else(|why| panic!("round {round}, seed {seed}: {why}"));
     }
     assert!(said.commit() > 100, "only {} commits", said.commit());
+}
+
+/// Single flipped bits anywhere in what the storage engine wrote: the journal says so, or nothing is lost.
+#[test]
+fn a_flipped_bit_is_never_a_silent_loss() {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let output = child("worker", &data).env(SEED, seed.to_string()).env(COMMITS, "150").output().unwrap();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    // The end of the journal is noted, as when nothing is done for a while.
+    runbook_journal::open(&data, Options::default()).unwrap().0.close().unwrap();
+    assert_eq!(verdict(&data, &lines, dir.path()), Ok(()));
+    let db = data.join("journal/db");
+    let good = std::fs::read(&db).unwrap();
+    let used: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).collect();
+    let mut refused = 0;
+    for round in 0..number(ROUNDS).unwrap_or(20) {
+        let at = used[usize::try_from(random.below(used.len() as u64)).unwrap()];
+        let mut bad = good.clone();
+        bad[at] ^= 1 << random.below(8);
+        std::fs::write(&db, bad).unwrap();
+        match verdict(&data, &lines, dir.path()) {
+            Ok(()) => {}
+            Err(Verdict::Refused(_)) => refused += 1,
+            Err(Verdict::Wrong(why)) => panic!("round {round}, seed {seed}, byte {at}: {why}"),
+        }
+        // Opening may have written.
+        std::fs::write(&db, &good).unwrap();
+    }
+    assert!(refused > 0, "seed {seed}: no flipped bit was noticed: this test is blind");
 }

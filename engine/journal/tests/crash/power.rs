@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::work::{Random, Said};
-use crate::{COMMITS, ROUNDS, SAID, SEED, child, number, seed};
+use crate::work::{Random, Said, Verdict};
+use crate::{COMMITS, ROUNDS, SEED, child, number, seed, verdict};
 
 const PAGE_BYTES: usize = 4096;
 
@@ -294,7 +294,7 @@ fn cuts(
     seed: u64,
     rounds: u64,
     counts: impl Fn(&Call) -> bool,
-) -> Vec<Result<(), String>> {
+) -> Vec<Result<(), Verdict>> {
     let mut random = Random::new(seed);
     let mut moments: Vec<usize> =
         (0..rounds).map(|_| usize::try_from(random.below(calls.len() as u64)).unwrap()).collect();
@@ -310,26 +310,19 @@ fn cuts(
             disk.redo(call);
         }
         while moments.next_if_eq(&at).is_some() {
-            verdicts.push(verdict(directory, &disk, &lines, &mut random));
+            verdicts.push(after_cut(directory, &disk, &lines, &mut random));
         }
     }
     verdicts
 }
 
-fn verdict(directory: &Path, disk: &Disk, lines: &str, random: &mut Random) -> Result<(), String> {
+/// What a new process finds after a cut at this moment.
+fn after_cut(directory: &Path, disk: &Disk, lines: &str, random: &mut Random) -> Result<(), Verdict> {
     let place = directory.join("after");
     disk.cut(&place, random);
-    let said = directory.join("said");
-    fs::write(&said, lines).unwrap();
-    let output = child("checker", &place.join("data")).env(SAID, said).output().unwrap();
+    let verdict = verdict(&place.join("data"), lines, directory);
     fs::remove_dir_all(&place).unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = text.lines().find_map(|line| line.split_once("verdict: "));
-    match found {
-        Some((_, "good")) => Ok(()),
-        Some((_, why)) => Err(why.to_owned()),
-        None => Err(format!("the process ended without a verdict: {}", output.status)),
-    }
+    verdict
 }
 
 #[test]

@@ -6,11 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{
-    AttemptEnd, AttemptKind, Created, Event, Fact, How, Origin, Outcome, Principal, Then,
-};
+use runbook_core::run::{AttemptEnd, AttemptKind, Created, Event, Fact, How, Origin, Outcome, Principal, Then};
 use runbook_core::time::Timestamp;
-use runbook_journal::{Journal, Options, Retention, Store as _, View};
+use runbook_journal::{Journal, OpenError, Options, Retention, Store as _, StoreError, View};
 
 /// Runs that go on at the same time.
 const ACTIVE: usize = 6;
@@ -144,12 +142,46 @@ fn tidy(journal: &mut Journal, random: &mut Random) {
     }
 }
 
+/// What a check found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The journal said itself that something cannot be read.
+    Refused(String),
+    /// Something is not as it was acknowledged, and the journal did not say so.
+    Wrong(String),
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Wrong(why) => write!(f, "wrong: {why}"),
+        }
+    }
+}
+
+impl From<StoreError> for Verdict {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<OpenError> for Verdict {
+    fn from(error: OpenError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+fn wrong<T>(why: String) -> Result<T, Verdict> {
+    Err(Verdict::Wrong(why))
+}
+
 /// All events of a run.
-pub fn read_all(view: &dyn View, run: RunUid) -> Result<Vec<Event>, String> {
+pub fn read_all(view: &dyn View, run: RunUid) -> Result<Vec<Event>, StoreError> {
     let mut all: Vec<Event> = Vec::new();
     loop {
         let after = all.last().map_or(0, |event| event.number);
-        let page = view.events(run, after, 100).map_err(|error| error.to_string())?;
+        let page = view.events(run, after, 100)?;
         if page.is_empty() {
             return Ok(all);
         }
@@ -200,12 +232,12 @@ impl Said {
 
     /// Checks that what was acknowledged is there, as it was written, and that the commit that was under way is whole
     /// or absent; takes over which of both it is.
-    pub fn check(&mut self, view: &dyn View) -> Result<(), String> {
+    pub fn check(&mut self, view: &dyn View) -> Result<(), Verdict> {
         let last = view.last_commit();
         let arrived = match last.checked_sub(self.commit) {
             Some(0) => false,
             Some(1) if !self.tried.is_empty() => true,
-            _ => return Err(format!("the last commit is {last}, not {}", self.commit)),
+            _ => return wrong(format!("the last commit is {last}, not {}", self.commit)),
         };
         if arrived {
             self.acknowledged.extend(self.tried.iter().copied());
@@ -216,43 +248,40 @@ impl Said {
         let mut gone = Vec::new();
         for (run, last) in &self.acknowledged {
             let events = read_all(view, uid(*run))?;
-            let row = view.row_by_uid(uid(*run)).map_err(|error| error.to_string())?;
+            let row = view.row_by_uid(uid(*run))?;
             let Some(row) = row else {
                 if !self.mortal.contains(run) {
-                    return Err(format!("run {run} is gone"));
+                    return wrong(format!("run {run} is gone"));
                 }
                 if !events.is_empty() {
-                    return Err(format!("run {run} is gone, and {} events of it are not", events.len()));
+                    return wrong(format!("run {run} is gone, and {} events of it are not", events.len()));
                 }
                 gone.push(*run);
                 continue;
             };
             if events.len() as u64 != *last {
-                return Err(format!("run {run} has {} events, not {last}", events.len()));
+                return wrong(format!("run {run} has {} events, not {last}", events.len()));
             }
-            if let Some(wrong) = events.iter().find(|it| **it != event(*run, it.number)) {
-                return Err(format!("event {} of run {run} is another one", wrong.number));
+            if let Some(other) = events.iter().find(|it| **it != event(*run, it.number)) {
+                return wrong(format!("event {} of run {run} is another one", other.number));
             }
             let over = *last == length(*run);
             if row.number != *run || row.finished.is_some() != over {
-                return Err(format!("the row of run {run} is wrong: {row:?}"));
+                return wrong(format!("the row of run {run} is wrong: {row:?}"));
             }
             if !over {
                 unfinished.insert(uid(*run));
             }
-            if !row.request_id.is_empty()
-                && view.row_by_request(&row.request_id).map_err(|error| error.to_string())?
-                    != Some(row)
-            {
-                return Err(format!("the request of run {run} is lost"));
+            if !row.request_id.is_empty() && view.row_by_request(&row.request_id)? != Some(row) {
+                return wrong(format!("the request of run {run} is lost"));
             }
         }
         for run in gone {
             self.acknowledged.remove(&run);
         }
-        let found = view.unfinished().map_err(|error| error.to_string())?;
+        let found = view.unfinished()?;
         if found.iter().copied().collect::<BTreeSet<_>>() != unfinished {
-            return Err(format!("unfinished runs are {found:?}, not {unfinished:?}"));
+            return wrong(format!("unfinished runs are {found:?}, not {unfinished:?}"));
         }
         Ok(())
     }

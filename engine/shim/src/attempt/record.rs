@@ -1,19 +1,25 @@
 //! What the command has left besides its exit: `out` and the declared artifacts, with their lengths and hashes.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use runbook_shim::encodings::hex;
 use runbook_shim::files::{Artifact, Outputs, Spec, StopRequest};
 use runbook_shim::paths;
+use runbook_shim::redact::Redactor;
+use runbook_shim::secrets::wipe;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::read_stop;
 use super::system::Signals;
+
+/// What is said of outputs with a secret in them.
+const HOLDS_SECRET: &str = "the value of a secret is in it, in plain or encoded, and outputs are kept where everybody who \
+    may see the run reads them; hand a secret on under `requires.secrets` instead";
 
 /// So many bytes are hashed at a time.
 const CHUNK: usize = 64 << 10;
@@ -40,8 +46,8 @@ enum Unread {
 
 /// Looks at `out`, and, if the command was not cut off, at its artifacts. A stop request in the meantime ends the
 /// reading of artifacts, which may take long.
-pub fn record(spec: &Spec, signals: &Signals, with_artifacts: bool) -> Record {
-    let mut record = Record { out: outputs(spec), artifacts: Vec::new(), stop: None, problems: Vec::new() };
+pub fn record(spec: &Spec, redactor: &Redactor, signals: &Signals, with_artifacts: bool) -> Record {
+    let mut record = Record { out: outputs(spec, redactor), artifacts: Vec::new(), stop: None, problems: Vec::new() };
     if !with_artifacts || spec.artifacts.is_empty() {
         return record;
     }
@@ -71,14 +77,29 @@ pub fn record(spec: &Spec, signals: &Signals, with_artifacts: bool) -> Record {
     record
 }
 
-fn outputs(spec: &Spec) -> Outputs {
-    let (file, length) = match open_regular(Path::new(paths::OUT)) {
+fn outputs(spec: &Spec, redactor: &Redactor) -> Outputs {
+    let (mut file, length) = match open_regular(Path::new(paths::OUT)) {
         Ok(opened) => opened,
         Err(Unread::Other(text)) => return Outputs::Unreadable { text },
         Err(Unread::Absent | Unread::Stopped(_)) => return Outputs::Absent,
     };
     if length > spec.output_cap_bytes {
         return Outputs::TooLong { length, cap: spec.output_cap_bytes };
+    }
+    if !redactor.is_empty() {
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(length).read_to_end(&mut bytes).and_then(|_| file.rewind());
+        let held = redactor.is_in(&bytes);
+        wipe(&mut bytes);
+        if let Err(e) = read {
+            return Outputs::Unreadable { text: e.to_string() };
+        }
+        if held {
+            // Outputs are kept for everybody who may read runs. Hiding only the value would hand a wrong one on.
+            let removed = fs::remove_file(paths::OUT)
+                .map_or_else(|e| format!("; and it cannot be removed: {e}"), |()| String::new());
+            return Outputs::Unreadable { text: format!("{HOLDS_SECRET}{removed}") };
+        }
     }
     match hash(&file, length, || None) {
         Ok(sha256) => Outputs::Present { length, sha256 },

@@ -73,13 +73,13 @@ struct Watch<'a> {
     kill_at: Option<Instant>,
     drain_until: Option<Instant>,
     streams: [Output; 2],
-    redactor: Redactor,
+    redactor: &'a Redactor,
     log: LogFile,
     buffer: Vec<u8>,
 }
 
 /// Watches until the command and all its descendants are gone.
-pub fn watch(spec: &Spec, redactor: Redactor, signals: &Signals, started: Started, began: Instant) -> Watched {
+pub fn watch(spec: &Spec, redactor: &Redactor, signals: &Signals, started: Started, began: Instant) -> Watched {
     let watch = Watch {
         spec,
         signals,
@@ -171,7 +171,7 @@ impl Watch<'_> {
         for stream in &mut self.streams {
             // All that is there of the one before the other, so that an error follows the output that led to it.
             let mut reads = READS_IN_A_ROW;
-            while reads > 0 && stream.read(&mut self.buffer, &self.redactor, &mut self.log) {
+            while reads > 0 && stream.read(&mut self.buffer, self.redactor, &mut self.log) {
                 reads -= 1;
             }
             if stream.partial_since().is_some_and(|since| now.saturating_duration_since(since) >= PARTIAL_AFTER) {
@@ -250,11 +250,11 @@ impl Watch<'_> {
         for stream in &mut self.streams {
             // What is still in the pipe; bounded, since somebody outside of the tree could hold it and go on writing.
             let mut reads = LAST_READS;
-            while reads > 0 && stream.read(&mut self.buffer, &self.redactor, &mut self.log) {
+            while reads > 0 && stream.read(&mut self.buffer, self.redactor, &mut self.log) {
                 self.log.flush();
                 reads -= 1;
             }
-            stream.close(&self.redactor, &mut self.log);
+            stream.close(self.redactor, &mut self.log);
         }
         let (log, problem) = self.log.finish();
         Watched {
