@@ -1,24 +1,46 @@
-//! The daemon's configuration: a file, over it the environment, over it the flags. All errors at once.
+//! The daemon's configuration: flags over the environment over a file over the defaults. All errors at once, each with
+//! where it came from. `docs/configuration.md` says the same to people; a test here keeps the two equal.
+
+mod file;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use clap::{Parser, Subcommand};
-use serde::Deserialize;
+use clap::{Parser, Subcommand, ValueEnum as _};
+use runbook_core::expression::did_you_mean;
 
-use crate::files;
+use crate::instance;
 use crate::secrets::SecretSource;
+use file::File;
 
-/// The configuration file, in bytes.
-const FILE_BYTES: u64 = 1 << 20;
+/// The name of the configuration file in a project's folder.
+pub const FILE_NAME: &str = "runbookd.yaml";
+/// The data directory's name in a project's folder.
+const DATA_FOLDER: &str = ".runbook";
 /// The bound on live attempts unless it is configured.
 const PLACES: usize = 64;
-/// The largest bound on live attempts.
-const PLACES_MAX: usize = 10_000;
+/// What that bound may be.
+const PLACES_RANGE: RangeInclusive<usize> = 1..=10_000;
 /// Finished runs kept unless it is configured.
 const KEEP_RUNS: u64 = 100_000;
+/// What that number may be.
+const KEEP_RUNS_RANGE: RangeInclusive<u64> = 0..=10_000_000;
 /// Days that finished runs are kept unless it is configured.
 const KEEP_DAYS: u64 = 365;
+/// What that number may be.
+const KEEP_DAYS_RANGE: RangeInclusive<u64> = 1..=36_500;
+/// What is logged unless it is configured.
+const LOG: &str = "info";
+/// The longest path of a socket, in bytes: the kernel takes no more.
+const SOCKET_BYTES: usize = 107;
+/// What the daemon's own variables begin with.
+const VARIABLES: &str = "RUNBOOKD_";
 
 /// `runbookd`: the daemon that runs a project's runbooks.
 #[derive(Debug, Parser)]
@@ -26,9 +48,24 @@ const KEEP_DAYS: u64 = 365;
     name = "runbookd",
     version,
     about = "Runs a project's runbooks: durable runs, retries, checkpoints, a gRPC API.",
-    after_help = "Without a command it serves the project until it is told to stop (SIGTERM, SIGINT).\n\
-        Steps that run go on without it; the next start takes them up again.\n\n\
-        Examples:\n  runbookd --project /srv/ops\n  runbookd check runbooks/\n"
+    long_about = "Runs a project's runbooks: durable runs, retries, checkpoints, a gRPC API.\n\n\
+        Without a command it serves the project until it is told to stop (SIGTERM, SIGINT). Steps that run go on \
+        without it; the next start takes them up again. `runbook` is the command line to it, and starts it by itself.",
+    after_help = "A flag goes before its variable, that before the file's key, that before the default; --help says more.\n\n\
+        Examples:\n  runbookd --project /srv/ops\n  runbookd check runbooks/\n",
+    after_long_help = "A flag goes before its variable, the variable before the file's key, the key before the default. \
+        The file is <project>/runbookd.yaml, if there is one:\n\n  \
+        max_attempts: 16\n  \
+        retention: {runs: 10000, days: 90}    # finished runs that are kept: so many, and so long\n  \
+        secrets:\n    \
+        pg_password: {file: /etc/runbook/pg_password}    # for its owner alone: chmod 600\n    \
+        hook_token: {env: HOOK_TOKEN}                    # a variable of the daemon\n\n\
+        One daemon has a data directory at a time; a second one is refused with the first one's pid.\n\n\
+        Exit codes: 0 told to stop; 1 it cannot start, or had to end (the disk is full); 2 the configuration is wrong.\n\n\
+        Examples:\n  \
+        runbookd --project /srv/ops\n  \
+        runbookd --project /srv/ops --data-dir /var/lib/runbook --log runbookd=debug\n  \
+        runbookd check runbooks/\n"
 )]
 pub struct Arguments {
     /// What to do instead of serving.
@@ -72,29 +109,39 @@ pub enum Output {
 }
 
 /// The flags of the daemon itself; each has a variable, and most a key in the file.
+///
+/// Numbers and words are taken as text, so that all that is wrong with them is told together.
 #[derive(Debug, Clone, Default, Parser)]
 pub struct ServeArguments {
-    /// The project's folder: the one that holds `runbooks/`.
+    /// The project's folder: the one that holds `runbooks/` [default: the current folder].
     #[arg(long, env = "RUNBOOK_PROJECT", value_name = "DIR")]
-    pub project: Option<PathBuf>,
+    pub project: Option<OsString>,
     /// Where everything is kept [default: <project>/.runbook].
     #[arg(long, env = "RUNBOOK_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub data_dir: Option<OsString>,
     /// The configuration file [default: <project>/runbookd.yaml, if there is one].
     #[arg(long, env = "RUNBOOKD_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub config: Option<OsString>,
     /// The Unix socket [default: <data-dir>/runbookd.sock].
+    ///
+    /// A data directory whose path is too long for a socket gets one below $XDG_RUNTIME_DIR, or below /tmp. Clients
+    /// find both by themselves; another socket must be named to them.
     #[arg(long, env = "RUNBOOKD_SOCKET", value_name = "PATH")]
-    pub socket: Option<PathBuf>,
-    /// How many attempts may run together [default: 64].
+    pub socket: Option<OsString>,
+    /// How many attempts may run together, 1 to 10000 [default: 64].
+    ///
+    /// A quarter of them is kept for what tidies up and for runs that a person started.
     #[arg(long, env = "RUNBOOKD_MAX_ATTEMPTS", value_name = "N")]
-    pub max_attempts: Option<usize>,
-    /// What is logged, as tracing-subscriber's EnvFilter reads it [default: info].
+    pub max_attempts: Option<String>,
+    /// What is logged: error, warn, info, debug or trace [default: info].
+    ///
+    /// Also per part of the program, as `warn,runbookd=debug` (the syntax of tracing-subscriber's EnvFilter). What the
+    /// libraries underneath say below `warn` is left out unless they are named.
     #[arg(long, env = "RUNBOOKD_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// How it is logged [default: human on a terminal, json elsewhere].
-    #[arg(long, env = "RUNBOOKD_LOG_FORMAT", value_enum)]
-    pub log_format: Option<LogFormat>,
+    /// How it is logged: human or json [default: human on a terminal, json elsewhere].
+    #[arg(long, env = "RUNBOOKD_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
     /// Prints `ready <socket>` to standard output once it answers, and then closes it.
     #[arg(long, hide = true)]
     pub announce: bool,
@@ -104,8 +151,7 @@ pub struct ServeArguments {
 }
 
 /// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Human,
@@ -113,22 +159,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The keys of the file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    data_dir: Option<PathBuf>,
-    socket: Option<PathBuf>,
-    max_attempts: Option<usize>,
-    log: Option<String>,
-    log_format: Option<LogFormat>,
-    retention: Option<Retention>,
-    secrets: BTreeMap<String, SecretSource>,
-}
-
 /// Which finished runs are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// At most so many.
     pub runs: u64,
@@ -147,9 +179,9 @@ impl Default for Retention {
 pub struct Config {
     /// The project's folder, absolute, without links.
     pub project: PathBuf,
-    /// The data directory, absolute.
+    /// The data directory, absolute, without links as far as it is there.
     pub data_dir: PathBuf,
-    /// The socket.
+    /// The socket, absolute.
     pub socket: PathBuf,
     /// The bound on live attempts.
     pub max_attempts: usize,
@@ -165,11 +197,16 @@ pub struct Config {
     pub announce: bool,
     /// Whether to start on a journal that was cut short.
     pub accept_lost_events: bool,
+    /// What a person should know about it and is no reason to refuse.
+    pub warnings: Vec<String>,
 }
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
-#[error("the configuration cannot be used:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
+#[error(
+    "the configuration cannot be used:\n{}\n`runbookd --help` shows every flag, variable and key",
+    .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n")
+)]
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
@@ -179,36 +216,43 @@ impl Config {
     /// Everything that is wrong with them.
     pub fn load(arguments: &ServeArguments) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let given = arguments.project.clone().unwrap_or_else(|| PathBuf::from("."));
-        let project = match given.canonicalize() {
-            Ok(project) if project.is_dir() => project,
-            Ok(project) => {
-                problems.push(format!("project: {} is no folder", project.display()));
-                project
+        let given = |value: &Option<OsString>, what: &str, problems: &mut Vec<String>| {
+            let value = value.as_ref()?;
+            if value.is_empty() {
+                problems.push(format!("{what}: it is empty; name one, or leave it out"));
+                return None;
             }
-            Err(error) => {
-                problems.push(format!("project: {}: {error}", given.display()));
-                given
-            }
+            Some(PathBuf::from(value))
         };
-        let file = read_file(arguments, &project, &mut problems);
-        let data_dir = arguments.data_dir.clone().or(file.data_dir);
-        let data_dir =
-            absolute(&project, data_dir.unwrap_or_else(|| PathBuf::from(".runbook")), arguments.data_dir.is_some());
-        let socket = arguments.socket.clone().or(file.socket).unwrap_or_else(|| crate::instance::socket(&data_dir));
-        let max_attempts = arguments.max_attempts.or(file.max_attempts).unwrap_or(PLACES);
-        if !(1..=PLACES_MAX).contains(&max_attempts) {
-            problems.push(format!("max_attempts: {max_attempts} is not between 1 and {PLACES_MAX}"));
+        let project = project(given(&arguments.project, "--project or RUNBOOK_PROJECT", &mut problems), &mut problems);
+        let named = given(&arguments.config, "--config or RUNBOOKD_CONFIG", &mut problems);
+        let file = read_file(named.as_deref(), &project, &mut problems);
+
+        let data_dir = given(&arguments.data_dir, "--data-dir or RUNBOOK_DATA_DIR", &mut problems);
+        let data_dir = place(data_dir, file.data_dir, &project).unwrap_or_else(|| project.join(DATA_FOLDER));
+        let data_dir = instance::real(&data_dir).unwrap_or_else(|error| {
+            problems.push(format!("data_dir: {}: {error}", data_dir.display()));
+            data_dir
+        });
+        let socket = given(&arguments.socket, "--socket or RUNBOOKD_SOCKET", &mut problems);
+        let socket = place(socket, file.socket, &project).unwrap_or_else(|| instance::socket(&data_dir));
+        let length = socket.as_os_str().as_bytes().len();
+        if length > SOCKET_BYTES {
+            let shown = socket.display();
+            problems.push(format!("socket: {shown} has {length} bytes, the system takes at most {SOCKET_BYTES}"));
         }
-        for (name, source) in &file.secrets {
-            if source.env.is_some() == source.file.is_some() {
-                problems.push(format!("secrets.{name}: give either `env` or `file`"));
-            }
-        }
-        let log = arguments.log.clone().or(file.log).unwrap_or_else(|| "info".to_owned());
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
-            problems.push(format!("log: {log:?}: {error}"));
-        }
+
+        let flag = "--max-attempts or RUNBOOKD_MAX_ATTEMPTS";
+        let max_attempts = arguments.max_attempts.as_ref();
+        let max_attempts = max_attempts.and_then(|text| number(flag, text, &PLACES_RANGE, &mut problems));
+        let flag = "--log-format or RUNBOOKD_LOG_FORMAT";
+        let format = arguments.log_format.as_ref();
+        let format = format.and_then(|text| log_format(flag, text, &mut problems));
+        let log = arguments.log.clone().inspect(|text| filter("--log or RUNBOOKD_LOG", text, &mut problems));
+
+        let mut warnings = Vec::new();
+        let environment = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        unknown_variables(environment, &file.secrets, &mut warnings);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
@@ -216,45 +260,107 @@ impl Config {
             project,
             data_dir,
             socket,
-            max_attempts,
-            log,
-            log_format: arguments.log_format.or(file.log_format),
+            max_attempts: max_attempts.or(file.max_attempts).unwrap_or(PLACES),
+            log: log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
+            log_format: format.or(file.log_format),
             retention: file.retention.unwrap_or_default(),
             secrets: file.secrets,
             announce: arguments.announce,
             accept_lost_events: arguments.accept_lost_events,
+            warnings,
         })
     }
 }
 
-/// A path of a flag is relative to where the daemon was started, one of the file to the project.
-fn absolute(project: &Path, path: PathBuf, flag: bool) -> PathBuf {
-    if path.is_absolute() {
-        return path;
+fn project(given: Option<PathBuf>, problems: &mut Vec<String>) -> PathBuf {
+    let given = given.unwrap_or_else(|| PathBuf::from("."));
+    match given.canonicalize() {
+        Ok(project) if project.is_dir() => project,
+        Ok(project) => {
+            problems.push(format!("project: {} is no folder", project.display()));
+            project
+        }
+        Err(error) => {
+            problems.push(format!("project: {}: {error}", given.display()));
+            given
+        }
     }
-    if flag && let Ok(path) = std::path::absolute(&path) {
-        return path;
-    }
-    project.join(path)
 }
 
-fn read_file(arguments: &ServeArguments, project: &Path, problems: &mut Vec<String>) -> File {
-    let default = project.join("runbookd.yaml");
-    let path = match &arguments.config {
-        Some(path) => path,
-        None if default.exists() => &default,
-        None => return File::default(),
-    };
-    let read = || -> Result<File, String> {
-        let bytes = files::read_bounded(path, FILE_BYTES).map_err(|e| e.to_string())?;
-        let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        if text.trim().is_empty() {
-            return Ok(File::default());
+fn read_file(named: Option<&Path>, project: &Path, problems: &mut Vec<String>) -> File {
+    let default = project.join(FILE_NAME);
+    let path = named.unwrap_or(&default);
+    let found = file::read(path, project, problems);
+    found.unwrap_or_else(|error| {
+        // Only the file that was asked for must be there.
+        if named.is_some() || error.kind() != io::ErrorKind::NotFound {
+            problems.push(format!("{}: {error}", path.display()));
         }
-        serde_yaml::from_str(&text).map_err(|e| e.to_string())
-    };
-    read().unwrap_or_else(|problem| {
-        problems.push(format!("{}: {problem}", path.display()));
         File::default()
     })
 }
+
+/// A path of a flag is relative to where the daemon was started, one of the file to the project.
+fn place(flag: Option<PathBuf>, file: Option<PathBuf>, project: &Path) -> Option<PathBuf> {
+    let flag = flag.map(|path| std::path::absolute(&path).unwrap_or(path));
+    flag.or_else(|| file.map(|path| project.join(path)))
+}
+
+fn number<T: FromStr + PartialOrd + Display>(
+    what: &str,
+    text: &str,
+    range: &RangeInclusive<T>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    if number.is_none() {
+        let (least, most) = (range.start(), range.end());
+        problems.push(format!("{what}: {text:?} is no whole number from {least} to {most}"));
+    }
+    number
+}
+
+fn log_format(what: &str, text: &str, problems: &mut Vec<String>) -> Option<LogFormat> {
+    let format = LogFormat::from_str(text.trim(), true).ok();
+    if format.is_none() {
+        problems.push(format!("{what}: {text:?} is neither human nor json"));
+    }
+    format
+}
+
+fn filter(what: &str, text: &str, problems: &mut Vec<String>) {
+    let problem = match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) if text.trim().is_empty() => "it is empty".to_owned(),
+        Ok(_) => return,
+        Err(error) => error.to_string(),
+    };
+    problems.push(format!("{what}: {text:?}: {problem}; error, warn, info, debug and trace are levels"));
+}
+
+/// A variable that looks like ours and is none was meant to do something.
+fn unknown_variables(
+    names: impl Iterator<Item = String>,
+    secrets: &BTreeMap<String, SecretSource>,
+    warnings: &mut Vec<String>,
+) {
+    let known = variables();
+    for name in names.filter(|name| name.starts_with(VARIABLES)) {
+        let a_secret = secrets.values().any(|source| source.env.as_ref() == Some(&name));
+        if !a_secret && !known.contains(&name) {
+            let hint = did_you_mean(&name, known.iter().map(String::as_str));
+            let hint = hint.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+            warnings.push(format!("the variable {name} means nothing to this daemon{hint}"));
+        }
+    }
+}
+
+/// The variables of the flags.
+fn variables() -> Vec<String> {
+    use clap::CommandFactory as _;
+    let command = Arguments::command();
+    let names = command.get_arguments().filter_map(|flag| flag.get_env());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,17 @@
 //! Pinned definitions: a checked runbook, its source and its listed files under one hash, durable before the first
 //! event that names it. Never knows runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use runbook_core::definition::Runbook;
 use runbook_core::id::Digest;
 use runbook_core::run::Pinned;
+use runbook_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -21,6 +23,9 @@ const FORMAT: u32 = 1;
 const LISTED_FILE_BYTES: u64 = 16 << 20;
 /// A stored definition, in bytes.
 const DEFINITION_BYTES: u64 = 256 << 20;
+/// How long a definition that no run names is kept, in seconds: one that was pinned for a start that failed may be
+/// wanted again soon.
+const UNNAMED_SECONDS: i64 = 24 * 60 * 60;
 
 /// What is hashed and stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -196,6 +201,45 @@ impl Definitions {
             return Err(unusable(format!("it has format {format}, this version reads {FORMAT}")));
         }
         serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
+    }
+
+    /// Removes definitions that no run names and that are older than a day; says how many. `named` is asked only when
+    /// there is one that old. Nobody may pin meanwhile.
+    ///
+    /// # Errors
+    /// Those of `named`, or a definition cannot be looked at or removed.
+    pub fn sweep(
+        &self,
+        named: impl FnOnce() -> anyhow::Result<HashSet<Digest>>,
+        now: Timestamp,
+    ) -> anyhow::Result<usize> {
+        let mut old = Vec::new();
+        let entries = match fs::read_dir(self.layout.definitions()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let digest: Option<Digest> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let age = now.0 / 1_000_000 - entry.metadata()?.mtime();
+            old.extend(digest.filter(|_| age > UNNAMED_SECONDS));
+        }
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let named = named()?;
+        old.retain(|digest| !named.contains(digest));
+        for digest in &old {
+            let directory = self.layout.definition(*digest);
+            // First the file whose presence says that all the rest is there.
+            match fs::remove_file(directory.join("definition.json")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => files::sync_directory(&directory)?,
+            }
+            fs::remove_dir_all(&directory)?;
+        }
+        Ok(old.len())
     }
 
     /// The pinned copy of a listed file.

@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use crate::attempts::{Attempts, Report, StartOrder};
 use crate::clock::{self, StepDetector};
 use crate::maintenance::Maintenance;
+use crate::narrate::narrate;
 use crate::surroundings::Surroundings;
 
 /// Inputs taken into one turn.
@@ -220,7 +221,8 @@ impl Dispatcher {
             if self.reader.tail().is_long() {
                 self.archiver.wake();
             }
-            if idle {
+            // Not only when idle: somebody may ask how things are all the time.
+            if batch.events.is_empty() {
                 self.prune(now, &mut pruned_at)?;
             }
         }
@@ -231,7 +233,16 @@ impl Dispatcher {
         if pruned_at.is_some_and(|at| (now - at).0.abs() < PRUNE_PERIOD.0) {
             return Ok(());
         }
-        let pruned = self.journal.prune(&self.retention, now)?;
+        let pruned = match self.journal.prune(&self.retention, now) {
+            Ok(pruned) => pruned,
+            // The journal itself is as it was, and the next start finishes what was begun.
+            Err(runbook_journal::StoreError::File(error)) => {
+                tracing::error!(%error, "old runs cannot be removed; trying again later");
+                *pruned_at = Some(now);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         for run in &pruned.runs {
             if let Err(error) = self.surroundings.sealer.forget(*run) {
                 tracing::warn!(%error, %run, "a removed run's sealed inputs are left");
@@ -239,6 +250,7 @@ impl Dispatcher {
         }
         if !pruned.runs.is_empty() {
             tracing::info!(runs = pruned.runs.len(), "old runs were removed");
+            self.archiver.wake();
         }
         *pruned_at = if pruned.more { None } else { Some(now) };
         Ok(())
@@ -364,6 +376,7 @@ impl Dispatcher {
         for attempt in std::mem::take(&mut turn.restarts) {
             self.restart(attempt);
         }
+        narrate(&self.machine, &batch.events);
         for (run, why) in &batch.quarantined {
             tracing::error!(%run, why, "the run is quarantined: an event of it was illegal");
         }
@@ -438,10 +451,29 @@ pub fn read_run(
     surroundings: &Surroundings,
     run: RunUid,
 ) -> Option<(Arc<runbook_core::run::Pinned>, Vec<runbook_core::run::Event>)> {
-    let events = reader.events(run, 0, usize::MAX).ok()?;
+    let events = all_events(reader, run).ok()?;
     let runbook_core::run::Fact::Created(created) = &events.first()?.fact else { return None };
     let pinned = surroundings.definitions.load(created.definition).ok()?;
     Some((pinned, events))
+}
+
+/// All events of a run, however many pages they take.
+///
+/// # Errors
+/// They cannot be read.
+pub fn all_events(
+    reader: &dyn View,
+    run: RunUid,
+) -> Result<Vec<runbook_core::run::Event>, runbook_journal::StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |event: &runbook_core::run::Event| event.number);
+        let page = reader.events(run, after, usize::MAX)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
 }
 
 fn verdict(attempt: AttemptRef, end: Box<AttemptEnd>) -> MachineInput {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
 
+/// The folder beside those of runs in which spare directories lie. No run uid begins with a dot.
+pub const SPARE: &str = ".spare";
+
 /// The data directory of one instance.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -22,11 +25,6 @@ impl Layout {
         &self.root
     }
 
-    /// The journal.
-    pub fn journal(&self) -> PathBuf {
-        self.root.clone()
-    }
-
     /// All attempts that are not cleaned away.
     pub fn attempts(&self) -> PathBuf {
         self.root.join("attempts")
@@ -38,6 +36,11 @@ impl Layout {
         path.push(attempt.run.to_string());
         path.push(attempt_name(attempt.step, attempt.attempt));
         path
+    }
+
+    /// Directories of attempts that are over, to be used again.
+    pub fn spare_attempts(&self) -> PathBuf {
+        self.attempts().join(SPARE)
     }
 
     /// What is kept of a run.
@@ -58,12 +61,22 @@ impl Layout {
 
     /// The sealed inputs of a run.
     pub fn sealed(&self, run: RunUid) -> PathBuf {
-        self.root.join("sealed").join(run.to_string())
+        self.all_sealed().join(run.to_string())
+    }
+
+    /// All sealed inputs.
+    pub fn all_sealed(&self) -> PathBuf {
+        self.root.join("sealed")
+    }
+
+    /// All pinned definitions.
+    pub fn definitions(&self) -> PathBuf {
+        self.root.join("definitions")
     }
 
     /// A pinned definition.
     pub fn definition(&self, digest: Digest) -> PathBuf {
-        self.root.join("definitions").join(digest.to_string())
+        self.definitions().join(digest.to_string())
     }
 
     /// Directories that no event explains.

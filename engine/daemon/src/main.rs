@@ -1,9 +1,12 @@
 //! `runbookd`: reads its arguments, serves or checks, and says how it ended with its exit code.
 
+mod inherited;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use runbook_journal::OpenError;
 use runbookd::config::{Arguments, Command, Config};
 use runbookd::{check, serve, telemetry};
 
@@ -11,9 +14,16 @@ use runbookd::{check, serve, telemetry};
 const USAGE: u8 = 2;
 /// The daemon could not start, or had to end.
 const FAILED: u8 = 1;
+/// Another daemon has the data directory.
+const IN_USE: u8 = 3;
 
 fn main() -> ExitCode {
+    let closed = inherited::close_descriptors();
     let arguments = Arguments::parse();
+    if let Err(error) = closed {
+        // It can serve all the same. As below, nobody may be there to read it.
+        let _ = writeln!(std::io::stderr(), "runbookd: what it inherited stays open: {error}");
+    }
     match run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
@@ -37,7 +47,14 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
         None => {
             let config = Config::load(&arguments.serve).map_err(|error| (USAGE, error.to_string()))?;
             telemetry::start(&config.log, config.log_format);
-            serve::serve(config).map_err(|error| (FAILED, format!("{error:#}")))?;
+            if config.announce {
+                // Started by a command: it outlives that command's terminal. Where it leads a session already, it does.
+                let _ = rustix::process::setsid();
+            }
+            serve::serve(config).map_err(|error| {
+                let in_use = matches!(error.downcast_ref(), Some(OpenError::InUse { .. }));
+                (if in_use { IN_USE } else { FAILED }, format!("{error:#}"))
+            })?;
             Ok(0)
         }
     }

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use runbook_core::id::RunUid;
-use serde::Deserialize;
+use runbook_core::id::{Digest, RunUid};
 use serde_json::{Map, Value};
 
 use crate::files;
@@ -19,18 +18,17 @@ use crate::layout::Layout;
 const SECRET_BYTES: u64 = 64 << 10;
 /// The length of the key, in bytes.
 const KEY_BYTES: usize = 32;
+/// The block of SHA-256, which HMAC fills, in bytes.
+const HMAC_BLOCK_BYTES: usize = 64;
 /// The length of XChaCha20's nonce, in bytes: long enough to be drawn at random.
 const NONCE_BYTES: usize = 24;
 
 /// Where one secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretSource {
     /// A variable of the daemon's environment.
-    #[serde(default)]
     pub env: Option<String>,
     /// A file that its owner alone can read; one end of line at its end is taken off.
-    #[serde(default)]
     pub file: Option<PathBuf>,
 }
 
@@ -85,6 +83,7 @@ fn read_file(name: &str, path: &Path) -> Result<String, String> {
 /// Seals and unseals with the instance's key.
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
+    key: [u8; KEY_BYTES],
     layout: Layout,
 }
 
@@ -110,9 +109,22 @@ impl Sealer {
             }
             Err(error) => return Err(error),
         };
-        let cipher = XChaCha20Poly1305::new_from_slice(&key)
+        let key: [u8; KEY_BYTES] = key
+            .try_into()
             .map_err(|_| io::Error::other(format!("{} is no key: it must have {KEY_BYTES} bytes", path.display())))?;
-        Ok(Self { cipher, layout: layout.clone() })
+        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()), key, layout: layout.clone() })
+    }
+
+    /// A hash that tells equal texts from others, and by which nobody without the instance's key can try out values:
+    /// HMAC with SHA-256 (RFC 2104).
+    pub fn blind(&self, text: &[u8]) -> Digest {
+        let block = |pad: u8| {
+            let mut block = [pad; HMAC_BLOCK_BYTES];
+            block.iter_mut().zip(self.key).for_each(|(byte, key)| *byte ^= key);
+            block
+        };
+        let inner = Digest::of(&[&block(0x36)[..], text].concat());
+        Digest::of(&[&block(0x5c)[..], &inner.0[..]].concat())
     }
 
     /// Keeps a run's secret inputs, durably.
@@ -152,6 +164,29 @@ impl Sealer {
         serde_json::from_slice(&clear).map_err(|_| damaged())
     }
 
+    /// Forgets the secret inputs of all runs that do not need them, and what a crash left half-written; says how many.
+    ///
+    /// # Errors
+    /// Those of `needs`, or a file cannot be removed.
+    pub fn sweep(&self, mut needs: impl FnMut(RunUid) -> anyhow::Result<bool>) -> anyhow::Result<usize> {
+        let entries = match fs::read_dir(self.layout.all_sealed()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let mut gone = 0;
+        for entry in entries {
+            let entry = entry?;
+            let run: Option<RunUid> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let needed = run.map(&mut needs).transpose()?.unwrap_or(false);
+            if !needed {
+                fs::remove_file(entry.path())?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
     /// Forgets a run's secret inputs.
     ///
     /// # Errors
@@ -175,4 +210,62 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
         filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer() -> (tempfile::TempDir, Sealer) {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Sealer::open(&Layout::new(folder.path().to_path_buf())).unwrap();
+        (folder, sealer)
+    }
+
+    #[test]
+    fn what_is_sealed_is_unsealed_for_its_run_alone() {
+        let (folder, sealer) = sealer();
+        let (run, other) = (RunUid::from_bits(1), RunUid::from_bits(2));
+        let inputs = Map::from_iter([("pin".to_owned(), Value::from("4711"))]);
+        sealer.seal(run, &inputs).unwrap();
+        assert_eq!(sealer.unseal(run).unwrap(), inputs);
+        let again = Sealer::open(&Layout::new(folder.path().to_path_buf())).unwrap();
+        assert_eq!(again.unseal(run).unwrap(), inputs, "the key is kept");
+        let place = |run: RunUid| sealer.layout.sealed(run);
+        fs::copy(place(run), place(other)).unwrap();
+        sealer.unseal(other).unwrap_err();
+        assert_eq!(again.sweep(|run| Ok(run == other)).unwrap(), 1);
+        assert!(!place(run).exists() && place(other).exists());
+        again.forget(other).unwrap();
+        again.forget(other).unwrap();
+    }
+
+    #[test]
+    fn blind_hashes_are_hmacs() {
+        let (_folder, mut sealer) = sealer();
+        // RFC 4231, test case 2: a key with zeros behind it is the same key.
+        sealer.key = [0; KEY_BYTES];
+        sealer.key[..4].copy_from_slice(b"Jefe");
+        assert_eq!(
+            sealer.blind(b"what do ya want for nothing?").to_string(),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        fs::write(&path, "value\n\n").unwrap();
+        let source = SecretSource { file: Some(path.clone()), env: None };
+        let secrets = Secrets::new(BTreeMap::from([("s".to_owned(), source)]));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(secrets.read("s").unwrap_err().contains("chmod 600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(secrets.read("s").unwrap(), "value\n");
+        fs::write(&path, vec![b'x'; SECRET_BYTES as usize + 1]).unwrap();
+        assert!(secrets.read("s").unwrap_err().contains("the limit is 65536"));
+        assert!(secrets.read("t").unwrap_err().contains("`secrets:`"));
+    }
 }

@@ -4,7 +4,6 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,12 +20,13 @@ use crate::api::{self, Shared};
 use crate::attempts::{Adoption, Attempts, Patience, ShimCopy, Standing, sweep};
 use crate::config::Config;
 use crate::definitions::Definitions;
-use crate::dispatcher::{self, Dispatcher};
+use crate::dispatcher::{self, Dispatcher, all_events};
 use crate::layout::Layout;
 use crate::library::{FOLDER, Library};
+use crate::preflight::Preflight;
 use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
-use crate::{clock, files, maintenance};
+use crate::{clock, maintenance, opening};
 
 /// How long the folder of runbooks must be quiet before it is loaded again.
 const FOLDER_QUIET: Duration = Duration::from_millis(200);
@@ -44,13 +44,14 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     if !config.project.join(FOLDER).is_dir() {
         anyhow::bail!("{} has no folder {FOLDER}/; name the project's folder with --project", config.project.display());
     }
-    files::make_private_directory(&config.data_dir)
-        .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    // Whatever is made from here on is for this user alone, also for the moment before it gets its own mode. The umask
+    // is the process's: it is set before there are threads, and never again. Steps get one of their own.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let layout = Layout::new(config.data_dir.clone());
-    let options = runbook_journal::Options { accept_loss: config.accept_lost_events };
-    let (journal, report) = runbook_journal::open(&layout.journal(), options)?;
-    let mut warnings = unit_warnings();
-    warnings.extend(report_warnings(&report));
+    let mut warnings = config.warnings.clone();
+    warnings.extend(unit_warnings());
+    let (journal, notes) = opening::open(&config)?;
+    warnings.extend(notes);
     let boot = runbook_shim::process::boot_id().context("the boot's id cannot be read from /proc")?;
     let shim = ShimCopy::make(&shim_path()?, &layout)?;
     let reader = journal.view();
@@ -63,6 +64,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         secrets: Arc::new(Secrets::new(config.secrets.clone())),
         sealer: Arc::new(Sealer::open(&layout).context("the instance's key cannot be had")?),
     };
+    opening::sweep(&*reader, &definitions, &surroundings.sealer)?;
     let settings = Settings { places: config.max_attempts, boot: boot.clone() };
     let mut machine = Machine::new(settings, reader.next_number()?);
     warnings.extend(load(&mut machine, &*reader, &definitions)?);
@@ -76,27 +78,28 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     }
 
     let library = Arc::new(Library::open(&config.project));
-    let shutdown = CancellationToken::new();
+    let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),
         reader: Arc::clone(&reader),
         library: Arc::clone(&library),
         surroundings: surroundings.clone(),
+        preflight: Preflight::default(),
         config: config.clone(),
         started_at,
         warnings,
-        draining: AtomicBool::new(false),
-        shutdown: shutdown.clone(),
+        drain: drain.clone(),
+        shutdown: CancellationToken::new(),
     });
 
-    let archiver = maintenance::start(journal.archiver())?;
+    let archiver = maintenance::start(journal.archiver(), Arc::clone(&reader), config.data_dir.clone())?;
     let retention = runbook_journal::Retention {
         max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
         max_runs: usize::try_from(config.retention.runs).ok(),
     };
     let dispatcher =
         Dispatcher { machine, journal, reader, attempts, surroundings, handle: handle.clone(), archiver, retention };
-    let failed = shutdown.clone();
+    let failed = drain.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {
         // However the loop ends, the daemon ends with it.
         let _ends = failed.drop_guard();
@@ -106,18 +109,17 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()?;
     let served = runtime.block_on(async {
-        let listener = api::listen(&config.socket)
-            .with_context(|| format!("the socket {} cannot be made", config.socket.display()))?;
+        let (listener, socket) = api::listen(&config.socket, &config.data_dir)?;
         let _folder = watch_folder(&library)?;
-        tokio::spawn(stop_on_signals(Arc::clone(&shared))?);
+        tokio::spawn(stop_on_signals(drain)?);
         ready(&config);
-        api::serve(Arc::clone(&shared), listener).await
+        let served = api::serve(Arc::clone(&shared), listener).await;
+        socket.remove();
+        served
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     handle.stop();
     let looped = loop_thread.join().map_err(|_| anyhow::anyhow!("the dispatcher panicked; please report this"))?;
-    // Another daemon may have bound it by now only after our lock is gone, which is not yet.
-    let _ = std::fs::remove_file(&config.socket);
     looped.context(
         "the journal cannot be written, so nothing more may be acknowledged; make room or mend the disk under the \
          data directory, and start runbookd again: everything that was acknowledged is there",
@@ -125,18 +127,6 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     served?;
     tracing::info!("stopped; attempts that run go on, and the next start takes them up");
     Ok(())
-}
-
-fn report_warnings(report: &runbook_journal::Report) -> Vec<String> {
-    let mut warnings: Vec<String> = report
-        .lost
-        .iter()
-        .map(|(first, last)| format!("the journal's commits {first} to {last} are lost, as was accepted"))
-        .collect();
-    if !report.ballast {
-        warnings.push("there is no room for the reserve that keeps a full disk recoverable; make room".to_owned());
-    }
-    warnings
 }
 
 /// The shim beside the daemon's own executable.
@@ -197,6 +187,8 @@ fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &L
         let Some(state) = machine.run(attempt.run) else { continue };
         let kind = state.live().find(|(step, _, _, _)| *step == attempt.step).map(|(_, _, kind, _)| kind);
         let step = state.pinned().runbook.step(attempt.step);
+        let id = step.map_or_else(String::new, |step| step.id.clone());
+        tracing::debug!(run = %attempt.run, step = id, attempt = attempt.attempt.0, ?level, "taken up");
         let command = step.and_then(|step| match kind {
             Some(AttemptKind::Run) | None => Some(&step.command),
             Some(AttemptKind::Verify) => step.verify.as_ref(),
@@ -206,7 +198,7 @@ fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &L
             timeout: command.and_then(|command| command.timeout),
             grace: command.map_or(Span::ZERO, |command| command.stop.grace),
         };
-        attempts.adopt(Adoption { attempt, level, patience });
+        attempts.adopt(Adoption { attempt, step: id, level, patience });
     }
     Ok(warnings)
 }
@@ -214,7 +206,7 @@ fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &L
 /// Whether a run that is over started this attempt.
 fn knows(reader: &dyn View, attempt: AttemptRef) -> bool {
     let uid: RunUid = attempt.run;
-    reader.events(uid, 0, usize::MAX).is_ok_and(|events| {
+    all_events(reader, uid).is_ok_and(|events| {
         events.iter().any(|event| {
             matches!(&event.fact, Fact::AttemptStarting { step, attempt: number, .. }
                 if *step == attempt.step && *number == attempt.attempt)
@@ -274,17 +266,22 @@ fn ready(config: &Config) {
 }
 
 /// TERM and INT drain: no new run, streams end, attempts go on.
-fn stop_on_signals(shared: Arc<Shared>) -> anyhow::Result<impl std::future::Future<Output = ()>> {
+fn stop_on_signals(drain: CancellationToken) -> anyhow::Result<impl std::future::Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if drain.is_cancelled() {
+                tracing::info!("asked to stop once more; it is on its way");
+            } else {
+                tracing::info!("asked to stop; attempts go on");
+            }
+            drain.cancel();
         }
-        tracing::info!("asked to stop");
-        shared.draining.store(true, std::sync::atomic::Ordering::Release);
-        shared.shutdown.cancel();
     })
 }
 

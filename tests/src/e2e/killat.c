@@ -35,24 +35,24 @@ long ptrace(int request, ...);
 #define PTRACE_EVENT_STOP 128
 #endif
 
-/* What of a call tells where it acts. */
-enum { NOTHING, PATH0 = 1, PATH1 = 2, PATH3 = 4, FD0 = 8, START = 16, START3 = 32 };
+/* What of a call tells where it acts: a path, a descriptor, on other processes, or on the caller alone. */
+enum { OWN, PATH0 = 1, PATH1 = 2, PATH3 = 4, FD0 = 8, START = 16, START3 = 32, OTHERS = 64 };
 
 static const struct { long number; const char *name; int where; } CALLS[] = {
 #define CALL(name, where) { SYS_##name, #name, where },
 #ifdef SYS_open
     CALL(open, PATH0) CALL(creat, PATH0) CALL(mkdir, PATH0) CALL(rmdir, PATH0) CALL(unlink, PATH0)
-    CALL(rename, PATH0 | PATH1) CALL(link, PATH0 | PATH1) CALL(chmod, PATH0) CALL(dup2, NOTHING) CALL(poll, NOTHING)
-    CALL(fork, NOTHING) CALL(vfork, NOTHING) CALL(pipe, NOTHING)
+    CALL(rename, PATH0 | PATH1) CALL(link, PATH0 | PATH1) CALL(chmod, PATH0) CALL(dup2, OWN) CALL(poll, OWN)
+    CALL(fork, OTHERS) CALL(vfork, OTHERS) CALL(pipe, OWN)
 #endif
     CALL(openat, PATH1) CALL(mkdirat, PATH1) CALL(unlinkat, PATH1) CALL(renameat, PATH1 | PATH3)
     CALL(renameat2, PATH1 | PATH3) CALL(linkat, PATH1 | PATH3) CALL(fchmodat, PATH1)
     CALL(fsync, FD0) CALL(fdatasync, FD0) CALL(sync_file_range, FD0) CALL(ftruncate, FD0) CALL(fallocate, FD0)
     CALL(flock, FD0) CALL(write, FD0) CALL(pwrite64, FD0) CALL(writev, FD0) CALL(pwritev, FD0) CALL(fchmod, FD0)
-    CALL(clone, START) CALL(clone3, START3) CALL(pidfd_open, NOTHING) CALL(pidfd_send_signal, NOTHING)
-    CALL(kill, NOTHING) CALL(waitid, NOTHING) CALL(setsid, NOTHING) CALL(prctl, NOTHING) CALL(chdir, PATH0)
-    CALL(signalfd4, NOTHING) CALL(dup3, NOTHING) CALL(ppoll, NOTHING) CALL(pipe2, NOTHING)
-    CALL(exit_group, NOTHING)
+    CALL(clone, START) CALL(clone3, START3) CALL(pidfd_open, OTHERS) CALL(pidfd_send_signal, OTHERS)
+    CALL(kill, OTHERS) CALL(waitid, OTHERS) CALL(setsid, OWN) CALL(prctl, OWN) CALL(chdir, PATH0)
+    CALL(signalfd4, OWN) CALL(dup3, OWN) CALL(ppoll, OWN) CALL(pipe2, OWN)
+    CALL(exit_group, OWN)
 };
 
 enum { TEXTS = 8, LENGTH = 4096 };
@@ -130,7 +130,7 @@ static void entry(pid_t thread, pid_t program) {
     if (where & PATH3) text_at(thread, arguments[3], two);
     if (where & FD0) descriptor(thread, arguments[0], one);
     if (!strncmp(one, "/proc/", 6)) return;
-    if (text_count && (where & (PATH0 | PATH1 | PATH3 | FD0)) && !among(one) && !among(two)) return;
+    if (text_count && !(where & (START | START3 | OTHERS)) && !among(one) && !among(two)) return;
     if (wait_file && access(wait_file, F_OK)) return;
     counted++;
     int now = counted == wanted;

@@ -2,11 +2,19 @@
 //!
 //! Nothing here sleeps to be on the safe side: it waits on a state, and gives up after [`PATIENCE`].
 
+pub mod command;
 mod daemon;
+mod golden;
+pub mod injection;
 mod project;
+mod screen;
+mod terminal;
 
 pub use daemon::{Daemon, step};
+pub use golden::{golden, masked, masked_json};
 pub use project::Project;
+pub use screen::Screen;
+pub use terminal::{CTRL_C, Terminal};
 
 use std::path::PathBuf;
 use std::process::Command;

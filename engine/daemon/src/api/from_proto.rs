@@ -142,6 +142,15 @@ pub fn reason(text: &str) -> Result<String, Status> {
     bounded("reason", text, limits::REASON_BYTES)
 }
 
+/// The name of a file for messages; `runbook.yaml` where there is none.
+///
+/// # Errors
+/// It is too long.
+pub fn file_name(field: &str, text: &str) -> Result<String, Status> {
+    let name = if text.is_empty() { "runbook.yaml" } else { text };
+    bounded(field, name, limits::PATH_BYTES)
+}
+
 /// A request id, bounded.
 ///
 /// # Errors

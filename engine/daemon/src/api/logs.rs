@@ -16,6 +16,8 @@ use crate::layout::Layout;
 
 /// Lines told at once.
 const LINES: usize = 512;
+/// The bytes above which no more lines are put into one message: clients take 4 MiB unless they say more.
+const BYTES: usize = 256 << 10;
 /// The part of a log's end in which its last lines are looked for, in bytes a line.
 const TAIL_BYTES_PER_LINE: u64 = 16 << 10;
 
@@ -47,7 +49,8 @@ impl Follower {
         reader.seek(SeekFrom::Start(self.offset))?;
         let mut lines = Vec::new();
         let mut raw = Vec::new();
-        while lines.len() < LINES {
+        let begin = self.offset;
+        while lines.len() < LINES && self.offset - begin < BYTES as u64 {
             raw.clear();
             let read = reader.read_until(b'\n', &mut raw)?;
             if read == 0 || !raw.ends_with(b"\n") {

@@ -9,25 +9,32 @@ mod system;
 mod to_proto;
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
 use runbook_core::id::RunUid;
 use runbook_core::run::{Principal, RunState};
 use runbook_core::time::Timestamp;
-use runbook_journal::View;
+use runbook_journal::limits::ROOM_BYTES;
+use runbook_journal::{View, room};
 use runbook_proto::v1;
+use runbook_proto::v1::run_service_server::RunServiceServer;
+use runbook_proto::v1::runbook_service_server::RunbookServiceServer;
+use runbook_proto::v1::system_service_server::SystemServiceServer;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService as _;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
+use tonic_health::ServingStatus;
 
 use crate::config::Config;
 use crate::dispatcher::{Handle, read_run};
 use crate::library::Library;
+use crate::preflight::Preflight;
 use crate::surroundings::Surroundings;
 
 /// The largest request, in bytes: a runbook file and its inputs.
@@ -47,14 +54,16 @@ pub struct Shared {
     pub library: Arc<Library>,
     /// Definitions, secrets, layout.
     pub surroundings: Surroundings,
+    /// What must be there before a run.
+    pub preflight: Preflight,
     /// The configuration.
     pub config: Config,
     /// When the daemon started.
     pub started_at: Timestamp,
     /// What a person should know.
     pub warnings: Vec<String>,
-    /// Whether new runs are refused.
-    pub draining: AtomicBool,
+    /// No new run from here on, and the end follows.
+    pub drain: CancellationToken,
     /// Ends every stream and the server.
     pub shutdown: CancellationToken,
 }
@@ -132,48 +141,82 @@ fn user_name(uid: u32) -> Option<String> {
     })
 }
 
-/// Listens on the instance's socket, which its owner alone may use. A socket that a dead daemon left is replaced:
-/// the lock on the data directory has shown that it is dead.
-///
-/// # Errors
-/// The socket cannot be made.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    if let Some(parent) = path.parent()
-        && !parent.exists()
-    {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // Nobody may connect between the socket's birth and its mode.
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
-    rustix::process::umask(before);
-    let listener = bound?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+/// The socket that this daemon made, to be removed at its end.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    inode: u64,
 }
 
-/// Serves until the shutdown token is canceled.
+impl Socket {
+    /// Removes the socket, unless it was replaced.
+    pub fn remove(self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // Without it there is nothing to remove; and the next start replaces what is left.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Listens on the instance's socket, which its owner alone may use. A socket that a dead daemon left is replaced:
+/// the lock on the data directory, and silence on the socket, have shown that it is dead.
+///
+/// # Errors
+/// The socket cannot be made, or it is somebody's.
+pub fn listen(path: &Path, data_dir: &Path) -> anyhow::Result<(UnixListener, Socket)> {
+    crate::instance::make_socket_folder(path, data_dir)?;
+    let shown = path.display();
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            anyhow::bail!("{shown} is there and is no socket; name another one with --socket")
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            anyhow::bail!("another program answers on the socket {shown}; name another one with --socket")
+        }
+        Ok(_) => std::fs::remove_file(path).with_context(|| format!("the old socket {shown} cannot be removed"))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("the socket {shown} cannot be looked at")),
+    }
+    // The umask closes it to others from its first moment on.
+    let made = || -> io::Result<(UnixListener, u64)> {
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok((listener, std::fs::symlink_metadata(path)?.ino()))
+    };
+    let (listener, inode) = made().with_context(|| format!("the socket {shown} cannot be made"))?;
+    Ok((listener, Socket { path: path.to_path_buf(), inode }))
+}
+
+/// Serves until it is drained: then health says so, streams end, and after that the server.
 ///
 /// # Errors
 /// The server cannot run.
 pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<v1::run_service_server::RunServiceServer<runs::Runs>>().await;
+    // The empty name is the daemon as a whole.
+    let services = [
+        "",
+        RunServiceServer::<runs::Runs>::NAME,
+        RunbookServiceServer::<runbooks::Runbooks>::NAME,
+        SystemServiceServer::<system::System>::NAME,
+    ];
+    for service in services {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
     let descriptors =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(v1::DESCRIPTORS);
     let reflection = descriptors().build_v1()?;
     let reflection_alpha = descriptors().build_v1alpha()?;
     let limit = REQUEST_BYTES;
     let token = shared.shutdown.clone();
-    let not_serving = {
-        let token = token.clone();
+    let draining = {
+        let shared = Arc::clone(&shared);
         async move {
-            token.cancelled().await;
-            health.set_not_serving::<v1::run_service_server::RunServiceServer<runs::Runs>>().await;
+            shared.drain.cancelled().await;
+            for service in services {
+                health.set_service_status(service, ServingStatus::NotServing).await;
+            }
+            shared.shutdown.cancel();
         }
     };
     let server = tonic::transport::Server::builder()
@@ -181,16 +224,16 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         .add_service(reflection)
         .add_service(reflection_alpha)
         .add_service(
-            v1::runbook_service_server::RunbookServiceServer::new(runbooks::Runbooks(Arc::clone(&shared)))
+            RunbookServiceServer::new(runbooks::Runbooks(Arc::clone(&shared)))
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
         )
         .add_service(
-            v1::run_service_server::RunServiceServer::new(runs::Runs(Arc::clone(&shared)))
+            RunServiceServer::new(runs::Runs(Arc::clone(&shared)))
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
         )
-        .add_service(v1::system_service_server::SystemServiceServer::new(system::System(Arc::clone(&shared))))
+        .add_service(SystemServiceServer::new(system::System(Arc::clone(&shared))))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move { token.cancelled().await });
     // A client that neither reads nor closes must not keep the daemon from ending.
     let lingering = {
@@ -201,20 +244,41 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         }
     };
     tokio::select! {
-        (served, ()) = async { tokio::join!(server, not_serving) } => served?,
+        (served, ()) = async { tokio::join!(server, draining) } => served?,
         () = lingering => tracing::info!("some clients did not close their connections in time"),
     }
     Ok(())
 }
 
-/// Whether the daemon takes new runs.
+/// Whether the daemon takes new runs, and there is room for what they write.
 fn check_open(shared: &Shared) -> Result<(), Status> {
-    if shared.draining.load(Ordering::Acquire) {
+    if shared.drain.is_cancelled() {
         return Err(errors::status(
             tonic::Code::Unavailable,
             "DRAINING",
             "the daemon is draining and takes no new run; try again when it has been started anew",
         ));
     }
-    Ok(())
+    match lack_of_room(shared) {
+        None => Ok(()),
+        Some(problem) => Err(errors::status(tonic::Code::ResourceExhausted, "DISK_FULL", problem)),
+    }
+}
+
+/// Why no run may be started for want of room, if it is so.
+fn lack_of_room(shared: &Shared) -> Option<String> {
+    let data = &shared.config.data_dir;
+    match room::free(data) {
+        Ok(free) if free >= ROOM_BYTES => None,
+        Ok(free) => Some(format!(
+            "the disk of {} has {} KiB left, and a run is started only with {} KiB; make room. What has begun goes on",
+            data.display(),
+            free >> 10,
+            ROOM_BYTES >> 10
+        )),
+        Err(error) => {
+            tracing::warn!(%error, "the room on the disk is not known");
+            None
+        }
+    }
 }

@@ -74,7 +74,8 @@ impl RunbookService for Runbooks {
         request: Request<v1::CheckRunbookRequest>,
     ) -> Result<Response<v1::CheckRunbookResponse>, Status> {
         let request = request.into_inner();
-        let checked = tokio::task::spawn_blocking(move || language::check(&request.source, &request.file))
+        let file = from_proto::file_name("file", &request.file)?;
+        let checked = tokio::task::spawn_blocking(move || language::check(&request.source, &file))
             .await
             .map_err(|error| super::internal(&error))?;
         Ok(Response::new(v1::CheckRunbookResponse {

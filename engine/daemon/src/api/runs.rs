@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
@@ -21,6 +22,7 @@ use tonic_types::StatusExt as _;
 
 use super::{Shared, errors, from_proto, internal, logs, principal, runbooks, to_proto};
 use crate::dispatcher::{Answer, Ending};
+use crate::secrets::Sealer;
 
 /// Runs in one page, by default and at most.
 const PAGE: (usize, usize) = (50, 1_000);
@@ -28,8 +30,10 @@ const PAGE: (usize, usize) = (50, 1_000);
 const SCAN: usize = 200_000;
 /// Events in one answer, by default and at most.
 const EVENTS: (usize, usize) = (1_000, 10_000);
-/// Events in one message of a stream.
+/// Events read at a time for a stream.
 const STREAM_EVENTS: usize = 256;
+/// The bytes of events above which a message is closed: clients take 4 MiB unless they say more.
+const MESSAGE_BYTES: usize = 1 << 20;
 /// Messages that wait for a slow client; then its stream waits, and nobody else.
 const STREAM_MESSAGES: usize = 8;
 /// How often a followed log is looked at.
@@ -55,8 +59,7 @@ impl Runs {
             if !request.runbook.is_empty() {
                 return Err(errors::bad_field("source", "give either a runbook's name or its source"));
             }
-            let (bytes, file) = (request.source.clone(), request.source_file.clone());
-            let file = if file.is_empty() { "runbook.yaml".to_owned() } else { file };
+            let (bytes, file) = (request.source.clone(), from_proto::file_name("source_file", &request.source_file)?);
             let (checked, bytes, file) =
                 tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
                     .await
@@ -73,28 +76,22 @@ impl Runs {
     }
 
     /// What must be there before the first step.
-    fn preflight(&self, pinned: &Pinned) -> Result<(), Status> {
-        let mut problems: Vec<(String, String)> = Vec::new();
-        for tool in &pinned.runbook.requires.tools {
-            if !is_on_path(&tool.name) {
-                let problem = format!("the program {:?} is not on the daemon's PATH", tool.name);
-                problems.push((format!("requires.tools.{}", tool.name), problem));
-            }
-        }
-        for name in &pinned.runbook.requires.secrets {
-            if let Err(problem) = self.0.surroundings.secrets.read(name) {
-                problems.push((format!("requires.secrets.{name}"), problem));
-            }
-        }
-        if problems.is_empty() {
+    async fn preflight(&self, pinned: &Arc<Pinned>) -> Result<(), Status> {
+        let (shared, definition) = (Arc::clone(&self.0), Arc::clone(pinned));
+        let missing = tokio::task::spawn_blocking(move || {
+            shared.preflight.check(&definition.runbook.requires, &shared.surroundings.secrets)
+        })
+        .await
+        .map_err(|error| internal(&error))?;
+        if missing.is_empty() {
             return Ok(());
         }
-        let list: Vec<&str> = problems.iter().map(|(_, problem)| problem.as_str()).collect();
+        let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         let message = format!("{} cannot run here: {}", pinned.runbook.name, list.join("; "));
         let mut details = tonic_types::ErrorDetails::new();
         details.set_error_info("PREFLIGHT", "runbook.v1", HashMap::new());
-        for (subject, problem) in &problems {
-            details.add_precondition_failure_violation("PREFLIGHT", subject.clone(), problem.clone());
+        for missing in &missing {
+            details.add_precondition_failure_violation("PREFLIGHT", &missing.subject, &missing.problem);
         }
         Err(Status::with_error_details(Code::FailedPrecondition, message, details))
     }
@@ -118,16 +115,6 @@ impl Runs {
     }
 }
 
-/// Whether a program can be found as the shell would.
-fn is_on_path(name: &str) -> bool {
-    let executable =
-        |path: &std::path::Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
-    if name.contains('/') {
-        return executable(std::path::Path::new(name));
-    }
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| executable(&dir.join(name))))
-}
-
 fn refused_findings(name: &str, findings: &[language::Finding]) -> Status {
     let fields: Vec<(String, String)> = findings
         .iter()
@@ -143,9 +130,18 @@ fn refused_findings(name: &str, findings: &[language::Finding]) -> Status {
 }
 
 /// What is asked for, hashed: the same request id with other content is a mistake.
-fn request_digest(pinned: &Pinned, inputs: &serde_json::Map<String, Value>, by: &run::Principal) -> Digest {
-    let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid});
-    Digest::of(asked.to_string().as_bytes())
+fn request_digest(
+    pinned: &Pinned,
+    inputs: &serde_json::Map<String, Value>,
+    by: &run::Principal,
+    sealer: &Sealer,
+) -> Digest {
+    let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid}).to_string();
+    if pinned.runbook.inputs.values().any(|input| input.secret) {
+        // A plain hash in the journal would let anybody who reads it try out a short secret.
+        return sealer.blind(asked.as_bytes());
+    }
+    Digest::of(asked.as_bytes())
 }
 
 /// A new uid: time-ordered, as UUIDv7 (RFC 9562) is.
@@ -178,8 +174,8 @@ impl RunService for Runs {
         let origin = from_proto::origin(request.origin)?;
         let pinned = self.pin(&request).await?;
         let mut inputs = from_proto::inputs(&pinned.runbook, &mut request)?;
-        self.preflight(&pinned)?;
-        let digest = request_digest(&pinned, &inputs, &by);
+        self.preflight(&pinned).await?;
+        let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
         let mut sealed = serde_json::Map::new();
         for (name, decl) in &pinned.runbook.inputs {
             if decl.secret
@@ -344,12 +340,13 @@ impl RunService for Runs {
         let uid = self.0.run_uid(&request.name).await?;
         let size = from_proto::page_size(request.page_size, EVENTS.0, EVENTS.1)?;
         let state = self.0.run_state(uid).await?;
-        let events = read_events(&self.0, uid, request.start_after, size + 1).await?;
-        let more = events.len() > size;
+        // A page may be shorter than was asked for: large events fill it sooner.
+        let events = read_events(&self.0, uid, request.start_after, size).await?;
+        let last = events.last().map_or(request.start_after, |event| event.number);
         let pinned = state.pinned();
         Ok(Response::new(v1::ListEventsResponse {
-            events: events.iter().take(size).map(|event| event_of(pinned, event)).collect(),
-            more,
+            events: events.iter().map(|event| event_of(pinned, event)).collect(),
+            more: last < state.last_event(),
         }))
     }
 
@@ -367,7 +364,10 @@ impl RunService for Runs {
         tokio::spawn(async move {
             let shutdown = shared.shutdown.clone();
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => {
+                    // Whoever listened may have gone.
+                    let _ = sender.send(Err(errors::ending())).await;
+                }
                 read = read_logs(&shared, &state, &request, &sender) => {
                     if let Err(status) = read {
                         // Whoever listened may have gone.
@@ -455,56 +455,71 @@ async fn watch(
     start_after: u64,
     sender: &mpsc::Sender<Result<v1::WatchRunResponse, Status>>,
 ) {
+    // Whoever listened may have gone: then there is nobody to tell.
+    if let Err(Some(status)) = watch_until_over(shared, &now, start_after, sender).await {
+        let _ = sender.send(Err(status)).await;
+    }
+}
+
+/// Why a stream ended early: nobody listens, or an error that is to be told.
+type Broken = Option<Status>;
+
+async fn watch_until_over(
+    shared: &Shared,
+    now: &RunState,
+    start_after: u64,
+    sender: &mpsc::Sender<Result<v1::WatchRunResponse, Status>>,
+) -> Result<(), Broken> {
     let uid = now.uid();
-    let pinned = Arc::clone(now.pinned());
+    let pinned = now.pinned();
     let mut latest = shared.dispatcher.watch(uid);
-    let mut after = start_after;
     let mut folded: Option<RunState> = None;
+    let mut told = false;
     loop {
         latest.mark_unchanged();
         let from = folded.as_ref().map_or(0, RunState::last_event);
-        let events = match read_events(shared, uid, from, STREAM_EVENTS).await {
-            Ok(events) => events,
-            Err(status) => {
-                // Whoever listened may have gone.
-                let _ = sender.send(Err(status)).await;
-                return;
-            }
-        };
-        let full = events.len() >= STREAM_EVENTS;
+        let events = read_events(shared, uid, from, STREAM_EVENTS).await.map_err(Some)?;
+        let mut message = v1::WatchRunResponse::default();
+        let mut bytes = 0;
         for event in &events {
-            let applied = match &mut folded {
-                None => RunState::create(uid, Arc::clone(&pinned), event).map(|state| folded = Some(state)),
-                Some(state) => state.apply(event),
-            };
-            if let Err(illegal) = applied {
-                let _ = sender.send(Err(internal(&illegal))).await;
-                return;
+            match &mut folded {
+                None => folded = Some(RunState::create(uid, Arc::clone(pinned), event).map_err(|e| internal(&e))?),
+                Some(state) => state.apply(event).map_err(|e| internal(&e))?,
+            }
+            let Some(state) = &folded else { continue };
+            if event.number <= start_after {
+                continue;
+            }
+            let event = event_of(pinned, event);
+            bytes += event.encoded_len();
+            message.events.push(event);
+            message.set_status(to_proto::run_status(state.status()));
+            message.last_event = (*latest.borrow()).max(state.last_event());
+            if bytes >= MESSAGE_BYTES {
+                sender.send(Ok(std::mem::take(&mut message))).await.map_err(|_| None)?;
+                (bytes, told) = (0, true);
             }
         }
-        let Some(state) = &folded else { return };
-        let fresh: Vec<v1::Event> =
-            events.iter().filter(|event| event.number > after).map(|event| event_of(&pinned, event)).collect();
-        let over = matches!(state.phase(), Phase::Terminal(_)) && !full;
-        if !fresh.is_empty() || over {
-            after = after.max(state.last_event());
-            let message = v1::WatchRunResponse {
-                events: fresh,
-                status: to_proto::run_status(state.status()).into(),
-                last_event: (*latest.borrow()).max(state.last_event()),
-            };
-            if sender.send(Ok(message)).await.is_err() {
-                return;
-            }
+        if !message.events.is_empty() {
+            sender.send(Ok(message)).await.map_err(|_| None)?;
+            told = true;
         }
-        if over {
-            return;
+        if !events.is_empty() {
+            continue;
         }
-        if !full {
-            tokio::select! {
-                changed = latest.changed() => if changed.is_err() { return },
-                () = sender.closed() => return,
+        let Some(state) = &folded else { return Ok(()) };
+        if matches!(state.phase(), Phase::Terminal(_)) {
+            if !told {
+                // Who asks after the last event hears at least how the run ended.
+                let status = to_proto::run_status(state.status()).into();
+                let last = v1::WatchRunResponse { events: Vec::new(), status, last_event: state.last_event() };
+                sender.send(Ok(last)).await.map_err(|_| None)?;
             }
+            return Ok(());
+        }
+        tokio::select! {
+            changed = latest.changed() => changed.map_err(|_| None)?,
+            () = sender.closed() => return Ok(()),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The service about the daemon itself.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use runbook_proto::v1;
 use runbook_proto::v1::system_service_server::SystemService;
 use tonic::{Request, Response, Status};
 
-use super::{Shared, errors, to_proto};
+use super::{Shared, errors, from_proto, to_proto};
 
 pub(super) struct System(pub Arc<Shared>);
 
@@ -22,6 +21,7 @@ impl SystemService for System {
         let good = generation.entries.len() - broken;
         let mut warnings = shared.warnings.clone();
         warnings.extend(generation.problems.iter().cloned());
+        warnings.extend(super::lack_of_room(shared));
         Ok(Response::new(v1::GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -31,7 +31,7 @@ impl SystemService for System {
             active_runs: runs as u64,
             live_attempts: attempts as u64,
             places: shared.config.max_attempts as u64,
-            draining: shared.draining.load(Ordering::Acquire),
+            draining: shared.drain.is_cancelled(),
             runbooks: u32::try_from(good).unwrap_or(u32::MAX),
             broken_runbooks: u32::try_from(broken).unwrap_or(u32::MAX),
             generation: generation.number,
@@ -42,11 +42,11 @@ impl SystemService for System {
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
         let shared = &self.0;
         let by = super::principal(&request);
-        shared.draining.store(true, Ordering::Release);
+        let reason = from_proto::reason(&request.into_inner().reason)?;
         let live = shared.dispatcher.query(runbook_core::machine::Machine::live_attempts).await;
         let live = live.map_err(|_| errors::ending())? as u64;
-        tracing::info!(by = by.name, live_attempts = live, "asked to drain; attempts go on");
-        shared.shutdown.cancel();
+        tracing::info!(by = by.name, reason, live_attempts = live, "asked to drain; attempts go on");
+        shared.drain.cancel();
         Ok(Response::new(v1::DrainResponse { live_attempts: live }))
     }
 }

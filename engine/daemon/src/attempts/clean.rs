@@ -9,12 +9,29 @@ use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
 use runbook_shim::paths;
 
+use super::spare::Spares;
 use crate::files;
-use crate::layout::{Layout, parse_attempt_name};
+use crate::layout::{Layout, SPARE, parse_attempt_name};
 
-/// Keeps the log of an ended attempt and removes its directory.
-pub(super) fn clean(attempt: AttemptRef, layout: &Layout, run_is_over: bool) -> io::Result<()> {
+/// Keeps the log of an ended attempt and removes its directory; one that left nothing to keep is made a spare one.
+pub(super) fn clean(
+    attempt: AttemptRef,
+    layout: &Layout,
+    run_is_over: bool,
+    spares: Option<&Spares>,
+) -> io::Result<()> {
     let directory = layout.attempt(attempt);
+    if spares.is_none_or(|spares| spares.give(&directory).is_err()) {
+        remove_directory(attempt, &directory, layout)?;
+    }
+    if run_is_over && let Some(run) = directory.parent() {
+        // Another attempt may not be cleaned yet; then the next start removes the folder.
+        let _ = fs::remove_dir(run);
+    }
+    Ok(())
+}
+
+fn remove_directory(attempt: AttemptRef, directory: &Path, layout: &Layout) -> io::Result<()> {
     let log = directory.join(paths::LOG);
     let kept = layout.log(attempt);
     match fs::rename(&log, &kept) {
@@ -33,15 +50,11 @@ pub(super) fn clean(attempt: AttemptRef, layout: &Layout, run_is_over: bool) -> 
     for name in [paths::LOCK, paths::SPEC, paths::CLAIM, paths::CHILD, paths::VERDICT] {
         remove(&directory.join(name))?;
     }
-    match fs::remove_dir(&directory) {
+    match fs::remove_dir(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         // Outputs, files, artifacts that nobody declared, a stop request.
-        Err(_) => fs::remove_dir_all(&directory)?,
-    }
-    if run_is_over && let Some(run) = directory.parent() {
-        // Another attempt may not be cleaned yet; then the next start removes the folder.
-        let _ = fs::remove_dir(run);
+        Err(_) => fs::remove_dir_all(directory)?,
     }
     Ok(())
 }
@@ -77,6 +90,9 @@ pub fn sweep(layout: &Layout, mut standing: impl FnMut(AttemptRef) -> Standing) 
     };
     for run in runs {
         let run = run?;
+        if run.file_name() == SPARE {
+            continue;
+        }
         let uid: Option<RunUid> = run.file_name().to_str().and_then(|name| name.parse().ok());
         let Some(uid) = uid else {
             set_aside.push(quarantine(layout, &run.path(), "")?);
@@ -93,7 +109,7 @@ pub fn sweep(layout: &Layout, mut standing: impl FnMut(AttemptRef) -> Standing) 
             });
             match known.map(|known| (known, standing(known))) {
                 Some((_, Standing::Live)) => empty = false,
-                Some((ended, Standing::Ended)) => clean(ended, layout, false)?,
+                Some((ended, Standing::Ended)) => clean(ended, layout, false, None)?,
                 Some((_, Standing::Unknown)) | None => {
                     set_aside.push(quarantine(layout, &attempt.path(), &format!("{uid}-"))?);
                 }

@@ -40,7 +40,7 @@ pub(super) fn collect(attempt: AttemptRef, layout: &Layout, verdict: &Verdict) -
         Outputs::TooLong { length, cap } => {
             problem(&mut end, format!("$RUNBOOK_OUTPUT has {length} bytes, the limit is {cap}"));
         }
-        Outputs::Unreadable { text } => problem(&mut end, format!("$RUNBOOK_OUTPUT cannot be read: {text}")),
+        Outputs::Unreadable { text } => problem(&mut end, format!("$RUNBOOK_OUTPUT cannot be used: {text}")),
     }
     if !verdict.artifacts.is_empty() {
         match keep_artifacts(attempt, layout, verdict)? {

@@ -8,13 +8,14 @@ mod collect;
 mod outputs;
 mod place;
 mod reconcile;
+mod spare;
 mod waiter;
 mod worker;
 
 pub use clean::{Standing, sweep};
 pub use place::{ShimCopy, StartOrder};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,10 +48,12 @@ pub enum Report {
 pub type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
 
 /// How an attempt that is found after a start of the daemon should be going on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Adoption {
     /// The attempt.
     pub attempt: AttemptRef,
+    /// The step's id, for people.
+    pub step: String,
     /// How it should be going on.
     pub level: StopLevel,
     /// Its timeout and the grace of its stop, from the definition.
@@ -79,6 +82,8 @@ enum Job {
 /// What is known of an attempt while it is under way.
 #[derive(Debug)]
 struct Record {
+    /// The step's id, for people.
+    step: String,
     pidfd: Option<OwnedFd>,
     /// Whether the shim is a child of this daemon, to be reaped.
     child: bool,
@@ -90,6 +95,8 @@ struct Record {
     exited: bool,
     /// Whether something that takes long is being done about it.
     busy: bool,
+    /// Whether this daemon placed it, with nothing in its directory but what each attempt has.
+    own: bool,
     level: StopLevel,
     patience: Patience,
 }
@@ -101,11 +108,24 @@ struct Shared {
     report: Reporter,
     records: Mutex<HashMap<AttemptRef, Record>>,
     waiter: waiter::Handle,
+    spares: spare::Spares,
+    /// Attempts that are over and whose directories can be used again.
+    plain: Mutex<HashSet<AttemptRef>>,
 }
 
 impl Shared {
+    fn plain(&self) -> std::sync::MutexGuard<'_, HashSet<AttemptRef>> {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn records(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptRef, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of an attempt's step for the log; its number where the id is not at hand.
+    fn step(&self, attempt: AttemptRef) -> String {
+        let known = self.records.try_lock().ok().and_then(|records| records.get(&attempt).map(|r| r.step.clone()));
+        known.unwrap_or_else(|| attempt.step.0.to_string())
     }
 }
 
@@ -127,7 +147,10 @@ impl Attempts {
     /// A thread or an epoll instance cannot be had.
     pub fn start(layout: Layout, shim: ShimCopy, boot: String, report: Reporter) -> io::Result<Self> {
         let (waiter, events) = waiter::start()?;
-        let shared = Arc::new(Shared { layout, shim, boot, report, records: Mutex::default(), waiter });
+        let spares = spare::Spares::new(&layout)?;
+        let shared =
+            Shared { layout, shim, boot, report, records: Mutex::default(), waiter, spares, plain: Mutex::default() };
+        let shared = Arc::new(shared);
         let mut workers = Vec::with_capacity(WORKERS);
         for index in 0..WORKERS {
             let (sender, receiver) = mpsc::channel();

@@ -17,7 +17,8 @@ use runbook_shim::lock;
 use runbook_shim::secrets::Secrets;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::LOG_BYTES;
+use super::spare::Spares;
+use super::{LOG_BYTES, Shared};
 use crate::files;
 use crate::layout::Layout;
 
@@ -69,14 +70,16 @@ pub(super) struct Spawned {
 }
 
 /// Writes the attempt's directory and spawns its shim.
-pub(super) fn spawn(order: &StartOrder, layout: &Layout, shim: &ShimCopy, boot: &str) -> io::Result<Spawned> {
-    let directory = layout.attempt(order.attempt);
-    make_directory(&directory)?;
-    lock::create(&directory)?;
-    let (spec, secrets) = split(order, boot);
+pub(super) fn spawn(order: &StartOrder, shared: &Shared) -> io::Result<Spawned> {
+    let directory = shared.layout.attempt(order.attempt);
+    if !use_spare(&directory, &shared.spares) {
+        make_directory(&directory)?;
+        lock::create(&directory)?;
+    }
+    let (spec, secrets) = split(order, &shared.boot);
     shim_files::place(&directory, &spec)?;
     let stdin = if secrets.is_empty() { Stdio::null() } else { Stdio::from(secrets.into_memfd()?) };
-    let child = Command::new(&shim.path)
+    let child = Command::new(&shared.shim.path)
         .arg(&directory)
         .env_clear()
         .current_dir("/")
@@ -88,6 +91,18 @@ pub(super) fn spawn(order: &StartOrder, layout: &Layout, shim: &ShimCopy, boot: 
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     Ok(Spawned { pidfd })
+}
+
+/// Puts a spare directory in place. Where there is none, or something is there already, says no.
+fn use_spare(directory: &Path, spares: &Spares) -> bool {
+    match spares.take(directory) {
+        Ok(taken) => taken,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let run = directory.parent().unwrap_or(directory);
+            files::make_private_directory(run).is_ok() && spares.take(directory).unwrap_or(false)
+        }
+        Err(_) => false,
+    }
 }
 
 fn make_directory(directory: &Path) -> io::Result<()> {

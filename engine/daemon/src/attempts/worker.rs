@@ -11,7 +11,7 @@ use std::time::Duration;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{AttemptEnd, How, NotStarted, StopLevel};
 use runbook_shim::exit::Refusal;
-use runbook_shim::files::{self as shim_files, Child, Holder, StopRequest, Verdict};
+use runbook_shim::files::{self as shim_files, Child, Ending, Holder, Outputs, StopRequest, Verdict};
 use runbook_shim::{fence, lock, process};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
@@ -36,9 +36,10 @@ pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
             Job::Look(attempt) => look(shared, attempt),
             Job::Overdue(attempt) => overdue(shared, attempt),
             Job::Clean(attempt, run_is_over) => {
-                if let Err(error) = clean::clean(attempt, &shared.layout, run_is_over) {
+                let spares = shared.plain().remove(&attempt).then_some(&shared.spares);
+                if let Err(error) = clean::clean(attempt, &shared.layout, run_is_over, spares) {
                     let path = shared.layout.attempt(attempt);
-                    tracing::warn!(%error, path = %path.display(), "an ended attempt cannot be cleaned away; the next start tries again");
+                    tracing::warn!(%error, run = %attempt.run, step = attempt.step.0, path = %path.display(), "an ended attempt cannot be cleaned away; the next start tries again");
                 }
             }
             // The other side waits for the channel to close.
@@ -62,19 +63,22 @@ fn start(shared: &Arc<Shared>, order: &StartOrder) {
     let level = {
         let mut records = shared.records();
         let record = records.entry(attempt).or_insert_with(|| Record {
+            step: order.step.clone(),
             pidfd: None,
             child: false,
             spawns: 0,
             exit_code: None,
             exited: false,
             busy: false,
+            // A directory with files or artifacts in it is not used again.
+            own: order.prepared.files.is_empty() && order.prepared.artifacts.is_empty(),
             level: StopLevel::Run,
             patience: Patience { timeout: order.prepared.timeout, grace: order.prepared.stop.grace },
         });
         record.spawns += 1;
         record.level
     };
-    match place::spawn(order, &shared.layout, &shared.shim, &shared.boot) {
+    match place::spawn(order, shared) {
         Ok(spawned) => {
             let watched = shared.waiter.watch(attempt, &spawned.pidfd);
             if let Some(record) = shared.records().get_mut(&attempt) {
@@ -82,7 +86,7 @@ fn start(shared: &Arc<Shared>, order: &StartOrder) {
                 record.child = true;
             }
             if let Err(error) = watched {
-                tracing::warn!(%error, ?attempt, "a shim cannot be waited for; it is looked at instead");
+                tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "a shim cannot be waited for; it is looked at instead");
                 shared.waiter.look_after(attempt, AGAIN);
             }
             arm_overdue(shared, attempt);
@@ -110,17 +114,28 @@ fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarte
             tell_end(shared, attempt, not_started(reason, message));
         }
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "an attempt cannot be fenced; trying again");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "an attempt cannot be fenced; trying again");
             shared.waiter.look_after(attempt, AGAIN);
         }
     }
 }
 
 fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
-    let Adoption { attempt, level, patience } = adoption;
+    let Adoption { attempt, step, level, patience } = adoption;
     shared.records().insert(
         attempt,
-        Record { pidfd: None, child: false, spawns: 0, exit_code: None, exited: false, busy: false, level, patience },
+        Record {
+            step,
+            pidfd: None,
+            child: false,
+            spawns: 0,
+            exit_code: None,
+            exited: false,
+            busy: false,
+            own: false,
+            level,
+            patience,
+        },
     );
     arm_overdue(shared, attempt);
     look(shared, attempt);
@@ -158,7 +173,7 @@ fn stop(shared: &Shared, attempt: AttemptRef, level: StopLevel) {
     let request = StopRequest { reason: "canceled".to_owned(), now: level == StopLevel::Now };
     if let Err(error) = shim_files::place(&directory, &request) {
         if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(%error, ?attempt, "a stop cannot be written; trying again");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "a stop cannot be written; trying again");
             shared.waiter.look_after(attempt, AGAIN);
         }
         return;
@@ -179,7 +194,7 @@ fn signal_shim(shared: &Shared, attempt: AttemptRef, signal: Signal) {
         && let Err(error) = pidfd_send_signal(pidfd, signal)
         && error != rustix::io::Errno::SRCH
     {
-        tracing::warn!(%error, ?attempt, "a shim cannot be signaled");
+        tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "a shim cannot be signaled");
     }
 }
 
@@ -193,7 +208,7 @@ fn look(shared: &Arc<Shared>, attempt: AttemptRef) {
     let finding = match reconcile(&directory, &shared.boot) {
         Ok(finding) => finding,
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "an attempt's directory cannot be read; trying again");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "an attempt's directory cannot be read; trying again");
             shared.waiter.look_after(attempt, AGAIN);
             return;
         }
@@ -241,7 +256,7 @@ fn aside(shared: &Arc<Shared>, attempt: AttemptRef, work: impl FnOnce(&Arc<Share
         done();
     });
     if let Err(error) = thread {
-        tracing::warn!(%error, ?attempt, "the system has no thread left; trying again");
+        tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "the system has no thread left; trying again");
         busy(false)();
         shared.waiter.look_after(attempt, AGAIN);
     }
@@ -249,17 +264,34 @@ fn aside(shared: &Arc<Shared>, attempt: AttemptRef, work: impl FnOnce(&Arc<Share
 
 fn collect_verdict(shared: &Shared, attempt: AttemptRef, verdict: &Verdict) {
     match collect::collect(attempt, &shared.layout, verdict) {
-        Ok(Some(end)) => tell_end(shared, attempt, end),
+        Ok(Some(end)) => {
+            // Spawned once, by this daemon: no other shim can be on its way to the directory.
+            let spawned_once = shared.records().get(&attempt).is_some_and(|record| record.spawns == 1 && record.own);
+            if spawned_once && leaves_nothing(verdict) {
+                shared.plain().insert(attempt);
+            }
+            tell_end(shared, attempt, end);
+        }
         Ok(None) => {
             let mut end = AttemptEnd::bare(How::Lost { processes_left: false });
             end.message = "what it left is not what its verdict says".to_owned();
             tell_end(shared, attempt, end);
         }
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "what an attempt left cannot be read; trying again");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "what an attempt left cannot be read; trying again");
             shared.waiter.look_after(attempt, AGAIN);
         }
     }
+}
+
+/// Whether an attempt left no file but those that each attempt has.
+fn leaves_nothing(verdict: &Verdict) -> bool {
+    matches!(verdict.ending, Ending::Exited { .. })
+        && verdict.stop.is_none()
+        && verdict.log.bytes == 0
+        && verdict.out == Outputs::Absent
+        && verdict.artifacts.is_empty()
+        && verdict.problems.is_empty()
 }
 
 /// Takes the exit status of a shim that is a child of this daemon.
@@ -276,7 +308,7 @@ fn reap(shared: &Shared, attempt: AttemptRef) {
         }
         Ok(None) => {}
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "a shim cannot be reaped");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "a shim cannot be reaped");
             record.child = false;
         }
     }
@@ -300,7 +332,7 @@ fn held(shared: &Shared, attempt: AttemptRef, holder: Option<Holder>) {
         // It is going away just now.
         Ok(false) => shared.waiter.look_after(attempt, NO_PID_YET),
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "a shim cannot be waited for; it is looked at instead");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "a shim cannot be waited for; it is looked at instead");
             shared.waiter.look_after(attempt, AGAIN);
         }
     }
@@ -367,12 +399,12 @@ fn shim_died(shared: &Shared, attempt: AttemptRef, directory: &Path, holder: Opt
             let mut end = AttemptEnd::bare(How::Lost { processes_left: true });
             // Pids are for people: they are shown in the log, and never enter the journal.
             end.message = format!("its shim died, and {} processes of it cannot be killed", left.len());
-            tracing::error!(?attempt, pids = ?left, "processes of a dead shim cannot be killed");
+            tracing::error!(run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, pids = ?left, "processes of a dead shim cannot be killed");
             (shared.report)(Report::Ended(attempt, Box::new(end)));
             shared.waiter.look_after(attempt, AGAIN);
         }
         Err(error) => {
-            tracing::warn!(%error, ?attempt, "processes cannot be looked for; trying again");
+            tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "processes cannot be looked for; trying again");
             shared.waiter.look_after(attempt, AGAIN);
         }
     }
@@ -385,6 +417,6 @@ fn overdue(shared: &Arc<Shared>, attempt: AttemptRef) {
     if !lock::is_held(&directory).unwrap_or(false) {
         return look(shared, attempt);
     }
-    tracing::error!(?attempt, ?patience, "a shim did not end in time; it is killed");
+    tracing::error!(run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, ?patience, "a shim did not end in time; it is killed");
     signal_shim(shared, attempt, Signal::KILL);
 }

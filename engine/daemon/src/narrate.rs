@@ -1,0 +1,60 @@
+//! What the daemon's own log says of durable events: runs at `info`, attempts at `debug`, what a person should look at
+//! at `warn`; run and step as fields. Never a value of a run. Decides nothing.
+
+use runbook_core::id::{RunUid, StepNo};
+use runbook_core::machine::Machine;
+use runbook_core::run::{Event, Fact, Outcome, RunState, Then, how_text};
+
+/// Tells of the events of a commit.
+pub fn narrate(machine: &Machine, events: &[(RunUid, Event)]) {
+    for (run, event) in events {
+        let Some(state) = machine.run(*run) else { continue };
+        tell(state, event);
+    }
+}
+
+fn tell(state: &RunState, event: &Event) {
+    let run = state.uid();
+    let created = state.created();
+    let (number, runbook) = (created.number, created.runbook.as_str());
+    let id = |no: StepNo| state.pinned().runbook.step(no).map_or("", |step| step.id.as_str());
+    match &event.fact {
+        Fact::Created(created) => {
+            tracing::info!(%run, number, runbook, by = created.by.name, origin = ?created.origin, "run created");
+        }
+        Fact::AttemptStarting { step, attempt, kind, .. } => {
+            tracing::debug!(%run, number, step = id(*step), attempt = attempt.0, ?kind, "attempt starts");
+        }
+        Fact::AttemptEnded { step, attempt, end, then } => {
+            let (step, attempt, how) = (id(*step), attempt.0, how_text(&end.how));
+            match then {
+                Then::Unknown => {
+                    tracing::warn!(%run, number, step, attempt, how, "nobody knows what the attempt did: a person must say");
+                }
+                Then::Failed => tracing::info!(%run, number, step, attempt, how, "step failed"),
+                Then::Succeeded | Then::Canceled | Then::RetryAt(_) | Then::VerifyAt(_) | Then::OnCancelAt(_) => {
+                    tracing::debug!(%run, number, step, attempt, how, "attempt ended")
+                }
+            }
+        }
+        Fact::StepFailed { step, .. } => tracing::info!(%run, number, step = id(*step), "step failed"),
+        Fact::Resolved { step, by, .. } => {
+            tracing::info!(%run, number, step = id(*step), by = by.name, "step resolved");
+        }
+        Fact::Resumed { epoch, by, .. } => tracing::info!(%run, number, runbook, epoch, by = by.name, "run resumed"),
+        Fact::Ending { .. } => tracing::info!(%run, number, runbook, "run goes to its end"),
+        Fact::Finished { outcome } => {
+            let outcome = match outcome {
+                Outcome::Succeeded => "succeeded",
+                Outcome::Failed => "failed",
+                Outcome::Canceled => "canceled",
+            };
+            tracing::info!(%run, number, runbook, outcome, "run over");
+        }
+        Fact::Admitted { .. }
+        | Fact::StepReady { .. }
+        | Fact::StepSkipped { .. }
+        | Fact::Finishing { .. }
+        | Fact::DeadlinesShifted { .. } => {}
+    }
+}

@@ -1,0 +1,235 @@
+//! What must be there before the first step: programs with their versions, and secrets. Everything that is missing is
+//! told at once. Starts the programs only to ask for their version.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use runbook_core::definition::{Requires, Tool};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::secrets::Secrets;
+
+/// How long a program may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How much of what it says is read, in bytes.
+const ANSWER_BYTES: u64 = 64 << 10;
+/// Programs asked at the same time.
+const TOGETHER: usize = 8;
+
+/// Something that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// `requires.tools.NAME` or `requires.secrets.NAME`.
+    pub subject: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+/// A program's file as it was when it told its version.
+type Known = (SystemTime, u64, Option<Version>);
+
+/// The checks, with the versions that are known already.
+#[derive(Debug, Default)]
+pub struct Preflight {
+    versions: Mutex<HashMap<PathBuf, Known>>,
+}
+
+impl Preflight {
+    /// Everything that is missing.
+    pub fn check(&self, requires: &Requires, secrets: &Secrets) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        for tools in requires.tools.chunks(TOGETHER) {
+            let found: Vec<Option<String>> = std::thread::scope(|scope| {
+                let asked: Vec<_> = tools.iter().map(|tool| scope.spawn(|| self.tool(tool))).collect();
+                asked
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|_| Some("it cannot be looked at".to_owned())))
+                    .collect()
+            });
+            missing.extend(tools.iter().zip(found).filter_map(|(tool, problem)| {
+                Some(Missing { subject: format!("requires.tools.{}", tool.name), problem: problem? })
+            }));
+        }
+        missing.extend(requires.secrets.iter().filter_map(|name| {
+            let problem = secrets.read(name).err()?;
+            Some(Missing { subject: format!("requires.secrets.{name}"), problem })
+        }));
+        missing
+    }
+
+    fn tool(&self, tool: &Tool) -> Option<String> {
+        let name = &tool.name;
+        let Some(path) = find(name) else {
+            return Some(format!("the program {name:?} is not on the daemon's PATH; install it"));
+        };
+        let condition = tool.version.as_ref()?;
+        let shown = path.display();
+        match self.version(&path) {
+            None => Some(format!("{name} {condition} is needed, but `{shown} --version` names no version")),
+            Some(version) if version.meets(condition) => None,
+            Some(version) => Some(format!("{name} {condition} is needed, {shown} is {version}")),
+        }
+    }
+
+    fn version(&self, path: &Path) -> Option<Version> {
+        let meta = std::fs::metadata(path).ok()?;
+        let (modified, length) = (meta.modified().ok()?, meta.len());
+        let known = || self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, bytes, version)) = known().get(path)
+            && (*at, *bytes) == (modified, length)
+        {
+            return version.clone();
+        }
+        let version = ask(path);
+        known().insert(path.to_path_buf(), (modified, length, version.clone()));
+        version
+    }
+}
+
+/// The file of a program, found as the shell would.
+fn find(name: &str) -> Option<PathBuf> {
+    let executable = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|path| executable(path));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| executable(path))
+}
+
+/// Asks a program for its version.
+fn ask(path: &Path) -> Option<Version> {
+    let mut child = Command::new(path)
+        .arg("--version")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .ok()?;
+    let mut output = child.stdout.take()?;
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // What came before an error is good enough to look for a version in.
+        let _ = output.by_ref().take(ANSWER_BYTES).read_to_end(&mut text);
+        text
+    });
+    let ended = wait(&mut child);
+    if !ended && let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended just now.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait().ok()?;
+    let text = reader.join().ok()?;
+    Version::find(&String::from_utf8_lossy(&text)).filter(|_| ended)
+}
+
+/// Waits for a process, but not too long; says whether it ended.
+fn wait(child: &mut Child) -> bool {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    let Ok(patience) = rustix::time::Timespec::try_from(PATIENCE) else { return false };
+    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+}
+
+/// Numbers with dots between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Version(Vec<u64>);
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&parts.join("."))
+    }
+}
+
+impl Version {
+    /// The first word that is numbers with dots, or else the first that is one number; a `v` before it and what
+    /// follows it do not matter.
+    fn find(text: &str) -> Option<Self> {
+        let words = || text.split(|c: char| c.is_whitespace() || "(),;:\"".contains(c)).filter_map(Self::leading);
+        words().find(|version| version.0.len() > 1).or_else(|| words().next())
+    }
+
+    fn leading(word: &str) -> Option<Self> {
+        let word = word.strip_prefix('v').unwrap_or(word);
+        let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+        let numbers = word[..end].trim_end_matches('.');
+        let parts: Option<Vec<u64>> = numbers.split('.').map(|part| part.parse().ok()).collect();
+        parts.map(Self)
+    }
+
+    /// Whether it meets all of a condition such as `>=1.29, <2`.
+    fn meets(&self, condition: &str) -> bool {
+        condition.split(',').all(|part| {
+            let part = part.trim();
+            let at = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
+            let (sign, number) = part.split_at(at);
+            let Some(wanted) = Self::leading(number) else { return false };
+            let order = self.compare(&wanted);
+            match sign.trim() {
+                "" | "=" => order.is_eq(),
+                ">" => order.is_gt(),
+                ">=" => order.is_ge(),
+                "<" => order.is_lt(),
+                "<=" => order.is_le(),
+                _ => false,
+            }
+        })
+    }
+
+    /// By number after number; what is not there counts as 0.
+    fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        let length = self.0.len().max(other.0.len());
+        let part = |version: &Self, index| version.0.get(index).copied().unwrap_or(0);
+        (0..length).map(|i| part(self, i).cmp(&part(other, i))).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        for (text, version) in [
+            ("tar (GNU tar) 1.34\nCopyright (C) 2021", "1.34"),
+            ("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"),
+            ("Terraform v1.9.5\non linux_amd64", "1.9.5"),
+            ("less 590 (GNU regular expressions)", "590"),
+            ("git version 2.47.3", "2.47.3"),
+        ] {
+            assert_eq!(Version::find(text).map(|v| v.to_string()).as_deref(), Some(version), "{text}");
+        }
+        assert_eq!(Version::find("no number here"), None);
+    }
+
+    #[test]
+    fn conditions_compare_by_number() {
+        let version = Version(vec![1, 10]);
+        for (condition, meets) in
+            [(">=1.9", true), ("<1.9", false), ("=1.10.0", true), (">=1.2, <2", true), (">1.10", false), ("1.10", true)]
+        {
+            assert_eq!(version.meets(condition), meets, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_at_once() {
+        let tool = |name: &str, version: Option<&str>| Tool { name: name.into(), version: version.map(Into::into) };
+        let requires = Requires {
+            tools: vec![tool("sh", None), tool("no-such-program", None), tool("tar", Some(">=999"))],
+            secrets: vec!["token".into()],
+        };
+        let missing = Preflight::default().check(&requires, &Secrets::default());
+        let subjects: Vec<&str> = missing.iter().map(|m| m.subject.as_str()).collect();
+        assert_eq!(subjects, ["requires.tools.no-such-program", "requires.tools.tar", "requires.secrets.token"]);
+    }
+}
