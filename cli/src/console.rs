@@ -99,6 +99,17 @@ impl Console {
         Ok(())
     }
 
+    /// Writes a line of data, broken between words on a terminal; all but its first part are indented.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn wrapped_line(&self, line: &Line, indent: usize) -> Result<()> {
+        match self.columns() {
+            Some(columns) => line.wrap(columns, indent).iter().try_for_each(|line| self.line(line)),
+            None => self.line(line),
+        }
+    }
+
     /// Writes a line of somebody's data as it is, after a head.
     ///
     /// # Errors
@@ -121,8 +132,8 @@ impl Console {
     }
 
     /// Writes a line rendered for redrawing.
-    pub fn rendered(&self, line: &Line, columns: usize) -> String {
-        line.render(Some(columns), self.color_out)
+    pub fn rendered(&self, line: &Line, columns: Option<usize>) -> String {
+        line.render(columns, self.color_out)
     }
 
     /// Writes a table.

@@ -154,8 +154,7 @@ async fn start_once(instance: &Instance, _lock: &StartLock, until: Instant) -> R
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(log)
-        .process_group(0);
+        .stderr(log);
     for variable in STEP_VARIABLES {
         command.env_remove(variable);
     }

@@ -26,8 +26,6 @@ use crate::view::View;
 
 /// How long a run must stand still until it counts as waiting for a person.
 const ATTENTION_PAUSE: Duration = Duration::from_secs(1);
-/// The lines of a failed step's log that are shown.
-const TAIL_LINES: u32 = 20;
 /// How many failed steps show their log.
 const TAILS: usize = 5;
 /// How long a look at a log, or at the last lines, may take: the watching goes on without it.
@@ -316,7 +314,8 @@ impl Follow<'_> {
         }
         if self.told.len() <= TAILS {
             if step.attempts > 0 {
-                lines.extend(log_tail(&self.tail(&step.id, step.attempts).await));
+                let tail = log_tail(&self.tail(&step.id, step.attempts).await);
+                lines.extend(self.view.tail(tail));
             }
         } else if self.told.len() == TAILS + 1 {
             lines.push(Line::of(Tone::Dim, &format!("  `runbook logs {number} STEP` shows what further steps wrote")));
@@ -335,7 +334,7 @@ impl Follow<'_> {
             step: step.to_owned(),
             attempt,
             follow: false,
-            tail: TAIL_LINES,
+            tail: u32::try_from(self.view.tail_lines()).unwrap_or(u32::MAX),
         };
         let session = &mut self.cx.session;
         let read = async {
@@ -363,7 +362,7 @@ impl Follow<'_> {
     /// The run is over, or stands still: the whole of it is shown once more. `None`: somebody resumed it just now.
     async fn finish(&mut self) -> Result<Option<ExitCode>> {
         let run = self.snapshot().await?;
-        self.model = Model::of(&run);
+        self.model = Model::of(&run).with_words_of(&self.model);
         let Some(code) = exit_code(run.status()) else { return Ok(None) };
         for place in 0..self.model.steps.len() {
             if matches!(self.model.steps[place].status, StepStatus::Failed | StepStatus::Unknown) {

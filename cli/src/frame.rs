@@ -1,5 +1,5 @@
-//! The live picture of a run: a header, one row for each step that has begun or is next, and counts for the rest.
-//! A pure function of the model, the time and the size; knows no terminal.
+//! The live picture of a run: a header, one row for each step, and counts where not all have room. A pure function of
+//! the model, the time and the size; knows no terminal.
 
 use runbook_proto::v1::StepStatus;
 
@@ -12,10 +12,10 @@ use crate::to_json::{run_status, step_status};
 
 /// The column of the steps' names is at most this wide.
 const NAME_COLUMNS: usize = 28;
-/// The column of the spans: `59 min 59 s`.
-const SPAN_COLUMNS: usize = 11;
-/// Lines beside the steps' rows: header, what it waits for, counts.
-const OTHER_LINES: usize = 3;
+/// The column of the spans is at least this wide, so that it seldom grows: `340 ms`.
+const SPAN_COLUMNS: usize = 6;
+/// A step that waits names so many of the steps that it waits for.
+const NAMED_NEEDS: usize = 3;
 
 /// The picture in at most `rows` lines.
 pub fn frame(model: &Model, now: Moment, rows: usize) -> Vec<Line> {
@@ -27,10 +27,10 @@ pub fn frame(model: &Model, now: Moment, rows: usize) -> Vec<Line> {
         };
         lines.push(Line::of(Tone::Plain, "  waits for ").with(Tone::Warn, first).with(Tone::Dim, &more));
     }
-    let shown = choose(model, rows.saturating_sub(OTHER_LINES).max(1));
-    let name_columns = shown.iter().map(|step| width(&step.id)).max().unwrap_or(0).min(NAME_COLUMNS);
-    lines.extend(shown.iter().map(|step| row(model, step, now, name_columns)));
-    if shown.len() < model.steps.len() {
+    let room = rows.saturating_sub(lines.len()).max(1);
+    let cut = room < model.steps.len();
+    lines.extend(steps(model, now, if cut { room.saturating_sub(1).max(1) } else { room }));
+    if cut {
         lines.push(Line::of(Tone::Dim, &format!("  {}", counts(model))));
     }
     lines
@@ -54,31 +54,35 @@ pub fn counts(model: &Model) -> String {
     format!("{}: {}", plural(model.steps.len() as u64, "step"), parts.join(", "))
 }
 
-/// The steps to show, in the runbook's order: all that have begun or are next, and where that is too much, those
-/// that need an eye first and what is done last, the latest of it before the rest.
+/// The rows of at most `room` steps, in the runbook's order: all, and where that is too much, those that need an eye
+/// first, then what goes on, what is next, what ended last.
+pub fn steps(model: &Model, now: Moment, room: usize) -> Vec<Line> {
+    let shown = choose(model, room);
+    let rows: Vec<Row<'_>> = shown.into_iter().map(|step| row(model, step, now)).collect();
+    let names = rows.iter().map(|row| width(&row.step.id)).max().unwrap_or(0).min(NAME_COLUMNS);
+    let times = rows.iter().map(|row| width(&row.time)).max().filter(|widest| *widest > 0);
+    rows.iter().map(|row| row.line(names, times.map(|widest| widest.max(SPAN_COLUMNS)))).collect()
+}
+
 fn choose(model: &Model, room: usize) -> Vec<&Step> {
-    let mut shown: Vec<(usize, &Step)> = model
-        .steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| step.status != StepStatus::Pending || model.is_next(step))
-        .collect();
+    let mut shown: Vec<(usize, &Step)> = model.steps.iter().enumerate().collect();
     if shown.len() > room {
-        shown.sort_by_key(|(place, step)| (rank(step.status), -step.ended.map_or(0, |at| at.0), *place));
+        shown.sort_by_key(|(place, step)| (rank(model, step), -step.ended.map_or(0, |at| at.0), *place));
         shown.truncate(room);
         shown.sort_by_key(|(place, _)| *place);
     }
     shown.into_iter().map(|(_, step)| step).collect()
 }
 
-const fn rank(status: StepStatus) -> u8 {
-    match status {
+fn rank(model: &Model, step: &Step) -> u8 {
+    match step.status {
         StepStatus::Unknown => 0,
         StepStatus::Failed => 1,
         StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting => 2,
-        StepStatus::Pending | StepStatus::Unspecified => 3,
+        StepStatus::Pending | StepStatus::Unspecified if model.is_next(step) => 3,
         StepStatus::Canceled => 4,
         StepStatus::Succeeded | StepStatus::Skipped => 5,
+        StepStatus::Pending | StepStatus::Unspecified => 6,
     }
 }
 
@@ -97,10 +101,32 @@ pub const fn sign(status: StepStatus) -> (&'static str, Tone) {
     }
 }
 
-fn row(model: &Model, step: &Step, now: Moment, name_columns: usize) -> Line {
-    let (sign, tone) = sign(step.status);
-    let mut line = Line::of(tone, &format!("  {sign} ")).column(Tone::Plain, &step.id, name_columns);
-    line.push(Tone::Plain, "  ");
+/// A step as a row: its sign, its name, a span, and words.
+struct Row<'a> {
+    step: &'a Step,
+    time: String,
+    words: String,
+}
+
+impl Row<'_> {
+    fn line(&self, names: usize, times: Option<usize>) -> Line {
+        let (sign, tone) = sign(self.step.status);
+        let name = if self.step.status == StepStatus::Pending { Tone::Dim } else { Tone::Plain };
+        let mut line = Line::of(tone, &format!("  {sign} ")).column(name, &self.step.id, names);
+        line.push(Tone::Plain, "  ");
+        if let Some(times) = times {
+            line = line.column(Tone::Plain, &self.time, times);
+            line.push(Tone::Plain, "  ");
+        }
+        let tone = match self.step.status {
+            StepStatus::Failed | StepStatus::Unknown | StepStatus::Retrying => tone,
+            _ => Tone::Dim,
+        };
+        line.with(tone, &self.words)
+    }
+}
+
+fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
     let took = match (step.began, step.ended) {
         (Some(began), Some(ended)) => span(ended.since(began)),
         _ => String::new(),
@@ -112,28 +138,17 @@ fn row(model: &Model, step: &Step, now: Moment, name_columns: usize) -> Line {
         }
         StepStatus::Retrying => {
             let left = step.retry_at.map_or(0, |at| at.since(now));
-            let why = words(&[&attempt(step), &step.how]);
-            (String::new(), words(&[&format!("again in {}", running_span(left)), &why]))
+            let again = format!("again in {}", running_span(left));
+            (String::new(), words(&[&again, &attempt(step), &step.how]))
         }
         StepStatus::Unknown => (String::new(), words(&["needs a person", &step.how])),
-        StepStatus::Pending | StepStatus::Unspecified => {
-            let waiting = if is_terminal(model.status) { "not started" } else { "next" };
-            (String::new(), waiting.to_owned())
-        }
+        StepStatus::Pending | StepStatus::Unspecified => (String::new(), pending(model, step)),
         StepStatus::Succeeded => (took, attempt(step)),
         StepStatus::Failed => (took, words(&[&attempt(step), &step.how])),
         StepStatus::Skipped | StepStatus::Canceled => (took, words(&[step_status(step.status), &step.how])),
         StepStatus::Waiting => (String::new(), words(&["waits", &step.how])),
     };
-    if !time.is_empty() {
-        line = line.column(Tone::Plain, &time, SPAN_COLUMNS);
-        line.push(Tone::Plain, "  ");
-    }
-    let tone = match step.status {
-        StepStatus::Failed | StepStatus::Unknown | StepStatus::Retrying => tone,
-        _ => Tone::Dim,
-    };
-    line.with(tone, &words)
+    Row { step, time, words }
 }
 
 fn running(step: &Step) -> String {
@@ -142,7 +157,34 @@ fn running(step: &Step) -> String {
         Some(Running::Verify) => "verify",
         Some(Running::OnCancel) => "on_cancel",
     };
-    words(&[&attempt(step), kind, &step.last_line])
+    // What it is for, until it says something itself.
+    let says = if step.last_line.is_empty() { &step.description } else { &step.last_line };
+    words(&[&attempt(step), kind, says])
+}
+
+/// What a step that has not begun waits for.
+fn pending(model: &Model, step: &Step) -> String {
+    if is_terminal(model.status) {
+        return "not started".to_owned();
+    }
+    if model.is_next(step) {
+        return "next".to_owned();
+    }
+    let open: Vec<&str> = step
+        .needs
+        .iter()
+        .filter_map(|need| model.steps.get(*need))
+        .filter(|need| !need.is_terminal())
+        .map(|need| need.id.as_str())
+        .collect();
+    match open.len() {
+        // Only `finally` waits for more than its needs.
+        0 => "at the end".to_owned(),
+        count if count > NAMED_NEEDS => {
+            format!("after {} and {} more", open[..NAMED_NEEDS].join(", "), count - NAMED_NEEDS)
+        }
+        _ => format!("after {}", open.join(", ")),
+    }
 }
 
 /// Which attempt it is, unless it is the first.
@@ -177,8 +219,12 @@ mod tests {
             ("upload", &["check-room"]),
             ("ask", &["check-room"]),
             ("note", &["check-room"]),
-            ("prove", &["archive", "manifest"]),
+            ("prove", &["archive", "manifest", "upload", "ask", "note"]),
+            ("publish", &["prove"]),
+            ("tidy", &[]),
         ]));
+        model.steps[8].in_finally = true;
+        model.steps[2].description = "Hashes of all files".to_owned();
         let retry = Event {
             then_at: Some(Timestamp { seconds: 87, nanos: 0 }),
             ..ended(9, 80, "upload", 1, "exited with 7", "retry")
@@ -192,9 +238,8 @@ mod tests {
             starting(8, 71, "upload", 1, "run"),
             retry,
             starting(10, 81, "manifest", 1, "run"),
-            ended(11, 82, "manifest", 1, "exited with 1: no such folder", "failed"),
-            starting(12, 82, "ask", 1, "run"),
-            ended(13, 83, "ask", 1, "lost", "unknown"),
+            starting(11, 82, "ask", 1, "run"),
+            ended(12, 83, "ask", 1, "lost", "unknown"),
         ] {
             model.fold(&event).unwrap();
         }
@@ -202,14 +247,16 @@ mod tests {
             "adding a file whose name is so long that it does not fit the terminal at all".into();
         assert_eq!(
             text(&model, 24),
-            "run 12 backup  running  1 min 23 s  2 of 7 steps done\n  \
+            "run 12 backup  running  1 min 23 s  1 of 9 steps done\n  \
              ✓ check-room  1.0 s\n  \
-             ● archive     12 s         attempt 2  adding a file whose name is so long tha…\n  \
-             ✗ manifest    1.0 s        exited with 1: no such folder\n  \
-             ↻ upload      again in 4 s  exited with 7\n  \
-             ? ask         needs a person  lost\n  \
-             ○ note        next\n  \
-             7 steps: 1 succeeded, 1 failed, 1 unknown, 1 running, 1 retrying, 2 pending\n"
+             ● archive     12 s    attempt 2  adding a file whose name is so long that it …\n  \
+             ● manifest    2 s     Hashes of all files\n  \
+             ↻ upload              again in 4 s  exited with 7\n  \
+             ? ask                 needs a person  lost\n  \
+             ○ note                next\n  \
+             ○ prove               after archive, manifest, upload and 2 more\n  \
+             ○ publish             after prove\n  \
+             ○ tidy                at the end\n"
         );
     }
 
@@ -237,8 +284,9 @@ mod tests {
              ● copy-4997  1 min 22 s\n  \
              ● copy-4998  1 min 22 s\n  \
              ● copy-4999  1 min 22 s\n  \
-             ○ copy-5000  next\n  \
-             ○ copy-5001  next\n  \
+             ○ copy-5000              next\n  \
+             ○ copy-5001              next\n  \
+             ○ copy-5002              next\n  \
              10000 steps: 4995 succeeded, 1 failed, 4 running, 5000 pending\n"
         );
     }

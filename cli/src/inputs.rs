@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 use crate::to_json::to_struct_value;
+use crate::unique_json;
 
 /// The largest file of inputs, in bytes.
 const INPUT_FILE_BYTES: u64 = 16 << 20;
@@ -84,7 +85,7 @@ fn from_file(path: &Path) -> Result<Inputs> {
 
 /// A JSON object as inputs. A value with an integer that a double cannot hold goes as its JSON text.
 fn parse(bytes: &[u8]) -> Result<Inputs, String> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let value = unique_json::parse(bytes)?;
     let Value::Object(fields) = value else { return Err("it is not an object".to_owned()) };
     let mut inputs = Inputs::default();
     for (key, value) in fields {
@@ -135,7 +136,7 @@ mod tests {
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         let twice = collect(&[pair("a", "1"), pair("a", "2")], None).unwrap_err();
         assert_eq!((twice.code, twice.details.len()), (ExitCode::Usage, 1));
-        for (bytes, why) in [(&b"[]"[..], "not an object"), (b"{", "EOF"), (b"\xff", "expected value")] {
+        for (bytes, why) in [(&b"[]"[..], "not an object"), (b"{", "EOF"), (b"\xff", "expected value"), (b"{} {}", "trailing"), (b"{\"a\":1,\"a\":2}", "twice")] {
             let error = parse(bytes).unwrap_err();
             assert!(error.contains(why), "{error}");
         }

@@ -121,6 +121,40 @@ impl Line {
         done.iter().map(|(tone, text)| paint(*tone, text, color)).collect()
     }
 
+    /// The line in as many lines of `columns` columns as it needs, broken between words; all but the first are
+    /// indented. A word that is longer than a line stays whole, so that it can be copied.
+    pub fn wrap(&self, columns: usize, indent: usize) -> Vec<Self> {
+        let chars: Vec<(Tone, char)> =
+            self.pieces.iter().flat_map(|(tone, text)| text.chars().map(|c| (*tone, c))).collect();
+        let mut lines = Vec::new();
+        let (mut start, mut used, mut behind_space, mut words) = (0, 0, None, false);
+        for (place, (_, c)) in chars.iter().enumerate() {
+            if *c == ' ' {
+                behind_space = words.then_some(place + 1).or(behind_space);
+            } else if let Some(cut) = behind_space.filter(|_| used + char_width(*c) > columns) {
+                lines.push(Self::of_chars(&chars[start..cut], if start == 0 { 0 } else { indent }));
+                used = indent + chars[cut..place].iter().map(|(_, c)| char_width(*c)).sum::<usize>();
+                (start, behind_space, words) = (cut, None, true);
+            } else {
+                words = true;
+            }
+            used += char_width(*c);
+        }
+        lines.push(Self::of_chars(&chars[start..], if start == 0 { 0 } else { indent }));
+        lines
+    }
+
+    fn of_chars(chars: &[(Tone, char)], indent: usize) -> Self {
+        let mut line = Self::of(Tone::Plain, &" ".repeat(indent));
+        for (tone, c) in chars {
+            match line.pieces.last_mut() {
+                Some((last, text)) if last == tone => text.push(*c),
+                _ => line.pieces.push((*tone, c.to_string())),
+            }
+        }
+        line
+    }
+
     /// The line as plain text.
     #[cfg(test)]
     pub fn plain(&self) -> String {
@@ -157,5 +191,17 @@ mod tests {
             Line::of(Tone::Plain, "a\u{1b}[2Jb").column(Tone::Plain, "c\u{7}", 3).with(Tone::Plain, "|").plain(),
             "abc  |"
         );
+    }
+
+    #[test]
+    fn a_long_line_is_broken_between_words() {
+        let line = Line::of(Tone::Dim, "  state: ").with(Tone::Plain, "nobody knows; see /a/long/path/of/a/file now");
+        let wrapped = |columns: usize| -> Vec<String> { line.wrap(columns, 4).iter().map(Line::plain).collect() };
+        assert_eq!(wrapped(80), [line.plain()]);
+        assert_eq!(wrapped(22), ["  state: nobody knows;", "    see", "    /a/long/path/of/a/file", "    now"]);
+        assert_eq!(wrapped(30), ["  state: nobody knows; see", "    /a/long/path/of/a/file now"]);
+        let words: Vec<String> = wrapped(1).iter().map(|line| line.trim().to_owned()).collect();
+        assert_eq!(words, ["state:", "nobody", "knows;", "see", "/a/long/path/of/a/file", "now"]);
+        assert_eq!(Line::new().wrap(5, 2), [Line::new()]);
     }
 }

@@ -37,6 +37,8 @@ impl Running {
 pub struct Step {
     /// Its id.
     pub id: String,
+    /// What it is for, in the runbook's words.
+    pub description: String,
     /// The places of the steps that it needs.
     pub needs: Vec<usize>,
     /// Whether it belongs to `finally`.
@@ -67,6 +69,7 @@ impl Step {
     fn fresh(id: &str) -> Self {
         Self {
             id: id.to_owned(),
+            description: String::new(),
             needs: Vec::new(),
             in_finally: false,
             allow_failure: false,
@@ -89,6 +92,7 @@ impl Step {
             (message, _) => message.strip_prefix(SUBJECT).unwrap_or(message).to_owned(),
         };
         Self {
+            description: step.description.clone(),
             in_finally: step.in_finally,
             allow_failure: step.allow_failure,
             status: step.status(),
@@ -217,6 +221,16 @@ impl Model {
         }
     }
 
+    /// Takes over the words that only events have: why a step is where it is.
+    pub fn with_words_of(mut self, before: &Self) -> Self {
+        for (step, known) in self.steps.iter_mut().zip(&before.steps) {
+            if step.how.is_empty() && (&step.id, step.status) == (&known.id, known.status) {
+                step.how.clone_from(&known.how);
+            }
+        }
+        self
+    }
+
     /// The same run before everything after an event; of its steps only the shape is kept.
     pub fn rewind(&mut self, last_event: u64) {
         self.last_event = last_event;
@@ -225,6 +239,7 @@ impl Model {
         self.message.clear();
         for step in &mut self.steps {
             *step = Step {
+                description: std::mem::take(&mut step.description),
                 needs: std::mem::take(&mut step.needs),
                 in_finally: step.in_finally,
                 allow_failure: step.allow_failure,

@@ -14,28 +14,28 @@ use crate::to_json;
 
 /// At most so many lines of outputs, and of artifacts.
 const VALUES: usize = 10;
-/// The longest shown value, in columns.
-const VALUE_COLUMNS: usize = 160;
+/// The longest shown value, and the longest shown line of a log, in columns.
+const VALUE_COLUMNS: usize = 320;
 /// What to type next is explained where it all fits so many columns.
 const COLUMNS: usize = 80;
 const LABEL_COLUMNS: usize = 6;
 /// At most so many steps are named in what to type next.
 const NAMED_STEPS: usize = 3;
 
-/// The end of a run, or where it stands.
+/// The end of a run, or where it stands: in words.
 pub fn summary(run: &Run) -> Vec<Line> {
     let model = Model::of(run);
     let mut lines = vec![headline(&model)];
     if !run.steps.is_empty() {
         lines.push(Line::of(Tone::Dim, &format!("  {}", counts(&model))));
     }
-    lines.extend(outputs(run));
     lines
 }
 
-/// What must not be cut at the edge of a terminal, to be copied: the paths of artifacts, and what to type next.
+/// What must be broken or cut nowhere, to be copied: outputs, the paths of artifacts, and what to type next.
 pub fn to_copy(run: &Run) -> Vec<Line> {
-    let mut lines = artifacts(run);
+    let mut lines = outputs(run);
+    lines.extend(artifacts(run));
     lines.extend(next(run));
     lines
 }
@@ -56,7 +56,7 @@ pub fn headline(model: &Model) -> Line {
 }
 
 /// The outputs of the steps: where there are many, the last ones.
-pub fn outputs(run: &Run) -> Vec<Line> {
+fn outputs(run: &Run) -> Vec<Line> {
     let mut all = Vec::new();
     for step in run.steps.iter().filter(|step| !step.in_finally) {
         let mut outputs: Vec<_> = step.outputs.iter().flat_map(|outputs| &outputs.fields).collect();
@@ -114,13 +114,13 @@ fn next(run: &Run) -> Vec<Line> {
     let number = run.number;
     let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
     let mut commands: Vec<(String, &str)> = Vec::new();
-    for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
-        commands.push((resolve_command(number, &step.id), "settles what nobody knows"));
-    }
     if let Some(step) = of(StepStatus::Unknown).next().or_else(|| of(StepStatus::Failed).next())
         && step.attempts > 0
     {
         commands.push((format!("runbook logs {number} {}", step.id), "shows all that it wrote"));
+    }
+    for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
+        commands.push((resolve_command(number, &step.id), ""));
     }
     match run.status() {
         RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
@@ -129,27 +129,37 @@ fn next(run: &Run) -> Vec<Line> {
         RunStatus::Succeeded => {}
         _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
     }
-    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let explained = commands.iter().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= COLUMNS);
-    commands
-        .iter()
-        .enumerate()
-        .map(|(place, (command, what))| {
-            let label = if place == 0 { "next: " } else { "      " };
-            let what = if explained { format!("  {what}") } else { String::new() };
-            Line::of(Tone::Dim, label).column(Tone::Bold, command, width).with(Tone::Dim, &what)
-        })
-        .collect()
+    let explained = commands.iter().filter(|(_, what)| !what.is_empty());
+    let width = explained.clone().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let fits = explained.clone().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= COLUMNS);
+    let settles = commands.iter().rposition(|(_, what)| what.is_empty());
+    let mut lines = Vec::new();
+    for (place, (command, what)) in commands.iter().enumerate() {
+        let label = if place == 0 { "next: " } else { "      " };
+        let mut line = Line::of(Tone::Dim, label).with(Tone::Bold, command);
+        if fits && !what.is_empty() {
+            line.push(Tone::Dim, &format!("{}  {what}", " ".repeat(width - command.len())));
+        }
+        lines.push(line);
+        if settles == Some(place) {
+            lines.push(Line::of(Tone::Dim, &format!("      ({SETTLEMENTS})")));
+        }
+    }
+    lines
 }
 
 /// How a step is settled by hand.
 pub fn resolve_command(number: u64, step: &str) -> String {
-    format!("runbook resolve {number} {step} --as succeeded|failed|retry --reason WHY")
+    format!("runbook resolve {number} {step} --as OUTCOME --reason WHY")
 }
+
+/// What the outcomes of a settled step are.
+const SETTLEMENTS: &str = "OUTCOME: succeeded, failed, or retry, which runs it once more";
 
 /// The end of a step's log, under its failure.
 pub fn log_tail(lines: &[LogLine]) -> Vec<Line> {
-    lines.iter().map(|line| Line::of(Tone::Dim, "  | ").with(Tone::Plain, &line.text)).collect()
+    let text = |line: &LogLine| truncate(&line.text, VALUE_COLUMNS).into_owned();
+    lines.iter().map(|line| Line::of(Tone::Dim, "  | ").with(Tone::Plain, &text(line))).collect()
 }
 
 /// A step that failed, or of which nobody knows what it did, as a headline of its own.
@@ -252,9 +262,10 @@ mod tests {
             text(&run),
             "run 12 backup: attention\n  \
              2 steps: 1 unknown, 1 pending\n\
-             next: runbook resolve 12 a --as succeeded|failed|retry --reason WHY\n      \
-             runbook logs 12 a\n      \
-             runbook watch 12\n"
+             next: runbook logs 12 a  shows all that it wrote\n      \
+             runbook resolve 12 a --as OUTCOME --reason WHY\n      \
+             (OUTCOME: succeeded, failed, or retry, which runs it once more)\n      \
+             runbook watch 12   comes back to it\n"
         );
     }
 

@@ -16,7 +16,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Draws a picture over the one before.
+    /// Draws a picture over the one before, with lines above it that stay: those are not cut, the terminal breaks them
+    /// where they are longer than it is wide, so that they can be copied whole.
     ///
     /// # Errors
     /// Standard output cannot be written.
@@ -24,8 +25,15 @@ impl Screen {
         // The last column stays free: some terminals wrap already when it is written.
         let columns = size().0.saturating_sub(1).max(1);
         let mut text = up(&self.drawn, columns + 1);
-        for line in above.iter().chain(picture) {
-            text.push_str(&console.rendered(line, columns));
+        if !above.is_empty() {
+            text.push_str(CLEAR_BELOW);
+        }
+        for line in above {
+            text.push_str(&console.rendered(line, None));
+            text.push('\n');
+        }
+        for line in picture {
+            text.push_str(&console.rendered(line, Some(columns)));
             text.push_str(CLEAR_LINE);
             text.push('\n');
         }

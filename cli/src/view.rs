@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::console::{Console, size};
 use crate::event_line::event_line;
 use crate::failure::Result;
-use crate::frame::frame;
+use crate::frame::{frame, steps};
 use crate::line::{Line, Tone};
 use crate::model::{Model, is_terminal};
 use crate::moment::{Moment, moment};
@@ -23,6 +23,14 @@ use crate::to_json;
 const DRAW_PAUSE: Duration = Duration::from_millis(100);
 /// And at least this often, for the spans in it.
 const DRAW_PERIOD: Duration = Duration::from_secs(1);
+/// At the end at least so many steps stay on the screen, however much is told below them.
+const LAST_STEPS: usize = 4;
+/// The most and the fewest lines of a failed step's log.
+const TAIL_LINES: usize = 20;
+/// See [`TAIL_LINES`].
+const SHORT_TAIL_LINES: usize = 5;
+/// What follows the first part of a line that is broken between words.
+const INDENT: usize = 4;
 
 enum Mode {
     Live(Screen),
@@ -65,6 +73,22 @@ impl View {
     /// Whether people read it line by line or as a picture.
     pub const fn is_for_people(&self) -> bool {
         matches!(self.mode, Mode::Live(_) | Mode::Lines)
+    }
+
+    /// How many lines of a failed step's log are shown: on a terminal the picture stays in sight.
+    pub fn tail_lines(&self) -> usize {
+        if self.is_live() { (size().1 / 2).clamp(SHORT_TAIL_LINES, TAIL_LINES) } else { TAIL_LINES }
+    }
+
+    /// The last lines of a log that have room, broken between words on a terminal.
+    pub fn tail(&self, lines: Vec<Line>) -> Vec<Line> {
+        if !self.is_live() {
+            return lines;
+        }
+        let columns = size().0;
+        let mut rows: Vec<Line> = lines.iter().flat_map(|line| line.wrap(columns, INDENT)).collect();
+        rows.drain(..rows.len().saturating_sub(self.tail_lines()));
+        rows
     }
 
     /// Shows where the run stands when the watching begins.
@@ -135,14 +159,19 @@ impl View {
     /// Standard output cannot be written.
     pub fn refresh(&mut self, model: &Model) -> Result<()> {
         match self.next_draw() {
-            Some(due) if due <= Instant::now() => self.draw(model),
+            Some(due) if due <= Instant::now() => self.draw(model, None),
             _ => self.console.flush(),
         }
     }
 
-    fn draw(&mut self, model: &Model) -> Result<()> {
+    /// `last`: the room for the steps in the last picture.
+    fn draw(&mut self, model: &Model, last: Option<usize>) -> Result<()> {
         if let Mode::Live(screen) = &mut self.mode {
-            let picture = frame(model, Moment::now(), size().1.saturating_sub(1));
+            let picture = match last {
+                // The header says less than what follows the last picture.
+                Some(room) => steps(model, Moment::now(), room),
+                None => frame(model, Moment::now(), size().1.saturating_sub(1)),
+            };
             screen.draw(&self.console, &std::mem::take(&mut self.above), &picture)?;
             self.drawn_at = Some(Instant::now());
             self.dirty = false;
@@ -189,10 +218,11 @@ impl View {
             Mode::Json => self.console.json(&json!({"run": to_json::run(run)}))?,
             Mode::Quiet => self.console.line(&headline(model))?,
             Mode::Lines | Mode::Live(_) => {
-                self.draw(model)?;
-                // The picture's header says the outcome already; the end says why, and what came of it.
-                summary(run).iter().try_for_each(|line| self.console.cut_line(line))?;
-                to_copy(run).iter().try_for_each(|line| self.console.line(line))?;
+                let (summary, to_copy) = (summary(run), to_copy(run));
+                let below = summary.len() + to_copy.len() + 1;
+                self.draw(model, Some(size().1.saturating_sub(below).max(LAST_STEPS)))?;
+                summary.iter().try_for_each(|line| self.console.wrapped_line(line, INDENT))?;
+                to_copy.iter().try_for_each(|line| self.console.line(line))?;
             }
         }
         self.console.flush()

@@ -17,6 +17,8 @@ use crate::to_json;
 
 /// Events asked for at once.
 const PAGE: i32 = 1_000;
+/// An event's text begins at this column, and goes on there where it is longer than the terminal is wide.
+const INDENT: usize = 28;
 
 /// Arguments of `events`.
 #[derive(Debug, Args)]
@@ -92,7 +94,7 @@ fn print(cx: &Context, model: &mut Model, events: &[Event]) -> Result<()> {
         let at = moment(event.at.as_ref()).unwrap_or(Moment(0));
         let mut line = Line::of(Tone::Dim, &format!("{:>5}  {}  ", event.number, at.date_clock()));
         line.append(event_line(event, model));
-        cx.console.line(&line)?;
+        cx.console.wrapped_line(&line, INDENT)?;
     }
     cx.console.flush()
 }

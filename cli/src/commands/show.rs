@@ -50,7 +50,7 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
     }
     console.line(&head)?;
     if !runbook.description.is_empty() {
-        console.line(&Line::of(Tone::Plain, &runbook.description))?;
+        console.wrapped_line(&Line::of(Tone::Plain, &runbook.description), 0)?;
     }
     let mut labels: Vec<String> = runbook.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort();
@@ -88,7 +88,7 @@ fn section(console: &Console, title: &str, table: &Table) -> Result<()> {
 }
 
 fn inputs(inputs: &[Input]) -> Table {
-    let mut table = Table::new(&["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"]);
+    let mut table = Table::new(&["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"]).wrapped();
     for input in inputs {
         let default = if input.required { "required" } else { input.default_json.as_str() };
         let tone = if input.required { Tone::Warn } else { Tone::Plain };
@@ -122,7 +122,7 @@ fn bounds(input: &Input) -> String {
 }
 
 fn steps(steps: &[Step]) -> Table {
-    let mut table = Table::new(&["STEP", "NEEDS", "EFFECT", "DESCRIPTION"]);
+    let mut table = Table::new(&["STEP", "NEEDS", "EFFECT", "DESCRIPTION"]).wrapped();
     for step in steps {
         let condition = if step.condition.is_empty() { String::new() } else { format!("if {}", step.condition) };
         let part = if step.in_finally { "finally" } else { "" };

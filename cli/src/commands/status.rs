@@ -13,7 +13,7 @@ use crate::frame::frame;
 use crate::line::{Line, Tone};
 use crate::model::Model;
 use crate::moment::{Moment, moment};
-use crate::report::{outputs, to_copy, trouble};
+use crate::report::{to_copy, trouble};
 use crate::run_name::resolve;
 use crate::to_json;
 
@@ -21,6 +21,8 @@ use crate::to_json;
 const RUNS: u32 = 1_000;
 /// How many lines the steps of a run take unless all are asked for.
 const LINES: usize = 60;
+/// What follows the first part of a line that is broken between words.
+const INDENT: usize = 4;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -73,16 +75,14 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     }
     facts.push(("waits for", run.waits_for.join(", ")));
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        console.line(&Line::of(Tone::Dim, &format!("  {name}: ")).with(Tone::Plain, value))?;
+        console.wrapped_line(&Line::of(Tone::Dim, &format!("  {name}: ")).with(Tone::Plain, value), INDENT)?;
     }
     for step in &model.steps {
         if matches!(step.status, StepStatus::Failed | StepStatus::Unknown) {
-            console.line(&trouble(step))?;
+            console.wrapped_line(&trouble(step), INDENT)?;
         }
     }
-    for line in outputs(run).iter().chain(&to_copy(run)) {
-        console.line(line)?;
-    }
+    to_copy(run).iter().try_for_each(|line| console.line(line))?;
     Ok(ExitCode::Succeeded)
 }
 
