@@ -42,6 +42,23 @@ finally:
 }
 
 #[test]
+fn an_edited_runbook_runs_as_it_was_written_last() {
+    let project = Project::with("e", "steps:\n  a: {effect: idempotent, run: \"echo one >> log\"}\n");
+    let daemon = Daemon::start(&project);
+    let first = daemon.exec("e", &[]);
+    project.runbook("e", "steps:\n  a: {effect: idempotent, run: \"echo two >> log\"}\n");
+    let second = daemon.exec("e", &[]);
+    project.runbook("new", "steps:\n  a: {effect: idempotent, run: \"echo three >> log\"}\n");
+    let third = daemon.exec("new", &[]);
+    for run in [first, second, third] {
+        daemon.wait_over(&run.name);
+    }
+    let mut log = project.lines("log");
+    log.sort();
+    assert_eq!(log, ["one", "three", "two"]);
+}
+
+#[test]
 fn a_backup_is_made_and_proved() {
     let project = Project::with_library();
     let daemon = Daemon::start(&project);

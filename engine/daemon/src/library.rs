@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use runbook_core::definition::Runbook;
 use runbook_core::id::Digest;
@@ -59,12 +59,14 @@ pub struct Generation {
 pub struct Library {
     project: PathBuf,
     current: RwLock<Arc<Generation>>,
+    /// One load at a time, so that a later one is not overtaken by an earlier.
+    loading: Mutex<()>,
 }
 
 impl Library {
     /// Loads the folder for the first time.
     pub fn open(project: &Path) -> Self {
-        let library = Self { project: project.to_path_buf(), current: RwLock::default() };
+        let library = Self { project: project.to_path_buf(), current: RwLock::default(), loading: Mutex::default() };
         library.reload();
         library
     }
@@ -79,8 +81,24 @@ impl Library {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The generation of now, loaded again first where the file of this runbook is not what was loaded, or there is
+    /// none: whoever edits a runbook and starts it at once gets what he wrote.
+    pub fn fresh(&self, name: &str) -> Arc<Generation> {
+        let generation = self.current();
+        let unchanged = generation.entries.get(name).is_some_and(|entry| {
+            read_file(&self.project.join(&entry.file))
+                .is_ok_and(|(bytes, length)| entry.length == length && entry.digest == Digest::of(&bytes))
+        });
+        if unchanged {
+            return generation;
+        }
+        self.reload();
+        self.current()
+    }
+
     /// Loads the folder again. Says whether anything changed.
     pub fn reload(&self) -> bool {
+        let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let found = read_folder(&self.project);
         let before = self.current();
         if before.number > 0 && before.problems == found.problems && found.is_that_of(&before) {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use runbook_core::time::Span;
 
-/// The largest value that the storage engine is given, in bytes: larger ones become files that nobody syncs.
+/// The largest value that the storage engine is given, in bytes. Up to 17 values share a page before it splits, and a
+/// page above a quarter of a segment becomes a file that nobody syncs: the product stays at half of that.
 pub const VALUE_BYTES: usize = 16 << 10;
-/// The storage engine's segments, in bytes. Stored when a journal is made: never to be changed.
+/// The storage engine's segments, in bytes. It holds some of them in memory, so they are as small as the largest page
+/// allows. Stored when a journal is made: never to be changed.
 pub const SEGMENT_BYTES: usize = 2 << 20;
 /// The storage engine's page cache, in bytes. No bound on memory; the short tail is.
 pub const CACHE_BYTES: u64 = 16 << 20;
@@ -42,3 +44,6 @@ pub const COLD_FRAME_BYTES: usize = 256 << 10;
 pub const LOCK_TRIES: usize = 100;
 /// The wait between those tries.
 pub const LOCK_WAIT: Duration = Duration::from_millis(10);
+
+// Pages stay far below the size at which they become files of their own.
+const _: () = assert!(VALUE_BYTES * 17 < SEGMENT_BYTES / 4 * 3 / 4);

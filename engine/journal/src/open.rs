@@ -79,9 +79,7 @@ pub fn open(data: &Path, options: Options) -> Result<(Journal, Report), OpenErro
         }
         Db::create(&dir, &layout.journal_in_the_making())?;
     }
-    let t0 = std::time::Instant::now();
     let db = Db::open(&dir)?;
-    println!("ZZ engine {:?}", t0.elapsed());
     let mut tail = read_tail(&db, &mark, options, &mut report)?;
     for run in tail.runs() {
         // Events of a removed run stay in the tail until it is archived; nobody is to find them.
@@ -89,7 +87,6 @@ pub fn open(data: &Path, options: Options) -> Result<(Journal, Report), OpenErro
             tail.forget(run);
         }
     }
-    println!("ZZ tail {:?}", t0.elapsed());
     report.commits = tail.size().commits;
     report.last_commit = tail.last_commit();
     let shared = Arc::new(Shared::new(db, layout, tail));

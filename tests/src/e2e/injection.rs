@@ -75,13 +75,14 @@ impl Killer {
         words
     }
 
-    /// A shim for [`own_programs`] that is killed at the call whose number it finds in a file, which it removes: the next
-    /// shim lives, unless the file is there again.
-    pub fn shim(&self, number: &Path, trace: &Path) -> String {
+    /// A shim for [`own_programs`]. One that finds a number in `number` removes that file and is killed at this of its calls
+    /// since `armed` is there; the others live.
+    pub fn shim(&self, number: &Path, armed: &Path, trace: &Path) -> String {
         format!(
-            "#!/bin/sh\nexec {} -q {} -t {} -- {} \"$@\"\n",
+            "#!/bin/sh\nexec {} -q {} -w {} -t {} -- {} \"$@\"\n",
             self.tool.display(),
             number.display(),
+            armed.display(),
             trace.display(),
             programs().join("runbook-shim").display()
         )

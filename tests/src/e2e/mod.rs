@@ -8,6 +8,7 @@ mod golden;
 pub mod injection;
 mod project;
 mod screen;
+pub mod server;
 mod terminal;
 
 pub use daemon::{Daemon, step};

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kill_daemon;
+mod kill_shim;
 
 use std::collections::BTreeMap;
 use std::fs;

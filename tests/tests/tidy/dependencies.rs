@@ -187,7 +187,7 @@ fn storage_and_wire_stop_at_their_doors() {
         ARROWS.iter().map(|(name, _)| *name).filter(|name| graph.names_of(name).contains(dependency)).collect()
     };
     assert_eq!(who("sled"), ["runbook-journal"]);
-    assert_eq!(who("prost"), ["runbook-proto", "runbook-journal"]);
+    assert_eq!(who("prost"), ["runbook-proto", "runbook-journal", "runbookd"]);
     assert_eq!(who("tonic"), ["runbook-proto", "runbookd", "runbook", "runbook-tests"]);
 }
 

@@ -1,8 +1,6 @@
 //! Whether the pages are true: what they name exists, and what they list is what the programs have. Never judges how
 //! they read.
 
-use std::collections::BTreeSet;
-
 use crate::repository::{Text, exists, none, read, texts};
 
 /// The folders that a path in a page may begin with.
@@ -106,26 +104,6 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
         let meaning = meanings.iter().find(|(it, _)| *it == name).map(|(_, text)| text.trim_matches('"'));
         let row = format!("| {number} | {} |", meaning.unwrap_or_else(|| panic!("{name} has no meaning")));
         assert!(readme.contains(&row), "README.md has no row `{row}`");
-    }
-}
-
-#[test]
-fn the_readme_knows_every_setting_of_the_daemon() {
-    let source = read("engine/daemon/src/config.rs");
-    let readme = read("README.md");
-    let mut settings = BTreeSet::new();
-    let body = |name: &str| {
-        let (_, after) =
-            source.split_once(&format!("struct {name} {{\n")).unwrap_or_else(|| panic!("no struct {name}"));
-        after.split_once("\n}").expect("its end").0
-    };
-    for name in ["File", "Retention"] {
-        settings.extend(pairs(body(name), "", ": ").into_iter().map(|(key, _)| key.trim_start_matches("pub ")));
-    }
-    settings.extend(source.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next()));
-    assert!(settings.len() >= 15, "the control: the settings are not read as they are written: {settings:?}");
-    for setting in settings {
-        assert!(readme.contains(&format!("`{setting}`")), "README.md does not tell of `{setting}`");
     }
 }
 

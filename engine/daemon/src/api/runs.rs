@@ -49,7 +49,11 @@ impl Runs {
     /// The checked definition of a request and its pinned form.
     async fn pin(&self, request: &v1::StartRunRequest) -> Result<Arc<Pinned>, Status> {
         let (runbook, source, file) = if request.source.is_empty() {
-            let generation = self.0.library.current();
+            let library = Arc::clone(&self.0.library);
+            let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
+            let generation = tokio::task::spawn_blocking(move || library.fresh(&name))
+                .await
+                .map_err(|error| internal(&error))?;
             let entry = runbooks::find(&generation, &request.runbook)?;
             let Some(runbook) = entry.runbook.clone() else {
                 return Err(refused_findings(&entry.name, &entry.findings));

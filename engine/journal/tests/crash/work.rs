@@ -75,8 +75,12 @@ pub fn event(run: u64, number: u64) -> Event {
         Fact::AttemptStarting { step, attempt: AttemptNo(1), kind: AttemptKind::Run, boot }
     } else {
         let mut end = AttemptEnd::bare(How::Exited(0));
-        // Mostly small, at times several chunks.
-        let size = if hash.is_multiple_of(31) { 30_000 + hash % 150_000 } else { hash % 300 };
+        // Mostly small, at times several chunks, and seldom more than a segment of the storage engine.
+        let size = match hash % 256 {
+            0 => 2_500_000,
+            1..9 => 30_000 + hash % 150_000,
+            _ => hash % 300,
+        };
         let text: String = (0..size).map(|at| char::from(b'a' + ((hash >> (at % 57)) % 26) as u8)).collect();
         end.outputs.insert("text".to_owned(), text.into());
         Fact::AttemptEnded { step, attempt: AttemptNo(1), end: Box::new(end), then: Then::Succeeded }

@@ -1,0 +1,39 @@
+//! A configuration that is wrong, as a whole, and the help.
+
+use std::process::Command;
+
+use runbook_tests::e2e::server::daemon_command;
+
+use crate::plain;
+
+#[test]
+fn a_wrong_configuration_is_told_at_once_and_touches_nothing() {
+    let project = plain();
+    project.file("runbookd.yaml", "max_attempt: 3\nretention:\n  days: 0\nsecrets:\n  token: {}\n");
+    let output = daemon_command(&project)
+        .args(["--log-format", "xml", "--max-attempts", "1000000"])
+        .env("RUNBOOKD_LOG", "loud=very=much")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in [
+        "runbookd.yaml:1: max_attempt: there is no such key; did you mean `max_attempts`?",
+        "runbookd.yaml:3: retention.days: \"0\" is no whole number from 1 to 36500",
+        "runbookd.yaml:5: secrets.token: give either `env: VARIABLE` or `file: PATH`",
+        "--log-format or RUNBOOKD_LOG_FORMAT: \"xml\" is neither human nor json",
+        "--max-attempts or RUNBOOKD_MAX_ATTEMPTS: \"1000000\" is no whole number from 1 to 10000",
+        "--log or RUNBOOKD_LOG: \"loud=very=much\"",
+        "`runbookd --help`",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    assert!(!project.path(".runbook").exists());
+    let none = Command::new(daemon_command(&project).get_program()).args(["--project", "/nowhere"]).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    let help = Command::new(daemon_command(&project).get_program()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for part in ["Examples:", "Exit codes:", "retention: {runs:", "[env: RUNBOOKD_SOCKET=]"] {
+        assert!(help.contains(part), "{part}\n{help}");
+    }
+}
