@@ -69,12 +69,19 @@ struct Follow<'a> {
     told: HashSet<usize>,
 }
 
+/// Listens to Ctrl-C from now on: before a run is asked for, so that none is missed.
+///
+/// # Errors
+/// The system does not let it.
+pub fn interrupts() -> Result<Signal> {
+    signal(SignalKind::interrupt()).map_err(|error| Failure::io("cannot listen to Ctrl-C", &error))
+}
+
 /// Watches a run from a snapshot on, or from after an event on. Returns the code that tells how it ended.
 ///
 /// # Errors
 /// The daemon refuses, or is gone for too long. The run goes on without the watcher in any case.
-pub async fn follow(cx: &mut Context, run: Run, after: Option<u64>) -> Result<ExitCode> {
-    let interrupts = signal(SignalKind::interrupt()).map_err(|error| Failure::io("cannot listen to Ctrl-C", &error))?;
+pub async fn follow(cx: &mut Context, interrupts: Signal, run: Run, after: Option<u64>) -> Result<ExitCode> {
     let mut model = Model::of(&run);
     if let Some(after) = after {
         model.rewind(after);

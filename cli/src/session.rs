@@ -191,7 +191,14 @@ impl Session {
         let endpoint = Endpoint::from_shared(format!("{UNIX_PREFIX}//{path}"))
             .map_err(|error| Failure::usage(format!("the socket's path {path} is not valid")).why(error.to_string()))?
             .connect_timeout(CONNECT_LIMIT);
-        endpoint.connect().await.map_err(|error| unreachable(socket, &error))
+        endpoint.connect().await.map_err(|error| {
+            let failure = unreachable(socket, &error);
+            match self.target {
+                Target::Named(_) if failure.connection == Some(Connection::Absent) => failure
+                    .next("for a named endpoint none is started: start it where it belongs, or leave --endpoint out"),
+                _ => failure,
+            }
+        })
     }
 
     /// Asks a question that may be asked twice, over a new connection where the first one broke.

@@ -1,5 +1,7 @@
 //! How runs end, with real processes: cancels, unknown steps and their resolution, resumes, refusals.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 use std::collections::HashMap;
 
 use runbook_proto::v1::{

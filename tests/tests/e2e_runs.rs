@@ -1,5 +1,7 @@
 //! Runs end to end: the main path, and a daemon that is killed in the middle.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 use runbook_proto::v1::{RunStatus, StepStatus};
 use runbook_tests::e2e::{Daemon, Project, is_alive, step, wait_for};
 

@@ -14,7 +14,7 @@ use runbook_core::run::LEGAL_STEP_EVENTS;
 use runbook_tests::sim::{Failure, Limits, Sabotage, Seen, check_language, command, shrink, simulate};
 
 /// Worlds that are the same on every day.
-const FIXED: u64 = 800;
+const FIXED: u64 = 1_200;
 /// Worlds that nobody has seen before, where nothing else is said.
 const FRESH: u64 = 50;
 /// So many worlds are lived through at the same time.

@@ -7,7 +7,7 @@ use super::changed;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
-use crate::follow::{follow, snapshot};
+use crate::follow::{follow, interrupts, snapshot};
 use crate::run_name::resolve;
 use crate::session::runs;
 
@@ -42,7 +42,7 @@ pub async fn run(cx: &mut Context, args: &Cancel) -> Result<ExitCode> {
         return changed(cx, response.run, "is being canceled");
     }
     let run = snapshot(cx, &name).await?;
-    let code = follow(cx, run, None).await?;
+    let code = follow(cx, interrupts()?, run, None).await?;
     // It ended as it was asked to.
     Ok(if code == ExitCode::Canceled { ExitCode::Succeeded } else { code })
 }

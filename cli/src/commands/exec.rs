@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
-use crate::follow::{follow, snapshot};
+use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::session::runs;
@@ -56,11 +56,13 @@ pub struct Exec {
 /// The file or an input is wrong, the daemon refuses, or none answers.
 pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
     let request = request(cx, &args)?;
-    let response: StartRunResponse = cx
-        .session
-        .ask(async |channel| runs(channel).start_run(request.clone()).await)
-        .await
-        .map_err(|failure| with_advice(failure, &args.what))?;
+    let mut interrupts = interrupts()?;
+    let response: StartRunResponse = tokio::select! {
+        response = cx.session.ask(async |channel| runs(channel).start_run(request.clone()).await) => {
+            response.map_err(|failure| with_advice(failure, &args.what))?
+        }
+        _ = interrupts.recv() => return Err(interrupted()),
+    };
     let run = response.run.ok_or_else(|| Failure::other("the daemon answered without a run"))?;
     if args.validate_only {
         return validated(cx, &run);
@@ -73,7 +75,13 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
     }
     // The start's answer may be without steps.
     let run = if run.steps.is_empty() { snapshot(cx, &run.uid).await? } else { run };
-    follow(cx, run, Some(0)).await
+    follow(cx, interrupts, run, Some(0)).await
+}
+
+fn interrupted() -> Failure {
+    Failure::new(ExitCode::Interrupted, "Ctrl-C came before the daemon had answered")
+        .why("the run may have been started all the same")
+        .next("`runbook status` shows it")
 }
 
 fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
@@ -143,7 +151,8 @@ fn validated(cx: &Context, run: &Run) -> Result<ExitCode> {
         cx.console
             .json(&json!({"valid": true, "runbook": run.runbook, "inputs": to_json::object(run.inputs.as_ref())}))?;
     } else {
-        cx.console.line(&Line::of(Tone::Good, "✓").with(Tone::Plain, &format!(" {} would start", run.runbook)))?;
+        let runbook = run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook);
+        cx.console.line(&Line::of(Tone::Good, "✓").with(Tone::Plain, &format!(" {runbook} would start")))?;
     }
     Ok(ExitCode::Succeeded)
 }
@@ -162,6 +171,7 @@ fn detached(cx: &Context, run: &Run, repeated: bool) -> Result<ExitCode> {
     cx.console.line(
         &Line::of(Tone::Bold, &format!("run {} {runbook}", run.number)).with(Tone::Plain, &format!(": {what}")),
     )?;
+    cx.console.flush()?;
     cx.console.say(&format!("`runbook watch {}` shows it", run.number));
     Ok(ExitCode::Succeeded)
 }

@@ -7,7 +7,7 @@ use super::changed;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
-use crate::follow::{follow, snapshot};
+use crate::follow::{follow, interrupts, snapshot};
 use crate::run_name::resolve;
 use crate::session::runs;
 
@@ -35,6 +35,7 @@ pub async fn run(cx: &mut Context, args: &Resume) -> Result<ExitCode> {
     let name = resolve(cx, &args.run).await?;
     // What happens from here on is told; what was before is not.
     let before = snapshot(cx, &name).await?;
+    let interrupts = interrupts()?;
     let request = ResumeRunRequest { name: name.clone(), reason: args.reason.clone().unwrap_or_default() };
     let response = cx.session.tell(async |channel| runs(channel).resume_run(request).await).await?;
     if args.detach {
@@ -43,5 +44,5 @@ pub async fn run(cx: &mut Context, args: &Resume) -> Result<ExitCode> {
     let mut run = before;
     // It is not over any more: its events tell the rest.
     run.status = response.run.map_or(run.status, |run| run.status);
-    follow(cx, run, None).await
+    follow(cx, interrupts, run, None).await
 }

@@ -73,6 +73,7 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
     if !runbook.broken {
         let required: String =
             runbook.inputs.iter().filter(|input| input.required).map(|input| format!(" -i {}=…", input.name)).collect();
+        console.flush()?;
         console.say(&format!("start it: runbook exec {name}{required}"));
     }
     Ok(())

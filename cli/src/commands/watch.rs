@@ -5,7 +5,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
-use crate::follow::{follow, snapshot};
+use crate::follow::{follow, interrupts, snapshot};
 use crate::run_name::resolve;
 
 /// Arguments of `watch`.
@@ -27,5 +27,5 @@ pub struct Watch {
 pub async fn run(cx: &mut Context, args: &Watch) -> Result<ExitCode> {
     let name = resolve(cx, &args.run).await?;
     let run = snapshot(cx, &name).await?;
-    follow(cx, run, args.after).await
+    follow(cx, interrupts()?, run, args.after).await
 }

@@ -57,7 +57,7 @@ pub enum Message {
         answer: oneshot::Sender<Answer>,
     },
     /// Looks at the runs in memory.
-    Query(Box<dyn FnOnce(&Machine) + Send>),
+    Query(Query),
     /// From the attempts.
     Report(Report),
     /// End the loop; attempts go on.
@@ -166,9 +166,12 @@ pub struct Dispatcher {
     pub retention: Retention,
 }
 
+/// Looks at the runs in memory, between two turns.
+type Query = Box<dyn FnOnce(&Machine) + Send>;
+
 struct Turn {
     inputs: Vec<MachineInput>,
-    queries: Vec<Box<dyn FnOnce(&Machine) + Send>>,
+    queries: Vec<Query>,
     answers: HashMap<Token, oneshot::Sender<Answer>>,
     restarts: Vec<AttemptRef>,
     loaded: Vec<RunUid>,

@@ -20,6 +20,7 @@ use crate::keys;
 use crate::limits::{COMMIT_BYTES, MARK_COMMITS};
 use crate::lock::Lock;
 use crate::mark::Mark;
+use crate::prune::Quiet;
 use crate::reader::Reader;
 use crate::record;
 use crate::room;
@@ -35,6 +36,7 @@ use crate::to_disk;
 pub struct Journal {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mark: Mark,
+    pub(crate) quiet: Quiet,
     // The last field: the directory is let go after everything else.
     pub(crate) _lock: Lock,
 }
@@ -217,6 +219,9 @@ impl Store for Journal {
             batch.insert(&key, frame::seal(&key, frame::MIN_READER, is_last, chunk));
         }
         self.put_rows(&mut batch, &rows)?;
+        if !rows.changed.is_empty() {
+            self.quiet.end();
+        }
         self.shared.tail_mut().begin(rows.before);
         self.shared.or_stop(self.shared.db.apply(batch))?;
         self.shared.or_stop(self.shared.db.sync())?;
@@ -233,7 +238,7 @@ impl Store for Journal {
     }
 
     fn prune(&mut self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
-        crate::prune::prune(&self.shared, retention, now)
+        crate::prune::prune(&self.shared, &mut self.quiet, retention, now)
     }
 
     fn view(&self) -> Arc<dyn View> {

@@ -19,7 +19,7 @@ use crate::keys;
 use crate::lock::Lock;
 use crate::mark::Mark;
 use crate::objects;
-use crate::prune;
+use crate::prune::{self, Quiet};
 use crate::record::{self, Item};
 use crate::room;
 use crate::shared::{Assembly, BadCommit, Shared, StoredCommit};
@@ -91,7 +91,7 @@ pub fn open(data: &Path, options: Options) -> Result<(Journal, Report), OpenErro
     report.last_commit = tail.last_commit();
     let shared = Arc::new(Shared::new(db, layout, tail));
     report.swept = prune::finish(&shared)?;
-    Ok((Journal { shared, mark, _lock: lock }, report))
+    Ok((Journal { shared, mark, quiet: Quiet::default(), _lock: lock }, report))
 }
 
 fn make_root(data: &Path) -> Result<(), OpenError> {

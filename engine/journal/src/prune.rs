@@ -19,19 +19,41 @@ use crate::row::RunRow;
 use crate::shared::{self, Shared};
 use crate::store::{Pruned, Retention};
 
+/// What the last look at all rows found, so that the next one is made only when it can find more.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    /// What was asked for, and until when nothing goes by time alone. `None` after any change of a row.
+    until: Option<(Retention, Option<Timestamp>)>,
+}
+
+impl Quiet {
+    /// A row has changed: look again.
+    pub const fn end(&mut self) {
+        self.until = None;
+    }
+
+    fn holds(&self, retention: Retention, now: Timestamp) -> bool {
+        self.until.is_some_and(|(asked, until)| asked == retention && until.is_none_or(|until| now <= until))
+    }
+}
+
 /// Removes what may go, the oldest first. While commits are being archived nothing is removed.
 ///
 /// # Errors
 /// As for the store.
-pub fn prune(shared: &Shared, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+pub fn prune(shared: &Shared, quiet: &mut Quiet, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
     shared.check_running()?;
+    if quiet.holds(*retention, now) {
+        return Ok(Pruned::default());
+    }
     let Some(_moving) = shared.try_moving() else {
         return Ok(Pruned { runs: Vec::new(), more: true });
     };
-    let rows = candidates(shared, *retention, now)?;
+    let (rows, due) = candidates(shared, *retention, now)?;
     let more = rows.len() > PRUNE_RUNS;
     let rows: Vec<RunRow> = rows.into_iter().rev().take(PRUNE_RUNS).collect();
     if rows.is_empty() {
+        quiet.until = Some((*retention, due));
         return Ok(Pruned::default());
     }
     let mut batch = Batch::default();
@@ -57,8 +79,12 @@ pub fn prune(shared: &Shared, retention: &Retention, now: Timestamp) -> Result<P
     Ok(Pruned { runs, more })
 }
 
-/// The rows that may go, newest first.
-fn candidates(shared: &Shared, retention: Retention, now: Timestamp) -> Result<Vec<RunRow>, StoreError> {
+/// The rows that may go, newest first, and until when no other one does by time alone.
+fn candidates(
+    shared: &Shared,
+    retention: Retention,
+    now: Timestamp,
+) -> Result<(Vec<RunRow>, Option<Timestamp>), StoreError> {
     let mut judge = Judge::new(retention, now);
     let mut rows = Vec::new();
     let bounds = (Bound::Included(&[keys::ROW][..]), Bound::Excluded(&[keys::ROW + 1][..]));
@@ -70,7 +96,7 @@ fn candidates(shared: &Shared, retention: Retention, now: Timestamp) -> Result<V
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(rows)
+    Ok((rows, judge.due()))
 }
 
 /// Moves the folders of removed runs to the trash, and takes the notes of it back. The last is durable with the next

@@ -95,13 +95,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Says whether the end of a terminal run is missing from what was collected of it.
+    /// Says whether events that the run's row knows of are missing behind those that were collected.
     fn is_cut_short(&self, run: RunUid, page: &Page) -> Result<bool, StoreError> {
         if page.is_full() {
             return Ok(false);
         }
         let row = self.row_by_uid(run)?;
-        Ok(row.is_some_and(|row| row.finished.is_some() && page.next <= row.last_event))
+        Ok(row.is_some_and(|row| page.next <= row.last_event))
     }
 
     /// One attempt at a page.
@@ -137,20 +137,44 @@ impl Reader {
         Ok(page.events)
     }
 
-    /// All events of a run: its file, then those of the tail.
-    fn all_of(&self, run: RunUid, tail: &[Vec<u8>]) -> Result<Vec<Event>, StoreError> {
+    /// All events of a run: its file, then those of the tail, which was read after the row.
+    fn all_of(&self, row: &RunRow, tail: &[Vec<u8>]) -> Result<Vec<Event>, StoreError> {
+        let run = row.uid;
         let mut page = Page::new(0, usize::MAX, usize::MAX);
         self.read_cold(run, &mut page)?;
+        let mut last = row.last_event;
         for bytes in tail {
-            let ahead = record::raw_event(bytes)
-                .and_then(|raw| page.take(raw))
+            record::raw_event(bytes)
+                .and_then(|raw| {
+                    last = last.max(raw.number);
+                    page.take(raw)
+                })
                 .map_err(|error| self.undecodable(format!("an event of run {run}"), &error))?;
-            if ahead {
-                let path = self.shared.layout.events(run);
-                return Err(StoreError::EventsMissing { run, missing: page.next, path });
-            }
+        }
+        if page.next <= last {
+            let path = self.shared.layout.events(run);
+            return Err(StoreError::EventsMissing { run, missing: page.next, path });
         }
         Ok(page.events)
+    }
+
+    /// The rows of the runs that are not terminal, oldest first.
+    fn unfinished_rows(&self) -> Result<Vec<RunRow>, StoreError> {
+        let bounds = (Bound::Included(&[keys::ACTIVE][..]), Bound::Excluded(&[keys::ACTIVE + 1][..]));
+        let mut numbers = Vec::new();
+        self.shared.db.scan::<StoreError>(bounds, false, |key, _| {
+            numbers.extend(keys::parse_number(key));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        // A run whose end is under way is no longer among them, and not over yet.
+        numbers.extend(self.shared.tail().under_way());
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut rows = Vec::new();
+        for number in numbers {
+            rows.extend(self.shared.row(number)?.filter(|row| row.finished.is_none()));
+        }
+        Ok(rows)
     }
 
     /// The stored events of the wanted runs in the tail, in order; `None` where commits moved meanwhile.
@@ -199,31 +223,16 @@ impl View for Reader {
     }
 
     fn unfinished(&self) -> Result<Vec<RunUid>, StoreError> {
-        let mut runs = Vec::new();
-        let bounds = (Bound::Included(&[keys::ACTIVE][..]), Bound::Excluded(&[keys::ACTIVE + 1][..]));
-        let mut numbers = Vec::new();
-        self.shared.db.scan::<StoreError>(bounds, false, |key, _| {
-            numbers.extend(keys::parse_number(key));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        // A run whose end is under way is no longer among them, and not over yet.
-        numbers.extend(self.shared.tail().under_way());
-        numbers.sort_unstable();
-        numbers.dedup();
-        for number in numbers {
-            let row = self.shared.row(number)?;
-            runs.extend(row.filter(|row| row.finished.is_none()).map(|row| row.uid));
-        }
-        Ok(runs)
+        Ok(self.unfinished_rows()?.iter().map(|row| row.uid).collect())
     }
 
     fn each_unfinished(&self, visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>)) -> Result<(), StoreError> {
-        let runs = self.unfinished()?;
-        let wanted: HashMap<RunUid, usize> = runs.iter().enumerate().map(|(index, uid)| (*uid, index)).collect();
+        let rows = self.unfinished_rows()?;
+        let wanted: HashMap<RunUid, usize> = rows.iter().enumerate().map(|(index, row)| (row.uid, index)).collect();
         for _ in 0..READ_TRIES {
             let Some(tails) = self.raw_tail(&wanted)? else { continue };
-            for (uid, tail) in runs.iter().zip(tails) {
-                visit(*uid, self.all_of(*uid, &tail));
+            for (row, tail) in rows.iter().zip(tails) {
+                visit(row.uid, self.all_of(row, &tail));
             }
             return Ok(());
         }

@@ -18,12 +18,13 @@ pub struct Judge {
     terminal: usize,
     any: bool,
     succeeded: HashSet<String>,
+    due: Option<Timestamp>,
 }
 
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(retention: Retention, now: Timestamp) -> Self {
-        Self { retention, now, terminal: 0, any: false, succeeded: HashSet::new() }
+        Self { retention, now, terminal: 0, any: false, succeeded: HashSet::new(), due: None }
     }
 
     /// Whether the run of the next row may go. Rows must come newest first.
@@ -36,12 +37,30 @@ impl Judge {
             && !self.succeeded.contains(&row.runbook)
             && self.succeeded.insert(row.runbook.clone());
         let named = !row.request_id.is_empty() && self.now - row.created_at < REQUEST_AGE;
-        if newest || last_success || named {
+        if newest || last_success {
             return false;
         }
-        let too_old = self.retention.max_age.is_some_and(|age| self.now - finished.at > age);
+        if named {
+            self.due_at(row.created_at + REQUEST_AGE);
+            return false;
+        }
         let too_many = self.retention.max_runs.is_some_and(|max| self.terminal > max);
+        let too_old = self.retention.max_age.is_some_and(|age| self.now - finished.at > age);
+        if let Some(age) = self.retention.max_age
+            && !too_old
+        {
+            self.due_at(finished.at + age);
+        }
         too_old || too_many
+    }
+
+    fn due_at(&mut self, at: Timestamp) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Until when, at the earliest, time alone lets another run go; `None` where it never does.
+    pub const fn due(&self) -> Option<Timestamp> {
+        self.due
     }
 }
 
@@ -110,5 +129,27 @@ mod tests {
             row.request_id = format!("request {}", row.number);
         }
         assert_eq!(gone(Retention { max_age: None, max_runs: Some(0) }, &rows), [1]);
+    }
+
+    #[test]
+    fn time_lets_the_next_run_go_when_it_was_said_to() {
+        let mut rows = [
+            row(4, "a", 1, Some(Outcome::Failed)),
+            row(3, "a", 2, Some(Outcome::Succeeded)),
+            row(2, "a", 5, Some(Outcome::Failed)),
+            row(1, "a", 7, None),
+        ];
+        let retention = Retention { max_age: Some(Span(DAY.0 * 9)), max_runs: None };
+        let due = |rows: &[RunRow]| {
+            let mut judge = Judge::new(retention, NOW);
+            assert!(!rows.iter().any(|row| judge.may_go(row)));
+            judge.due()
+        };
+        // Neither the newest nor the last success nor one that is not over counts.
+        assert_eq!(due(&rows), Some(NOW + Span(DAY.0 * 4)));
+        assert_eq!(due(&rows[..2]), None);
+        rows[2].request_id = "x".to_owned();
+        rows[2].created_at = NOW;
+        assert_eq!(due(&rows), Some(NOW + REQUEST_AGE));
     }
 }

@@ -339,6 +339,40 @@ fn old_runs_go(archived: bool) {
 }
 
 #[test]
+fn what_may_go_later_goes_later() {
+    each(
+        |store| {
+            let mut book = Book::default();
+            for number in 1..=4 {
+                book.append(store, vec![(uid(number), created(number, "a", ""))]);
+            }
+            let facts = [1, 2].map(|number| (uid(number), finished(Outcome::Failed)));
+            book.append(store, facts.to_vec());
+            let retention = Retention { max_age: Some(Span::seconds(100)), max_runs: None };
+            let mut prune = |store: &mut dyn Store, at| {
+                let runs = store.prune(&retention, Timestamp(at * SECOND)).unwrap().runs;
+                for run in &runs {
+                    book.runs.remove(run);
+                }
+                runs
+            };
+            assert!(prune(store, 50).is_empty());
+            assert!(prune(store, 102).is_empty());
+            assert_eq!(prune(store, 103), [uid(1), uid(2)]);
+            assert!(prune(store, 1_000).is_empty());
+            // By count, and after a run has ended since the last look.
+            let few = Retention { max_age: None, max_runs: Some(0) };
+            assert!(store.prune(&few, Timestamp(0)).unwrap().runs.is_empty());
+            book.append(store, vec![(uid(3), finished(Outcome::Failed))]);
+            assert_eq!(store.prune(&few, Timestamp(0)).unwrap().runs, [uid(3)]);
+            book.runs.remove(&uid(3));
+            book
+        },
+        |book, view| book.check(view),
+    );
+}
+
+#[test]
 fn a_run_may_begin_and_end_in_one_commit() {
     each(
         |store| {

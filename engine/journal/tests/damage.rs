@@ -294,6 +294,28 @@ fn a_terminal_run_whose_end_is_lost_is_no_shorter_one() {
 }
 
 #[test]
+fn a_run_whose_beginning_is_lost_is_no_empty_one() {
+    let data = Data::new();
+    ten_commits(&data);
+    data.edit(|db| {
+        db.insert(key(1, 0), b"damaged").unwrap();
+    });
+    let (journal, report) = data.open_with_loss();
+    assert_eq!(report.lost, [(1, 1)]);
+    let missing = |error| matches!(error, StoreError::EventsMissing { missing: 1, .. });
+    let reader = journal.reader();
+    assert!(missing(reader.events(uid(1), 0, 100).unwrap_err()));
+    let mut met = 0;
+    reader
+        .each_unfinished(&mut |_, events| {
+            assert!(missing(events.unwrap_err()));
+            met += 1;
+        })
+        .unwrap();
+    assert_eq!(met, 2);
+}
+
+#[test]
 fn an_empty_journal_before_the_mark_is_refused() {
     let data = Data::new();
     ten_commits(&data);

@@ -11,6 +11,8 @@ use super::Project;
 
 /// Set, the files are written anew.
 const UPDATE: &str = "RUNBOOK_UPDATE_GOLDEN";
+/// So many lines before the first difference are shown, and so many from it on.
+const CONTEXT: usize = 6;
 
 /// Compares a text with a file beside the tests: `tests/golden/<name>`.
 ///
@@ -25,7 +27,15 @@ pub fn golden(name: &str, text: &str) {
     }
     let expected = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; {UPDATE}=1 writes it\n{text}", path.display()));
-    assert!(text == expected, "{} is\n{expected}\nbut it is now\n{text}\n{UPDATE}=1 writes it anew", path.display());
+    if text != expected {
+        let place = text.lines().zip(expected.lines()).take_while(|(is, should)| is == should).count();
+        let part = |text: &str| -> String {
+            let lines = text.lines().enumerate().skip(place.saturating_sub(CONTEXT)).take(2 * CONTEXT);
+            lines.map(|(number, line)| format!("{:>5} {line}\n", number + 1)).collect()
+        };
+        let (should, is) = (part(&expected), part(text));
+        panic!("{} has\n{should}\nbut it is now\n{is}\n{UPDATE}=1 writes it anew", path.display());
+    }
 }
 
 /// Masks in a text for people what differs from run to run: times, spans, pids, uids, the project's folder. Spaces

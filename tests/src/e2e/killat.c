@@ -108,7 +108,7 @@ static int among(const char *path) {
 }
 
 /* Kills the program if this call is the one. */
-static void entry(pid_t thread, pid_t program) {
+static void entry(pid_t thread) {
     struct ptrace_syscall_info info;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof info, &info) <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY) return;
     size_t at = 0;
@@ -135,7 +135,10 @@ static void entry(pid_t thread, pid_t program) {
     counted++;
     int now = counted == wanted;
     tell("%ld %s %s %s%s\n", counted, CALLS[at].name, one, two, now ? " killed" : "");
-    if (now) kill(program, SIGKILL);
+    if (!now) return;
+    /* Let go of it first: the end of a program that is traced is told to its tracer before its parent may know it. */
+    ptrace(PTRACE_DETACH, thread, 0, SIGKILL);
+    _exit(0);
 }
 
 static void follow(pid_t program) {
@@ -150,7 +153,7 @@ static void follow(pid_t program) {
         }
         int signal = WSTOPSIG(status), event = status >> 16, pass = 0;
         if (signal == (SIGTRAP | 0x80)) {
-            entry(thread, program);
+            entry(thread);
         } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
             /* A stop of the whole group: it stays stopped until it is told to go on. */
             ptrace(PTRACE_LISTEN, thread, 0, 0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use runbook_core::id::{RunUid, StepNo};
+use runbook_core::id::{AttemptNo, RunUid, StepNo};
 use runbook_core::machine::{AttemptRef, Batch, Machine};
 use runbook_core::run::{AttemptKind, Event, Pinned, Progress, RunState, StopLevel};
 use runbook_core::time::Timestamp;
@@ -39,6 +39,18 @@ pub(crate) fn check_machine(machine: &Machine, folded: &Folded, wake: Option<Tim
         format!("due but not told: {only_due:?}; told but not due: {only_told:?}")
     })?;
     must(due.wake == wake, || format!("due says wake at {:?}, the batch {wake:?}", due.wake))
+}
+
+/// What the deltas sum up to is what the model says should be going on.
+pub(crate) fn check_told(model: &Model, folded: &Folded) -> Check {
+    let mut expected = Folded::new();
+    for run in model.runs.values() {
+        for (step, attempt, level) in run.going_on() {
+            let attempt = AttemptRef { run: run.uid, step: StepNo(step as u32), attempt: AttemptNo(attempt) };
+            expected.insert(attempt, level);
+        }
+    }
+    must(expected == *folded, || format!("told is {folded:?}, must be {expected:?} (27)"))
 }
 
 /// The machine's state of a run is what the model says.

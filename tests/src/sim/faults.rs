@@ -99,8 +99,10 @@ pub(crate) struct Faults {
     pub(crate) late: u32,
     pub(crate) doubled: u32,
     pub(crate) lost: u32,
-    /// How often the clock is set.
+    /// How often the clock is set, at any time.
     pub(crate) clock_steps: usize,
+    /// Of a thousand turns: the clock is set soon after.
+    pub(crate) clock_after_turns: u32,
     /// The longest that a commit takes, in microseconds.
     pub(crate) commit: i64,
 }
@@ -179,7 +181,7 @@ impl Faults {
         let late = random.pick([0, 10, 50]);
         let doubled = random.pick([0, 10, 30]);
         let lost = random.pick([0, 0, 5, 20]);
-        let clock_steps = random.pick([0, 0, 1, 4]);
+        let (clock_steps, clock_after_turns) = random.pick([(0, 0), (0, 0), (2, 5), (4, 50)]);
         let commit = random.pick([1_000, 50_000, 5_000_000]);
         let on = |on: bool, value: u32| if on { value } else { 0 };
         Self {
@@ -190,6 +192,7 @@ impl Faults {
             doubled: on(limits.reports, doubled),
             lost: on(limits.reports && limits.crashes, lost),
             clock_steps: if limits.clock { clock_steps } else { 0 },
+            clock_after_turns: on(limits.clock, clock_after_turns),
             commit,
         }
     }

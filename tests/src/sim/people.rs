@@ -49,7 +49,8 @@ impl Deed {
                 {
                     *content += 1_000;
                 }
-                deeds.push((at + random.between(0, settings.horizon), again));
+                let later = if random.percent(30) { 0 } else { random.between(0, settings.horizon) };
+                deeds.push((at + later, again));
             }
             deeds.push((at, start));
         }

@@ -14,10 +14,12 @@ use super::model::{Answer, Ask, Check, must};
 use super::people::Deed;
 use super::sabotage::Sabotage;
 use super::trace;
-use super::world::{Happening, World};
+use super::world::{Happening, World, clock_step};
 
 /// The oldest commits that are archived in one go.
 const ARCHIVED: usize = 20;
+/// The longest until a fault that a turn brings on, in microseconds.
+const SOON: i64 = 60_000_000;
 /// The longest until an attempt that never ran is started again, in microseconds.
 const RESPAWN: i64 = 2_000_000;
 
@@ -288,8 +290,13 @@ impl World {
         if self.random.percent(5) {
             daemon.store.archive(ARCHIVED).map_err(|error| error.to_string())?;
         }
+        if !self.calm && self.random.permille(self.settings.faults.clock_after_turns) {
+            let soon = self.mono + self.random.spread(1, SOON);
+            let by = clock_step(&mut self.random);
+            self.at(soon, Happening::ClockStep(by));
+        }
         if !self.calm && self.random.permille(self.settings.faults.crashes / 4) {
-            let soon = self.mono + self.random.spread(1, 60_000_000);
+            let soon = self.mono + self.random.spread(1, SOON);
             self.at(soon, Happening::Crash);
         }
         Ok(false)
@@ -361,6 +368,7 @@ impl World {
         }
         self.model.follow(now, asks, batch)?;
         checkers::check_machine(&daemon.machine, &daemon.folded, batch.wake, now)?;
+        checkers::check_told(&self.model, &daemon.folded)?;
         let mut touched: Vec<RunUid> = batch.events.iter().map(|(uid, _)| *uid).collect();
         touched.sort_unstable();
         touched.dedup();

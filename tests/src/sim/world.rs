@@ -34,6 +34,12 @@ const NOTICED: i64 = 2_000_000;
 /// How often, at the end, a person settles all that waits for one.
 const ROUNDS: usize = 500;
 
+/// By how much the clock is set, in microseconds.
+pub(crate) fn clock_step(random: &mut Random) -> i64 {
+    let size = random.spread(1_000, 7_200_000_000);
+    if random.percent(50) { size } else { -size }
+}
+
 /// Something that happens.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
@@ -128,9 +134,7 @@ impl World {
         }
         let mut random = root.fork("clock", 0);
         for _ in 0..self.settings.faults.clock_steps {
-            let size = random.spread(1_000, 7_200_000_000);
-            let by = if random.percent(50) { size } else { -size };
-            self.at(random.between(0, self.settings.horizon), Happening::ClockStep(by));
+            self.at(random.between(0, self.settings.horizon), Happening::ClockStep(clock_step(&mut random)));
         }
         let calm = self.settings.horizon + self.settings.horizon / 4;
         self.at(calm, Happening::Calm);

@@ -31,7 +31,8 @@ fn the_log_is_json_with_runs_and_steps_and_without_the_stores_noise() {
     assert_eq!(find("run over")["outcome"], "failed");
     assert!(find("RUNBOOKD_SOKET")["message"].as_str().unwrap().contains("did you mean RUNBOOKD_SOCKET?"));
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
-    let noise: Vec<_> = lines.iter().filter(|line| line["target"].as_str().is_none_or(|t| !t.starts_with("runbookd"))).collect();
+    let noise: Vec<_> =
+        lines.iter().filter(|line| line["target"].as_str().is_none_or(|t| !t.starts_with("runbookd"))).collect();
     assert!(noise.is_empty(), "{noise:?}");
 }
 

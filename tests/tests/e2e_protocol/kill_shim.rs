@@ -117,7 +117,8 @@ fn sweep(effect: &str) -> Option<Tally> {
         if killed.is_none() {
             return Some(shims.tally);
         }
-        let claimed = shims.project.read("trace").unwrap_or_default().lines().any(|line| line.ends_with("openat claim "));
+        let claimed =
+            shims.project.read("trace").unwrap_or_default().lines().any(|line| line.ends_with("openat claim "));
         match (lost, claimed) {
             (0, false) => shims.tally.again += 1,
             (0, true) => shims.tally.ended += 1,
@@ -210,5 +211,6 @@ fn daemon_and_shim_are_both_killed() {
     let ended = events.iter().find(|event| event.r#type() == EventType::AttemptEnded).expect("an end");
     assert!(ended.message.contains("its shim died"), "{ended:?}");
     assert_eq!(step(&run, "change").status(), StepStatus::Unknown);
-    resolve(&daemon, &run.name, "change", Settlement::Succeeded);
+    resolve(&daemon, &run.name, "change", Settlement::Failed);
+    assert_settled(&project, &daemon, &daemon.wait_over(&run.name), "both killed");
 }

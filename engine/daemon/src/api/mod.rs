@@ -5,6 +5,7 @@ mod from_proto;
 mod logs;
 mod runbooks;
 mod runs;
+mod streams;
 mod system;
 mod to_proto;
 

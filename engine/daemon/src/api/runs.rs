@@ -1,25 +1,20 @@
 //! The service of runs. Every change goes through the dispatcher; a client that goes away loses only its answer.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use prost::Message as _;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
-use runbook_core::run::{Input, Phase, Pinned, Rejection, RunState, Start};
+use runbook_core::run::{Input, Pinned, Rejection, RunState, Start};
 use runbook_core::{language, run};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use super::streams::{self, Streamed, event_of, read_events};
 use super::{Shared, errors, from_proto, internal, logs, principal, runbooks, to_proto};
 use crate::dispatcher::{Answer, Ending};
 use crate::secrets::Sealer;
@@ -30,20 +25,10 @@ const PAGE: (usize, usize) = (50, 1_000);
 const SCAN: usize = 200_000;
 /// Events in one answer, by default and at most.
 const EVENTS: (usize, usize) = (1_000, 10_000);
-/// Events read at a time for a stream.
-const STREAM_EVENTS: usize = 256;
-/// The bytes of events above which a message is closed: clients take 4 MiB unless they say more.
-const MESSAGE_BYTES: usize = 1 << 20;
-/// Messages that wait for a slow client; then its stream waits, and nobody else.
-const STREAM_MESSAGES: usize = 8;
-/// How often a followed log is looked at.
-const LOG_LOOK: Duration = Duration::from_millis(100);
 /// Running steps whose last line is shown.
 const LAST_LINES: usize = 200;
 
 pub(super) struct Runs(pub Arc<Shared>);
-
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Runs {
     /// The checked definition of a request and its pinned form.
@@ -51,9 +36,8 @@ impl Runs {
         let (runbook, source, file) = if request.source.is_empty() {
             let library = Arc::clone(&self.0.library);
             let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
-            let generation = tokio::task::spawn_blocking(move || library.fresh(&name))
-                .await
-                .map_err(|error| internal(&error))?;
+            let generation =
+                tokio::task::spawn_blocking(move || library.fresh(&name)).await.map_err(|error| internal(&error))?;
             let entry = runbooks::find(&generation, &request.runbook)?;
             let Some(runbook) = entry.runbook.clone() else {
                 return Err(refused_findings(&entry.name, &entry.findings));
@@ -313,6 +297,7 @@ impl RunService for Runs {
     type WatchRunStream = Streamed<v1::WatchRunResponse>;
 
     async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Self::WatchRunStream>, Status> {
+        let deadline = streams::deadline(request.metadata());
         let request = request.into_inner();
         let uid = self.0.run_uid(&request.name).await?;
         let state = self.0.run_state(uid).await?;
@@ -321,19 +306,9 @@ impl RunService for Runs {
             let problem = format!("the run has {last} events, none after {}", request.start_after);
             return Err(errors::status(Code::OutOfRange, "NO_SUCH_EVENT", problem));
         }
-        let (sender, receiver) = mpsc::channel(STREAM_MESSAGES);
-        let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let shutdown = shared.shutdown.clone();
-            tokio::select! {
-                () = shutdown.cancelled() => {
-                    // Whoever listened may have gone.
-                    let _ = sender.send(Err(errors::ending())).await;
-                }
-                () = watch(&shared, state, request.start_after, &sender) => {}
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
+            streams::watch(&shared, &state, request.start_after, &sender).await
+        }))
     }
 
     async fn list_events(
@@ -357,30 +332,16 @@ impl RunService for Runs {
     type ReadLogsStream = Streamed<v1::ReadLogsResponse>;
 
     async fn read_logs(&self, request: Request<v1::ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {
+        let deadline = streams::deadline(request.metadata());
         let request = request.into_inner();
         let uid = self.0.run_uid(&request.name).await?;
         let state = self.0.run_state(uid).await?;
         if !request.step.is_empty() {
             step_no(&state, &request.step)?;
         }
-        let (sender, receiver) = mpsc::channel(STREAM_MESSAGES);
-        let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let shutdown = shared.shutdown.clone();
-            tokio::select! {
-                () = shutdown.cancelled() => {
-                    // Whoever listened may have gone.
-                    let _ = sender.send(Err(errors::ending())).await;
-                }
-                read = read_logs(&shared, &state, &request, &sender) => {
-                    if let Err(status) = read {
-                        // Whoever listened may have gone.
-                        let _ = sender.send(Err(status)).await;
-                    }
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
+            streams::read_logs(&shared, &state, &request, &sender).await
+        }))
     }
 
     async fn cancel_run(
@@ -437,168 +398,4 @@ fn step_no(state: &RunState, id: &str) -> Result<runbook_core::id::StepNo, Statu
         let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));
         errors::rejection(&Rejection::NoSuchStep { step: id.chars().take(80).collect(), hint })
     })
-}
-
-fn event_of(pinned: &Pinned, event: &run::Event) -> v1::Event {
-    to_proto::event(event, |no| pinned.runbook.step(no).map_or_else(|| no.0.to_string(), |step| step.id.clone()))
-}
-
-async fn read_events(shared: &Shared, uid: RunUid, after: u64, max: usize) -> Result<Vec<run::Event>, Status> {
-    let reader = Arc::clone(&shared.reader);
-    tokio::task::spawn_blocking(move || reader.events(uid, after, max))
-        .await
-        .map_err(|error| internal(&error))?
-        .map_err(|error| internal(&error))
-}
-
-/// Tells a run's events from a number on until it is over. The state is folded from the same events, so the status
-/// that is told belongs to them.
-async fn watch(
-    shared: &Shared,
-    now: RunState,
-    start_after: u64,
-    sender: &mpsc::Sender<Result<v1::WatchRunResponse, Status>>,
-) {
-    // Whoever listened may have gone: then there is nobody to tell.
-    if let Err(Some(status)) = watch_until_over(shared, &now, start_after, sender).await {
-        let _ = sender.send(Err(status)).await;
-    }
-}
-
-/// Why a stream ended early: nobody listens, or an error that is to be told.
-type Broken = Option<Status>;
-
-async fn watch_until_over(
-    shared: &Shared,
-    now: &RunState,
-    start_after: u64,
-    sender: &mpsc::Sender<Result<v1::WatchRunResponse, Status>>,
-) -> Result<(), Broken> {
-    let uid = now.uid();
-    let pinned = now.pinned();
-    let mut latest = shared.dispatcher.watch(uid);
-    let mut folded: Option<RunState> = None;
-    let mut told = false;
-    loop {
-        latest.mark_unchanged();
-        let from = folded.as_ref().map_or(0, RunState::last_event);
-        let events = read_events(shared, uid, from, STREAM_EVENTS).await.map_err(Some)?;
-        let mut message = v1::WatchRunResponse::default();
-        let mut bytes = 0;
-        for event in &events {
-            match &mut folded {
-                None => folded = Some(RunState::create(uid, Arc::clone(pinned), event).map_err(|e| internal(&e))?),
-                Some(state) => state.apply(event).map_err(|e| internal(&e))?,
-            }
-            let Some(state) = &folded else { continue };
-            if event.number <= start_after {
-                continue;
-            }
-            let event = event_of(pinned, event);
-            bytes += event.encoded_len();
-            message.events.push(event);
-            message.set_status(to_proto::run_status(state.status()));
-            message.last_event = (*latest.borrow()).max(state.last_event());
-            if bytes >= MESSAGE_BYTES {
-                sender.send(Ok(std::mem::take(&mut message))).await.map_err(|_| None)?;
-                (bytes, told) = (0, true);
-            }
-        }
-        if !message.events.is_empty() {
-            sender.send(Ok(message)).await.map_err(|_| None)?;
-            told = true;
-        }
-        if !events.is_empty() {
-            continue;
-        }
-        let Some(state) = &folded else { return Ok(()) };
-        if matches!(state.phase(), Phase::Terminal(_)) {
-            if !told {
-                // Who asks after the last event hears at least how the run ended.
-                let status = to_proto::run_status(state.status()).into();
-                let last = v1::WatchRunResponse { events: Vec::new(), status, last_event: state.last_event() };
-                sender.send(Ok(last)).await.map_err(|_| None)?;
-            }
-            return Ok(());
-        }
-        tokio::select! {
-            changed = latest.changed() => changed.map_err(|_| None)?,
-            () = sender.closed() => return Ok(()),
-        }
-    }
-}
-
-/// Tells the lines of the attempts that a request wants, as they are and as they come.
-async fn read_logs(
-    shared: &Shared,
-    state: &RunState,
-    request: &v1::ReadLogsRequest,
-    sender: &mpsc::Sender<Result<v1::ReadLogsResponse, Status>>,
-) -> Result<(), Status> {
-    let uid = state.uid();
-    let pinned = Arc::clone(state.pinned());
-    let layout = shared.surroundings.layout.clone();
-    let mut after = 0;
-    let mut over = false;
-    let mut followers: Vec<(logs::Follower, AttemptRef)> = Vec::new();
-    let mut done: Vec<AttemptRef> = Vec::new();
-    loop {
-        loop {
-            let events = read_events(shared, uid, after, EVENTS.1).await?;
-            let Some(last) = events.last() else { break };
-            after = last.number;
-            for (no, attempt) in logs::started(uid, &events) {
-                let id = pinned.runbook.step(no).map_or_else(String::new, |step| step.id.clone());
-                let wanted = (request.step.is_empty() || request.step == id)
-                    && (request.attempt == 0 || request.attempt == attempt.attempt.0);
-                if wanted {
-                    followers.push((logs::Follower::new(id, attempt, request.tail), attempt));
-                }
-            }
-            for event in &events {
-                match &event.fact {
-                    run::Fact::AttemptEnded { step, attempt, .. } => {
-                        done.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
-                    }
-                    run::Fact::Finished { .. } => over = true,
-                    run::Fact::Resumed { .. } => over = false,
-                    _ => {}
-                }
-            }
-        }
-        let ended: std::collections::HashSet<AttemptRef> = done.iter().copied().collect();
-        let mut still = Vec::new();
-        for (mut follower, attempt) in followers {
-            loop {
-                let read = {
-                    let layout = layout.clone();
-                    tokio::task::spawn_blocking(move || {
-                        let lines = follower.next(&layout);
-                        (lines, follower)
-                    })
-                    .await
-                    .map_err(|error| internal(&error))?
-                };
-                follower = read.1;
-                let lines = read.0.map_err(|error| internal(&error))?;
-                if lines.is_empty() {
-                    break;
-                }
-                if sender.send(Ok(v1::ReadLogsResponse { lines })).await.is_err() {
-                    return Ok(());
-                }
-            }
-            if !ended.contains(&attempt) {
-                still.push((follower, attempt));
-            }
-        }
-        followers = still;
-        if over || !request.follow {
-            return Ok(());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOG_LOOK) => {}
-            () = sender.closed() => return Ok(()),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `RUNBOOK_SEED=n` repeats a run, `RUNBOOK_ROUNDS=n` makes it longer.
 #![allow(missing_docs, reason = "a test binary")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
 mod power;
 mod work;

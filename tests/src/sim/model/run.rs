@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
-use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, Then};
+use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, StopLevel, Then};
 use runbook_core::time::Timestamp;
 use serde_json::Value;
 
@@ -215,6 +215,19 @@ impl RunModel {
 
     pub(crate) fn has_unknown(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.status, Status::Unknown { .. }))
+    }
+
+    /// The live attempts, and how each should be going on (27).
+    pub(crate) fn going_on(&self) -> impl Iterator<Item = (usize, u32, StopLevel)> {
+        let level = match &self.ending {
+            Some(EndingCause::Cancel { now: true, .. }) => StopLevel::Now,
+            _ => StopLevel::Graceful,
+        };
+        self.steps.iter().enumerate().filter_map(move |(no, step)| match step.status {
+            Status::Live(attempt, AttemptKind::Run) if self.hard() => Some((no, attempt, level)),
+            Status::Live(attempt, _) => Some((no, attempt, StopLevel::Run)),
+            _ => None,
+        })
     }
 
     /// The locks and the group, by name.

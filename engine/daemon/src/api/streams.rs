@@ -1,0 +1,261 @@
+//! Streams: a run's events and its logs, told as they come, each beside its client. A slow reader holds up nobody but
+//! itself; a stream that ends before its time says why.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use runbook_core::id::RunUid;
+use runbook_core::machine::AttemptRef;
+use runbook_core::run::{self, Phase, Pinned, RunState};
+use runbook_proto::v1;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Response, Status};
+
+use super::{Shared, errors, internal, logs, to_proto};
+
+/// Events read at a time.
+const EVENTS: usize = 256;
+/// The bytes of events above which a message is closed: clients take 4 MiB unless they say more.
+const MESSAGE_BYTES: usize = 1 << 20;
+/// Messages that wait for a slow client; then its stream waits, and nobody else.
+const MESSAGES: usize = 8;
+/// How often a followed log is looked at.
+const LOG_LOOK: Duration = Duration::from_millis(100);
+
+/// A stream of answers.
+pub(super) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Where the answers go.
+pub(super) type Sender<T> = mpsc::Sender<Result<T, Status>>;
+
+/// Why a stream ended early: nobody listens, or an error that is to be told.
+pub(super) type Broken = Option<Status>;
+
+/// Lets something tell a stream until it is done, the daemon ends, or the client's deadline comes: once a stream has
+/// begun, nobody else looks at that.
+pub(super) fn stream<T: Send + 'static, F: Future<Output = Result<(), Broken>> + Send>(
+    shared: &Arc<Shared>,
+    deadline: Option<Duration>,
+    tell: impl FnOnce(Arc<Shared>, Sender<T>) -> F + Send + 'static,
+) -> Response<Streamed<T>> {
+    let (sender, receiver) = mpsc::channel(MESSAGES);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let shutdown = shared.shutdown.clone();
+        let told = tell(Arc::clone(&shared), sender.clone());
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let status = tokio::select! {
+            told = told => told.err().flatten(),
+            () = shutdown.cancelled() => Some(errors::ending()),
+            () = late => Some(errors::status(Code::DeadlineExceeded, "DEADLINE", "the stream's deadline has come")),
+        };
+        if let Some(status) = status {
+            // Whoever listened may have gone.
+            let _ = sender.send(Err(status)).await;
+        }
+    });
+    Response::new(Box::pin(ReceiverStream::new(receiver)))
+}
+
+/// The deadline that a client gave, as gRPC writes it: at most eight digits and a unit.
+pub(super) fn deadline(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// An event as the API tells it.
+pub(super) fn event_of(pinned: &Pinned, event: &run::Event) -> v1::Event {
+    to_proto::event(event, |no| pinned.runbook.step(no).map_or_else(|| no.0.to_string(), |step| step.id.clone()))
+}
+
+/// Durable events of a run: at most `max`, and fewer where they are large.
+pub(super) async fn read_events(
+    shared: &Shared,
+    uid: RunUid,
+    after: u64,
+    max: usize,
+) -> Result<Vec<run::Event>, Status> {
+    let reader = Arc::clone(&shared.reader);
+    tokio::task::spawn_blocking(move || reader.events(uid, after, max))
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(|error| internal(&error))
+}
+
+/// Tells a run's events from a number on until it is over. The state is folded from the same events, so the status
+/// that is told belongs to them.
+pub(super) async fn watch(
+    shared: &Shared,
+    now: &RunState,
+    start_after: u64,
+    sender: &Sender<v1::WatchRunResponse>,
+) -> Result<(), Broken> {
+    let uid = now.uid();
+    let pinned = now.pinned();
+    let mut latest = shared.dispatcher.watch(uid);
+    let mut folded: Option<RunState> = None;
+    let mut told = false;
+    loop {
+        latest.mark_unchanged();
+        let from = folded.as_ref().map_or(0, RunState::last_event);
+        let events = read_events(shared, uid, from, EVENTS).await.map_err(Some)?;
+        let mut message = v1::WatchRunResponse::default();
+        let mut bytes = 0;
+        for event in &events {
+            match &mut folded {
+                None => folded = Some(RunState::create(uid, Arc::clone(pinned), event).map_err(|e| internal(&e))?),
+                Some(state) => state.apply(event).map_err(|e| internal(&e))?,
+            }
+            let Some(state) = &folded else { continue };
+            if event.number <= start_after {
+                continue;
+            }
+            let event = event_of(pinned, event);
+            bytes += event.encoded_len();
+            message.events.push(event);
+            message.set_status(to_proto::run_status(state.status()));
+            message.last_event = (*latest.borrow()).max(state.last_event());
+            if bytes >= MESSAGE_BYTES {
+                sender.send(Ok(std::mem::take(&mut message))).await.map_err(|_| None)?;
+                (bytes, told) = (0, true);
+            }
+        }
+        if !message.events.is_empty() {
+            sender.send(Ok(message)).await.map_err(|_| None)?;
+            told = true;
+        }
+        if !events.is_empty() {
+            continue;
+        }
+        let Some(state) = &folded else { return Ok(()) };
+        if matches!(state.phase(), Phase::Terminal(_)) {
+            if !told {
+                // Who asks after the last event hears at least how the run ended.
+                let status = to_proto::run_status(state.status()).into();
+                let last = v1::WatchRunResponse { events: Vec::new(), status, last_event: state.last_event() };
+                sender.send(Ok(last)).await.map_err(|_| None)?;
+            }
+            return Ok(());
+        }
+        tokio::select! {
+            changed = latest.changed() => changed.map_err(|_| None)?,
+            () = sender.closed() => return Ok(()),
+        }
+    }
+}
+
+/// Tells the lines of the attempts that a request wants, as they are and as they come.
+pub(super) async fn read_logs(
+    shared: &Shared,
+    state: &RunState,
+    request: &v1::ReadLogsRequest,
+    sender: &Sender<v1::ReadLogsResponse>,
+) -> Result<(), Broken> {
+    let uid = state.uid();
+    let pinned = Arc::clone(state.pinned());
+    let layout = shared.surroundings.layout.clone();
+    let mut after = 0;
+    let mut over = false;
+    let mut followers: Vec<(logs::Follower, AttemptRef)> = Vec::new();
+    let mut ended: HashSet<AttemptRef> = HashSet::new();
+    loop {
+        loop {
+            let events = read_events(shared, uid, after, EVENTS).await?;
+            let Some(last) = events.last() else { break };
+            after = last.number;
+            for (no, attempt) in logs::started(uid, &events) {
+                let id = pinned.runbook.step(no).map_or_else(String::new, |step| step.id.clone());
+                let wanted = (request.step.is_empty() || request.step == id)
+                    && (request.attempt == 0 || request.attempt == attempt.attempt.0);
+                if wanted {
+                    followers.push((logs::Follower::new(id, attempt, request.tail), attempt));
+                }
+            }
+            for event in &events {
+                match &event.fact {
+                    run::Fact::AttemptEnded { step, attempt, .. } => {
+                        ended.insert(AttemptRef { run: uid, step: *step, attempt: *attempt });
+                    }
+                    run::Fact::Finished { .. } => over = true,
+                    run::Fact::Resumed { .. } => over = false,
+                    _ => {}
+                }
+            }
+        }
+        let mut still = Vec::new();
+        for (mut follower, attempt) in followers {
+            loop {
+                let read = {
+                    let layout = layout.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let lines = follower.next(&layout);
+                        (lines, follower)
+                    })
+                    .await
+                    .map_err(|error| internal(&error))?
+                };
+                follower = read.1;
+                let lines = read.0.map_err(|error| internal(&error))?;
+                if lines.is_empty() {
+                    break;
+                }
+                if sender.send(Ok(v1::ReadLogsResponse { lines })).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if !ended.contains(&attempt) {
+                still.push((follower, attempt));
+            }
+        }
+        followers = still;
+        if over || !request.follow {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOG_LOOK) => {}
+            () = sender.closed() => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_writes_them() {
+        let read = |text: &'static str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            deadline(&metadata)
+        };
+        assert_eq!(read("2H"), Some(Duration::from_secs(7_200)));
+        assert_eq!(read("1500m"), Some(Duration::from_millis(1_500)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for text in ["", "H", "1", "1x", "-1S", "123456789S", "1 S"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        assert_eq!(deadline(&MetadataMap::new()), None);
+    }
+}

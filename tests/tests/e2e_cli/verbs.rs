@@ -1,0 +1,136 @@
+//! Every other verb at least once, as a person reads it: golden texts.
+
+use runbook_tests::e2e::command::{command, runbook, said};
+use runbook_tests::e2e::{Daemon, Terminal, golden, masked, wait_for};
+
+use crate::project::{project, release, wait_held};
+
+#[test]
+fn what_each_verb_says() {
+    let project = project();
+    project.file("runbooks/broken.yaml", "name: broken\nlanguage: 1\nsteps:\n  a: {effect: idempotent, rnu: echo}\n");
+    let daemon = Daemon::start(&project);
+    for (name, code) in [("ok", 0), ("bad", 1), ("stuck", 4)] {
+        assert_eq!(runbook(&project, &["exec", name, "--reason", "for the test"]).code, code, "{}", daemon.log());
+    }
+    for (name, code, arguments) in [
+        ("list", 0, &["list"][..]),
+        ("show", 0, &["show", "ok"]),
+        ("show-broken", 0, &["show", "broken"]),
+        ("check", 2, &["check", "runbooks"]),
+        ("runs", 0, &["runs"]),
+        ("status", 0, &["status"]),
+        ("status-bad", 0, &["status", "2"]),
+        ("status-stuck", 0, &["status", "3"]),
+        ("events", 0, &["events", "2"]),
+        ("logs", 0, &["logs", "1", "--timestamps"]),
+        ("logs-step", 0, &["logs", "2", "copy", "--attempt", "2", "--tail", "2"]),
+    ] {
+        let said = runbook(&project, arguments);
+        assert_eq!(said.code, code, "{arguments:?}: {}", said.err);
+        let user = daemon.get("1").started_by.expect("somebody").name;
+        let text = masked(&project, &format!("{}--- standard error\n{}", said.out, said.err));
+        golden(&format!("cli/{name}.txt"), &text.replace(&user, "SOMEBODY"));
+    }
+    let source = runbook(&project, &["show", "ok", "--source"]).out;
+    assert_eq!(Some(source), project.read("runbooks/ok.yaml"));
+    assert!(runbook(&project, &["version"]).out.starts_with("runbook 0.1.0\nrunbookd 0.1.0"));
+    for (shell, begin) in [("bash", "_runbook()"), ("zsh", "#compdef runbook"), ("fish", "# Print an optspec")] {
+        assert!(runbook(&project, &["completions", shell]).out.starts_with(begin), "{shell}");
+    }
+    for verb in [
+        "exec",
+        "check",
+        "list",
+        "show",
+        "runs",
+        "status",
+        "watch",
+        "logs",
+        "events",
+        "cancel",
+        "resume",
+        "resolve",
+        "daemon",
+        "completions",
+        "version",
+    ] {
+        let help = runbook(&project, &[verb, "--help"]);
+        assert!(help.code == 0 && help.out.contains("Example"), "{help:?}");
+    }
+}
+
+#[test]
+fn a_table_keeps_to_its_terminal() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    let why = "a reason that is so long that no terminal has room for it beside all the other columns of the table";
+    assert_eq!(runbook(&project, &["exec", "ok", "--reason", why]).code, 0);
+    for arguments in [&["runs"][..], &["list"]] {
+        for columns in [80, 40] {
+            let (code, screen) = Terminal::start(command(&project, arguments), columns, 24).finish();
+            assert_eq!((code, screen.wraps), (0, 0), "{arguments:?} in {columns}:\n{}", screen.visible());
+        }
+    }
+    let (_, screen) = Terminal::start(command(&project, &["runs"]), 80, 24).finish();
+    assert!(masked(&project, &screen.visible()).contains("  DATE  "), "a time is cut:\n{}", screen.visible());
+}
+
+#[test]
+fn a_failed_run_is_resumed_and_an_unknown_step_resolved() {
+    let project = project();
+    let daemon = Daemon::start(&project);
+    assert_eq!(runbook(&project, &["exec", "bad"]).code, 1);
+    project.file("mended", "");
+    let resumed = runbook(&project, &["resume", "last", "--reason", "mended"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}{}", daemon.log());
+    assert!(resumed.out.contains("as epoch 2: mended\n"), "{}", resumed.out);
+    assert!(!resumed.out.contains("step prepare: started"), "what succeeded ran again: {}", resumed.out);
+
+    assert_eq!(runbook(&project, &["exec", "stuck"]).code, 4);
+    for (arguments, code) in [
+        (&["resolve", "last", "swtch", "--as", "succeeded", "--reason", "x"][..], 2),
+        (&["resolve", "last", "prepare", "--as", "succeeded", "--reason", "x"], 6),
+        (&["resolve", "last", "switch", "--as", "OUTCOME", "--reason", "x"], 2),
+        (&["resolve", "last", "switch", "--as", "succeeded"], 2),
+    ] {
+        let refused = runbook(&project, arguments);
+        assert_eq!(refused.code, code, "{refused:?}");
+    }
+    let resolved = runbook(&project, &["resolve", "last", "switch", "--as", "succeeded", "--reason", "seen by hand"]);
+    assert_eq!((resolved.code, resolved.out.as_str()), (0, "run 2 stuck: step switch is settled\n"));
+    let watched = runbook(&project, &["watch", "2"]);
+    assert_eq!(watched.code, 0, "{watched:?}");
+    assert!(runbook(&project, &["events", "2"]).out.contains(": seen by hand\n"));
+}
+
+#[test]
+fn a_run_that_goes_on_is_followed() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    assert_eq!(runbook(&project, &["exec", "hold", "--detach"]).code, 0);
+    wait_held(&project);
+    let status = runbook(&project, &["status"]);
+    assert!(status.out.contains("hold") && status.out.contains("running"), "{}", status.out);
+    let (logs, events) = std::thread::scope(|scope| {
+        let logs = scope.spawn(|| said(command(&project, &["logs", "last", "--follow"])));
+        let events = scope.spawn(|| said(command(&project, &["events", "last", "--follow"])));
+        wait_for("a place to look at", || (runbook(&project, &["status", "1"]).code == 0).then_some(()));
+        release(&project);
+        (logs.join().expect("logs"), events.join().expect("events"))
+    });
+    assert!(logs.code == 0 && logs.out.ends_with("after | after\n"), "{logs:?}");
+    assert!(events.code == 0 && events.out.ends_with("run 1: succeeded\n"), "{events:?}");
+}
+
+#[test]
+fn files_are_checked_without_being_kept() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    let good = runbook(&project, &["check", "runbooks/ok.yaml"]);
+    assert_eq!((good.code, good.out.as_str()), (0, "✓ 1 file: 0 errors, 0 warnings\n"));
+    let missing = runbook(&project, &["check", "runbooks/none.yaml"]);
+    assert!(missing.code == 2 && missing.err.contains("none.yaml"), "{missing:?}");
+    project.file("deep.yaml", &format!("name: deep\nsteps: {}", "[".repeat(10_000)));
+    assert_eq!(runbook(&project, &["check", "deep.yaml", "runbooks/ok.yaml"]).code, 2);
+}
