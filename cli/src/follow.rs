@@ -11,7 +11,7 @@ use runbook_proto::v1::{
     WatchRunResponse,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 use crate::context::Context;
@@ -33,6 +33,10 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// The last lines of running steps are looked at this often, in runs of at most so many steps.
 const LAST_LINE_PERIOD: Duration = Duration::from_secs(1);
 const LAST_LINE_STEPS: usize = 200;
+
+/// A terminal throws away what is written to it while it handles Ctrl-C, so what is said then waits so long. Nobody
+/// feels it.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// How one stream ended.
 enum End {
@@ -162,7 +166,7 @@ impl Follow<'_> {
                 () = until(wake) => Next::Tick,
             };
             let end = match next {
-                Next::Interrupt => self.interrupt(),
+                Next::Interrupt => self.interrupt().await,
                 Next::Answer(answer) => self.answered(answer).await?,
                 Next::Message(Ok(Some(message))) => self.take(&message).await?,
                 // The daemon ends its streams when it drains.
@@ -274,7 +278,10 @@ impl Follow<'_> {
     }
 
     /// Ctrl-C: the first asks, the second leaves; without a person it leaves at once.
-    fn interrupt(&mut self) -> Option<End> {
+    async fn interrupt(&mut self) -> Option<End> {
+        if self.cx.console.person {
+            sleep(SETTLE).await;
+        }
         if self.prompt.is_some() || !self.cx.console.can_ask {
             return Some(End::Detached);
         }

@@ -10,6 +10,7 @@ mod project;
 mod screen;
 pub mod server;
 mod terminal;
+pub mod tree;
 
 pub use daemon::{Daemon, step};
 pub use golden::{golden, masked, masked_json};

@@ -3,8 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
+mod fence;
 mod kill_daemon;
 mod kill_shim;
+mod reboot;
+mod stop;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +59,7 @@ fn attempt_directory(project: &Project, run: &v1::Run, step: usize, attempt: u32
 
 /// The pid in the first word of a file, once it is there.
 fn pid_in(project: &Project, file: &str) -> u32 {
-    wait_for("a pid", || project.lines(file).first()?.split(' ').next()?.parse().ok())
+    wait_for(&format!("a pid in {file}"), || project.lines(file).first()?.split(' ').next()?.parse().ok())
 }
 
 /// Living processes that belong to a run: its shims, and what carries an attempt's id in its environment.

@@ -1,0 +1,195 @@
+//! Histories that once went wrong, each as short as it can be told. The simulation found them.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
+use runbook_core::language::check;
+use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
+use runbook_core::run::{
+    AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Then,
+};
+use runbook_core::time::{Span, Timestamp};
+
+const BEGIN: Timestamp = Timestamp(1_800_000_000_000_000);
+
+fn after(seconds: i64) -> Timestamp {
+    BEGIN + Span::seconds(seconds)
+}
+
+fn uid(number: u128) -> RunUid {
+    RunUid::from_bits(number)
+}
+
+/// The machine, and all that it made durable.
+struct History {
+    machine: Machine,
+    pinned: Arc<Pinned>,
+    events: Vec<(RunUid, Event)>,
+}
+
+impl History {
+    fn new(places: usize, yaml: &str) -> Self {
+        let text = format!("name: a\nlanguage: 1\n{yaml}");
+        let checked = check(text.as_bytes(), "a.yaml");
+        let runbook = checked.runbook.unwrap_or_else(|| panic!("{:#?}", checked.findings));
+        let pinned = Arc::new(Pinned::new(runbook, Digest::of(text.as_bytes())));
+        Self { machine: machine(places), pinned, events: Vec::new() }
+    }
+
+    fn turn(&mut self, at: Timestamp, inputs: Vec<MachineInput>) -> Batch {
+        let batch = self.machine.turn(at, inputs);
+        self.events.extend(batch.events.iter().cloned());
+        self.machine.committed(&batch);
+        self.machine.audit(at).unwrap();
+        batch
+    }
+
+    fn start(&self, number: u128) -> MachineInput {
+        let start = Start {
+            number: 0,
+            pinned: Arc::clone(&self.pinned),
+            inputs: IndexMap::new(),
+            sealed_inputs: Vec::new(),
+            origin: Origin::Person,
+            by: ann(),
+            reason: String::new(),
+            request_id: String::new(),
+            request_digest: Digest::of(b""),
+        };
+        MachineInput::Start { token: 0, uid: uid(number), start: Box::new(start) }
+    }
+
+    fn load(&mut self, number: u128, at: Timestamp) {
+        let events: Vec<Event> =
+            self.events.iter().filter(|(run, _)| *run == uid(number)).map(|(_, event)| event.clone()).collect();
+        assert_eq!(self.machine.load(uid(number), Arc::clone(&self.pinned), &events, at), Ok(None));
+    }
+}
+
+fn machine(places: usize) -> Machine {
+    Machine::new(Settings { places, boot: "boot".to_owned() }, 1)
+}
+
+fn ann() -> Principal {
+    Principal { name: "ann".to_owned(), uid: Some(1_000) }
+}
+
+fn ended(number: u128, step: u32, attempt: u32, how: How) -> MachineInput {
+    let end = Box::new(AttemptEnd::bare(how));
+    let input = Input::Verdict { step: StepNo(step), attempt: AttemptNo(attempt), end, chance: u32::MAX };
+    MachineInput::Run { token: None, run: uid(number), input }
+}
+
+fn asked(number: u128, input: Input) -> MachineInput {
+    MachineInput::Run { token: Some(1), run: uid(number), input }
+}
+
+fn kinds(batch: &Batch) -> Vec<&'static str> {
+    batch.events.iter().map(|(_, event)| event.fact.kind()).collect()
+}
+
+const RETRY: &str = "retry: {attempts: 2, backoff: {initial: 10s, factor: 1, jitter: none}}";
+
+#[test]
+fn a_timeout_that_strikes_while_the_daemon_is_away_is_not_forgotten() {
+    let mut history = History::new(1, "timeout: 60s\nsteps: {s: {run: work}}\n");
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    history.machine = machine(1);
+    history.load(1, after(100));
+    let batch = history.turn(after(100), Vec::new());
+    assert!(matches!(&batch.events[0].1.fact, Fact::Ending { cause: EndingCause::Timeout }), "{batch:?}");
+    assert_eq!(batch.stops.len(), 1);
+}
+
+#[test]
+fn patience_that_ends_while_the_daemon_is_away_is_not_forgotten() {
+    let mut history = History::new(1, "attention: {after: 60s, as: failed}\nsteps: {s: {run: work}}\n");
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    history.turn(BEGIN, vec![ended(1, 0, 1, How::Lost { processes_left: false })]);
+    history.machine = machine(1);
+    history.load(1, after(100));
+    assert_eq!(kinds(&history.turn(after(100), Vec::new())), ["resolved", "ending", "finishing", "finished"]);
+}
+
+#[test]
+fn a_clock_that_is_set_forwards_makes_nothing_due() {
+    for first in [true, false] {
+        let mut history = History::new(
+            1,
+            "timeout: 60s\nsteps: {s: {run: work, effect: read, RETRY}}\n".replace("RETRY", RETRY).as_str(),
+        );
+        let start = history.start(1);
+        history.turn(BEGIN, vec![start]);
+        // An hour more on the clock, and one second of life.
+        let mut inputs = vec![ended(1, 0, 1, How::Exited(1))];
+        inputs.insert(usize::from(!first), MachineInput::ClockSet(Span::seconds(3_600)));
+        let batch = history.turn(after(3_601), inputs);
+        assert_eq!(kinds(&batch), ["deadlines_shifted", "attempt_ended"]);
+        assert_eq!(batch.wake, Some(after(3_611)), "ten seconds after the failure");
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_a_little_loses_no_retry() {
+    let mut history = History::new(1, &format!("steps: {{s: {{run: work, effect: read, {RETRY}}}}}\n"));
+    let (first, second) = (history.start(1), history.start(2));
+    history.turn(BEGIN, vec![first]);
+    history.turn(after(1), vec![ended(1, 0, 1, How::Exited(1)), second]);
+    // The other run has the only place when the retry falls due.
+    assert_eq!(kinds(&history.turn(after(11), Vec::new())), [""; 0]);
+    let batch = history.turn(BEGIN + Span::millis(10_500), vec![ended(2, 0, 1, How::Exited(0))]);
+    assert!(batch.starts.iter().any(|(attempt, _)| attempt.run == uid(1)), "{batch:?}");
+}
+
+#[test]
+fn an_attempt_whose_processes_are_left_counts_once() {
+    let mut history = History::new(1, &format!("steps: {{s: {{run: work, effect: read, {RETRY}}}}}\n"));
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    history.turn(after(1), vec![ended(1, 0, 1, How::Lost { processes_left: true })]);
+    let batch = history.turn(after(2), vec![ended(1, 0, 1, How::Exited(1))]);
+    let Fact::AttemptEnded { then, .. } = &batch.events[0].1.fact else { panic!("{batch:?}") };
+    assert_eq!(*then, Then::RetryAt(after(12)));
+}
+
+#[test]
+fn a_verify_whose_processes_are_left_is_one_try() {
+    let mut history = History::new(1, "steps: {s: {run: work, verify: {run: ask}}}\n");
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    history.turn(BEGIN, vec![ended(1, 0, 1, How::Lost { processes_left: false })]);
+    history.turn(after(1), vec![ended(1, 0, 2, How::Exited(1))]);
+    history.turn(after(2), Vec::new());
+    history.turn(after(3), vec![ended(1, 0, 3, How::Lost { processes_left: true })]);
+    let batch = history.turn(after(4), vec![ended(1, 0, 3, How::Exited(1))]);
+    let Fact::AttemptEnded { then, .. } = &batch.events[0].1.fact else { panic!("{batch:?}") };
+    assert_eq!(*then, Then::VerifyAt(after(9)), "the second of three tries was in vain");
+}
+
+#[test]
+fn a_run_that_was_canceled_and_resumed_has_one_turn_among_others() {
+    let mut history = History::new(1, "steps: {a: {run: work}, b: {run: work}, c: {run: work}}\n");
+    let starts = vec![history.start(1), history.start(2), history.start(3)];
+    history.turn(BEGIN, starts);
+    // Twice on its way to a place, each time from the back.
+    for second in [1, 2] {
+        let cancel = Input::Cancel { now: false, by: ann(), reason: String::new() };
+        let batch = history.turn(after(second), vec![asked(2, cancel)]);
+        assert!(matches!(batch.events.last().unwrap().1.fact, Fact::Finished { outcome: Outcome::Canceled }));
+        history.load(2, after(second));
+        history.turn(after(second), vec![asked(2, Input::Resume { by: ann(), reason: String::new() })]);
+    }
+    let mut order = Vec::new();
+    let mut live = (1, 0, 1);
+    for second in 3..9 {
+        let (run, step, attempt) = live;
+        let batch = history.turn(after(second), vec![ended(run, step, attempt, How::Exited(0))]);
+        let (next, _) = batch.starts[0];
+        live = (next.run.bits(), next.step.0, next.attempt.0);
+        order.push(next.run.bits());
+    }
+    assert_eq!(order, [3, 1, 2, 3, 1, 2], "in turn");
+}
