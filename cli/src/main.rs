@@ -75,8 +75,12 @@ fn not_understood(error: &clap::Error) -> std::process::ExitCode {
         let _ = error.print();
     } else {
         let text = error.render().to_string();
-        let what = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        Console::new(Format::Json, Color::Never, true).failure(&Failure::usage(what));
+        let parts: Vec<&str> = text.strip_prefix("error: ").unwrap_or(&text).trim_end().split("\n\n").collect();
+        let mut parts = parts.into_iter();
+        let mut failure = Failure::usage(parts.next().unwrap_or_default());
+        failure.next = parts.next_back().map(str::to_owned);
+        failure.why = Some(parts.map(str::trim).collect::<Vec<_>>().join("\n")).filter(|why| !why.is_empty());
+        Console::new(Format::Json, Color::Never, true).failure(&failure);
     }
     if asked { ExitCode::Succeeded } else { ExitCode::Usage }.into()
 }

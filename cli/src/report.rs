@@ -16,7 +16,7 @@ use crate::to_json;
 const VALUES: usize = 10;
 /// The longest shown value, and the longest shown line of a log, in columns.
 const VALUE_COLUMNS: usize = 320;
-/// What to type next is explained where it all fits so many columns.
+/// What to type next is explained where it all fits the terminal, and where there is none so many columns.
 const COLUMNS: usize = 80;
 const LABEL_COLUMNS: usize = 6;
 /// At most so many steps are named in what to type next.
@@ -33,10 +33,10 @@ pub fn summary(run: &Run) -> Vec<Line> {
 }
 
 /// What must be broken or cut nowhere, to be copied: outputs, the paths of artifacts, and what to type next.
-pub fn to_copy(run: &Run) -> Vec<Line> {
+pub fn to_copy(run: &Run, columns: Option<usize>) -> Vec<Line> {
     let mut lines = outputs(run);
     lines.extend(artifacts(run));
-    lines.extend(next(run));
+    lines.extend(next(run, columns.unwrap_or(COLUMNS)));
     lines
 }
 
@@ -110,7 +110,7 @@ pub fn bytes(length: u64) -> String {
 }
 
 /// What to type next.
-fn next(run: &Run) -> Vec<Line> {
+fn next(run: &Run, columns: usize) -> Vec<Line> {
     let number = run.number;
     let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
     let mut commands: Vec<(String, &str)> = Vec::new();
@@ -131,7 +131,7 @@ fn next(run: &Run) -> Vec<Line> {
     }
     let explained = commands.iter().filter(|(_, what)| !what.is_empty());
     let width = explained.clone().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let fits = explained.clone().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= COLUMNS);
+    let fits = explained.clone().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= columns);
     let settles = commands.iter().rposition(|(_, what)| what.is_empty());
     let mut lines = Vec::new();
     for (place, (command, what)) in commands.iter().enumerate() {
@@ -142,7 +142,8 @@ fn next(run: &Run) -> Vec<Line> {
         }
         lines.push(line);
         if settles == Some(place) {
-            lines.push(Line::of(Tone::Dim, &format!("      ({SETTLEMENTS})")));
+            let what = Line::of(Tone::Dim, &format!("      ({SETTLEMENTS})"));
+            lines.extend(what.wrap(columns, LABEL_COLUMNS + 1));
         }
     }
     lines
@@ -202,7 +203,7 @@ mod tests {
     use serde_json::json;
 
     fn text(run: &Run) -> String {
-        summary(run).iter().chain(&to_copy(run)).map(|line| line.plain() + "\n").collect()
+        summary(run).iter().chain(&to_copy(run, None)).map(|line| line.plain() + "\n").collect()
     }
 
     fn done(status: RunStatus, steps: &[(&str, StepStatus)]) -> Run {

@@ -193,6 +193,8 @@ pub fn event(event: &v1::Event) -> Value {
         "log_dropped": (event.log_dropped > 0).then_some(event.log_dropped),
         "outcome": (event.outcome() != v1::RunStatus::Unspecified).then(|| run_status(event.outcome())),
         "epoch": (event.epoch > 0).then_some(event.epoch),
+        "started_at": time(event.started_at.as_ref()),
+        "ended_at": time(event.ended_at.as_ref()),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),

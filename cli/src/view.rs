@@ -218,7 +218,7 @@ impl View {
             Mode::Json => self.console.json(&json!({"run": to_json::run(run)}))?,
             Mode::Quiet => self.console.line(&headline(model))?,
             Mode::Lines | Mode::Live(_) => {
-                let (summary, to_copy) = (summary(run), to_copy(run));
+                let (summary, to_copy) = (summary(run), to_copy(run, self.console.columns()));
                 let below = summary.len() + to_copy.len() + 1;
                 self.draw(model, Some(size().1.saturating_sub(below).max(LAST_STEPS)))?;
                 summary.iter().try_for_each(|line| self.console.wrapped_line(line, INDENT))?;

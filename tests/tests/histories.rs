@@ -1,5 +1,7 @@
 //! Histories that once went wrong, each as short as it can be told. The simulation found them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 use std::sync::Arc;
 
 use indexmap::IndexMap;

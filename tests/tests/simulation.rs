@@ -5,6 +5,14 @@
 //! - `RUNBOOK_SIM_SEED=7 cargo test -p runbook-tests --test simulation replay -- --nocapture` shows a world again;
 //! - `RUNBOOK_SIM_SEEDS=5000` or `RUNBOOK_SIM_SECONDS=600` with the test `fresh_seeds` looks at so many new ones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails"
+)]
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;

@@ -57,9 +57,10 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
         return Ok(ExitCode::Succeeded);
     }
     let model = Model::of(run);
-    for line in frame(&model, Moment::now(), if all { usize::MAX } else { LINES }) {
-        console.cut_line(&line)?;
-    }
+    let lines = frame(&model, Moment::now(), if all { usize::MAX } else { LINES });
+    lines.iter().try_for_each(|line| console.cut_line(line))?;
+    // What was cut is told whole below.
+    let cut = console.columns().is_some_and(|columns| lines.iter().any(|line| line.width() > columns));
     let mut facts: Vec<(&str, String)> = Vec::new();
     if let Some(created) = moment(run.created_at.as_ref()) {
         let by = run.started_by.as_ref().map(|by| format!(" by {}", by.name)).unwrap_or_default();
@@ -77,12 +78,12 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         console.wrapped_line(&Line::of(Tone::Dim, &format!("  {name}: ")).with(Tone::Plain, value), INDENT)?;
     }
-    for step in &model.steps {
+    for step in model.steps.iter().filter(|_| cut) {
         if matches!(step.status, StepStatus::Failed | StepStatus::Unknown) {
             console.wrapped_line(&trouble(step), INDENT)?;
         }
     }
-    to_copy(run).iter().try_for_each(|line| console.line(line))?;
+    to_copy(run, console.columns()).iter().try_for_each(|line| console.line(line))?;
     Ok(ExitCode::Succeeded)
 }
 

@@ -81,12 +81,14 @@ pub enum DefinitionError {
 pub struct Definitions {
     layout: Layout,
     cache: Mutex<HashMap<Digest, Weak<Pinned>>>,
+    /// Held while one is stored: the same content may be wanted twice at once.
+    storing: Mutex<()>,
 }
 
 impl Definitions {
     /// The store of an instance.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, cache: Mutex::default() }
+        Self { layout, cache: Mutex::default(), storing: Mutex::default() }
     }
 
     fn cached(&self, digest: Digest) -> Option<Arc<Pinned>> {
@@ -138,9 +140,11 @@ impl Definitions {
         }
         let io = |source| DefinitionError::Io { digest: digest.to_string(), verb: "stored", source };
         let directory = self.layout.definition(digest);
+        let storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         if !directory.join("definition.json").exists() {
             self.store(&directory, &json, &stored.files, &contents).map_err(io)?;
         }
+        drop(storing);
         let pinned = Arc::new(Pinned::new(stored.runbook, digest));
         self.remember(&pinned);
         Ok(pinned)

@@ -41,9 +41,7 @@ pub fn open(config: &Config) -> anyhow::Result<(Journal, Vec<String>)> {
             }
             Err(error) if !made_room && is_full(&error) && room::free_ballast(&config.data_dir)? => {
                 made_room = true;
-                let note = "the disk was too full to open the journal; the reserve for that was given up, so that \
-                    what has begun can end. Make room: no new run is started before";
-                warnings.push(note.to_owned());
+                warnings.push("the disk was too full to open the journal, and it was tried again".to_owned());
             }
             Err(error) => return Err(error.into()),
         }
@@ -76,7 +74,9 @@ fn report_warnings(report: &Report) -> Vec<String> {
         .map(|(first, last)| format!("the journal's commits {first} to {last} are lost, as was accepted"))
         .collect();
     if !report.ballast {
-        warnings.push("there is no room for the reserve that keeps a full disk recoverable; make room".to_owned());
+        let note = "the disk has no room for the reserve by which what has begun can end when it is full: the reserve is \
+            given up until a start with more room. Make room: with too little no new run is started";
+        warnings.push(note.to_owned());
     }
     warnings
 }

@@ -1,6 +1,7 @@
 //! Start, service and end of the daemon. A start after a crash is the same as any other: load what is not over, ask
 //! what should be going on, compare with what is.
 
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::Watcher as _;
-use runbook_core::id::RunUid;
+use runbook_core::id::{AttemptNo, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Settings};
-use runbook_core::run::{AttemptKind, Fact};
+use runbook_core::run::{AttemptKind, Fact, Progress, StopLevel};
 use runbook_core::time::Span;
 use runbook_journal::{Store as _, View};
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,12 +68,13 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     opening::sweep(&*reader, &definitions, &surroundings.sealer)?;
     let settings = Settings { places: config.max_attempts, boot: boot.clone() };
     let mut machine = Machine::new(settings, reader.next_number()?);
-    warnings.extend(load(&mut machine, &*reader, &definitions)?);
+    let loaded = load(&mut machine, &*reader, &definitions, &boot)?;
 
     let (handle, receiver) = dispatcher::channel();
     let reporter = handle.clone();
     let attempts = Attempts::start(layout.clone(), shim, boot, Arc::new(move |report| reporter.report(report)))?;
-    warnings.extend(take_up(&machine, &attempts, &*reader, &layout)?);
+    warnings.extend(take_up(&machine, &attempts, &*reader, &layout, &loaded)?);
+    warnings.extend(loaded.warnings);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
@@ -143,9 +145,19 @@ fn shim_path() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// What was found when the runs were taken in.
+#[derive(Default)]
+struct Loaded {
+    warnings: Vec<String>,
+    /// Runs that are not over and could not be taken in: nothing of them is touched.
+    unread: HashSet<RunUid>,
+    /// Attempts that began in another boot of the machine, whether or not they are over.
+    foreign: HashSet<AttemptRef>,
+}
+
 /// Takes in every run that is not over.
-fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions) -> anyhow::Result<Vec<String>> {
-    let mut warnings = Vec::new();
+fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions, own_boot: &str) -> anyhow::Result<Loaded> {
+    let mut loaded = Loaded::default();
     let now = clock::now();
     reader.each_unfinished(&mut |uid, events| {
         let take = || -> anyhow::Result<()> {
@@ -154,24 +166,54 @@ fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions) -> 
                 anyhow::bail!("it does not begin with its creation");
             };
             let pinned = definitions.load(created.definition)?;
+            for event in &events {
+                if let Fact::AttemptStarting { step, attempt, boot, .. } = &event.fact
+                    && boot != own_boot
+                {
+                    loaded.foreign.insert(AttemptRef { run: uid, step: *step, attempt: *attempt });
+                }
+            }
             if let Some(illegal) = machine.load(uid, pinned, &events, now)? {
                 anyhow::bail!("{illegal}");
             }
             Ok(())
         };
         if let Err(error) = take() {
-            warnings.push(format!("run {uid} is out of service: {error:#}"));
+            loaded.warnings.push(format!("run {uid} is out of service: {error:#}"));
+            loaded.unread.insert(uid);
         }
     })?;
-    Ok(warnings)
+    Ok(loaded)
+}
+
+/// Attempts that may have processes: those that are due, and those of unknown steps whose processes could not be killed.
+fn may_have_processes(machine: &Machine) -> BTreeMap<AttemptRef, StopLevel> {
+    let mut attempts: BTreeMap<_, _> = machine.due(clock::now()).attempts.into_iter().collect();
+    for state in machine.runs().filter(|state| machine.quarantine(state.uid()).is_none()) {
+        for (step, _) in state.unknown() {
+            if let Some(of_step) = state.step(*step)
+                && of_step.progress == (Progress::Unknown { processes_left: true })
+            {
+                let attempt = AttemptRef { run: state.uid(), step: *step, attempt: AttemptNo(of_step.attempts) };
+                attempts.insert(attempt, StopLevel::Run);
+            }
+        }
+    }
+    attempts
 }
 
 /// Compares what should be going on with what the attempts' directories say.
-fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &Layout) -> anyhow::Result<Vec<String>> {
-    let due = machine.due(clock::now());
+fn take_up(
+    machine: &Machine,
+    attempts: &Attempts,
+    reader: &dyn View,
+    layout: &Layout,
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<String>> {
+    let live = may_have_processes(machine);
     let mut warnings = Vec::new();
-    let ended = |attempt: AttemptRef| -> Standing {
-        if due.attempts.contains_key(&attempt) {
+    let standing = |attempt: AttemptRef| -> Standing {
+        if live.contains_key(&attempt) || loaded.unread.contains(&attempt.run) {
             return Standing::Live;
         }
         let known = match machine.run(attempt.run) {
@@ -180,10 +222,10 @@ fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &L
         };
         if known { Standing::Ended } else { Standing::Unknown }
     };
-    for aside in sweep(layout, ended).context("the attempts' directories cannot be gone through")? {
+    for aside in sweep(layout, standing).context("the attempts' directories cannot be gone through")? {
         warnings.push(format!("an attempt that the journal does not know was set aside: {aside}"));
     }
-    for (attempt, level) in due.attempts {
+    for (attempt, level) in live {
         let Some(state) = machine.run(attempt.run) else { continue };
         let kind = state.live().find(|(step, _, _, _)| *step == attempt.step).map(|(_, _, kind, _)| kind);
         let step = state.pinned().runbook.step(attempt.step);
@@ -198,7 +240,8 @@ fn take_up(machine: &Machine, attempts: &Attempts, reader: &dyn View, layout: &L
             timeout: command.and_then(|command| command.timeout),
             grace: command.map_or(Span::ZERO, |command| command.stop.grace),
         };
-        attempts.adopt(Adoption { attempt, step: id, level, patience });
+        let foreign = loaded.foreign.contains(&attempt);
+        attempts.adopt(Adoption { attempt, step: id, foreign, level, patience });
     }
     Ok(warnings)
 }

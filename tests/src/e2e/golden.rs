@@ -41,7 +41,8 @@ pub fn golden(name: &str, text: &str) {
 /// Masks in a text for people what differs from run to run: times, spans, pids, uids, the project's folder. Spaces
 /// behind a masked span are as many as separate it.
 pub fn masked(project: &Project, text: &str) -> String {
-    let rules: [(&str, &str); 7] = [
+    let rules: [(&str, &str); 8] = [
+        (r"\bby [a-z_][a-z0-9_-]*\b", "by WHO"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE"),
         (r"\b\d\d:\d\d:\d\d\b", "TIME"),
         (r"\b(?:\d+ min \d\d s|\d+\.\d s|\d+ m?s)\b( *)", "SPAN"),

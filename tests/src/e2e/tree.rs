@@ -96,7 +96,8 @@ pub fn odd(root: &Path) {
         fs::hard_link(&from, root.join(format!("folders/hard{index}"))).expect("a hard link");
     }
     holes(root);
-    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo\n1"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo\n1"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .expect("fifo");
     drop(UnixListener::bind(root.join("socket")).expect("a socket"));
     // Not every file system has them.
     let _ = rustix::fs::setxattr(root.join(".hidden"), "user.note", b"kept", XattrFlags::empty());
@@ -142,7 +143,9 @@ fn times(root: &Path) {
         let openable = kind.is_dir() || (kind.is_file() && (is_root() || File::open(path).is_ok()));
         if openable {
             let (seconds, nanos) = TIMES[index % TIMES.len()];
-            File::open(path).and_then(|file| file.set_times(FileTimes::new().set_modified(time(seconds, nanos)))).expect("times");
+            File::open(path)
+                .and_then(|file| file.set_times(FileTimes::new().set_modified(time(seconds, nanos))))
+                .expect("times");
         }
     }
 }
@@ -153,8 +156,8 @@ fn time(seconds: i64, nanos: u32) -> SystemTime {
     time + Duration::from_nanos(nanos.into())
 }
 
-/// Makes a tree of so many files, so many bytes of data in them, and so many bytes as the sum of their sizes: what is
-/// more than the data is holes.
+/// Makes a tree of so many files, about so many bytes of data in them, and so many bytes as the sum of their sizes: what
+/// is more than the data is holes.
 pub fn big(root: &Path, files: usize, data: u64, apparent: u64) {
     let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
     let noise: Vec<u8> = (0..BLOCK / 8)
@@ -166,6 +169,7 @@ pub fn big(root: &Path, files: usize, data: u64, apparent: u64) {
         })
         .collect();
     let each = data / files as u64;
+    let mut written = 0;
     for index in 0..files - HOLES as usize {
         let folder = root.join(format!("{:03}", index % FOLDERS));
         if index < FOLDERS {
@@ -174,6 +178,7 @@ pub fn big(root: &Path, files: usize, data: u64, apparent: u64) {
         // From nothing to twice the mean.
         let length = each * (index as u64 % 9) / 4;
         let mut file = File::create(folder.join(format!("file {index}"))).expect("a file");
+        written += length;
         let mut left = usize::try_from(length).expect("a length");
         while left > 0 {
             let from = index * 31 % (BLOCK / 2);
@@ -184,7 +189,7 @@ pub fn big(root: &Path, files: usize, data: u64, apparent: u64) {
     }
     for index in 0..HOLES {
         let mut file = File::create(root.join(format!("sparse {index}"))).expect("a file");
-        let length = apparent.saturating_sub(data) / HOLES;
+        let length = apparent.saturating_sub(written).div_ceil(HOLES);
         file.set_len(length).expect("a hole");
         file.seek(SeekFrom::Start(length / 2)).expect("a place");
         file.write_all(b"in the middle").expect("bytes");

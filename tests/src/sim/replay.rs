@@ -1,8 +1,10 @@
 //! Runs worlds by their seeds; makes a failure small and says how to see it again.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::faults::Limits;
+use super::model::Check;
 use super::sabotage::Sabotage;
 use super::seen::Seen;
 use super::world::World;
@@ -47,16 +49,25 @@ pub fn command(seed: u64, limits: Limits) -> String {
 /// What a checker objected to, with a trace of how it came to that.
 pub fn simulate(seed: u64, limits: Limits, sabotage: Option<Sabotage>) -> Result<Seen, Box<Failure>> {
     let mut world = World::new(seed, limits, sabotage, false);
-    match world.live() {
+    match live(&mut world) {
         Ok(()) => Ok(world.seen),
         // The same once more, with a trace; a world without one is faster.
         Err(_) => Err(Box::new(traced(seed, limits, sabotage))),
     }
 }
 
+/// A panic of the engine is a failure as any other, with its seed.
+fn live(world: &mut World) -> Check {
+    catch_unwind(AssertUnwindSafe(|| world.live())).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("it panicked: {}", text.unwrap_or_default()))
+    })
+}
+
 fn traced(seed: u64, limits: Limits, sabotage: Option<Sabotage>) -> Failure {
     let mut world = World::new(seed, limits, sabotage, true);
-    let what = match world.live() {
+    let what = match live(&mut world) {
         Ok(()) => "it failed once, and not when it was repeated: the engine is not deterministic".to_owned(),
         Err(what) => what,
     };

@@ -403,7 +403,7 @@ impl World {
                 Action::Clean(attempt) => self.outside.clean(attempt),
                 Action::Reply(token, reply) => {
                     daemon.waiting.remove(&token);
-                    self.check_told(reply)?;
+                    self.check_told_durable(reply)?;
                 }
             }
         }
@@ -411,7 +411,7 @@ impl World {
     }
 
     /// What somebody is told must be durable.
-    fn check_told(&self, reply: Result<Reply, Rejection>) -> Check {
+    fn check_told_durable(&self, reply: Result<Reply, Rejection>) -> Check {
         let Ok(reply) = reply else { return Ok(()) };
         let events = self.disk.events(reply.run, reply.last_event - 1, 1).map_err(|error| error.to_string())?;
         must(!events.is_empty(), || format!("somebody is told {reply:?}, and it is not durable"))

@@ -64,7 +64,10 @@ fn runs_are_listed_by_pages_and_filters() {
         assert_eq!(numbers(&paged(client, &request)), [7, 5]);
         for run in paged(client, &ListRunsRequest::default()) {
             let whole = client.get(&run.name);
-            assert_eq!((run.status(), run.finished_at, &run.runbook), (whole.status(), whole.finished_at, &whole.runbook));
+            assert_eq!(
+                (run.status(), run.finished_at, &run.runbook),
+                (whole.status(), whole.finished_at, &whole.runbook)
+            );
             assert!(run.steps.is_empty() && whole.steps.len() == 1);
         }
     };

@@ -28,7 +28,8 @@ fn named(runbook: &str) -> StartRunRequest {
 fn what_is_not_there_is_not_found() {
     let project = Project::with("deploy", NOTHING);
     let (_server, client) = Server::start(&project);
-    for name in ["999", "runs/999", "01arz3ndektsv4rrffq69g5fav"] {
+    let uid = runbook_core::id::RunUid::from_bits(1).to_string();
+    for name in ["999", "runs/999", &uid] {
         let (reason, code) = ("NO_SUCH_RUN", Code::NotFound);
         let mut runs = client.runs();
         refused(client.try_get(name), code, reason);
@@ -101,7 +102,8 @@ fn fields_that_are_wrong_are_named() {
 
 #[test]
 fn a_broken_runbook_is_refused_with_its_findings() {
-    let project = Project::with("broken", "steps:\n  a: {needs: [b], run: \"true\"}\n  c: {efect: read, run: \"true\"}\n");
+    let project =
+        Project::with("broken", "steps:\n  a: {needs: [b], run: \"true\"}\n  c: {efect: read, run: \"true\"}\n");
     let (_server, client) = Server::start(&project);
     let fields = refused(client.start(named("broken")), Code::InvalidArgument, "BROKEN_RUNBOOK");
     assert_eq!(fields.len(), 2, "{fields:?}");
@@ -129,7 +131,10 @@ fn resolve(client: &Client, name: &str, step: &str, change: fn(&mut ResolveStepR
 #[test]
 fn what_the_state_forbids_is_a_failed_precondition() {
     let project = Project::with("a", NOTHING);
-    project.runbook("s", "requires: {tools: [{name: no-such-tool}], secrets: [gone]}\nsteps: {a: {effect: read, run: \"true\"}}\n");
+    project.runbook(
+        "s",
+        "requires: {tools: [{name: no-such-tool}], secrets: [gone]}\nsteps: {a: {effect: read, run: \"true\"}}\n",
+    );
     let (_server, client) = Server::start(&project);
     let run = client.exec("a");
     client.over(&run.name);

@@ -32,6 +32,17 @@ impl Tools {
         fs::rename(new, project.path(FOLDER).join(tool)).expect("a tool");
     }
 
+    /// Lets a tool fail where its arguments, joined by blanks, match a pattern of the shell.
+    pub fn fail(project: &Project, tool: &str, pattern: &str, says: &str) {
+        let (pattern, real) = (escaped(pattern), real(tool));
+        let fails = format!("echo '{tool}: {says}' >&2; exit 2");
+        Self::replace(
+            project,
+            tool,
+            &format!("#!/bin/sh\ncase \"$*\" in\n{pattern}) {fails} ;;\nesac\nexec {real} \"$@\"\n"),
+        );
+    }
+
     /// Takes the script away again.
     pub fn restore(project: &Project, tool: &str) {
         fs::remove_file(project.path(FOLDER).join(tool)).expect("a tool");
@@ -62,7 +73,9 @@ impl Gate {
         let made = Command::new("mkfifo").arg(folder.join("go")).status().expect("mkfifo runs");
         assert!(made.success(), "mkfifo");
         let gate = folder.display();
-        let stop = format!("if \"$here\" && {} {gate}/reached 2>/dev/null; then read -r _ < {gate}/go; fi", real("mkdir"));
+        let pattern = escaped(pattern);
+        let stop =
+            format!("if \"$here\" && {} {gate}/reached 2>/dev/null; then read -r _ < {gate}/go; fi", real("mkdir"));
         let work = format!("{} \"$@\" || code=$?", real(tool));
         let (first, second) = if side == Side::Before { (&stop, &work) } else { (&work, &stop) };
         let script = format!(
@@ -82,6 +95,11 @@ impl Gate {
         let mut go = fs::OpenOptions::new().write(true).open(self.folder.join("go")).expect("a tool that waits");
         go.write_all(b"\n").expect("a line");
     }
+}
+
+/// A pattern as `case` takes it.
+fn escaped(pattern: &str) -> String {
+    pattern.replace(' ', "\\ ")
 }
 
 /// The path of a real tool.

@@ -24,17 +24,16 @@ fn two_commands_bring_back_what_was_lost() {
     let project = Project::with_library();
     let daemon = Started(&project);
     let reference = project.path("reference");
-    tree::copy(&project.path("infrastructure"), &reference);
     let said = runbook(&project, &["exec", "backup"]);
     assert_eq!(said.code, 0, "{said:?}");
-    tree::remove(&project.path("infrastructure"));
+    fs::rename(project.path("infrastructure"), &reference).expect("the folder is lost");
     let said = runbook(&project, &["exec", "dr-restore", "-i", r#"source=["infrastructure"]"#]);
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(tree::differences(&reference, &project.path("infrastructure")), Vec::<String>::new());
     assert_eq!(beside(&project, "infrastructure"), Vec::<String>::new(), "nothing was there before");
     let said = runbook(&project, &["exec", "verify-backup"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.out.contains("is whole"), "{said:?}");
+    assert!(said.out.contains("verify-backup: succeeded"), "{said:?}");
     drop(daemon);
 }
 
@@ -45,7 +44,6 @@ fn an_odd_tree_comes_back_as_it_was() {
     let odd = project.path("odd tree's \"é\" [x]");
     tree::odd(&odd);
     fs::create_dir_all(project.path("-dash/empty")).expect("folders");
-    tree::copy(&odd, &project.path("reference"));
     let source = ("source", r#"["odd tree's \"é\" [x]", "-dash"]"#);
 
     let daemon = start(&project);
@@ -54,10 +52,15 @@ fn an_odd_tree_comes_back_as_it_was() {
     assert!(said.contains("2 socket(s), fifo(s) or device(s)") && said.contains("./fifo\\n1"), "{said}");
     assert_eq!(number(&backup, "archive", "skipped"), 2);
 
-    tree::remove(&odd);
+    fs::rename(&odd, project.path("reference")).expect("the folder is lost");
     tree::remove(&project.path("-dash"));
     let restore = succeed(&daemon, "dr-restore", &[source]);
-    assert_eq!(tree::differences(&project.path("reference"), &odd), Vec::<String>::new(), "{}", told(&daemon, &restore));
+    assert_eq!(
+        tree::differences(&project.path("reference"), &odd),
+        Vec::<String>::new(),
+        "{}",
+        told(&daemon, &restore)
+    );
     assert_eq!(super::names(&project.path("-dash")), ["empty"]);
 
     // Over what is there, into another folder, and by hand with nothing but the backup's README.
@@ -88,7 +91,8 @@ fn by_hand(project: &Project) {
     let mut tar = Command::new("tar");
     tar.arg("-xpf").arg(stem.expect("an archive")).args(["--numeric-owner", "--xattrs", "--acls", "-C"]).arg(&by_hand);
     assert!(readme.contains("tar -xpf STEM.tar --numeric-owner --xattrs --acls -C"), "{readme}");
-    assert!(tar.current_dir(&backup).status().expect("tar runs").success());
+    // It tells of every odd time.
+    assert!(tar.current_dir(&backup).output().expect("tar runs").status.success());
     assert_eq!(tree::differences(&project.path("reference"), &by_hand), Vec::<String>::new());
 }
 
@@ -96,8 +100,12 @@ fn by_hand(project: &Project) {
 fn a_big_tree_comes_back_as_it_was() {
     let project = Project::with_library();
     let (data, reference) = (project.path("big"), project.path("reference"));
-    tree::big(&data, BIG_FILES, if full() { BIG_BYTES } else { BIG_DATA }, if full() { 2 * BIG_BYTES } else { BIG_BYTES });
-    tree::copy(&data, &reference);
+    tree::big(
+        &data,
+        BIG_FILES,
+        if full() { BIG_BYTES } else { BIG_DATA },
+        if full() { 2 * BIG_BYTES } else { BIG_BYTES },
+    );
     let (files, apparent, disk) = tree::size(&data);
     assert!(files >= BIG_FILES && apparent >= BIG_BYTES, "{files} files, {apparent} bytes");
     let daemon = start(&project);
@@ -115,8 +123,10 @@ fn a_big_tree_comes_back_as_it_was() {
     let backup = timed("backup", &[source]);
     assert_eq!(number(&backup, "prove", "files"), files as u64);
     assert_eq!(number(&backup, "publish", "bytes"), apparent);
-    timed("verify-backup", &[]);
-    tree::remove(&data);
+    if full() {
+        timed("verify-backup", &[]);
+    }
+    fs::rename(&data, &reference).expect("the folder is lost");
     let restore = timed("dr-restore", &[source]);
     assert_eq!(restore.status(), RunStatus::Succeeded);
     assert_eq!(tree::differences(&reference, &data), Vec::<String>::new());

@@ -13,6 +13,7 @@ fn what_each_verb_says() {
     for (name, code) in [("ok", 0), ("bad", 1), ("stuck", 4)] {
         assert_eq!(runbook(&project, &["exec", name, "--reason", "for the test"]).code, code, "{}", daemon.log());
     }
+    let user = daemon.get("1").started_by.expect("somebody").name;
     for (name, code, arguments) in [
         ("list", 0, &["list"][..]),
         ("show", 0, &["show", "ok"]),
@@ -28,9 +29,11 @@ fn what_each_verb_says() {
     ] {
         let said = runbook(&project, arguments);
         assert_eq!(said.code, code, "{arguments:?}: {}", said.err);
-        let user = daemon.get("1").started_by.expect("somebody").name;
-        let text = masked(&project, &format!("{}--- standard error\n{}", said.out, said.err));
-        golden(&format!("cli/{name}.txt"), &text.replace(&user, "SOMEBODY"));
+        let mut text = masked(&project, &format!("{}--- standard error\n{}", said.out, said.err));
+        if matches!(name, "runs" | "status") {
+            text = one_gap(&text.replace(&format!("  {user}"), "  WHO"));
+        }
+        golden(&format!("cli/{name}.txt"), &text);
     }
     let source = runbook(&project, &["show", "ok", "--source"]).out;
     assert_eq!(Some(source), project.read("runbooks/ok.yaml"));
@@ -58,6 +61,13 @@ fn what_each_verb_says() {
         let help = runbook(&project, &[verb, "--help"]);
         assert!(help.code == 0 && help.out.contains("Example"), "{help:?}");
     }
+}
+
+/// Columns with one gap between them: how wide they are depends on what is masked.
+fn one_gap(text: &str) -> String {
+    let line =
+        |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ");
+    text.lines().map(|text| line(text) + "\n").collect()
 }
 
 #[test]

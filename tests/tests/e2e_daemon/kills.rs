@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use runbook_proto::v1::{Event, RunStatus, StartRunRequest, WatchRunRequest};
-use runbook_tests::e2e::{PATIENCE, Project};
 use runbook_tests::e2e::server::{Client, Server};
+use runbook_tests::e2e::{PATIENCE, Project};
 
 /// Kills in an ordinary run of the tests.
 const ROUNDS: u64 = 20;

@@ -9,6 +9,7 @@ mod kill_daemon;
 mod kill_shim;
 mod reboot;
 mod stop;
+mod unkillable;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -96,6 +97,8 @@ fn assert_settled(project: &Project, daemon: &Daemon, run: &v1::Run, context: &s
                 let other = live.insert(event.step.clone(), event.attempt);
                 assert_eq!(other, None, "{context}: two attempts of {} at once", event.step);
             }
+            // What cannot be killed is told first, and its end later.
+            EventType::AttemptEnded if event.how.contains("processes left") => {}
             EventType::AttemptEnded => {
                 let ended = live.remove(&event.step);
                 assert_eq!(ended, Some(event.attempt), "{context}: one end for each start of {}", event.step);

@@ -106,10 +106,7 @@ fn without_a_verdict_what_ran_in_another_boot_is_lost() {
 fn an_attempt_whose_directory_went_with_the_power_is_lost() {
     let project = Project::with("work", WORK);
     let boot = project.file("boot", &format!("{OTHER_BOOT}\n"));
-    let script = format!(
-        "mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"",
-        boot.display()
-    );
+    let script = format!("mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"", boot.display());
     let words: Vec<OsString> = ["unshare", "-m", "sh", "-c", &script, "sh"].map(OsString::from).to_vec();
     let can = Command::new(&words[0]).args(&words[1..]).arg("/bin/true").output();
     if !can.is_ok_and(|output| output.status.success()) {

@@ -181,3 +181,26 @@ steps:
     assert!(ended.message.contains("left behind"), "{ended:?}");
     assert_settled(&project, &daemon, &run, "a daemonized process");
 }
+
+/// A run that cannot be read in is out of service, with its attempts as they are.
+#[test]
+fn attempts_of_a_run_out_of_service_are_left_alone() {
+    let project = Project::with("work", WORK);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("work", &[]);
+    let pid = pid_in(&project, "starts");
+    daemon.kill();
+    let (definition, aside) =
+        (project.path(&format!(".runbook/definitions/{}", run.definition)), project.path("aside"));
+    fs::rename(&definition, &aside).expect("the definition out of the way");
+    let daemon = Daemon::start(&project);
+    assert!(is_alive(pid));
+    daemon.kill();
+    fs::rename(&aside, &definition).expect("the definition back");
+    let daemon = Daemon::start(&project);
+    project.file("go", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    assert_eq!((standing(&run, "change"), project.lines("starts").len()), ((StepStatus::Succeeded, 1), 1));
+    assert_settled(&project, &daemon, &run, "out of service and back");
+}

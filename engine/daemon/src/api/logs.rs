@@ -16,8 +16,8 @@ use crate::layout::Layout;
 
 /// Lines told at once.
 const LINES: usize = 512;
-/// The bytes above which no more lines are put into one message: clients take 4 MiB unless they say more.
-const BYTES: usize = 256 << 10;
+/// The bytes above which no more lines are put into one message: some messages wait for each slow client.
+const BYTES: usize = 64 << 10;
 /// The part of a log's end in which its last lines are looked for, in bytes a line.
 const TAIL_BYTES_PER_LINE: u64 = 16 << 10;
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prost::Message as _;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
@@ -33,6 +34,9 @@ pub(super) struct Runs(pub Arc<Shared>);
 impl Runs {
     /// The checked definition of a request and its pinned form.
     async fn pin(&self, request: &v1::StartRunRequest) -> Result<Arc<Pinned>, Status> {
+        if request.source.is_empty() && request.runbook.is_empty() {
+            return Err(errors::bad_field("runbook", "name a runbook, or give its source"));
+        }
         let (runbook, source, file) = if request.source.is_empty() {
             let library = Arc::clone(&self.0.library);
             let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
@@ -320,13 +324,18 @@ impl RunService for Runs {
         let size = from_proto::page_size(request.page_size, EVENTS.0, EVENTS.1)?;
         let state = self.0.run_state(uid).await?;
         // A page may be shorter than was asked for: large events fill it sooner.
-        let events = read_events(&self.0, uid, request.start_after, size).await?;
-        let last = events.last().map_or(request.start_after, |event| event.number);
-        let pinned = state.pinned();
-        Ok(Response::new(v1::ListEventsResponse {
-            events: events.iter().map(|event| event_of(pinned, event)).collect(),
-            more: last < state.last_event(),
-        }))
+        let mut page = v1::ListEventsResponse::default();
+        let (mut last, mut bytes) = (request.start_after, 0);
+        for event in &read_events(&self.0, uid, request.start_after, size).await? {
+            let told = event_of(state.pinned(), event);
+            (last, bytes) = (event.number, bytes + told.encoded_len());
+            page.events.push(told);
+            if bytes >= streams::MESSAGE_BYTES {
+                break;
+            }
+        }
+        page.more = last < state.last_event();
+        Ok(Response::new(page))
     }
 
     type ReadLogsStream = Streamed<v1::ReadLogsResponse>;

@@ -22,9 +22,9 @@ use super::{Shared, errors, internal, logs, to_proto};
 /// Events read at a time.
 const EVENTS: usize = 256;
 /// The bytes of events above which a message is closed: clients take 4 MiB unless they say more.
-const MESSAGE_BYTES: usize = 1 << 20;
+pub(super) const MESSAGE_BYTES: usize = 1 << 20;
 /// Messages that wait for a slow client; then its stream waits, and nobody else.
-const MESSAGES: usize = 8;
+const MESSAGES: usize = 4;
 /// How often a followed log is looked at.
 const LOG_LOOK: Duration = Duration::from_millis(100);
 

@@ -54,6 +54,8 @@ pub struct Adoption {
     pub attempt: AttemptRef,
     /// The step's id, for people.
     pub step: String,
+    /// Whether it began in another boot of the machine.
+    pub foreign: bool,
     /// How it should be going on.
     pub level: StopLevel,
     /// Its timeout and the grace of its stop, from the definition.
@@ -95,6 +97,8 @@ struct Record {
     exited: bool,
     /// Whether something that takes long is being done about it.
     busy: bool,
+    /// Whether it began in another boot of the machine, as the journal says. Its directory may have gone with the power.
+    foreign: bool,
     /// Whether this daemon placed it, with nothing in its directory but what each attempt has.
     own: bool,
     level: StopLevel,

@@ -56,7 +56,8 @@ impl ShimCopy {
             if let Some(parent) = path.parent() {
                 files::make_private_directory(parent)?;
             }
-            files::write_durably(&path, &bytes, 0o500)?;
+            // Its owner may write it until it is whole, so that a start that was killed in the middle can be repeated.
+            files::write_durably(&path, &bytes, 0o700)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o500))?;
         }
         Ok(Self { path })

@@ -35,6 +35,8 @@ pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
             Job::Stop(attempt, level) => stop(shared, attempt, level),
             Job::Look(attempt) => look(shared, attempt),
             Job::Overdue(attempt) => overdue(shared, attempt),
+            // It ended as far as anybody can say, but processes of it are left: what they are known by is still needed.
+            Job::Clean(attempt, _) if shared.records().contains_key(&attempt) => {}
             Job::Clean(attempt, run_is_over) => {
                 let spares = shared.plain().remove(&attempt).then_some(&shared.spares);
                 if let Err(error) = clean::clean(attempt, &shared.layout, run_is_over, spares) {
@@ -70,6 +72,7 @@ fn start(shared: &Arc<Shared>, order: &StartOrder) {
             exit_code: None,
             exited: false,
             busy: false,
+            foreign: false,
             // A directory with files or artifacts in it is not used again.
             own: order.prepared.files.is_empty() && order.prepared.artifacts.is_empty(),
             level: StopLevel::Run,
@@ -121,7 +124,7 @@ fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarte
 }
 
 fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
-    let Adoption { attempt, step, level, patience } = adoption;
+    let Adoption { attempt, step, foreign, level, patience } = adoption;
     shared.records().insert(
         attempt,
         Record {
@@ -132,6 +135,7 @@ fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
             exit_code: None,
             exited: false,
             busy: false,
+            foreign,
             own: false,
             level,
             patience,
@@ -213,6 +217,12 @@ fn look(shared: &Arc<Shared>, attempt: AttemptRef) {
             return;
         }
     };
+    // Nothing but the journal is synced when an attempt begins: what the power left of its directory proves nothing.
+    let foreign = shared.records().get(&attempt).is_some_and(|record| record.foreign);
+    let finding = match finding {
+        Finding::NeverRan | Finding::ShimDied { .. } if foreign => Finding::OtherBoot,
+        finding => finding,
+    };
     match finding {
         Finding::Held(holder) => held(shared, attempt, holder),
         Finding::Verdict(verdict) => {
@@ -265,9 +275,10 @@ fn aside(shared: &Arc<Shared>, attempt: AttemptRef, work: impl FnOnce(&Arc<Share
 fn collect_verdict(shared: &Shared, attempt: AttemptRef, verdict: &Verdict) {
     match collect::collect(attempt, &shared.layout, verdict) {
         Ok(Some(end)) => {
-            // Spawned once, by this daemon: no other shim can be on its way to the directory.
-            let spawned_once = shared.records().get(&attempt).is_some_and(|record| record.spawns == 1 && record.own);
-            if spawned_once && leaves_nothing(verdict) {
+            // Spawned once, by this daemon, and never stopped: no other shim can be on its way to the directory, and no
+            // request to stop lies in it, which would be one to whoever uses the directory next.
+            let alone = |record: &Record| record.spawns == 1 && record.own && record.level == StopLevel::Run;
+            if shared.records().get(&attempt).is_some_and(alone) && leaves_nothing(verdict) {
                 shared.plain().insert(attempt);
             }
             tell_end(shared, attempt, end);
@@ -366,7 +377,8 @@ fn never_ran(shared: &Arc<Shared>, attempt: AttemptRef) {
         (record.spawns, record.exit_code, record.level, record.pidfd.is_some())
     };
     if under_way {
-        return;
+        // It takes the lock soon, or it is gone and somebody else, who traces it, is told first.
+        return shared.waiter.look_after(attempt, AGAIN);
     }
     if level > StopLevel::Run {
         return settle_unstarted(shared, attempt, NotStarted::Canceled, "it was canceled before it started".to_owned());

@@ -1,0 +1,114 @@
+//! Garbage on the socket, requests above the limit, bombs: a clear refusal in bounded time and memory.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use runbook_proto::v1::{CheckRunbookRequest, CheckRunbookResponse, StartRunRequest};
+use runbook_tests::e2e::Project;
+use runbook_tests::e2e::server::{Client, Server, rss_kib};
+use tonic::{Code, Status};
+
+use crate::NOTHING;
+
+/// How long a hopeless text may take: far more than it does, far less than for ever.
+const SOON: Duration = Duration::from_secs(20);
+
+fn check(client: &Client, source: Vec<u8>) -> Result<CheckRunbookResponse, Status> {
+    let request = CheckRunbookRequest { file: "x.yaml".into(), source };
+    client.block_on(client.runbooks().check_runbook(request)).map(tonic::Response::into_inner)
+}
+
+#[test]
+fn garbage_harms_nobody() {
+    let project = Project::with("a", NOTHING);
+    let (server, client) = Server::start(&project);
+    let socket = project.path(".runbook/runbookd.sock");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let noise: Vec<u8> = (0..65_536_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let begun: Vec<u8> = [&preface[..], &[0, 0xff, 0xff, 1, 5, 0, 0, 0, 1]].concat();
+    let framed: Vec<u8> = [&preface[..], &noise].concat();
+    let cases: [&[u8]; 6] = [&noise, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0", &preface[..10], &begun, &framed];
+    let mut kept = Vec::new();
+    for bytes in cases.iter().cycle().take(60) {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        // It may be closed on us in the middle.
+        let _ = stream.write_all(bytes);
+        let _ = stream.read(&mut [0; 1_024]);
+        kept.push(stream);
+    }
+    let run = client.exec("a");
+    client.over(&run.name);
+    drop(kept);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    runbook_tests::e2e::wait_for("the connections to be let go", || (descriptors() < 60).then_some(()));
+    assert_eq!(client.info().unwrap().pid, server.pid());
+}
+
+#[test]
+fn a_request_above_the_limit_is_refused() {
+    let project = Project::with("a", NOTHING);
+    let (server, client) = Server::start(&project);
+    // 10 MB is a request, and no runbook.
+    let findings = check(&client, vec![b'#'; 10_000_000]).unwrap().findings;
+    assert_eq!(findings[0].code, "file-too-large");
+    let before = rss_kib(server.pid());
+    for _ in 0..3 {
+        let refused = check(&client, vec![b'#'; 50_000_000]).expect_err("50 MB");
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused:?}");
+        assert!(refused.message().contains("16777216"), "{refused:?}");
+    }
+    let grown = rss_kib(server.pid()).saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more");
+    let start = StartRunRequest { source: vec![b'#'; 50_000_000], ..Default::default() };
+    assert_eq!(client.start(start).expect_err("50 MB").code(), Code::OutOfRange);
+    client.over(&client.exec("a").name);
+}
+
+#[test]
+fn hopeless_texts_are_refused_soon() {
+    let project = Project::with("a", NOTHING);
+    let (server, client) = Server::start(&project);
+    let bomb: String = (1..9).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, n| {
+        let all = format!("*a{},", n - 1).repeat(10);
+        text + &format!("a{n}: &a{n} [{all}]\n")
+    });
+    let cycle: String =
+        (0..10_000).map(|n| format!("  s{n}: {{needs: [s{}], effect: read, argv: [x]}}\n", (n + 1) % 10_000)).collect();
+    let many: String = (0..60_000).map(|n| format!("  s{n}: {{effect: read, argv: [x]}}\n")).collect();
+    let head = "name: x\nlanguage: 1\n";
+    let cases: [(&str, Vec<u8>, &str); 8] = [
+        ("not UTF-8", b"name: \xff\xfe".to_vec(), "not-utf8"),
+        ("nothing", Vec::new(), "empty-document"),
+        ("no YAML", b"name: [".to_vec(), "invalid-yaml"),
+        ("10,000 deep", "[".repeat(10_000).into_bytes(), "nested-too-deep"),
+        ("an anchor bomb", (head.to_owned() + &bomb).into_bytes(), "too-many-nodes"),
+        ("a cycle of 10,000", format!("{head}steps:\n{cycle}").into_bytes(), "cycle"),
+        ("60,000 steps", format!("{head}steps:\n{many}").into_bytes(), "over-limit"),
+        (
+            "an id with a slash",
+            format!("{head}steps:\n  a/b: {{effect: read, argv: [x]}}\n").into_bytes(),
+            "invalid-id",
+        ),
+    ];
+    let before = rss_kib(server.pid());
+    for (what, source, code) in cases {
+        let begin = Instant::now();
+        let response = check(&client, source.clone()).unwrap();
+        let codes: Vec<&str> = response.findings.iter().map(|finding| finding.code.as_str()).collect();
+        assert!(codes.contains(&code), "{what}: {codes:?}");
+        assert!(response.runbook.is_none() && codes.len() <= 200, "{what}");
+        let started = client.start(StartRunRequest { source, source_file: "x.yaml".into(), ..Default::default() });
+        assert_eq!(started.expect_err(what).code(), Code::InvalidArgument, "{what}");
+        println!("{what}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < SOON, "{what}: {:?}", begin.elapsed());
+    }
+    let grown = rss_kib(server.pid()).saturating_sub(before);
+    println!("{grown} KiB more");
+    assert!(grown < 400 << 10, "{grown} KiB");
+    // Nothing of it is kept, and nobody was held up.
+    let kept = std::fs::read_dir(project.path(".runbook/definitions")).map_or(0, Iterator::count);
+    assert_eq!(kept, 0);
+    client.over(&client.exec("a").name);
+}

@@ -1,0 +1,118 @@
+//! Secrets reach a step and nothing else: not the journal, not a log, not an answer, in no form.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use runbook_proto::v1::{RunStatus, StartRunRequest};
+use runbook_shim::redact::Redactor;
+use runbook_tests::e2e::server::Server;
+use runbook_tests::e2e::{Project, step};
+use rustix::process::Signal;
+
+const TOKEN: &str = "hunter2-is+long/enough";
+const PIN: &str = "4711 is \"quoted\"";
+
+const LEAKY: &str = r#"
+requires: {secrets: [token]}
+inputs: {pin: {type: string, secret: true, required: true}}
+on_failure: continue
+steps:
+  logged:
+    effect: idempotent
+    env: {TOKEN: "${{ secrets.token }}", PIN: "${{ inputs.pin }}"}
+    run: |
+      echo "it is $TOKEN and $PIN"
+      printf %s "$TOKEN" | base64
+      printf %s "$PIN" | od -An -tx1 | tr -d ' \n'; echo
+      printf 'x%s' "$TOKEN" | base64 >&2
+  value: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "echo \"v=https://u:$T@h\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
+  key: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "echo \"$T=v\" >> \"$RUNBOOK_OUTPUT\""}
+  json: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "printf '{\"v\": \"%s\"}\\n' \"$(printf %s \"$T\" | sed 's/\"/\\\\\"/g')\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
+  encoded: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "printf 'v=%s\\n' \"$(printf 'ab%s' \"$T\" | base64 -w0)\" >> \"$RUNBOOK_OUTPUT\"; exit 7", outputs: {v: string}}
+  hex: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "printf 'v=%s\\n' \"$(printf %s \"$T\" | od -An -tx1 | tr -d ' \\n')\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
+  file: {effect: idempotent, files: {conf: "password=${{ secrets.token }}"}, run: "cp \"$RUNBOOK_FILES/conf\" copy; cat \"$RUNBOOK_FILES/conf\""}
+  typed: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "echo \"n=$T\" >> \"$RUNBOOK_OUTPUT\"", outputs: {n: integer}}
+  good: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "echo \"n=${#T}\" >> \"$RUNBOOK_OUTPUT\"", outputs: {n: integer}}
+"#;
+
+/// Everything below a folder that holds one of the secrets, in whatever form.
+fn leaks(folder: &Path, redactor: &Redactor) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    let mut seen = 0;
+    while let Some(path) = open.pop() {
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if meta.is_file() {
+            seen += 1;
+            if redactor.is_in(&std::fs::read(&path).unwrap()) || redactor.is_in(path.as_os_str().as_encoded_bytes()) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(seen > 10, "only {seen} files");
+    found
+}
+
+#[test]
+fn no_form_of_a_secret_is_kept() {
+    let project = Project::with("leaky", LEAKY);
+    project.file("runbookd.yaml", "secrets:\n  token: {env: MY_TOKEN}\n");
+    let mut server = Server::spawn(&project, |command| {
+        command.env("MY_TOKEN", TOKEN).args(["--log", "trace"]);
+    });
+    let client = server.ready();
+    let request = StartRunRequest {
+        runbook: "leaky".into(),
+        request_id: "once".into(),
+        input_texts: HashMap::from([("pin".into(), PIN.into())]),
+        ..Default::default()
+    };
+    let run = client.start(request).unwrap().run.unwrap();
+    let run = client.over(&run.name);
+    assert_eq!(run.status(), RunStatus::Failed);
+    for id in ["value", "key", "json", "hex", "typed"] {
+        let step = step(&run, id);
+        assert!(step.message.contains("the value of a secret is in it"), "{id}: {}", step.message);
+        assert_eq!(step.exit_code, Some(0), "{id}");
+        assert!(step.outputs.as_ref().is_none_or(|outputs| outputs.fields.is_empty()), "{id}: {:?}", step.outputs);
+    }
+    assert_eq!(step(&run, "encoded").exit_code, Some(7));
+    for id in ["logged", "file", "good"] {
+        assert_eq!(step(&run, id).message, "", "{id}");
+    }
+    assert!(step(&run, "good").outputs.as_ref().is_some_and(|outputs| outputs.fields.contains_key("n")));
+    assert_eq!(project.read("copy").as_deref(), Some(format!("password={TOKEN}").as_str()), "the control");
+
+    let redactor = Redactor::new([TOKEN, PIN]);
+    let answers = format!("{run:?}\n{:?}\n{:?}", client.events(&run.name), client.list(Default::default()));
+    assert!(!redactor.is_in(answers.as_bytes()), "{answers}");
+    // While the run can be resumed its inputs are kept, sealed.
+    assert_eq!(std::fs::read_dir(project.path(".runbook/sealed")).unwrap().count(), 1);
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended(), Some(0));
+    assert!(redactor.is_in(&std::fs::read(project.path("copy")).unwrap()), "the control");
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
+    assert!(!redactor.is_in(server.log().as_bytes()));
+}
+
+#[test]
+fn secrets_that_cannot_be_had_refuse_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let body = "requires: {secrets: [token]}\nsteps: {a: {effect: read, env: {T: \"${{ secrets.token }}\"}, run: \"test \\\"$T\\\" = secret-value\"}}\n";
+    let project = Project::with("a", body);
+    // Relative to the project, wherever the daemon is started.
+    project.file("runbookd.yaml", "secrets: {token: {file: keys/token}}\n");
+    let mut server = Server::spawn(&project, |command| {
+        command.current_dir("/");
+    });
+    let client = server.ready();
+    let preflight = || crate::refused(client.try_exec("a"), tonic::Code::FailedPrecondition, "PREFLIGHT");
+    preflight();
+    let path = project.file("keys/token", "secret-value\n");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    preflight();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(client.over(&client.exec("a").name).status(), RunStatus::Succeeded);
+}
