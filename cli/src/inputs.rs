@@ -136,7 +136,13 @@ mod tests {
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         let twice = collect(&[pair("a", "1"), pair("a", "2")], None).unwrap_err();
         assert_eq!((twice.code, twice.details.len()), (ExitCode::Usage, 1));
-        for (bytes, why) in [(&b"[]"[..], "not an object"), (b"{", "EOF"), (b"\xff", "expected value"), (b"{} {}", "trailing"), (b"{\"a\":1,\"a\":2}", "twice")] {
+        for (bytes, why) in [
+            (&b"[]"[..], "not an object"),
+            (b"{", "EOF"),
+            (b"\xff", "expected value"),
+            (b"{} {}", "trailing"),
+            (b"{\"a\":1,\"a\":2}", "twice"),
+        ] {
             let error = parse(bytes).unwrap_err();
             assert!(error.contains(why), "{error}");
         }

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn the_same_as_any_json_where_no_key_is_there_twice() {
-        for text in [r#"{"a":[1,-2,2.5,"x\u00e9",null,true,{"b":{}}],"c":18446744073709551615}"#, "[]", "1e300", "null"] {
+        for text in [r#"{"a":[1,-2,2.5,"x\u00e9",null,true,{"b":{}}],"c":18446744073709551615}"#, "[]", "1e300", "null"]
+        {
             assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<serde_json::Value>(text).unwrap());
         }
         for text in ["", "{", "[1,]", "{\"a\" 1}", "1 2", "nul"] {

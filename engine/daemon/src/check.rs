@@ -1,7 +1,9 @@
 //! `runbookd check`: runbook files checked without a daemon, for CI and editors. Reads files, starts nothing.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::renderer::DecorStyle;
@@ -22,11 +24,11 @@ pub const EXIT_FINDINGS: u8 = 2;
 /// # Errors
 /// Standard output cannot be written.
 pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> {
-    let mut sources = Vec::new();
-    let mut unreadable = Vec::new();
+    let mut collected = Collected::default();
     for path in paths {
-        collect(path, true, &mut sources, &mut unreadable);
+        collected.add(path);
     }
+    let Collected { sources, unreadable, .. } = collected;
     let texts: Vec<(String, Vec<u8>)> = sources.clone();
     let checked = language::check_project(texts);
     let errors: usize = checked.iter().map(|file| count(file, Severity::Error)).sum();
@@ -100,32 +102,46 @@ pub fn explain(code: Option<&str>) -> io::Result<u8> {
     }
 }
 
-fn collect(path: &Path, named: bool, sources: &mut Vec<(String, Vec<u8>)>, unreadable: &mut Vec<String>) {
-    let shown = path.display().to_string();
-    if path.is_dir() {
-        let entries = match fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return unreadable.push(format!("{shown}: {error}")),
-        };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-        paths.sort();
-        for path in paths {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-            if !name.starts_with('.') && name != "environments" && (path.is_dir() || yaml) {
-                collect(&path, false, sources, unreadable);
-            }
+/// The files to check, each once, however often it is named or linked to.
+#[derive(Default)]
+struct Collected {
+    sources: Vec<(String, Vec<u8>)>,
+    unreadable: Vec<String>,
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Collected {
+    fn add(&mut self, path: &Path) {
+        let shown = path.display().to_string();
+        if let Err(error) = self.add_new(path, &shown) {
+            self.unreadable.push(format!("{shown}: {error}"));
         }
-        return;
     }
-    if sources.len() >= FILES {
-        return unreadable.push(format!("{shown}: left out; the limit is {FILES} files a call"));
-    }
-    let limit = runbook_core::limits::FILE_BYTES as u64;
-    match files::read_bounded(path, limit) {
-        Ok(bytes) => sources.push((shown, bytes)),
-        Err(error) if named || error.kind() != io::ErrorKind::NotFound => unreadable.push(format!("{shown}: {error}")),
-        Err(_) => {}
+
+    fn add_new(&mut self, path: &Path, shown: &str) -> io::Result<()> {
+        let meta = fs::metadata(path)?;
+        if !self.seen.insert((meta.dev(), meta.ino())) {
+            return Ok(());
+        }
+        if meta.is_dir() {
+            let entries: io::Result<Vec<PathBuf>> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
+            let mut paths = entries?;
+            paths.sort();
+            for path in paths {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+                if !name.starts_with('.') && name != "environments" && (path.is_dir() || yaml) {
+                    self.add(&path);
+                }
+            }
+            return Ok(());
+        }
+        if self.sources.len() >= FILES {
+            return Err(io::Error::other(format!("left out; the limit is {FILES} files a call")));
+        }
+        let bytes = files::read_bounded(path, runbook_core::limits::FILE_BYTES as u64)?;
+        self.sources.push((shown.to_owned(), bytes));
+        Ok(())
     }
 }
 
@@ -175,4 +191,27 @@ fn json(finding: &Finding) -> serde_json::Value {
         "column": finding.column,
         "help": finding.help,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_is_checked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        for file in ["a.yaml", "sub/b.yml", "c.txt", ".d.yaml"] {
+            fs::write(folder.path().join(file), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("..", folder.path().join("sub/up")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("gone.yaml")).unwrap();
+        let mut collected = Collected::default();
+        collected.add(folder.path());
+        collected.add(&folder.path().join("a.yaml"));
+        collected.add(&folder.path().join("missing"));
+        let names: Vec<&str> = collected.sources.iter().map(|(path, _)| path.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names, ["a.yaml", "b.yml"]);
+        assert_eq!(collected.unreadable.len(), 2, "{:?}", collected.unreadable);
+    }
 }

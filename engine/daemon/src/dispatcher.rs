@@ -449,7 +449,7 @@ impl Dispatcher {
 }
 
 /// The definition and all events of a run that is not in memory.
-pub fn read_run(
+fn read_run(
     reader: &dyn View,
     surroundings: &Surroundings,
     run: RunUid,

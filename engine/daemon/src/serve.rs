@@ -116,6 +116,9 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(stop_on_signals(drain)?);
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
+            tracing::warn!(%error, "systemd cannot be told that the daemon is stopping");
+        }
         socket.remove();
         served
     });

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use runbook_proto::v1::{Run, RunStatus};
 use runbook_tests::e2e::injection::tell;
 use runbook_tests::e2e::{Daemon, Project, tree, wait_for};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 use super::gate::{Gate, Side};
 use super::{
@@ -62,6 +62,14 @@ enum Victims {
     All,
     /// What the run has, under a daemon that lives a little longer.
     AllBackwards,
+    /// The shims alone, under a daemon that lives on: it has to find and end what they left.
+    Shims,
+    /// The commands alone.
+    Commands,
+}
+
+impl Victims {
+    const EACH: [Self; 5] = [Self::Daemon, Self::All, Self::AllBackwards, Self::Shims, Self::Commands];
 }
 
 /// What is known of a process, `cmdline` or `environ`; nothing of one that is gone.
@@ -80,49 +88,79 @@ fn all_processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// Processes of a run: its shims, and whatever bears an attempt's id.
-fn processes(uid: &str) -> BTreeSet<i32> {
+/// The shims of a run.
+fn shims(uid: &str) -> BTreeSet<i32> {
     let place = format!("/attempts/{uid}/");
-    let is_shim = |pid: i32| String::from_utf8_lossy(&read(pid, "cmdline")).contains(&place);
-    all_processes().filter(|&pid| bears_attempt(pid, uid) || is_shim(pid)).collect()
+    all_processes().filter(|&pid| String::from_utf8_lossy(&read(pid, "cmdline")).contains(&place)).collect()
 }
 
-/// Kills the commands of a run, whole, and leaves their shims.
-pub(super) fn kill_steps(uid: &str) {
+/// The process groups of the commands of a run.
+fn commands(uid: &str) -> BTreeSet<i32> {
     let pids = all_processes().filter(|&pid| bears_attempt(pid, uid));
-    let groups: BTreeSet<_> =
-        pids.filter_map(|pid| rustix::process::getpgid(Pid::from_raw(pid)).ok()).map(Pid::as_raw_pid).collect();
-    assert!(!groups.is_empty(), "no command is running");
-    for group in groups {
-        kill_process_group(Pid::from_raw(group).expect("a group"), Signal::KILL).expect("a group that runs");
+    pids.filter_map(|pid| getpgid(Pid::from_raw(pid)).ok()).map(Pid::as_raw_pid).collect()
+}
+
+/// Whatever a run still has: its shims, and what bears an attempt's id.
+fn processes(uid: &str) -> BTreeSet<i32> {
+    let mut found = shims(uid);
+    found.extend(all_processes().filter(|&pid| bears_attempt(pid, uid)));
+    found
+}
+
+fn kill_each(pids: &BTreeSet<i32>) {
+    for pid in pids {
+        // It may have gone just now.
+        let _ = kill_process(Pid::from_raw(*pid).expect("a pid"), Signal::KILL);
     }
 }
 
-/// Kills whatever a run has until nothing is left.
-fn kill_processes(uid: &str) {
-    wait_for("the end of the run's processes", || {
-        let left = processes(uid);
-        for pid in &left {
-            // It may have gone just now.
-            let _ = kill_process(Pid::from_raw(*pid).expect("a pid"), Signal::KILL);
-        }
-        left.is_empty().then_some(())
-    });
+/// Kills the commands of a run, each with its group, and leaves their shims. Returns how many there were.
+pub(super) fn kill_commands(uid: &str) -> usize {
+    let groups = commands(uid);
+    for group in &groups {
+        // It may have gone just now.
+        let _ = kill_process_group(Pid::from_raw(*group).expect("a group"), Signal::KILL);
+    }
+    groups.len()
 }
 
-/// Kills, and starts a new daemon.
+/// Kills; a daemon that was killed is followed by a new one.
 fn strike(project: &Project, daemon: Daemon, uid: &str, victims: Victims) -> Daemon {
-    if victims == Victims::AllBackwards {
-        for pid in processes(uid) {
-            // It may have gone just now.
-            let _ = kill_process(Pid::from_raw(pid).expect("a pid"), Signal::KILL);
+    match victims {
+        Victims::Shims => kill_each(&shims(uid)),
+        Victims::Commands => {
+            kill_commands(uid);
         }
+        Victims::AllBackwards => kill_each(&processes(uid)),
+        Victims::Daemon | Victims::All => {}
+    }
+    if matches!(victims, Victims::Shims | Victims::Commands) {
+        return daemon;
     }
     daemon.kill();
     if victims != Victims::Daemon {
-        kill_processes(uid);
+        wait_for("the end of the run's processes", || {
+            let left = processes(uid);
+            kill_each(&left);
+            left.is_empty().then_some(())
+        });
     }
     start(project)
+}
+
+/// What the kills did.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    kills: u64,
+    /// Attempts that had to be made once more.
+    again: u32,
+}
+
+impl Tally {
+    fn tell(&self, what: &str) {
+        tell(&format!("{what}: {} runs, {} kills, {} attempts made once more", self.runs, self.kills, self.again));
+    }
 }
 
 /// A run that is killed at random moments within a span, to its end.
@@ -131,24 +169,26 @@ fn killed_run(
     mut daemon: Daemon,
     (runbook, inputs): (&str, &[(&str, &str)]),
     span: Duration,
-    chance: &mut Chance,
+    (chance, tally): (&mut Chance, &mut Tally),
 ) -> (Daemon, Run, String) {
     let run = daemon.exec(runbook, inputs);
     let mut told = String::new();
     for _ in 0..=chance.below(KILLS) {
-        let victims = match chance.below(3) {
-            0 => Victims::Daemon,
-            1 => Victims::All,
-            _ => Victims::AllBackwards,
-        };
+        let victims = Victims::EACH[chance.below(Victims::EACH.len() as u64) as usize];
         let moment = Duration::from_micros(chance.below(u64::try_from(span.as_micros()).expect("a span")));
         let begin = Instant::now();
-        // The moment is the point here.
-        wait_for("the moment of the kill", || (begin.elapsed() >= moment).then_some(()));
+        // The moment is the point here; who kills commands waits for one.
+        wait_for("the moment of the kill", || {
+            let hits = || victims == Victims::Daemon || !commands(&run.uid).is_empty();
+            (begin.elapsed() >= moment && (hits() || daemon.get(&run.name).finished_at.is_some())).then_some(())
+        });
         daemon = strike(project, daemon, &run.uid, victims);
         told.push_str(&format!("{victims:?} after {moment:?}; "));
+        tally.kills += 1;
     }
     let run = daemon.wait_over(&run.name);
+    tally.runs += 1;
+    tally.again += run.steps.iter().map(|step| step.attempts.saturating_sub(1)).sum::<u32>();
     assert!(processes(&run.uid).is_empty(), "{told}: the run is over");
     (daemon, run, told)
 }
@@ -162,14 +202,14 @@ fn calm(daemon: &Daemon, runbook: &str, inputs: &[(&str, &str)]) -> Duration {
 
 #[test]
 fn a_backup_that_is_killed_at_any_moment_ends_well() {
-    let mut chance = Chance::new("backup");
+    let (mut chance, mut tally) = (Chance::new("backup"), Tally::default());
     let project = Project::with_library();
     fill(&project, "data", "new");
     let mut daemon = start(&project);
     let keep: &[_] = &[DATA, ("keep_last", "1000")];
     let span = calm(&daemon, "backup", keep);
     for round in 1..=rounds() {
-        let (next, run, how) = killed_run(&project, daemon, ("backup", keep), span, &mut chance);
+        let (next, run, how) = killed_run(&project, daemon, ("backup", keep), span, (&mut chance, &mut tally));
         daemon = next;
         assert_eq!(run.status(), RunStatus::Succeeded, "{how}{}", told(&daemon, &run));
         let all = backups(&repository(&project));
@@ -178,6 +218,7 @@ fn a_backup_that_is_killed_at_any_moment_ends_well() {
             assert!(repository(&project).join(&name).join("PROVED").is_file(), "{how}{name} has no proof");
         }
     }
+    tally.tell("killed backups");
     fs::remove_dir_all(project.path("data")).expect("the folder is lost");
     succeed(&daemon, "dr-restore", &[DATA]);
     assert!(holds(&project, "data", "new"));
@@ -205,10 +246,10 @@ impl Watch {
         let (path, over) = (project.path(folder), Arc::clone(&end));
         let thread = std::thread::spawn(move || {
             let mut looks = Looks::default();
-            while !over.load(Ordering::Acquire) {
+            wait_for("the last look", || {
                 look(&path, &mut looks);
-                std::thread::yield_now();
-            }
+                over.load(Ordering::Acquire).then_some(())
+            });
             looks
         });
         Self { end, thread }
@@ -247,7 +288,7 @@ fn look(path: &Path, looks: &mut Looks) {
 
 #[test]
 fn a_restore_that_is_killed_at_any_moment_is_never_half_done() {
-    let mut chance = Chance::new("dr-restore");
+    let (mut chance, mut tally) = (Chance::new("dr-restore"), Tally::default());
     let project = Project::with_library();
     let both: &[_] = &[("source", r#"["data","more"]"#)];
     let folders = ["data", "more"];
@@ -261,7 +302,7 @@ fn a_restore_that_is_killed_at_any_moment_is_never_half_done() {
         }
         folders.iter().for_each(|folder| fill(&project, folder, "old"));
         let watches = folders.map(|folder| Watch::start(&project, folder));
-        let (next, run, how) = killed_run(&project, daemon, ("dr-restore", both), span, &mut chance);
+        let (next, run, how) = killed_run(&project, daemon, ("dr-restore", both), span, (&mut chance, &mut tally));
         daemon = next;
         let looks = watches.map(Watch::stop);
         assert_eq!(run.status(), RunStatus::Succeeded, "{how}{}", told(&daemon, &run));
@@ -273,6 +314,7 @@ fn a_restore_that_is_killed_at_any_moment_is_never_half_done() {
             assert!(holds(&project, &kept, "old"), "{how}");
         }
     }
+    tally.tell("killed restores");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use runbook_proto::v1::{ResolveStepRequest, ResumeRunRequest, RunStatus, Settlem
 use runbook_tests::e2e::{Daemon, Project, step};
 
 use super::gate::{Gate, Side, Tools};
-use super::kills::kill_steps;
+use super::kills::kill_commands;
 use super::{DATA, assert_succeeded, backups, beside, fail, fill, holds, number, repository, start, succeed, told};
 
 #[test]
@@ -95,7 +95,7 @@ fn a_publish_that_nobody_can_vouch_for_waits_for_a_person() {
     gate.wait();
     // The step is cut off when it is published; then who is asked cannot answer.
     Tools::fail(&project, "realpath", "*", "not today");
-    kill_steps(&run.uid);
+    assert_eq!(kill_commands(&run.uid), 1);
     let waiting = daemon.wait(&run.name, "attention", |run| run.status() == RunStatus::Attention);
     assert_eq!(step(&waiting, "publish").status(), StepStatus::Unknown);
     assert!(waiting.message.contains("runbook resolve"), "{}", waiting.message);

@@ -21,6 +21,7 @@ fn every_verb_has_a_form_for_programs() {
     project.file("runbooks/broken.yaml", "name: broken\nlanguage: 1\nsteps:\n  a: {effect: idempotent, rnu: echo}\n");
     let daemon = Daemon::start(&project);
     let verbs: [(&str, i32, &[&str]); 22] = [
+        ("daemon-status", 0, &["daemon", "status"]),
         ("validate", 0, &["exec", "ok", "--validate-only"]),
         ("exec-detached", 0, &["exec", "ok", "--detach", "--request-id", "r"]),
         ("watch", 0, &["watch", "last", "--after", "0"]),
@@ -38,7 +39,6 @@ fn every_verb_has_a_form_for_programs() {
         ("watch-resolved", 1, &["watch", "3"]),
         ("resume", 0, &["resume", "3", "--detach"]),
         ("cancel", 0, &["cancel", "3", "--now"]),
-        ("daemon-status", 0, &["daemon", "status"]),
         ("version", 0, &["version"]),
         ("error-input", 2, &["exec", "ok", "-i", "whom=x", "-i", "who"]),
         ("error-inputs", 2, &["exec", "ok", "-i", "whom=x"]),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use runbook_core::id::RunUid;
-use runbook_core::run::{Principal, RunState};
+use runbook_core::run::{Fact, Principal, RunState};
 use runbook_core::time::Timestamp;
 use runbook_journal::limits::ROOM_BYTES;
 use runbook_journal::{View, room};
@@ -33,7 +33,7 @@ use tonic::{Request, Status};
 use tonic_health::ServingStatus;
 
 use crate::config::Config;
-use crate::dispatcher::{Handle, read_run};
+use crate::dispatcher::{Handle, all_events};
 use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::surroundings::Surroundings;
@@ -77,16 +77,16 @@ impl Shared {
             return Ok(state);
         }
         let (reader, surroundings) = (Arc::clone(&self.reader), self.surroundings.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let (pinned, events) = read_run(&*reader, &surroundings, uid)?;
-            let mut state = RunState::create(uid, pinned, events.first()?).ok()?;
-            for event in events.iter().skip(1) {
-                state.apply(event).ok()?;
-            }
-            Some(state)
-        })
-        .await;
-        read.ok().flatten().ok_or_else(|| no_such_run(&uid.to_string()))
+        let read = tokio::task::spawn_blocking(move || read_state(&*reader, &surroundings, uid));
+        match read.await.map_err(|error| internal(&error))? {
+            Ok(Some(state)) => Ok(state),
+            Ok(None) => Err(no_such_run(&uid.to_string())),
+            Err(why) => Err(errors::status(
+                tonic::Code::DataLoss,
+                "RUN_UNREADABLE",
+                format!("the run {uid} is there and cannot be read: {why:#}"),
+            )),
+        }
     }
 
     /// The run that a request names.
@@ -106,6 +106,22 @@ impl Shared {
             }
         }
     }
+}
+
+/// A run's state from its events; `None` where there is no such run.
+fn read_state(reader: &dyn View, surroundings: &Surroundings, uid: RunUid) -> anyhow::Result<Option<RunState>> {
+    if reader.row_by_uid(uid)?.is_none() {
+        return Ok(None);
+    }
+    let events = all_events(reader, uid)?;
+    let Some((first, rest)) = events.split_first() else { anyhow::bail!("it has no events") };
+    let Fact::Created(created) = &first.fact else { anyhow::bail!("it does not begin with its creation") };
+    let pinned = surroundings.definitions.load(created.definition)?;
+    let mut state = RunState::create(uid, pinned, first)?;
+    for event in rest {
+        state.apply(event)?;
+    }
+    Ok(Some(state))
 }
 
 fn no_such_run(name: &str) -> Status {

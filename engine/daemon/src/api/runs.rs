@@ -100,7 +100,10 @@ impl Runs {
     async fn answered(&self, uid: RunUid, answer: Result<Answer, Ending>) -> Result<v1::Run, Status> {
         match answer {
             Ok(Ok(_)) => self.head(uid).await,
-            Ok(Err(Rejection::NoSuchRun { run })) => Err(super::no_such_run(&run)),
+            // It may be there, and unreadable.
+            Ok(Err(Rejection::NoSuchRun { run })) => {
+                Err(self.0.run_state(uid).await.err().unwrap_or_else(|| super::no_such_run(&run)))
+            }
             Ok(Err(rejection)) => Err(errors::rejection(&rejection)),
             Err(Ending) => Err(errors::ending()),
         }

@@ -203,14 +203,16 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     whole
 }
 
-/// A run of which only its row is at hand.
+/// A run of which only its row is at hand: one that is over, or one that could not be taken up.
 pub fn run_row(row: &RunRow) -> v1::Run {
+    let out_of_service = "the run is out of service, since it cannot be read; `runbook daemon status` says why";
     v1::Run {
+        message: if row.finished.is_some() { String::new() } else { out_of_service.to_owned() },
         name: format!("runs/{}", row.uid),
         uid: row.uid.to_string(),
         number: row.number,
         runbook: row.runbook.clone(),
-        status: row.finished.map_or(v1::RunStatus::Unspecified, |end| outcome(end.outcome)).into(),
+        status: row.finished.map_or(v1::RunStatus::Attention, |end| outcome(end.outcome)).into(),
         created_at: Some(timestamp(row.created_at)),
         finished_at: row.finished.map(|end| timestamp(end.at)),
         epoch: row.epoch,
