@@ -159,7 +159,7 @@ async fn start_once(instance: &Instance, _lock: &StartLock, until: Instant) -> R
         command.env_remove(variable);
     }
     let mut child = command.spawn().map_err(|error| {
-        let failure = Failure::unreachable(Connection::Absent, format!("cannot start {}", executable().display()))
+        let failure = Failure::new(ExitCode::Unreachable, format!("cannot start {}", executable().display()))
             .why(error.to_string());
         match error.kind() {
             io::ErrorKind::NotFound => failure.next("install runbookd beside runbook, or put its folder into PATH"),
@@ -184,7 +184,8 @@ async fn start_once(instance: &Instance, _lock: &StartLock, until: Instant) -> R
     };
     let tail = tail(&path, written);
     let why = if tail.is_empty() { problem } else { format!("{problem}; the end of its log:\n{tail}") };
-    Err(Failure::unreachable(Connection::Broken, "the daemon did not start")
+    // No connection broke: that it is tried again at once would not help.
+    Err(Failure::new(ExitCode::Unreachable, "the daemon did not start")
         .why(why)
         .next(format!("the whole log is {}; `runbook daemon start --foreground` shows it live", path.display())))
 }

@@ -272,7 +272,9 @@ impl Follow<'_> {
         let number = self.model.number;
         connected.map_err(|failure| {
             let what = format!("run {number} is no longer watched: {}", failure.what);
-            Failure { what, ..failure }.next(format!("the run goes on; `runbook watch {number}` comes back to it"))
+            Failure { what, ..failure }.next(format!(
+                "steps that run go on without the daemon; `runbook watch {number}` comes back to the run"
+            ))
         })?;
         Ok(None)
     }

@@ -69,7 +69,11 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 /// It cannot be made, is no folder, or belongs to somebody else.
 pub fn make_data_directory(path: &Path) -> anyhow::Result<Option<String>> {
     let shown = path.display();
-    files::make_private_directory(path).with_context(|| format!("the data directory {shown} cannot be made"))?;
+    files::make_private_directory(path).with_context(|| {
+        format!(
+            "the data directory {shown} cannot be made; name another one with --data-dir, or let this user write there"
+        )
+    })?;
     let found = fs::metadata(path).with_context(|| format!("the data directory {shown} cannot be read"))?;
     let uid = rustix::process::geteuid().as_raw();
     if found.uid() != uid {

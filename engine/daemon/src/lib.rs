@@ -6,6 +6,7 @@ pub mod check;
 mod clock;
 pub mod config;
 mod definitions;
+mod descriptors;
 mod dispatcher;
 mod files;
 mod instance;

@@ -53,7 +53,7 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
             }
             serve::serve(config).map_err(|error| {
                 let in_use = matches!(error.downcast_ref(), Some(OpenError::InUse { .. }));
-                (if in_use { IN_USE } else { FAILED }, format!("{error:#}"))
+                (if in_use { IN_USE } else { FAILED }, serve::tell(&error))
             })?;
             Ok(0)
         }

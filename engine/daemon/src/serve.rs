@@ -27,7 +27,7 @@ use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
 use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
-use crate::{clock, maintenance, opening};
+use crate::{clock, descriptors, maintenance, opening};
 
 /// How long the folder of runbooks must be quiet before it is loaded again.
 const FOLDER_QUIET: Duration = Duration::from_millis(200);
@@ -51,6 +51,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let layout = Layout::new(config.data_dir.clone());
     let mut warnings = config.warnings.clone();
     warnings.extend(unit_warnings());
+    warnings.extend(descriptors::provide(config.max_attempts));
     let (journal, notes) = opening::open(&config)?;
     warnings.extend(notes);
     let boot = runbook_shim::process::boot_id().context("the boot's id cannot be read from /proc")?;
@@ -134,6 +135,20 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An error with its causes, each said once: some say their cause themselves.
+pub fn tell(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
 /// The shim beside the daemon's own executable.
 fn shim_path() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("the daemon's own path cannot be read from /proc")?;
@@ -193,7 +208,7 @@ fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions, own
 fn may_have_processes(machine: &Machine) -> BTreeMap<AttemptRef, StopLevel> {
     let mut attempts: BTreeMap<_, _> = machine.due(clock::now()).attempts.into_iter().collect();
     for state in machine.runs().filter(|state| machine.quarantine(state.uid()).is_none()) {
-        for (step, _) in state.unknown() {
+        for step in state.unknown().keys() {
             if let Some(of_step) = state.step(*step)
                 && of_step.progress == (Progress::Unknown { processes_left: true })
             {

@@ -1,8 +1,10 @@
 //! A daemon as a bare process, which may refuse to start, and clients of its socket, as many as a test likes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_client::RunServiceClient;
@@ -245,13 +247,30 @@ impl Client {
     }
 }
 
-/// The processor time that a process has used so far, in nanoseconds, of all its threads that live.
-pub fn cpu_nanos(pid: u32) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
-        .sum()
+/// The processor time of a process so far, thread by thread: a thread takes its own with it when it ends.
+#[derive(Debug)]
+pub struct Cpu(HashMap<String, u64>);
+
+impl Cpu {
+    /// As it is now.
+    pub fn of(pid: u32) -> Self {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+        let nanos = |task: &Path| {
+            let text = std::fs::read_to_string(task.join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok()
+        };
+        let threads = tasks.filter_map(|task| {
+            let task = task.ok()?;
+            Some((task.file_name().into_string().ok()?, nanos(&task.path())?))
+        });
+        Self(threads.collect())
+    }
+
+    /// What has been used since then, but for the last moments of threads that ended.
+    pub fn since(&self, before: &Self) -> Duration {
+        let used = self.0.iter().map(|(task, nanos)| nanos - before.0.get(task).copied().unwrap_or(0));
+        Duration::from_nanos(used.sum())
+    }
 }
 
 /// The resident memory of a process, in KiB.

@@ -34,7 +34,7 @@ impl Chance {
     fn new(what: &str) -> Self {
         let now = UNIX_EPOCH.elapsed().expect("a time after 1970");
         let seed = variable("RUNBOOK_SEED").unwrap_or_else(|| u64::from(now.subsec_nanos()) ^ now.as_secs());
-        println!("{what}: RUNBOOK_SEED={seed}");
+        tell(&format!("{what}: RUNBOOK_SEED={seed}"));
         Self(seed | 1)
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use runbook_proto::v1::RunStatus;
+use runbook_proto::v1::{Run, RunStatus, RunStep};
 use runbook_tests::e2e::command::{Started, runbook};
 use runbook_tests::e2e::injection::tell;
 use runbook_tests::e2e::{Project, tree};
@@ -96,6 +96,17 @@ fn by_hand(project: &Project) {
     assert_eq!(tree::differences(&project.path("reference"), &by_hand), Vec::<String>::new());
 }
 
+/// How long each step took.
+fn spans(run: &Run) -> String {
+    let span = |step: &RunStep| {
+        let (from, to) = (step.started_at?, step.ended_at?);
+        let seconds = (to.seconds - from.seconds) as f64 + f64::from(to.nanos - from.nanos) / 1e9;
+        Some(format!("{} {seconds:.1}", step.id))
+    };
+    let spans: Vec<String> = run.steps.iter().filter_map(span).collect();
+    spans.join(", ")
+}
+
 #[test]
 fn a_big_tree_comes_back_as_it_was() {
     let project = Project::with_library();
@@ -115,7 +126,7 @@ fn a_big_tree_comes_back_as_it_was() {
         let run = daemon.exec(runbook, inputs);
         daemon.watch_over(&run.name);
         let run = daemon.get(&run.name);
-        figures.push(format!("{runbook} {:.1} s", begin.elapsed().as_secs_f64()));
+        figures.push(format!("{runbook} {:.1} s ({})", begin.elapsed().as_secs_f64(), spans(&run)));
         assert_succeeded(&daemon, &run);
         run
     };

@@ -1,6 +1,6 @@
 //! The daemon that commands start where none answers, and the verbs about it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
@@ -136,7 +136,7 @@ fn where_there_is_no_project_that_is_said() {
 }
 
 /// The command line alone in a folder, beside a daemon of this text if there is one.
-fn alone(project: &Project, daemon: Option<&str>) -> Command {
+pub fn alone(project: &Project, daemon: Option<&str>, arguments: &[&str]) -> Command {
     let own = project.path("bin/runbook");
     std::fs::create_dir_all(project.path("bin")).expect("a folder");
     std::fs::copy(cli(), &own).expect("a copy");
@@ -144,13 +144,13 @@ fn alone(project: &Project, daemon: Option<&str>) -> Command {
         let path = project.file("bin/runbookd", text);
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a program");
     }
-    clean(Command::new(own), project, &["list"])
+    clean(Command::new(own), project, arguments)
 }
 
 #[test]
 fn a_daemon_that_is_not_installed_is_told() {
     let project = project();
-    let said = said(alone(&project, None));
+    let said = said(alone(&project, None, &["list"]));
     assert_eq!(said.code, 5);
     assert_eq!(
         said.err,
@@ -164,7 +164,7 @@ fn a_daemon_that_does_not_come_up_shows_the_end_of_its_log() {
     let project = project();
     let text =
         "#!/bin/sh\nfor i in $(seq 1 30); do echo \"line $i\" >&2; done\necho 'the disk is broken' >&2\nexit 1\n";
-    let said = said(alone(&project, Some(text)));
+    let said = said(alone(&project, Some(text), &["list"]));
     assert_eq!(said.code, 5);
     let err = masked(&project, &said.err);
     let expected =
@@ -189,7 +189,7 @@ fn a_daemon_whose_predecessor_is_not_quite_gone_is_tried_again() {
     let text =
         format!("#!/bin/sh\necho x >> tries\ntest $(wc -l < tries) -gt 2 || exit 3\nexec {} \"$@\"\n", real.display());
     let text = text.replace("tries", &project.path("tries").display().to_string());
-    let said = said(alone(&project, Some(&text)));
+    let said = said(alone(&project, Some(&text), &["list"]));
     assert_eq!((said.code, masked(&project, &said.err).as_str()), (0, STARTED));
     assert_eq!(project.lines("tries").len(), 3);
 }
@@ -198,16 +198,14 @@ fn a_daemon_whose_predecessor_is_not_quite_gone_is_tried_again() {
 fn what_a_wrapper_has_open_is_not_kept() {
     let project = project();
     let started = Started(&project);
-    let path = project.file("wrapper.lock", "");
-    let open = || OpenOptions::new().write(true).open(&path).expect("the lock's file");
-    let lock: File = open();
-    lock.lock().expect("a lock");
-    // As a shell's `exec 9> file; flock 9` leaves it.
-    rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).expect("inherited");
-    assert_eq!(runbook(&project, &["list"]).code, 0);
-    assert!(matches!(open().try_lock(), Err(TryLockError::WouldBlock)), "the control");
-    drop(lock);
-    assert!(open().try_lock().is_ok(), "the daemon keeps what it inherited");
+    // As cron jobs do it: the lock is there as long as somebody has descriptor 9.
+    let mut wrapper = Command::new("sh");
+    wrapper.args(["-c", "exec 9> wrapper.lock && flock 9 && \"$0\" list && flock -n wrapper.lock true"]);
+    wrapper.arg(cli());
+    let said = said(clean(wrapper, &project, &[]));
+    assert_eq!((said.code, masked(&project, &said.err).as_str()), (1, STARTED), "the control: it is locked meanwhile");
+    let lock = File::open(project.path("wrapper.lock")).expect("the lock's file");
+    assert!(lock.try_lock().is_ok(), "the daemon keeps what it inherited");
     assert!(started.pid().is_some());
 }
 
@@ -246,4 +244,46 @@ fn a_daemon_of_another_version_is_told_with_what_to_do() {
         masked(&project, &said.err),
         "warning: the daemon is version V, this command 0.1.0: `runbook daemon restart` brings them together\n"
     );
+}
+
+#[test]
+fn instances_and_long_paths_have_daemons_of_their_own() {
+    let project = project();
+    let deep = project.path(&format!("{}/data", "a-long-name-of-a-folder/".repeat(5)));
+    std::fs::create_dir(project.path("run")).expect("a folder");
+    let places = [
+        (vec!["--instance", "blue"], "PROJECT/.runbook/instances/blue/runbookd.sock"),
+        (vec!["--data-dir", deep.to_str().expect("UTF-8")], "PROJECT/run/runbook-"),
+    ];
+    for (place, socket) in places {
+        let say = |arguments: &[&str]| {
+            let mut command = command(&project, &[&place, arguments].concat());
+            command.env("XDG_RUNTIME_DIR", project.path("run"));
+            said(command)
+        };
+        let first = say(&["exec", "ok", "--quiet"]);
+        assert_eq!((first.code, first.out.starts_with("run 1 ok: succeeded")), (0, true), "{first:?}");
+        let status = masked(&project, &say(&["daemon", "status"]).out);
+        assert!(status.contains(&format!("  socket: {socket}")), "{status}");
+        assert_eq!(say(&["daemon", "stop"]).code, 0);
+    }
+    assert!(!project.path(".runbook/runbookd.sock").exists());
+}
+
+#[test]
+fn who_may_not_talk_to_the_daemon_is_refused() {
+    if !rustix::process::getuid().is_root() {
+        // Nobody else can be played.
+        return;
+    }
+    let project = project();
+    let daemon = Daemon::start(&project);
+    let endpoint = format!("unix://{}", project.path(".runbook/runbookd.sock").display());
+    let own = alone(&project, None, &[]);
+    std::fs::set_permissions(project.root(), std::fs::Permissions::from_mode(0o755)).expect("a folder for all");
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(own.get_program());
+    let refused = said(clean(other, &project, &["list", "--endpoint", &endpoint]));
+    assert_eq!(refused.code, 6, "{refused:?}\n{}", daemon.log());
+    assert!(refused.err.contains("you may not talk to the daemon"), "{}", refused.err);
 }

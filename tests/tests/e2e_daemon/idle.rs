@@ -1,6 +1,6 @@
 //! What the daemon costs when nothing is to be done.
 
-use runbook_tests::e2e::server::{Server, cpu_nanos, rss_kib};
+use runbook_tests::e2e::server::{Cpu, Server, rss_kib};
 use runbook_tests::e2e::wait_for;
 
 use crate::plain;
@@ -30,10 +30,10 @@ fn an_idle_daemon_costs_next_to_nothing() {
     let run = client.exec("a");
     client.over(&run.name);
     wait_until(uptime() + SETTLED);
-    let (begin, before) = (uptime(), cpu_nanos(server.pid()));
+    let (begin, before) = (uptime(), Cpu::of(server.pid()));
     wait_until(begin + SECONDS);
-    let (passed, used) = (uptime() - begin, cpu_nanos(server.pid()) - before);
-    let part = used as f64 / 1e9 / passed;
+    let (passed, used) = (uptime() - begin, Cpu::of(server.pid()).since(&before));
+    let part = used.as_secs_f64() / passed;
     let rss = rss_kib(server.pid());
     println!("idle: {:.4} % of a processor over {passed:.1} s, {} KiB resident", part * 100.0, rss);
     assert!(part < CPU, "{:.4} % of a processor", part * 100.0);

@@ -1,5 +1,7 @@
 //! Stops that race: with a start, with an end, with a daemon that is gone, with a shim that does not answer.
 
+use std::io::Write as _;
+
 use runbook_proto::v1::{EventType, RunStatus, StepStatus};
 use runbook_shim::lock;
 use runbook_tests::e2e::injection::tell;
@@ -81,8 +83,10 @@ steps:
         assert!(made.success());
         let run = daemon.exec("race", &[("n", &n)]);
         pid_in(&project, &format!("starts-{n}"));
+        // Open for both, so that nobody waits where the step is gone already.
+        let mut gate = std::fs::OpenOptions::new().read(true).write(true).open(&go).expect("the gate");
         std::thread::scope(|scope| {
-            scope.spawn(|| std::fs::write(&go, "x\n").expect("go"));
+            scope.spawn(|| gate.write_all(b"x\n").expect("go"));
             // Refused where the end was faster.
             let _ = cancel(&daemon, &run.name, false);
         });

@@ -35,6 +35,14 @@ pub fn ending() -> Status {
     status(Code::Unavailable, "DAEMON_ENDING", "the daemon is ending; runs go on at its next start")
 }
 
+/// Something that a request needs could not be written.
+pub fn not_written(error: &std::io::Error, what: &dyn std::fmt::Display) -> Status {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return status(Code::ResourceExhausted, "DISK_FULL", format!("{what}; make room"));
+    }
+    status(Code::Internal, "INTERNAL", format!("{what}: {error}"))
+}
+
 /// A refusal by the core.
 pub fn rejection(rejection: &Rejection) -> Status {
     let (code, reason) = match rejection {

@@ -2,12 +2,15 @@
 
 mod errors;
 mod from_proto;
+mod incoming;
 mod logs;
 mod runbooks;
 mod runs;
 mod streams;
 mod system;
 mod to_proto;
+
+pub use incoming::CONNECTIONS;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -25,7 +28,6 @@ use runbook_proto::v1::run_service_server::RunServiceServer;
 use runbook_proto::v1::runbook_service_server::RunbookServiceServer;
 use runbook_proto::v1::system_service_server::SystemServiceServer;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService as _;
 use tonic::transport::server::UdsConnectInfo;
@@ -251,7 +253,9 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
                 .max_encoding_message_size(usize::MAX),
         )
         .add_service(SystemServiceServer::new(system::System(Arc::clone(&shared))))
-        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move { token.cancelled().await });
+        .serve_with_incoming_shutdown(incoming::incoming(listener, token.clone()), async move {
+            token.cancelled().await;
+        });
     // A client that neither reads nor closes must not keep the daemon from ending.
     let lingering = {
         let token = shared.shutdown.clone();

@@ -17,6 +17,7 @@ use tonic_types::StatusExt as _;
 
 use super::streams::{self, Streamed, event_of, read_events};
 use super::{Shared, errors, from_proto, internal, logs, principal, runbooks, to_proto};
+use crate::definitions::DefinitionError;
 use crate::dispatcher::{Answer, Ending};
 use crate::secrets::Sealer;
 
@@ -64,7 +65,14 @@ impl Runs {
         tokio::task::spawn_blocking(move || definitions.pin(&runbook, &source, &file, &project))
             .await
             .map_err(|error| internal(&error))?
-            .map_err(|error| errors::status(Code::FailedPrecondition, "DEFINITION", error.to_string()))
+            .map_err(|error| match &error {
+                DefinitionError::Io { digest, verb, source } => {
+                    errors::not_written(source, &format_args!("the definition {digest} cannot be {verb}"))
+                }
+                DefinitionError::ListedFile { .. } | DefinitionError::Unusable { .. } => {
+                    errors::status(Code::FailedPrecondition, "DEFINITION", error.to_string())
+                }
+            })
     }
 
     /// What must be there before the first step.
@@ -207,7 +215,7 @@ impl RunService for Runs {
             tokio::task::spawn_blocking(move || sealer.seal(uid, &sealed))
                 .await
                 .map_err(|error| internal(&error))?
-                .map_err(|error| internal(&error))?;
+                .map_err(|error| errors::not_written(&error, &"the run's secret inputs cannot be sealed"))?;
         }
         let answer = self.0.dispatcher.start(uid, start).await.map_err(|_| errors::ending())?;
         let reply = match answer {
