@@ -29,6 +29,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// For how long a daemon that was stopped on purpose is waited for; it is not started again.
 const DRAINED_LIMIT: Duration = Duration::from_secs(30);
+/// For how long a connection that breaks while it is made is made again.
+const DYING_LIMIT: Duration = Duration::from_secs(1);
 /// For how long a question is asked again over new connections.
 const RETRY_LIMIT: Duration = Duration::from_secs(20);
 /// Between two tries: the first pause, and the longest; each is twice the one before.
@@ -179,8 +181,21 @@ impl Session {
         self.channel.clone().ok_or_else(|| Failure::other("a connection was made and lost at once"))
     }
 
-    /// One try to connect.
+    /// Connects. A daemon that is dying lets connect and breaks the connection at once: it is tried again for a moment,
+    /// until the daemon is gone for good.
     async fn connect(&self) -> Result<Channel> {
+        let until = Instant::now() + DYING_LIMIT;
+        loop {
+            match self.connect_once().await {
+                Err(failure) if failure.connection == Some(Connection::Broken) && Instant::now() < until => {
+                    sleep(FIRST_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn connect_once(&self) -> Result<Channel> {
         let socket = self.target.socket();
         if let Target::Instance(instance) = &self.target {
             instance.check_socket_folder(rustix::process::getuid().as_raw())?;

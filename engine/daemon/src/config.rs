@@ -116,13 +116,13 @@ pub struct ServeArguments {
     /// The project's folder: the one that holds `runbooks/` [default: the current folder].
     #[arg(long, env = "RUNBOOK_PROJECT", value_name = "DIR")]
     pub project: Option<OsString>,
-    /// Where everything is kept [default: <project>/.runbook].
+    /// Where everything is kept [default: PROJECT/.runbook].
     #[arg(long, env = "RUNBOOK_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<OsString>,
-    /// The configuration file [default: <project>/runbookd.yaml, if there is one].
+    /// The configuration file [default: PROJECT/runbookd.yaml, if there is one].
     #[arg(long, env = "RUNBOOKD_CONFIG", value_name = "FILE")]
     pub config: Option<OsString>,
-    /// The Unix socket [default: <data-dir>/runbookd.sock].
+    /// The Unix socket [default: DATA/runbookd.sock].
     ///
     /// A data directory whose path is too long for a socket gets one below $XDG_RUNTIME_DIR, or below /tmp. Clients
     /// find both by themselves; another socket must be named to them.

@@ -32,7 +32,7 @@ steps:
     effect: idempotent
     retry: {attempts: 2, backoff: {initial: 1ms, factor: 1, max: 1ms, jitter: none}}
     run: |
-      for i in $(seq 1 30); do echo "copying part $i"; done
+      for i in $(seq 1 30); do echo "copying part $i" >&2; done
       echo "no space left on the other side, which is a line that is far too long for a terminal of 80 columns" >&2
       test -e mended || exit 3
   switch: {needs: [copy], effect: idempotent, run: "echo switched"}
