@@ -14,6 +14,8 @@ use crate::table::Table;
 /// Where a terminal does not tell its size.
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
+/// What follows the first part of a line that is broken between words.
+pub const INDENT: usize = 4;
 
 /// The form of data on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +52,7 @@ pub struct Console {
     pub can_ask: bool,
     /// Whether a person sits there: standard input or standard error is a terminal.
     pub person: bool,
+    err_is_terminal: bool,
     color_out: bool,
     color_err: bool,
     out: RefCell<BufWriter<Stdout>>,
@@ -75,6 +78,7 @@ impl Console {
             out_is_terminal,
             can_ask: in_is_terminal && err_is_terminal,
             person: in_is_terminal || err_is_terminal,
+            err_is_terminal,
             color_out: colored(out_is_terminal),
             color_err: colored(err_is_terminal),
             out: RefCell::new(BufWriter::new(io::stdout())),
@@ -185,7 +189,7 @@ impl Console {
         let text = if self.json {
             failure.json().to_string()
         } else {
-            let text = failure.human();
+            let text = self.wrapped_talk(&failure.human());
             match text.strip_prefix("error:") {
                 Some(rest) => format!("{}{rest}", paint(Tone::Bad, "error:", self.color_err)),
                 None => text,
@@ -193,6 +197,13 @@ impl Console {
         };
         // As in `ask`.
         let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Each line broken between words, where standard error is a terminal.
+    fn wrapped_talk(&self, text: &str) -> String {
+        let Some(columns) = self.err_is_terminal.then(|| columns_of(io::stderr())) else { return text.to_owned() };
+        let wrap = |line: &str| Line::of(Tone::Plain, line).wrap(columns, INDENT);
+        text.lines().flat_map(wrap).map(|line| line.render(None, false)).collect::<Vec<_>>().join("\n")
     }
 
     fn talk(&self, tone: Tone, prefix: &str, text: &str) {
@@ -210,6 +221,14 @@ impl Console {
     /// The columns of the terminal; `None` where output is not one.
     pub fn columns(&self) -> Option<usize> {
         self.out_is_terminal.then(|| size().0)
+    }
+}
+
+/// The columns of the terminal behind a descriptor.
+fn columns_of(terminal: impl std::os::fd::AsFd) -> usize {
+    match rustix::termios::tcgetwinsize(terminal) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        Ok(_) | Err(_) => COLUMNS,
     }
 }
 

@@ -129,7 +129,7 @@ impl Follow<'_> {
                         return Ok(code);
                     }
                 }
-                End::Detached => return self.detach(),
+                End::Detached => return self.detach().await,
                 End::Gap => self.catch_up().await?,
                 End::Lost(broken) => {
                     if let Some(code) = self.reconnect(broken).await? {
@@ -265,7 +265,7 @@ impl Follow<'_> {
         self.view.refresh(&self.model)?;
         let connected = tokio::select! {
             connected = self.retry.pause(&mut self.cx.session, broken) => connected,
-            _ = self.interrupts.recv() => return self.detach().map(Some),
+            _ = self.interrupts.recv() => return self.detach().await.map(Some),
         };
         let said = self.cx.session.take_held();
         self.view.stay(said.iter().map(|text| Line::of(Tone::Dim, text)).collect())?;
@@ -281,12 +281,10 @@ impl Follow<'_> {
 
     /// Ctrl-C: the first asks, the second leaves; without a person it leaves at once.
     async fn interrupt(&mut self) -> Option<End> {
-        if self.cx.console.person {
-            sleep(SETTLE).await;
-        }
         if self.prompt.is_some() || !self.cx.console.can_ask {
             return Some(End::Detached);
         }
+        sleep(SETTLE).await;
         self.view.pause();
         self.prompt = Some(Prompt::new(&self.cx.console, self.canceling));
         None
@@ -326,7 +324,7 @@ impl Follow<'_> {
         let mut lines = Vec::new();
         // In a view of lines the event has its line already.
         if self.view.is_live() || event.is_none() {
-            lines.push(trouble(&step));
+            lines.extend(self.view.broken(trouble(&step)));
         }
         if self.told.len() <= TAILS {
             if step.attempts > 0 {
@@ -367,7 +365,10 @@ impl Follow<'_> {
         }
     }
 
-    fn detach(&mut self) -> Result<ExitCode> {
+    async fn detach(&mut self) -> Result<ExitCode> {
+        if self.cx.console.person {
+            sleep(SETTLE).await;
+        }
         self.view.leave();
         self.cx.console.flush()?;
         let number = self.model.number;

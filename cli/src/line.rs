@@ -122,14 +122,17 @@ impl Line {
     }
 
     /// The line in as many lines of `columns` columns as it needs, broken between words; all but the first are
-    /// indented. A word that is longer than a line stays whole, so that it can be copied.
+    /// indented. A word that is longer than a line stays whole, so that it can be copied, and so does what is between
+    /// backticks: a command.
     pub fn wrap(&self, columns: usize, indent: usize) -> Vec<Self> {
         let chars: Vec<(Tone, char)> =
             self.pieces.iter().flat_map(|(tone, text)| text.chars().map(|c| (*tone, c))).collect();
         let mut lines = Vec::new();
         let (mut start, mut used, mut behind_space, mut words) = (0, 0, None, false);
+        let mut command = false;
         for (place, (_, c)) in chars.iter().enumerate() {
-            if *c == ' ' {
+            command ^= *c == '`';
+            if *c == ' ' && !command {
                 behind_space = words.then_some(place + 1).or(behind_space);
             } else if let Some(cut) = behind_space.filter(|_| used + char_width(*c) > columns) {
                 lines.push(Self::of_chars(&chars[start..cut], if start == 0 { 0 } else { indent }));
@@ -203,5 +206,8 @@ mod tests {
         let words: Vec<String> = wrapped(1).iter().map(|line| line.trim().to_owned()).collect();
         assert_eq!(words, ["state:", "nobody", "knows;", "see", "/a/long/path/of/a/file", "now"]);
         assert_eq!(Line::new().wrap(5, 2), [Line::new()]);
+        let line = Line::of(Tone::Plain, "say `runbook list --all` twice");
+        let wrapped: Vec<String> = line.wrap(12, 2).iter().map(Line::plain).collect();
+        assert_eq!(wrapped, ["say", "  `runbook list --all`", "  twice"]);
     }
 }

@@ -8,7 +8,7 @@ use runbook_proto::v1::{Event, EventType, Run};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::console::{Console, size};
+use crate::console::{Console, INDENT, size};
 use crate::event_line::event_line;
 use crate::failure::Result;
 use crate::frame::{frame, steps};
@@ -29,8 +29,6 @@ const LAST_STEPS: usize = 4;
 const TAIL_LINES: usize = 20;
 /// See [`TAIL_LINES`].
 const SHORT_TAIL_LINES: usize = 5;
-/// What follows the first part of a line that is broken between words.
-const INDENT: usize = 4;
 
 enum Mode {
     Live(Screen),
@@ -80,13 +78,17 @@ impl View {
         if self.is_live() { (size().1 / 2).clamp(SHORT_TAIL_LINES, TAIL_LINES) } else { TAIL_LINES }
     }
 
+    /// A line that stays, broken between words on a terminal.
+    pub fn broken(&self, line: Line) -> Vec<Line> {
+        if self.is_live() { line.wrap(size().0, INDENT) } else { vec![line] }
+    }
+
     /// The last lines of a log that have room, broken between words on a terminal.
     pub fn tail(&self, lines: Vec<Line>) -> Vec<Line> {
         if !self.is_live() {
             return lines;
         }
-        let columns = size().0;
-        let mut rows: Vec<Line> = lines.iter().flat_map(|line| line.wrap(columns, INDENT)).collect();
+        let mut rows: Vec<Line> = lines.into_iter().flat_map(|line| self.broken(line)).collect();
         rows.drain(..rows.len().saturating_sub(self.tail_lines()));
         rows
     }

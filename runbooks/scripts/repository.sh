@@ -79,7 +79,7 @@ inside() {
 }
 
 check_tools() {
-    for tool in awk chmod cmp comm cut date dirname find id mkdir mv paste realpath rm sed sha256sum sort \
+    for tool in awk chmod cmp comm cut date dirname find id mkdir mv paste realpath rm sed sha256sum sleep sort \
         stat sync tar tr uname wc xargs; do
         command -v "$tool" > /dev/null || problem "the tool $tool is not on PATH ($PATH)"
     done
@@ -174,6 +174,21 @@ make_repository() {
     say "the repository $REPOSITORY is new"
 }
 
+# The time in the name of a new backup, into $stamp. The order of the names is that of the backups, so that no two may
+# be of one second.
+find_stamp() {
+    stamp=$(date -u +%Y%m%dT%H%M%SZ)
+    while taken "$REPOSITORY/$stamp"-*; do
+        sleep 0.1
+        stamp=$(date -u +%Y%m%dT%H%M%SZ)
+    done
+}
+
+# Is there anything of this name? (A pattern that nothing fits stays as it is.)
+taken() {
+    [ -e "$1" ]
+}
+
 preflight() {
     problems=0
     bytes=0
@@ -189,7 +204,8 @@ $SOURCES
 END
     check_room
     [ "$problems" -eq 0 ] || fail "$problems problem(s), see above. Nothing was done."
-    new=$(date -u +%Y%m%dT%H%M%SZ)-$RUNBOOK_RUN_UID
+    find_stamp
+    new=$stamp-$RUNBOOK_RUN_UID
     device=$(stat -c %d -- "$REPOSITORY")
     while IFS= read -r other; do
         if [ "$(stat -c %d -- "$other")" = "$device" ]; then

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use runbook_proto::v1::RunStatus;
 use runbook_tests::e2e::injection::{skip, tell, wrap};
@@ -47,10 +48,11 @@ const EXEC: &[&str] = &["execve", "execveat"];
 /// The calls of one run, as strace tells them: process, call, the rest of the line.
 struct Trace {
     calls: Vec<(u32, String, String)>,
+    took: Duration,
 }
 
 impl Trace {
-    fn read(text: &str) -> Self {
+    fn read(text: &str, took: Duration) -> Self {
         let call = |line: &str| -> Option<(u32, String, String)> {
             let (pid, rest) = line.trim_start().split_once(' ')?;
             // A call that was interrupted by another one is told twice, the second time as `<... name resumed>`.
@@ -58,7 +60,7 @@ impl Trace {
             let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             named.then(|| Some((pid.parse().ok()?, name.to_owned(), rest.to_owned())))?
         };
-        Self { calls: text.lines().filter_map(call).collect() }
+        Self { calls: text.lines().filter_map(call).collect(), took }
     }
 
     fn count(&self, names: &[&str]) -> usize {
@@ -66,13 +68,20 @@ impl Trace {
     }
 
     /// The syncs between the first program that was started for a step and the last one: the start and the end of the
-    /// daemon have some of their own. Those of the journal's mark come with time, when nothing was to be done for a while.
+    /// daemon have some of their own. Apart from them those that come with time and not with steps: the mark of a journal
+    /// that rested, and the store's own once in ten seconds.
     fn syncs(&self) -> usize {
         let of_step = |(_, name, rest): &(u32, String, String)| EXEC.contains(&&**name) && rest.contains("/attempts/");
         let first = self.calls.iter().position(of_step).expect("an attempt");
         let last = self.calls.iter().rposition(of_step).expect("an attempt");
-        let syncs = self.calls[first..last].iter().filter(|(_, name, _)| SYNCS.contains(&&**name));
-        syncs.filter(|(_, _, rest)| !rest.contains("/mark>")).count()
+        let (mut of_steps, mut of_time) = (0, 0);
+        for (_, name, rest) in self.calls[first..last].iter().filter(|(_, name, _)| SYNCS.contains(&&**name)) {
+            let timed = rest.contains("/mark>") || (name == "fsync" && rest.contains("/journal/db>"));
+            *(if timed { &mut of_time } else { &mut of_steps }) += 1;
+        }
+        let seconds = usize::try_from(self.took.as_secs()).expect("a time");
+        assert!(of_time <= 2 + seconds, "{of_time} syncs of the clock in {seconds} s");
+        of_steps
     }
 
     /// The calls of these names on paths under `attempts/`, by name and by what the path ends in.
@@ -122,8 +131,10 @@ fn trace(body: &str, names: &[&[&str]]) -> Trace {
     words.extend([file.clone().into(), "-e".into(), format!("trace=chdir{names}").into()]);
     let daemon = Daemon::start_with(&project, |command| wrap(command, &project, &words, None));
     let pid = daemon.pid();
+    let begin = Instant::now();
     let run = daemon.exec("count", &[]);
     daemon.watch_over(&run.name);
+    let took = begin.elapsed();
     let run = daemon.get(&run.name);
     assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
     daemon.stop();
@@ -136,7 +147,7 @@ fn trace(body: &str, names: &[&[&str]]) -> Trace {
         let whole = text.lines().any(|line| ended(line).is_some());
         whole.then_some(text)
     });
-    Trace::read(&text)
+    Trace::read(&text, took)
 }
 
 fn chain(steps: usize) -> String {
@@ -157,7 +168,7 @@ fn fan_out(steps: usize) -> String {
 }
 
 /// Measurements at most of what depends on how busy the machine is; a slip shows in every one.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// One measurement at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -213,8 +224,8 @@ fn a_step_of_a_fan_out_costs_few_syncs() {
     }
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let syncs = least(FAN_OUT_SYNCS, || {
-        let (few, many) =
-            (trace(&fan_out(100), &[SYNCS, EXEC]).syncs(), trace(&fan_out(1_100), &[SYNCS, EXEC]).syncs());
+        let syncs = |steps| trace(&fan_out(steps), &[SYNCS, EXEC]).syncs();
+        let (few, many) = (syncs(100), syncs(1_100));
         let syncs = (many as f64 - few as f64) / 1_000.0;
         tell(&format!(
             "a step of a fan-out: {syncs} syncs (at most {FAN_OUT_SYNCS}; {few} with 100 steps, {many} with 1,100)"

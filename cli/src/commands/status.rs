@@ -5,6 +5,7 @@ use runbook_proto::v1::{Run, StepStatus};
 use serde_json::json;
 
 use super::runs::{ACTIVE, fetch, table};
+use crate::console::INDENT;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -21,8 +22,6 @@ use crate::to_json;
 const RUNS: u32 = 1_000;
 /// How many lines the steps of a run take unless all are asked for.
 const LINES: usize = 60;
-/// What follows the first part of a line that is broken between words.
-const INDENT: usize = 4;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]

@@ -125,6 +125,13 @@ static void entry(pid_t thread) {
         }
         if (flags & CLONE_THREAD) return;
     }
+    /* To open for reading changes nothing: the next call is as good. */
+    int flags = O_CREAT;
+    if (CALLS[at].number == SYS_openat) flags = arguments[2];
+#ifdef SYS_open
+    if (CALLS[at].number == SYS_open) flags = arguments[1];
+#endif
+    if (!(flags & (O_ACCMODE | O_CREAT))) return;
     if (where & PATH0) text_at(thread, arguments[0], one);
     if (where & PATH1) text_at(thread, arguments[1], where & PATH0 ? two : one);
     if (where & PATH3) text_at(thread, arguments[3], two);

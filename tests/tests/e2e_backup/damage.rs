@@ -1,9 +1,8 @@
 //! A backup whose bytes changed: found, marked, passed over.
 
+use runbook_tests::e2e::{Project, wait_for};
 use std::fs;
 use std::path::Path;
-
-use runbook_tests::e2e::Project;
 
 use super::{DATA, backups, fail, fill, holds, repository, start, succeed};
 
@@ -23,6 +22,10 @@ fn a_damaged_backup_is_marked_and_passed_over() {
     fill(&project, "data", "older");
     succeed(&daemon, "backup", &[DATA]);
     let older = backups(&repository(&project)).remove(0);
+    // A backup's name tells its second, and which of two is newer must be told by it.
+    let second = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let made = second();
+    wait_for("the next second", || (second() > made).then_some(()));
     fill(&project, "data", "newer");
     succeed(&daemon, "backup", &[DATA]);
     let newer = backups(&repository(&project)).into_iter().find(|name| *name != older).expect("a second backup");

@@ -1,5 +1,7 @@
 //! The same job started twice: backups take turns, a second restore of the same folders is refused.
 
+use std::collections::BTreeSet;
+
 use runbook_proto::v1::RunStatus;
 use runbook_tests::e2e::{Project, step};
 use tonic::Code;
@@ -58,6 +60,23 @@ fn a_second_restore_of_the_same_folders_is_refused() {
     assert!(holds(&project, "data", "new"));
     let third = succeed(&daemon, "dr-restore", &[DATA]);
     assert_eq!(step(&third, "exchange").attempts, 1);
+}
+
+#[test]
+fn the_latest_of_quick_backups_is_the_newest() {
+    let project = Project::with_library();
+    let daemon = start(&project);
+    for text in ["one", "two", "three"] {
+        fill(&project, "data", text);
+        succeed(&daemon, "backup", &[DATA]);
+        fill(&project, "data", "lost");
+        succeed(&daemon, "dr-restore", &[DATA, ("keep_previous", "false")]);
+        assert!(holds(&project, "data", text), "{text}");
+    }
+    // Names say it by their times alone.
+    let names = backups(&repository(&project));
+    let times: BTreeSet<_> = names.iter().map(|name| name.split('-').next()).collect();
+    assert_eq!(times.len(), 3, "{names:?}");
 }
 
 #[test]

@@ -22,10 +22,23 @@ fn the_last_screen_tells_all_that_matters() {
         for size in SIZES {
             let (ended, screen) = exec(&project, name, size).finish();
             assert_eq!(ended, code, "{}", screen.whole());
-            let text = masked(&project, &screen.visible());
+            let text = masked(&project, &unbroken(&screen.whole()));
             golden(&format!("cli/live-{name}-{}.txt", size.0), &without_number(&text));
         }
     }
+}
+
+/// The text with lines that were broken between words made whole: where they are broken depends on what is masked.
+fn unbroken(text: &str) -> String {
+    let continued = |line: &&str| line.starts_with("    ") && !line.starts_with("     ");
+    let mut whole = String::new();
+    for line in text.lines() {
+        if !whole.is_empty() {
+            whole.push(if continued(&line) { ' ' } else { '\n' });
+        }
+        whole += if continued(&line) { line.trim_start() } else { line };
+    }
+    whole + "\n"
 }
 
 /// The text without the run's number, which is another one at each size.
@@ -136,4 +149,21 @@ fn a_daemon_that_is_killed_costs_the_watcher_nothing() {
     assert_eq!(code, 1, "{}", screen.whole());
     assert_eq!(project.lines("starts").len(), 1, "it ran once");
     assert!(screen.whole().contains("run 1 hold: failed after"), "{}", screen.whole());
+}
+
+#[test]
+fn the_main_jobs_fit_the_screen() {
+    let project = Project::with_library();
+    let _daemon = Daemon::start(&project);
+    for (name, last, result) in
+        [("backup", "✓ clean", "  publish.path = "), ("dr-restore", "✓ tidy", "  choose.folder = ")]
+    {
+        let (code, screen) = exec(&project, name, (80, 24)).finish();
+        let text = screen.visible();
+        assert_eq!((code, &screen.whole()), (0, &text), "something left the screen");
+        let path = project.path(".runbook/backups/").display().to_string();
+        // Broken by the terminal alone, so that it can be copied.
+        let unbroken = text.replace('\n', "");
+        assert!(text.contains(last) && unbroken.contains(&format!("{result}{path}")), "{text}");
+    }
 }

@@ -108,7 +108,7 @@ fn kills_at_any_moment_lose_nothing_and_repeat_nothing() {
             std::thread::spawn(move || work(&project, round, &killed, &sender))
         };
         if round % 3 != 0 {
-            connected.recv_timeout(PATIENCE).expect("a daemon that answers");
+            connected.recv_timeout(PATIENCE * 3).expect("a daemon that answers");
         }
         // The moment is the point here; the end of the work makes it come sooner.
         let moment = Instant::now() + Duration::from_micros(random(LATEST.as_micros() as u64));

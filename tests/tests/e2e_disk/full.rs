@@ -13,6 +13,9 @@ use runbook_tests::e2e::{Project, wait_for};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+/// Bytes more than wanted that may be free while others write.
+const SLACK: u64 = 64 << 10;
+
 /// Room for the reserve, the journal, the copy of the shim and what the test writes.
 const MIB: u64 = 128;
 
@@ -41,14 +44,17 @@ impl Tmpfs {
     fn leave(&self, bytes: u64) {
         let path = self.0.join("filler");
         let filler = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
-        let has = filler.metadata().unwrap().blocks() * 512;
-        let wanted = (has + self.free()).saturating_sub(bytes);
-        if wanted < has {
-            filler.set_len(wanted).unwrap();
-        } else if wanted > 0 {
-            // Where others write at the same time, less is left for it.
-            let _ = rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, wanted);
-        }
+        // Where others write at the same time, a first try may not fit, or leave too much.
+        runbook_tests::e2e::wait_for("a disk that is filled as wanted", || {
+            let has = filler.metadata().unwrap().blocks() * 512;
+            let wanted = (has + self.free()).saturating_sub(bytes);
+            if wanted < has {
+                filler.set_len(wanted).unwrap();
+            } else if wanted > 0 {
+                let _ = rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, wanted);
+            }
+            (self.free() <= bytes + SLACK).then_some(())
+        });
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 
 use runbook_proto::v1;
 use runbook_proto::v1::{RunStatus, StepStatus};
-use runbook_tests::e2e::injection::{At, Killer, daemon_command, killed_at, tell, wrap};
+use runbook_tests::e2e::injection::{At, Killer, daemon_command, killed_at, own_programs, tell, wrap};
 use runbook_tests::e2e::{Daemon, Project, is_alive, step, wait_for};
 
 use super::{assert_settled, attempt_directory, cancel, look, pid_in, request, standing};
@@ -23,6 +23,8 @@ struct Lane {
     killer: &'static Killer,
     project: Project,
     paths: Vec<String>,
+    /// The daemon's program, where it is not the built one.
+    program: Option<PathBuf>,
     at: usize,
     points: Vec<String>,
 }
@@ -30,7 +32,7 @@ struct Lane {
 impl Lane {
     fn new(killer: &'static Killer, project: Project, lane: usize, paths: &[&str]) -> Self {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-        Self { killer, project, paths, at: lane + 1, points: Vec::new() }
+        Self { killer, project, paths, program: None, at: lane + 1, points: Vec::new() }
     }
 
     fn trace(&self) -> PathBuf {
@@ -44,7 +46,8 @@ impl Lane {
     }
 
     fn start(&self) -> Daemon {
-        Daemon::start_with(&self.project, |command| wrap(command, &self.project, &self.words(), None))
+        let program = self.program.as_deref();
+        Daemon::start_with(&self.project, |command| wrap(command, &self.project, &self.words(), program))
     }
 
     fn arm(&self) {
@@ -252,6 +255,43 @@ fn a_cancel_comes_to_its_end_whatever_call_the_daemon_is_killed_at() {
     sweep("cancel", 30, canceled);
 }
 
+/// No shim comes up, and the run is canceled: the daemon fences the attempt, and is killed meanwhile.
+fn fenced(killer: &'static Killer, number: usize) -> Vec<String> {
+    let project = Project::with("work", "steps:\n  a: {run: 'echo $$ >> starts'}\n");
+    let script = format!("#!/bin/sh\necho x >> {}/spawns\nexit 16\n", project.root().display());
+    let program = own_programs(&project, &script);
+    let mut lane = Lane::new(killer, project, number, &["/attempts"]);
+    lane.program = Some(program);
+    let mut daemon = lane.start();
+    loop {
+        lane.remove(&["spawns"]);
+        let run = daemon.exec("work", &[]);
+        wait_for("a shim", || (!lane.project.lines("spawns").is_empty()).then_some(()));
+        let mut context = "not killed".to_owned();
+        lane.arm();
+        let answer = cancel(&daemon, &run.name, false);
+        let whole = ended_or_refused(&daemon, &lane.project, &run.name, answer.is_ok());
+        if !whole {
+            (daemon, context) = lane.next(daemon);
+            // Refused where it is known already.
+            let _ = cancel(&daemon, &run.name, false);
+        }
+        lane.remove(&["armed"]);
+        let run = over(&daemon, &run.name, &context);
+        assert_eq!((run.status(), standing(&run, "a")), (RunStatus::Canceled, (StepStatus::Canceled, 1)), "{context}");
+        assert_eq!(lane.project.lines("starts"), Vec::<String>::new(), "{context}");
+        assert_settled(&lane.project, &daemon, &run, &context);
+        if whole {
+            return lane.points;
+        }
+    }
+}
+
+#[test]
+fn an_attempt_is_fenced_whatever_call_the_daemon_is_killed_at() {
+    sweep("fence", 6, fenced);
+}
+
 /// Steps that come to their end while no daemon is there, beside one that goes on.
 const ENDED: usize = 2;
 
@@ -379,5 +419,5 @@ fn verdict_of(project: &Project, run: &v1::Run, step: usize) -> PathBuf {
 
 #[test]
 fn a_start_takes_up_attempts_whatever_call_the_one_before_was_killed_at() {
-    sweep("starts", 40, starts);
+    sweep("starts", 25, starts);
 }
