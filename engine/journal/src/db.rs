@@ -83,10 +83,25 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// The end of the name of a snapshot in the making.
+const UNFINISHED: &str = ".generating";
+
 impl Failure {
     fn is_lock(&self) -> bool {
         matches!(self, Self::Engine(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock"))
     }
+}
+
+/// Removes what a killed start left of a snapshot in the making: the engine would take it for a snapshot, and refuse it.
+/// The log holds everything that is in it.
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts the engine. It may still hold its own lock for a moment after it was dropped, since its threads let go
@@ -94,6 +109,7 @@ impl Failure {
 fn start(dir: &Path) -> Result<sled::Db, Failure> {
     let mut tries = 0;
     loop {
+        remove_unfinished(dir).map_err(|error| Failure::Engine(sled::Error::Io(error)))?;
         let started = guarded(|| {
             sled::Config::new()
                 .path(dir)
