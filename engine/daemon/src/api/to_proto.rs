@@ -8,7 +8,8 @@ use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::view::{RunStatus, StepStatus};
 use runbook_core::run::{
-    AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress, RunState, SkipReason, Then,
+    Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress, RunState,
+    SkipReason, Then,
 };
 use runbook_core::time::Timestamp;
 use runbook_journal::RunRow;
@@ -154,6 +155,11 @@ fn run_message(run: &RunState) -> String {
     }
 }
 
+/// A file that an attempt left, and where it lies if that is known.
+fn artifact(left: &Artifact, path: String) -> v1::Artifact {
+    v1::Artifact { name: left.name.clone(), length: left.length, digest: left.digest.to_string(), path }
+}
+
 /// A run with its steps.
 pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     let mut whole = run_head(run);
@@ -179,12 +185,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             artifacts: state
                 .artifacts
                 .iter()
-                .map(|a| v1::Artifact {
-                    name: a.name.clone(),
-                    length: a.length,
-                    digest: a.digest.to_string(),
-                    path: kept(&a.name),
-                })
+                .map(|kept_artifact| artifact(kept_artifact, kept(&kept_artifact.name)))
                 .collect(),
             message: state.message.clone(),
             retry_at: match state.progress {
@@ -268,16 +269,7 @@ pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> 
             };
             to.message.clone_from(&end.message);
             to.outputs = Some(object(end.outputs.iter()));
-            to.artifacts = end
-                .artifacts
-                .iter()
-                .map(|a| v1::Artifact {
-                    name: a.name.clone(),
-                    length: a.length,
-                    digest: a.digest.to_string(),
-                    path: String::new(),
-                })
-                .collect();
+            to.artifacts = end.artifacts.iter().map(|left| artifact(left, String::new())).collect();
             let cpu = i64::try_from(end.cpu_micros).unwrap_or(i64::MAX);
             to.cpu_time =
                 Some(Duration { seconds: cpu / 1_000_000, nanos: i32::try_from(cpu % 1_000_000 * 1_000).unwrap_or(0) });

@@ -105,6 +105,25 @@ struct Record {
     patience: Patience,
 }
 
+impl Record {
+    /// Of an attempt of which nothing has been done or seen yet.
+    const fn new(step: String, level: StopLevel, patience: Patience) -> Self {
+        Self {
+            step,
+            pidfd: None,
+            child: false,
+            spawns: 0,
+            exit_code: None,
+            exited: false,
+            busy: false,
+            foreign: false,
+            own: false,
+            level,
+            patience,
+        }
+    }
+}
+
 struct Shared {
     layout: Layout,
     shim: ShimCopy,

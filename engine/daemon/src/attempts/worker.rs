@@ -64,19 +64,11 @@ fn start(shared: &Arc<Shared>, order: &StartOrder) {
     let attempt = order.attempt;
     let level = {
         let mut records = shared.records();
-        let record = records.entry(attempt).or_insert_with(|| Record {
-            step: order.step.clone(),
-            pidfd: None,
-            child: false,
-            spawns: 0,
-            exit_code: None,
-            exited: false,
-            busy: false,
-            foreign: false,
+        let record = records.entry(attempt).or_insert_with(|| {
+            let patience = Patience { timeout: order.prepared.timeout, grace: order.prepared.stop.grace };
             // A directory with files or artifacts in it is not used again.
-            own: order.prepared.files.is_empty() && order.prepared.artifacts.is_empty(),
-            level: StopLevel::Run,
-            patience: Patience { timeout: order.prepared.timeout, grace: order.prepared.stop.grace },
+            let own = order.prepared.files.is_empty() && order.prepared.artifacts.is_empty();
+            Record { own, ..Record::new(order.step.clone(), StopLevel::Run, patience) }
         });
         record.spawns += 1;
         record.level
@@ -125,22 +117,7 @@ fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarte
 
 fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
     let Adoption { attempt, step, foreign, level, patience } = adoption;
-    shared.records().insert(
-        attempt,
-        Record {
-            step,
-            pidfd: None,
-            child: false,
-            spawns: 0,
-            exit_code: None,
-            exited: false,
-            busy: false,
-            foreign,
-            own: false,
-            level,
-            patience,
-        },
-    );
+    shared.records().insert(attempt, Record { foreign, ..Record::new(step, level, patience) });
     arm_overdue(shared, attempt);
     look(shared, attempt);
     if level > StopLevel::Run {
