@@ -40,16 +40,16 @@ steps:
   long:
     effect: idempotent
     run: |
-      echo $$ > pid
       trap 'echo got-term >> log; exit 7' TERM
+      echo $$ > pid
       while :; do sleep 0.05; done
     on_cancel: {run: echo tidied >> log}
   deaf:
     effect: idempotent
     stop: {grace: 100ms}
     run: |
-      echo $$ > deaf
       trap '' TERM
+      echo $$ > deaf
       while :; do sleep 0.05; done
     on_cancel: {run: echo deaf-tidied >> log}
   next: {needs: [long], run: "echo never >> log"}
@@ -82,7 +82,7 @@ fn an_unknown_step_waits_for_a_person_and_then_goes_on() {
         r#"
 steps:
   change:
-    timeout: 200ms
+    timeout: 1s
     stop: {grace: 100ms}
     run: |
       echo ran >> log
@@ -113,7 +113,7 @@ fn verify_settles_what_was_cut_off() {
         r#"
 steps:
   change:
-    timeout: 300ms
+    timeout: 1s
     stop: {grace: 100ms}
     retry: {attempts: 3, backoff: {initial: 1ms, factor: 1, max: 1ms, jitter: none}}
     run: |

@@ -14,6 +14,9 @@ use std::path::Path;
 /// `/proc/<pid>/stat` is shorter than this, in bytes: some fifty numbers and a name of sixteen bytes.
 const STAT_BYTES: usize = 2048;
 
+/// The flag of a thread of the kernel, `PF_KTHREAD`.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
 /// What the kernel tells of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
@@ -132,15 +135,47 @@ pub fn descendants(all: &[Process], ancestor: u32) -> Vec<Process> {
     found
 }
 
-/// Whether a process was started with this variable and value. What may not be looked at counts as not.
-fn has_variable(pid: u32, name: &str, value: &str) -> bool {
-    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    environ.split(|&b| b == 0).any(|variable| {
+/// What the environment that a process was started with says of a variable and value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marked {
+    /// It has them.
+    Yes,
+    /// It has not, or may not be looked at.
+    No,
+    /// The process is just being turned into another program, and for that moment has no environment to look at.
+    BetweenPrograms,
+}
+
+fn marked(pid: u32, name: &str, value: &str) -> Marked {
+    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return Marked::No };
+    let found = environ.split(|&b| b == 0).any(|variable| {
         variable
             .strip_prefix(name.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="))
             .is_some_and(|rest| rest == value.as_bytes())
-    })
+    });
+    match found {
+        true => Marked::Yes,
+        false if environ.is_empty() && is_between_programs(pid) => Marked::BetweenPrograms,
+        false => Marked::No,
+    }
+}
+
+/// Whether an environment that was read as empty will not stay so. It is for good where the process was started with
+/// none, ended, or is a thread of the kernel.
+fn is_between_programs(pid: u32) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else { return false };
+    let Some(close) = stat.iter().rposition(|&b| b == b')') else { return false };
+    let fields: Vec<&str> = std::str::from_utf8(stat.get(close + 2..).unwrap_or_default())
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .collect();
+    // Numbered as in proc(5).
+    let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
+    let number = |at: usize| field(at).parse::<u64>().unwrap_or(0);
+    let kernels = number(9) & KERNEL_THREAD != 0;
+    let (start, end) = (number(50), number(51));
+    !kernels && !matches!(field(3), "Z" | "X" | "x") && (end == 0 || end != start)
 }
 
 /// Whether an error of /proc means that the process is gone.

@@ -18,8 +18,8 @@ use runbook_shim::{fence, files, lock, paths};
 fn refuses(place: &Place, refusal: Refusal) {
     let claim = Claim::load(&place.dir).unwrap();
     let mut shim = Shim { child: place.command(&[]).spawn().unwrap() };
-    let code = shim.wait().code().unwrap();
-    assert_eq!(Refusal::from_code(code), Some(refusal));
+    let status = shim.wait();
+    assert_eq!(status.code().and_then(Refusal::from_code), Some(refusal), "{status}");
     assert_eq!(Claim::load(&place.dir).unwrap(), claim);
     assert!(!place.dir.join(paths::CHILD).exists() && place.verdict().is_none());
     assert!(!place.beside("ran").exists());
@@ -133,7 +133,21 @@ fn who_leads_a_group_already_is_refused() {
     let place = touching();
     place.place();
     let mut shim = Shim { child: place.command(&[]).process_group(0).spawn().unwrap() };
-    assert_eq!(shim.wait().code(), Some(Refusal::Setup.code()));
+    let status = shim.wait();
+    assert_eq!(status.code(), Some(Refusal::Setup.code()), "{status}");
+}
+
+#[test]
+fn who_leads_a_group_in_a_foreign_session_is_refused() {
+    if !is_root() || !["unshare", "bash"].into_iter().all(common::has_program) {
+        return skip("a pid namespace needs root, unshare and bash");
+    }
+    let place = touching();
+    place.place();
+    // The session's leader is outside of the namespace, and has no number in it. Under `set -m` each command leads a group.
+    let inside = ["unshare", "--pid", "--fork", "bash", "-c", "set -m; \"$@\" & wait $!", "bash"];
+    let status = Shim { child: place.command(&inside).spawn().unwrap() }.wait();
+    assert_eq!(status.code(), Some(Refusal::Setup.code()), "{status}");
 }
 
 #[test]

@@ -17,11 +17,16 @@ fn stopped(exit: Exit, killed: bool) -> Ending {
     Ending::Stopped { reason: "canceled".to_owned(), exit, killed }
 }
 
+/// Runs a test that must do its part before a timeout, in milliseconds, with ever longer ones until it could.
+fn in_time(test: impl Fn(u64) -> Option<()>) {
+    let done = [200, 2_000, 20_000].into_iter().find_map(test);
+    assert!(done.is_some(), "the command did not come so far, not in 20 s either");
+}
+
 #[test]
 fn a_stop_asks_and_the_answer_is_told() {
-    let place =
-        Place::script("trap 'echo asked; exit 7' TERM; echo up > \"$T/up\"; while :; do read x < \"$T/never\"; done");
-    let (mut up, _never) = (place.fifo("up"), place.fifo("never"));
+    let place = Place::script("trap 'echo asked; exit 7' TERM; sleep 1000 & echo up > \"$T/up\"; wait");
+    let mut up = place.fifo("up");
     let shim = place.start();
     up.line();
     place.stop(&shim, "canceled", false);
@@ -46,7 +51,7 @@ fn the_signal_and_its_target_are_chosen() {
 
 /// A leader that waits for its child; both tell when they are asked.
 const TWO: &str = "trap 'echo leader' TERM
-sh -c 'trap \"echo child; exit 0\" TERM; echo up > \"$T/up\"; while :; do read x < \"$T/never\"; done' &
+sh -c 'trap \"echo child; wait; exit 0\" TERM; sleep 1000 & echo up > \"$T/up\"; wait' &
 wait; wait; echo done > \"$T/done\"; read x < \"$T/go\"; exit 4";
 
 #[test]
@@ -68,8 +73,7 @@ fn a_stop_for_the_leader_spares_its_children() {
 #[test]
 fn a_stop_for_the_group_reaches_all_of_it() {
     let place = Place::script(TWO);
-    let (mut up, _never, mut done, mut go) =
-        (place.fifo("up"), place.fifo("never"), place.fifo("done"), place.fifo("go"));
+    let (mut up, mut done, mut go) = (place.fifo("up"), place.fifo("done"), place.fifo("go"));
     let shim = place.start();
     up.line();
     place.stop(&shim, "canceled", false);
@@ -86,10 +90,10 @@ fn a_stop_for_the_group_reaches_all_of_it() {
 fn the_rest_of_a_stopped_group_has_its_grace_when_the_leader_is_gone() {
     // The leader dies of the signal at once; its child needs longer than the drain to put its things in order.
     let mut place = Place::script(
-        "sh -c 'trap \"read x < $T/go; echo in order; exit 0\" TERM; echo up > \"$T/up\"; while :; do read x < \"$T/never\"; done' & wait",
+        "sh -c 'trap \"read x < $T/go; echo in order; wait; exit 0\" TERM; sleep 1000 & echo up > \"$T/up\"; wait' & wait",
     );
     place.spec.drain_ms = 0;
-    let (mut up, _never, mut go) = (place.fifo("up"), place.fifo("never"), place.fifo("go"));
+    let (mut up, mut go) = (place.fifo("up"), place.fifo("go"));
     let shim = place.start();
     up.line();
     let child = place.child();
@@ -138,8 +142,8 @@ fn now_kills_at_once_also_when_it_comes_later() {
 
 #[test]
 fn who_is_paused_can_be_stopped_too() {
-    let place = Place::script("trap 'exit 5' TERM; echo up > \"$T/up\"; while :; do read x < \"$T/never\"; done");
-    let (mut up, _never) = (place.fifo("up"), place.fifo("never"));
+    let place = Place::script("trap 'exit 5' TERM; sleep 1000 & echo up > \"$T/up\"; wait");
+    let mut up = place.fifo("up");
     let shim = place.start();
     up.line();
     let child = place.child();
@@ -151,32 +155,47 @@ fn who_is_paused_can_be_stopped_too() {
 
 #[test]
 fn a_timeout_asks_and_then_kills() {
-    let mut place = Place::script("trap 'exit 6' TERM; while :; do read x < \"$T/never\"; done");
-    let _never = place.fifo("never");
-    place.spec.timeout_ms = Some(200);
-    let verdict = place.run();
-    assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Code(6), killed: false });
-    assert!(verdict.duration_micros >= 200_000 && verdict.stop.is_none());
-
-    let mut place = Place::script("trap '' TERM; while :; do read x < \"$T/never\"; done");
-    let _never = place.fifo("never");
-    (place.spec.timeout_ms, place.spec.stop.grace_ms) = (Some(200), 50);
-    let verdict = place.run();
-    assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Signal(9), killed: true });
-    assert!(verdict.duration_micros >= 250_000);
+    in_time(|timeout_ms| {
+        let mut place = Place::script("trap 'exit 6' TERM; sleep 1000 & : > \"$T/set\"; wait");
+        // The signal may come before there is a `sleep` to hear it.
+        (place.spec.timeout_ms, place.spec.stop.grace_ms) = (Some(timeout_ms), 1_000);
+        let verdict = place.run();
+        place.beside("set").exists().then(|| {
+            assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Code(6), killed: false });
+            assert!(verdict.duration_micros >= timeout_ms * 1_000 && verdict.stop.is_none());
+        })
+    });
+    in_time(|timeout_ms| {
+        let mut place = Place::script("trap '' TERM; : > \"$T/set\"; while :; do read x < \"$T/never\"; done");
+        let _never = place.fifo("never");
+        (place.spec.timeout_ms, place.spec.stop.grace_ms) = (Some(timeout_ms), 50);
+        let verdict = place.run();
+        place.beside("set").exists().then(|| {
+            assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Signal(9), killed: true });
+            assert!(verdict.duration_micros >= (timeout_ms + 50) * 1_000);
+        })
+    });
 }
 
 #[test]
 fn a_timeout_stays_one_when_a_stop_comes_as_well() {
-    let mut place = Place::script("trap 'echo asked > \"$T/asked\"' TERM; while :; do read x < \"$T/never\"; done");
-    let (mut asked, _never) = (place.fifo("asked"), place.fifo("never"));
-    place.spec.timeout_ms = Some(200);
-    let shim = place.start();
-    asked.line();
-    place.stop(&shim, "canceled", true);
-    let verdict = place.finish(shim);
-    assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Signal(9), killed: true });
-    assert_eq!(verdict.stop.unwrap().reason, "canceled");
+    in_time(|timeout_ms| {
+        let mut place = Place::script(
+            "trap ': > \"$T/asked\"' TERM; sleep 1000 & : > \"$T/set\"; wait; while :; do read x < \"$T/never\"; done",
+        );
+        let _never = place.fifo("never");
+        place.spec.timeout_ms = Some(timeout_ms);
+        let mut shim = place.start();
+        until("the command was asked or is gone", || {
+            place.beside("asked").exists() || shim.child.try_wait().unwrap().is_some()
+        });
+        place.beside("set").exists().then(|| {
+            place.stop(&shim, "canceled", true);
+            let verdict = place.finish(shim);
+            assert_eq!(verdict.ending, Ending::TimedOut { exit: Exit::Signal(9), killed: true });
+            assert_eq!(verdict.stop.unwrap().reason, "canceled");
+        })
+    });
 }
 
 #[test]
@@ -222,19 +241,27 @@ fn an_end_in_the_same_moment_as_the_stop_is_told_as_it_was() {
 
 #[test]
 fn a_timeout_in_the_same_moment_as_the_end_is_none() {
-    let mut place = Place::script("echo up > \"$T/up\"; read x < \"$T/go\"; exit 3");
-    place.spec.timeout_ms = Some(500);
-    let (mut up, mut go) = (place.fifo("up"), place.fifo("go"));
-    let shim = place.start();
-    up.line();
-    let started = Instant::now();
-    let child = place.child();
-    shim.signal(Signal::STOP);
-    go.go();
-    until("the command ended", || Process::read(child.pgid).is_ok_and(|p| p.ended));
-    until("the timeout has passed while the shim is paused", || started.elapsed() > Duration::from_millis(600));
-    shim.signal(Signal::CONT);
-    assert_eq!(place.finish(shim).ending, exited(3));
+    in_time(|timeout_ms| {
+        // Started before the shim, so that the shim's own time is never ahead.
+        let started = Instant::now();
+        let timeout = Duration::from_millis(timeout_ms);
+        let mut place = Place::script("trap '' TERM; echo up > \"$T/up\"; read x < \"$T/go\"; exit 3");
+        place.spec.timeout_ms = Some(timeout_ms);
+        let (mut up, mut go) = (place.fifo("up"), place.fifo("go"));
+        let shim = place.start();
+        up.line();
+        let child = place.child();
+        shim.signal(Signal::STOP);
+        until("the shim is paused", || Process::read(shim.child.id()).unwrap().stopped);
+        let paused_in_time = started.elapsed() < timeout;
+        let begun = Instant::now();
+        go.go();
+        until("the command ended", || Process::read(child.pgid).is_ok_and(|p| p.ended));
+        until("the timeout has passed while the shim is paused", || begun.elapsed() > timeout);
+        shim.signal(Signal::CONT);
+        let verdict = place.finish(shim);
+        paused_in_time.then(|| assert_eq!(verdict.ending, exited(3)))
+    });
 }
 
 #[test]

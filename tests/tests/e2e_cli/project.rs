@@ -47,7 +47,7 @@ steps:
   switch:
     description: Points the load balancer at the other side.
     needs: [prepare]
-    timeout: 200ms
+    timeout: 1s
     stop: {grace: 50ms}
     run: |
       echo "asking the load balancer"

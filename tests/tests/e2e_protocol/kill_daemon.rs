@@ -206,8 +206,8 @@ steps:
   long:
     effect: idempotent
     run: |
-      echo "$$ $RUNBOOK_ATTEMPT" >> starts
       trap 'echo term >> log; exit 7' TERM
+      echo "$$ $RUNBOOK_ATTEMPT" >> starts
       while :; do sleep 0.02; done
     on_cancel: {run: echo tidied >> log}
 finally:

@@ -150,8 +150,8 @@ steps:
     effect: idempotent
     stop: {grace: 200ms}
     run: |
-      echo "$$ $RUNBOOK_ATTEMPT" >> starts
       trap 'echo term >> log; exit 7' TERM
+      echo "$$ $RUNBOOK_ATTEMPT" >> starts
       setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' > /dev/null 2>&1 &
       while :; do sleep 0.02; done
     on_cancel: {run: echo tidied >> log}

@@ -8,9 +8,7 @@ use std::ptr;
 
 use runbook_shim::files::Exit;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{
-    DumpableBehavior, Signal, getpid, getsid, set_child_subreaper, set_dumpable_behavior, setsid, umask,
-};
+use rustix::process::{DumpableBehavior, Signal, getpid, set_child_subreaper, set_dumpable_behavior, setsid, umask};
 
 /// The command makes files that everyone may read and it alone may write, unless it says otherwise.
 const UMASK: u32 = 0o022;
@@ -80,7 +78,10 @@ impl AsFd for Signals {
 /// Makes the process the leader of its own session, the parent of its orphaned descendants, and closed to the eyes of
 /// other processes of its user.
 pub fn lead_session() -> io::Result<()> {
-    if setsid().is_err() && getsid(None)? != getpid() {
+    // Not rustix's getsid: it takes for impossible that the session began outside of the own pid namespace, which is
+    // told as 0.
+    // SAFETY: the call takes a number and gives one.
+    if setsid().is_err() && unsafe { libc::getsid(0) } != getpid().as_raw_pid() {
         return Err(io::Error::other("setsid is refused: the shim was started as the leader of a process group"));
     }
     set_child_subreaper(Some(getpid()))?;
