@@ -89,13 +89,14 @@ pub fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let wrong = |problem: &str| PrepareError { what: "step".into(), problem: problem.into(), errno: EINVAL };
     let step = run.pinned().runbook.step(no).ok_or_else(|| wrong("it is not in the definition"))?;
+    let none = || wrong("the definition has no such command");
+    let main = step.command().ok_or_else(none)?;
     let command = match kind {
-        AttemptKind::Run => Some(&step.command),
-        AttemptKind::Verify => step.verify.as_ref(),
-        AttemptKind::OnCancel => step.on_cancel.as_ref(),
-    }
-    .ok_or_else(|| wrong("the definition has no such command"))?;
-    let maker = Maker { run, no, step, kind, command, attempt, world, values: Values::new(run, no, world) };
+        AttemptKind::Run => main,
+        AttemptKind::Verify => step.verify.as_ref().ok_or_else(none)?,
+        AttemptKind::OnCancel => step.on_cancel.as_ref().ok_or_else(none)?,
+    };
+    let maker = Maker { run, no, step, kind, main, command, attempt, world, values: Values::new(run, no, world) };
     maker.make()
 }
 
@@ -104,6 +105,8 @@ struct Maker<'a> {
     no: StepNo,
     step: &'a Step,
     kind: AttemptKind,
+    /// The command of the step itself, which `verify` and `on_cancel` inherit from.
+    main: &'a Command,
     command: &'a Command,
     attempt: AttemptNo,
     world: &'a dyn World,
@@ -132,7 +135,7 @@ impl Maker<'_> {
             None => None,
         };
         let mut files = BTreeMap::new();
-        for (name, source) in self.own_or_step(&self.command.files, &self.step.command.files) {
+        for (name, source) in self.own_or_step(&self.command.files, &self.main.files) {
             files.insert(name.clone(), self.render(&format!("files.{name}"), source)?.into());
         }
         Ok(Prepared {
@@ -223,7 +226,7 @@ impl Maker<'_> {
     }
 
     fn working_dir(&self) -> Result<PathBuf, PrepareError> {
-        let source = self.command.working_dir.as_ref().or(self.step.command.working_dir.as_ref());
+        let source = self.command.working_dir.as_ref().or(self.main.working_dir.as_ref());
         let Some(source) = source else { return Ok(self.world.project().to_path_buf()) };
         let rendered = self.bounded("working_dir", source)?;
         Ok(self.world.project().join(rendered.text))
@@ -238,7 +241,7 @@ impl Maker<'_> {
             .iter()
             .copied()
             .chain(self.command.pass_env.iter().map(String::as_str))
-            .chain(self.step.command.pass_env.iter().map(String::as_str));
+            .chain(self.main.pass_env.iter().map(String::as_str));
         for name in passed {
             if let Some(value) = self.world.variable(name) {
                 put(name, value, false);
@@ -250,14 +253,14 @@ impl Maker<'_> {
         }
         let env_file = self.command.env_file.as_ref().or(match self.kind {
             AttemptKind::Run => None,
-            AttemptKind::Verify | AttemptKind::OnCancel => self.step.command.env_file.as_ref(),
+            AttemptKind::Verify | AttemptKind::OnCancel => self.main.env_file.as_ref(),
         });
         if let Some(source) = env_file {
             for (name, value) in self.env_file(source)? {
                 put(&name, value, true);
             }
         }
-        for (name, source) in self.own_or_step(&self.command.env, &self.step.command.env) {
+        for (name, source) in self.own_or_step(&self.command.env, &self.main.env) {
             let rendered = self.bounded(&format!("env.{name}"), source)?;
             put(name, rendered.text, rendered.secret);
         }
@@ -281,7 +284,7 @@ impl Maker<'_> {
         if self.kind == AttemptKind::Run && !self.step.artifacts.is_empty() {
             put("RUNBOOK_ARTIFACTS", below("artifacts"), false);
         }
-        if !self.command.files.is_empty() || !self.step.command.files.is_empty() {
+        if !self.command.files.is_empty() || !self.main.files.is_empty() {
             put("RUNBOOK_FILES", below("files"), false);
         }
         Ok(env)

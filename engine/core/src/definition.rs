@@ -278,7 +278,7 @@ pub struct Step {
     #[serde(default)]
     pub condition: Option<Condition>,
     /// What it does.
-    pub command: Command,
+    pub work: Work,
     /// The values that it writes to `$RUNBOOK_OUTPUT`.
     #[serde(default)]
     pub outputs: IndexMap<String, ValueType>,
@@ -309,6 +309,23 @@ pub struct Step {
     /// Whether its failure leaves the run as if it had not failed.
     #[serde(default)]
     pub allow_failure: bool,
+}
+
+impl Step {
+    /// The command that attempts of the step itself run; `None` where it has no attempts of its own.
+    pub fn command(&self) -> Option<&Command> {
+        match &self.work {
+            Work::Command(command) => Some(command),
+        }
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// It runs a command, attempt by attempt.
+    Command(Box<Command>),
 }
 
 /// An `if:`.

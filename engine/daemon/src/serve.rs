@@ -250,7 +250,7 @@ fn take_up(
         let id = step.map_or_else(String::new, |step| step.id.clone());
         tracing::debug!(run = %attempt.run, step = id, attempt = attempt.attempt.0, ?level, "taken up");
         let command = step.and_then(|step| match kind {
-            Some(AttemptKind::Run) | None => Some(&step.command),
+            Some(AttemptKind::Run) | None => step.command(),
             Some(AttemptKind::Verify) => step.verify.as_ref(),
             Some(AttemptKind::OnCancel) => step.on_cancel.as_ref(),
         });

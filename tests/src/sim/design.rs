@@ -2,7 +2,7 @@
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
 use runbook_core::definition::{
-    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType,
+    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -118,7 +118,9 @@ impl Design {
         let Some(step) = self.runbook.steps.get(index) else { return String::new() };
         let mut text = format!("  {}:\n", step.id);
         let mut line = |line: String| text += &format!("    {line}\n");
-        line(command(&step.command));
+        match &step.work {
+            Work::Command(work) => line(command(work)),
+        }
         if !step.needs.is_empty() {
             let needs: Vec<&str> =
                 self.needs(index).filter_map(|need| Some(self.runbook.steps.get(need)?.id.as_str())).collect();

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use runbook_core::definition::{
     Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, Overlap, Part, Program, Retry,
-    Runbook, Settlement, Step, Stop, ValueType,
+    Runbook, Settlement, Step, Stop, ValueType, Work,
 };
 use runbook_core::id::{Digest, StepNo};
 use runbook_core::limits;
@@ -229,7 +229,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         description: String::new(),
         needs: Vec::new(),
         condition: None,
-        command: command("work", if main { None } else { cleanup }),
+        work: Work::Command(Box::new(command("work", if main { None } else { cleanup }))),
         outputs: IndexMap::new(),
         artifacts: if random.percent(rich.outputs / 3) { vec!["left.txt".to_owned()] } else { Vec::new() },
         success: codes.success.as_ref().map(Codes::text),

@@ -12,7 +12,7 @@ use super::names;
 use super::report::Problem;
 use super::schema;
 use super::show;
-use crate::definition::{Command, Effect, Part, Step, ValueType};
+use crate::definition::{Command, Effect, Part, Step, ValueType, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -101,7 +101,7 @@ fn step<'t>(
         description: String::new(),
         needs: Vec::new(),
         condition: None,
-        command: nothing(),
+        work: Work::Command(Box::new(nothing())),
         outputs: Default::default(),
         artifacts: Vec::new(),
         success: None,
@@ -122,7 +122,7 @@ fn step<'t>(
     if let Some(item) = fields.get("if") {
         reader.expression(item, "if", owner, Use::Condition);
     }
-    step.command = command::command(&fields, owner, &inherited, reader);
+    step.work = Work::Command(Box::new(command::command(&fields, owner, &inherited, reader)));
     step.outputs = outputs(&fields, reader);
     if let Some(item) = fields.get("artifacts") {
         step.artifacts = names::distinct(item, reader.report, names::inner_path);
@@ -139,7 +139,7 @@ fn step<'t>(
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
-        let inherited = Inherited { defaults, step: Some(&step.command), timeout: Some(cleanup) };
+        let inherited = Inherited { defaults, step: step.command(), timeout: Some(cleanup) };
         let own = entry.value.section(&schema::CLEANUP, entry.key.span(), reader.report)?;
         Some(command::command(&own, Owner::Cleanup(index), &inherited, reader))
     };

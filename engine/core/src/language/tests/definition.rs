@@ -39,8 +39,8 @@ fn what_is_inherited() {
     let env = |command: &crate::definition::Command| {
         command.env.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(env(&step.command), "A=d B=s C=s");
-    assert_eq!(step.command.timeout, Some(Span::minutes(5)));
+    assert_eq!(env(step.command().unwrap()), "A=d B=s C=s");
+    assert_eq!(step.command().unwrap().timeout, Some(Span::minutes(5)));
     assert_eq!(step.retry.as_ref().unwrap().attempts, 3);
 
     let verify = step.verify.as_ref().unwrap();
@@ -53,16 +53,16 @@ fn what_is_inherited() {
     assert_eq!((on_cancel.timeout, on_cancel.stop.grace), (Some(Span::seconds(1)), Span::seconds(2)));
 
     let plain = &runbook.steps[1];
-    assert_eq!(plain.command.program, Program::Script { shell: Shell::Sh, text: "b".to_owned() });
+    assert_eq!(plain.command().unwrap().program, Program::Script { shell: Shell::Sh, text: "b".to_owned() });
     assert_eq!(plain.retry.as_ref().unwrap().attempts, 1);
-    assert_eq!(runbook.steps[2].command.timeout, Some(Span::minutes(5)));
+    assert_eq!(runbook.steps[2].command().unwrap().timeout, Some(Span::minutes(5)));
 }
 
 #[test]
 fn a_step_of_finally_has_a_time_limit_in_any_case() {
     let runbook = runbook("name: a\nlanguage: 1\nsteps: {s: {argv: [a]}}\nfinally: {f: {argv: [f]}}\n");
-    assert_eq!(runbook.steps[0].command.timeout, None);
-    assert_eq!(runbook.steps[1].command.timeout, Some(Span::minutes(10)));
+    assert_eq!(runbook.steps[0].command().unwrap().timeout, None);
+    assert_eq!(runbook.steps[1].command().unwrap().timeout, Some(Span::minutes(10)));
 }
 
 #[test]

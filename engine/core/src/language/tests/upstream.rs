@@ -11,7 +11,7 @@ use crate::id::StepNo;
 fn step(index: usize, needs: Vec<u32>, any_outcome: bool, lifts: Vec<u32>) -> Step {
     let mut step: Step = serde_json::from_value(serde_json::json!({
         "id": format!("s{index}"),
-        "command": {"program": {"argv": ["a"]}},
+        "work": {"command": {"program": {"argv": ["a"]}}},
     }))
     .expect("a step");
     step.part = Part::Main;
