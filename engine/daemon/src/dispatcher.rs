@@ -25,8 +25,12 @@ const INPUTS: usize = 4_096;
 const LOOK: Duration = Duration::from_secs(10);
 /// How long nothing happens before the journal's mark is written.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long ends of attempts may be gathered into one commit while many attempts are live and ends come fast.
-const GATHER: Duration = Duration::from_millis(250);
+/// How long ends of attempts may be gathered into one commit while many attempts are live and ends come fast: until a
+/// quarter of the live attempts has ended, so that an end waits for less than a quarter of a mean attempt, and so long
+/// at most.
+const GATHER: Duration = Duration::from_millis(500);
+/// Where fewer ends than these are expected meanwhile, a sync that is saved is not worth the wait.
+const GATHER_LEAST: usize = 4;
 /// Below so many live attempts nothing is gathered: each end goes on at once.
 const GATHER_LIVE: usize = 16;
 
@@ -299,7 +303,7 @@ impl Dispatcher {
             let live = self.machine.live_attempts();
             let only_ends = turn.ends == turn.inputs.len() && turn.queries.is_empty() && !turn.stop;
             let wanted = live / 4;
-            if live < GATHER_LIVE || !only_ends || turn.ends >= wanted || !rate.expects(wanted, GATHER) {
+            if live < GATHER_LIVE || !only_ends || turn.ends >= wanted || !rate.expects(GATHER_LEAST, GATHER) {
                 break;
             }
             let Some(left) = GATHER.checked_sub(since.elapsed()) else { break };

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use notify::Watcher as _;
 use runbook_core::id::{AttemptNo, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Settings};
 use runbook_core::run::{AttemptKind, Fact, Progress, StopLevel};
@@ -27,12 +26,8 @@ use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
 use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
-use crate::{clock, descriptors, maintenance, opening};
+use crate::{clock, descriptors, folder, maintenance, opening, unit};
 
-/// How long the folder of runbooks must be quiet before it is loaded again.
-const FOLDER_QUIET: Duration = Duration::from_millis(200);
-/// How often the folder is loaded again although nothing told that it changed: some file systems tell nothing.
-const FOLDER_PERIOD: Duration = Duration::from_secs(60);
 /// The name of the shim beside the daemon.
 const SHIM: &str = "runbook-shim";
 
@@ -50,7 +45,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let layout = Layout::new(config.data_dir.clone());
     let mut warnings = config.warnings.clone();
-    warnings.extend(unit_warnings());
+    warnings.extend(unit::warnings());
     warnings.extend(descriptors::provide(config.max_attempts));
     let (journal, notes) = opening::open(&config)?;
     warnings.extend(notes);
@@ -113,7 +108,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()?;
     let served = runtime.block_on(async {
         let (listener, socket) = api::listen(&config.socket, &config.data_dir)?;
-        let _folder = watch_folder(&library)?;
+        folder::watch(&library)?;
         tokio::spawn(stop_on_signals(drain)?);
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;
@@ -275,33 +270,6 @@ fn knows(reader: &dyn View, attempt: AttemptRef) -> bool {
     })
 }
 
-/// What a person should know of the unit that the daemon runs in.
-fn unit_warnings() -> Vec<String> {
-    if std::env::var_os("INVOCATION_ID").is_none() || std::env::var_os("NOTIFY_SOCKET").is_none() {
-        return Vec::new();
-    }
-    // systemd gives the unit's name nowhere but in the control group.
-    let Ok(group) = std::fs::read_to_string("/proc/self/cgroup") else { return Vec::new() };
-    let Some(unit) = group.trim().rsplit('/').next().filter(|unit| unit.ends_with(".service")) else {
-        return Vec::new();
-    };
-    let shown = std::process::Command::new("systemctl").args(["show", "--property=KillMode", "--value", unit]).output();
-    match shown {
-        Ok(output) if output.status.success() => {
-            let mode = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            if mode == "process" || mode.is_empty() {
-                Vec::new()
-            } else {
-                vec![format!(
-                    "the unit {unit} has KillMode={mode}: a restart of the daemon kills the steps that run; set \
-                     KillMode=process (infrastructure/systemd/runbookd.service has it)"
-                )]
-            }
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Tells whoever started the daemon that it answers.
 fn ready(config: &Config) {
     tracing::info!(
@@ -344,44 +312,4 @@ fn stop_on_signals(drain: CancellationToken) -> anyhow::Result<impl std::future:
             drain.cancel();
         }
     })
-}
-
-/// Loads the folder again when it changed, and now and then in any case.
-fn watch_folder(library: &Arc<Library>) -> anyhow::Result<Option<notify::RecommendedWatcher>> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let changed = sender.clone();
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Only what changes content; reading the folder must not make it be read again.
-        if !matches!(&event, Ok(event) if event.kind.is_access()) {
-            let _ = changed.send(());
-        }
-    })
-    .and_then(|mut watcher| {
-        watcher.watch(&library.project().join(FOLDER), notify::RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    let watcher = match watcher {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "the folder of runbooks cannot be watched; it is looked at every minute");
-            None
-        }
-    };
-    let library = Arc::clone(library);
-    std::thread::Builder::new().name("library".into()).spawn(move || {
-        // Keeps the channel open where there is no watcher.
-        let _sender = sender;
-        loop {
-            if receiver.recv_timeout(FOLDER_PERIOD).is_ok() {
-                while receiver.recv_timeout(FOLDER_QUIET).is_ok() {}
-            }
-            if library.reload() {
-                let generation = library.current();
-                let broken = generation.entries.values().filter(|entry| entry.runbook.is_none()).count();
-                let number = generation.number;
-                tracing::info!(generation = number, runbooks = generation.entries.len(), broken, "runbooks loaded");
-            }
-        }
-    })?;
-    Ok(watcher)
 }

@@ -44,4 +44,7 @@ fn runbooks_are_restored_under_the_daemon_that_uses_them() {
     let again = succeed(&daemon, "dr-restore", &[]);
     assert_eq!(beside(&project, "runbooks"), [format!("runbooks.before-{}", again.uid)]);
     assert_eq!(list(&daemon), good);
+    // The folder that took the place is read from then on.
+    project.runbook("later", "steps: {a: {argv: [\"true\"]}}\n");
+    wait_for("a runbook that was written later", || (list(&daemon).len() == good.len() + 1).then_some(()));
 }
