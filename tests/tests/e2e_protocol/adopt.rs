@@ -11,8 +11,8 @@ use super::assert_settled;
 
 /// Steps that run.
 const STEPS: usize = 100;
-/// The promise is a second, measured without optimization and beside other tests here.
-const BOUND: Duration = Duration::from_secs(5);
+/// The promise is a second; without optimization, and beside other tests, it may take longer.
+const BOUND: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
 /// Pidfds that a process has: it waits for a shim through each.
 fn pidfds(pid: u32) -> usize {
