@@ -266,6 +266,7 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
                 "in_finally": step.in_finally,
                 "condition": text(&step.condition),
                 "effect": text(&step.effect),
+                "when_skipped": text(&step.when_skipped),
             })
         })
         .collect();

@@ -44,6 +44,44 @@ finally:
 }
 
 #[test]
+fn joins_go_on_over_what_was_passed_over_and_not_over_what_failed() {
+    let project = Project::with(
+        "join",
+        r#"
+inputs:
+  seed: {type: boolean, default: false}
+on_failure: continue
+steps:
+  fast: {effect: read, run: "exit 1", allow_failure: true}
+  slow: {needs: [fast], if: steps.fast.status == 'failed', effect: read, run: "exit 1", allow_failure: true}
+  seed:
+    effect: read
+    if: inputs.seed
+    when_skipped: go_on
+    run: echo n=1 >> "$RUNBOOK_OUTPUT"
+    outputs: {n: integer}
+  serve: {needs: [seed], effect: read, argv: [echo, "seeded ${{ default(steps.seed.outputs.n, 0) }}"]}
+  warm: {needs: [slow], if: inputs.seed, when_skipped: go_on, effect: read, run: "true"}
+  never: {needs: [warm], effect: read, run: "true"}
+  report:
+    needs: [fast, slow]
+    if: steps.fast.status == 'succeeded' || steps.slow.status == 'failed'
+    effect: read
+    argv: [echo, "slow ${{ steps.slow.status }}"]
+"#,
+    );
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("join", &[]);
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    assert_eq!(daemon.logs(&run.name, "serve"), ["seeded 0"]);
+    assert_eq!(daemon.logs(&run.name, "report"), ["slow failed"]);
+    for skipped in ["seed", "warm", "never"] {
+        assert_eq!(step(&run, skipped).status(), StepStatus::Skipped, "{skipped}");
+    }
+}
+
+#[test]
 fn an_edited_runbook_runs_as_it_was_written_last() {
     let project = Project::with("e", "steps:\n  a: {effect: idempotent, run: \"echo one >> log\"}\n");
     let daemon = Daemon::start(&project);

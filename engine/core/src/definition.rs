@@ -277,6 +277,9 @@ pub struct Step {
     /// The expression of `if:`, without `${{ }}`.
     #[serde(default)]
     pub condition: Option<Condition>,
+    /// What it means for the steps that need it when it is skipped.
+    #[serde(default)]
+    pub when_skipped: WhenSkipped,
     /// What it does.
     pub work: Work,
     /// The values that it writes to `$RUNBOOK_OUTPUT`.
@@ -326,6 +329,17 @@ impl Step {
 pub enum Work {
     /// It runs a command, attempt by attempt.
     Command(Box<Command>),
+}
+
+/// What a skipped step means for the steps that need it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenSkipped {
+    /// They are skipped too.
+    #[default]
+    Skip,
+    /// They take it for one that succeeded, unless it was skipped for what failed.
+    GoOn,
 }
 
 /// An `if:`.

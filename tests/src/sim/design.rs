@@ -2,7 +2,7 @@
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
 use runbook_core::definition::{
-    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType, Work,
+    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -128,6 +128,9 @@ impl Design {
         }
         if let Some(condition) = &step.condition {
             line(format!("if: ${{{{ {} }}}}", condition.expression));
+        }
+        if step.when_skipped == WhenSkipped::GoOn {
+            line("when_skipped: go_on".to_owned());
         }
         if !step.outputs.is_empty() {
             let outputs: Vec<String> =

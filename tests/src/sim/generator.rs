@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use runbook_core::definition::{
     Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, Overlap, Part, Program, Retry,
-    Runbook, Settlement, Step, Stop, ValueType, Work,
+    Runbook, Settlement, Step, Stop, ValueType, WhenSkipped, Work,
 };
 use runbook_core::id::{Digest, StepNo};
 use runbook_core::limits;
@@ -31,6 +31,7 @@ pub(crate) struct Richness {
     outputs: u32,
     allow_failure: u32,
     codes: u32,
+    go_on: u32,
 }
 
 impl Richness {
@@ -45,6 +46,7 @@ impl Richness {
             outputs: draw(),
             allow_failure: draw(),
             codes: draw(),
+            go_on: draw(),
         }
     }
 }
@@ -229,6 +231,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         description: String::new(),
         needs: Vec::new(),
         condition: None,
+        when_skipped: if random.percent(rich.go_on) { WhenSkipped::GoOn } else { WhenSkipped::Skip },
         work: Work::Command(Box::new(command("work", if main { None } else { cleanup }))),
         outputs: IndexMap::new(),
         artifacts: if random.percent(rich.outputs / 3) { vec!["left.txt".to_owned()] } else { Vec::new() },

@@ -29,6 +29,7 @@ mod lexer;
 mod parse;
 mod path;
 mod pattern;
+mod possible;
 mod reference;
 mod suggest;
 mod syntax;
@@ -122,6 +123,12 @@ impl Expression {
             Value::Null => Err(self.error("is null where true or false is needed; write default(x, v)".to_owned())),
             other => Err(self.error(format!("is {} where true or false is needed", value::kind(&other)))),
         }
+    }
+
+    /// Whether it is true for no combination of what its references may be. `values` gives all that one may be, and
+    /// `None` where that is not known; what is not known is taken for possible.
+    pub fn never_holds(&self, values: &dyn Fn(&Reference) -> Option<Vec<Value>>) -> bool {
+        possible::never_holds(&self.root, &self.references, values)
     }
 
     /// An error about all of it.

@@ -157,6 +157,10 @@ codes! {
     "A pipe in a script for plain sh: only the last command of the pipe decides, so a failure of the others goes unnoticed. `shell: bash` sets pipefail."
     PointlessVerify Warning "pointless-verify"
     "`verify` on a step that may simply be repeated is never asked."
+    UnreachableStep Warning "unreachable-step"
+    "An `if` that can never hold, whatever comes of the steps before: the step never runs."
+    PointlessWhenSkipped Warning "pointless-when-skipped"
+    "`when_skipped: go_on` on a step that is skipped only when something failed, so that it is never asked."
     UnusedInput Warning "unused-input"
     "An input that nothing in the runbook mentions."
 }

@@ -27,6 +27,8 @@ pub(super) struct StepDraft<'t> {
     pub id: Range<usize>,
     /// Its `needs`, as written.
     pub needs: Vec<Item<'t>>,
+    /// Its `when_skipped`, if it has one.
+    pub when_skipped: Option<Range<usize>>,
 }
 
 /// Where a text with an expression stands, and so what it may mention.

@@ -8,17 +8,18 @@ use super::command::bare;
 use super::draft::{Draft, Owner, Place, Use};
 use super::graph::{self, Graph, Upstream};
 use super::names_at::{At, Context};
+use super::reach;
 use super::report::{Problem, Report};
 use super::show;
 use crate::definition::{Condition, Part, ValueType};
 use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, Template, Type};
 
 /// A text whose expressions were read.
-struct Parsed<'t> {
-    place: Place<'t>,
+pub(super) struct Parsed<'t> {
+    pub place: Place<'t>,
     body: Body,
     /// Where the parsed part begins in the text.
-    offset: usize,
+    pub offset: usize,
 }
 
 enum Body {
@@ -78,6 +79,7 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
             }
         }
     }
+    reach::check_when_skipped(draft, &context, report);
     if report.failed() {
         // A text that could not be read may be the one that mentions it.
         return;
@@ -216,6 +218,8 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
             )
             .help("write default(x, v): x when there is one, otherwise v"),
         );
+    } else if let (Use::Condition, Body::Expression(condition)) = (place.usage, &parsed.body) {
+        reach::check_condition(parsed, condition, context, report);
     }
 }
 

@@ -11,7 +11,7 @@ use super::draft::{Draft, StepDraft};
 use super::item::Item;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{Part, Step};
+use crate::definition::{Part, Step, WhenSkipped};
 use crate::expression::did_you_mean;
 use crate::id::StepNo;
 
@@ -211,7 +211,11 @@ fn describe(steps: &[Step], drafts: &[StepDraft<'_>], circle: &[usize]) -> Probl
 }
 
 /// What is upstream of what, for pairs that somebody asked about.
-pub(super) struct Upstream(HashMap<(u32, u32), Relation>);
+pub(super) struct Upstream {
+    relations: HashMap<(u32, u32), Relation>,
+    /// Steps that may be skipped although nothing failed.
+    passable: Vec<bool>,
+}
 
 /// How two steps of one part are related.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -225,7 +229,12 @@ pub(super) struct Relation {
 impl Upstream {
     /// The relation of a pair that was asked about.
     pub fn of(&self, step: usize, other: usize) -> Relation {
-        self.0.get(&(step as u32, other as u32)).copied().unwrap_or_default()
+        self.relations.get(&(step as u32, other as u32)).copied().unwrap_or_default()
+    }
+
+    /// Whether a step may be skipped although nothing failed: for its `if`, or for that of a step before it.
+    pub fn may_be_passed_over(&self, step: usize) -> bool {
+        self.passable.get(step).copied().unwrap_or(true)
     }
 
     /// Answers all pairs of (step, other). Targets go through the graph in batches, one bit each, so that the cost
@@ -238,8 +247,9 @@ impl Upstream {
         let mut targets: Vec<_> = by_target.into_iter().collect();
         targets.sort_unstable_by_key(|(target, _)| *target);
         let mut answers = HashMap::with_capacity(pairs.len());
+        let passable = passable(steps, graph);
         for batch in targets.chunks(BATCH) {
-            let [ancestors, succeeded] = propagate(steps, graph, batch);
+            let [ancestors, succeeded] = propagate(steps, graph, &passable, batch);
             for (bit, (target, askers)) in batch.iter().enumerate() {
                 let has = |masks: &[Mask], step: usize| masks[step][bit / 64] >> (bit % 64) & 1 == 1;
                 for step in askers {
@@ -248,45 +258,68 @@ impl Upstream {
                 }
             }
         }
-        Self(answers)
+        Self { relations: answers, passable }
     }
 }
 
 /// One bit for each target of a batch.
 type Mask = [u64; BATCH / 64];
 
+/// Which steps may be skipped although nothing failed.
+fn passable(steps: &[Step], graph: &Graph) -> Vec<bool> {
+    let mut passable = vec![false; steps.len()];
+    for index in &graph.order {
+        let step = &steps[*index];
+        passable[*index] = step.condition.is_some()
+            || step.needs.iter().any(|need| {
+                step.implies(*need) && passable[need.index()] && steps[need.index()].when_skipped == WhenSkipped::Skip
+            });
+    }
+    passable
+}
+
 /// For every step: which targets are ancestors, and which of those have succeeded whenever it runs.
-fn propagate(steps: &[Step], graph: &Graph, batch: &[(usize, Vec<usize>)]) -> [Vec<Mask>; 2] {
+fn propagate(steps: &[Step], graph: &Graph, passable: &[bool], batch: &[(usize, Vec<usize>)]) -> [Vec<Mask>; 2] {
     let mut own = HashMap::with_capacity(batch.len());
     for (bit, (target, _)) in batch.iter().enumerate() {
         own.insert(*target, bit);
     }
     let mut ancestors = vec![Mask::default(); steps.len()];
     let mut succeeded = vec![Mask::default(); steps.len()];
+    // Which targets have succeeded, the step itself among them, whenever it succeeded or was passed over.
+    let mut settled = vec![Mask::default(); steps.len()];
     for index in &graph.order {
         let step = &steps[*index];
-        let (mut before, mut sure) = (Mask::default(), Mask::default());
-        let (any_outcome, lifts) = match &step.condition {
-            Some(condition) => (condition.any_outcome, condition.lifts.as_slice()),
-            None => (false, [].as_slice()),
-        };
+        let (mut before, mut sure, mut rest) = (Mask::default(), Mask::default(), Mask::default());
         for need in &step.needs {
             let other = need.index();
-            let implied = !any_outcome && !lifts.contains(need);
+            let implied = step.implies(*need);
+            let goes_on = steps[other].when_skipped == WhenSkipped::GoOn && passable[other];
             for word in 0..before.len() {
                 before[word] |= ancestors[other][word];
                 if implied {
-                    sure[word] |= succeeded[other][word];
+                    sure[word] |= if goes_on { settled[other][word] } else { succeeded[other][word] };
+                    rest[word] |= settled[other][word];
                 }
             }
             if let Some(bit) = own.get(&other) {
-                before[bit / 64] |= 1 << (bit % 64);
-                if implied {
-                    sure[bit / 64] |= 1 << (bit % 64);
+                set(&mut before, *bit);
+                if implied && !goes_on {
+                    set(&mut sure, *bit);
                 }
             }
         }
-        (ancestors[*index], succeeded[*index]) = (before, sure);
+        if !passable[*index] {
+            rest = sure;
+            if let Some(bit) = own.get(index) {
+                set(&mut rest, *bit);
+            }
+        }
+        (ancestors[*index], succeeded[*index], settled[*index]) = (before, sure, rest);
     }
     [ancestors, succeeded]
+}
+
+fn set(mask: &mut Mask, bit: usize) {
+    mask[bit / 64] |= 1 << (bit % 64);
 }

@@ -25,6 +25,7 @@ mod item;
 mod names;
 mod names_at;
 mod project;
+mod reach;
 mod report;
 pub mod schema;
 mod script;

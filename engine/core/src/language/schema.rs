@@ -310,6 +310,12 @@ pub static STEP: Section = Section {
                 "all needs succeeded",
                 "Whether the step runs. Mentioning `steps.X.status` lifts the implied success of X; `always()` and `failure()` of all. When it is false the step is skipped, and so are those that need it.",
             ),
+            key(
+                "when_skipped",
+                "`skip` or `go_on`",
+                "`skip`",
+                "What becomes of the steps that need this one when it is skipped. `skip`: they are skipped too. `go_on`: they run as if it had succeeded, unless something that failed is the reason; its outputs are null then.",
+            ),
         ],
         COMMAND,
         &[
@@ -377,7 +383,6 @@ pub static STEP: Section = Section {
         "steps",
         "finally",
         "repeat",
-        "when_skipped",
         "undoes",
         "dry_run",
     ],

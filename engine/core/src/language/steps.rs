@@ -12,7 +12,7 @@ use super::names;
 use super::report::Problem;
 use super::schema;
 use super::show;
-use crate::definition::{Command, Effect, Part, Step, ValueType, Work};
+use crate::definition::{Command, Effect, Part, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -22,6 +22,8 @@ const EFFECTS: [(&str, Effect); 4] = [
     ("mutating", Effect::Mutating),
     ("destructive", Effect::Destructive),
 ];
+
+const WHEN_SKIPPED: [(&str, WhenSkipped); 2] = [("skip", WhenSkipped::Skip), ("go_on", WhenSkipped::GoOn)];
 
 /// The steps of both parts.
 #[derive(Default)]
@@ -80,9 +82,9 @@ pub(super) fn read<'t>(
             );
         }
         let index = steps.steps.len();
-        let (step, needs) = step(entry, index, part, defaults, reader);
+        let (step, draft) = step(entry, index, part, defaults, reader);
         steps.steps.push(step);
-        steps.drafts.push(StepDraft { id: entry.key.span(), needs });
+        steps.drafts.push(draft);
     }
     Some(steps)
 }
@@ -93,7 +95,7 @@ fn step<'t>(
     part: Part,
     defaults: &Defaults,
     reader: &mut Reader<'_, '_, 't>,
-) -> (Step, Vec<Item<'t>>) {
+) -> (Step, StepDraft<'t>) {
     let owner = Owner::Step(index);
     let mut step = Step {
         id: entry.key.raw().to_owned(),
@@ -101,6 +103,7 @@ fn step<'t>(
         description: String::new(),
         needs: Vec::new(),
         condition: None,
+        when_skipped: WhenSkipped::default(),
         work: Work::Command(Box::new(nothing())),
         outputs: Default::default(),
         artifacts: Vec::new(),
@@ -114,7 +117,7 @@ fn step<'t>(
         allow_failure: false,
     };
     let Some(fields) = entry.value.section(&schema::STEP, entry.key.span(), reader.report) else {
-        return (step, Vec::new());
+        return (step, StepDraft { id: entry.key.span(), needs: Vec::new(), when_skipped: None });
     };
     let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
     let inherited = Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
@@ -122,6 +125,8 @@ fn step<'t>(
     if let Some(item) = fields.get("if") {
         reader.expression(item, "if", owner, Use::Condition);
     }
+    step.when_skipped =
+        fields.get("when_skipped").and_then(|item| item.word(&WHEN_SKIPPED, reader.report)).unwrap_or_default();
     step.work = Work::Command(Box::new(command::command(&fields, owner, &inherited, reader)));
     step.outputs = outputs(&fields, reader);
     if let Some(item) = fields.get("artifacts") {
@@ -149,7 +154,8 @@ fn step<'t>(
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     effects(&fields, &step, reader);
     let needs = needs(&fields, reader);
-    (step, needs)
+    let when_skipped = fields.entry("when_skipped").map(|entry| entry.key.span());
+    (step, StepDraft { id: entry.key.span(), needs, when_skipped })
 }
 
 /// The command of a step that could not be read; the runbook is refused then.

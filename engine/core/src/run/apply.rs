@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Then};
+use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, SkipReason, Then};
 use super::pinned::Pinned;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, Settlement};
@@ -177,13 +177,19 @@ impl RunState {
     fn queue(&mut self, no: StepNo) {
         let pinned = Arc::clone(&self.pinned);
         let Some(step) = pinned.runbook.step(no) else { return };
-        let plain =
-            step.condition.is_none() && step.needs.iter().all(|need| self.progress(*need) == Progress::Succeeded);
+        let plain = step.condition.is_none() && step.needs.iter().all(|need| self.is_met(*need));
         if plain {
             self.ready.insert(no);
         } else {
             self.to_judge.insert(no);
         }
+    }
+
+    /// Whether every need that a step lacks was itself passed over.
+    fn needs_only_passed_over(&self, no: StepNo) -> bool {
+        let Some(step) = self.pinned.runbook.step(no) else { return false };
+        let mut implied = step.needs.iter().filter(|need| step.implies(**need));
+        implied.all(|need| self.is_met(*need) || self.is_passed_over(*need))
     }
 
     pub(super) fn progress(&self, no: StepNo) -> Progress {
@@ -234,7 +240,14 @@ impl RunState {
                 self.set(*step, Progress::Ready);
                 Ok(())
             }
-            (Fact::StepSkipped { step, .. }, Phase::Running | Phase::Finishing(_)) => {
+            (Fact::StepSkipped { step, why }, Phase::Running | Phase::Finishing(_)) => {
+                let passed_over = match why {
+                    SkipReason::Condition => true,
+                    SkipReason::Need(_) => self.needs_only_passed_over(*step),
+                };
+                if let Some(state) = self.steps.get_mut(step.index()) {
+                    state.passed_over = passed_over;
+                }
                 self.close(*step, Progress::Skipped, at);
                 Ok(())
             }
@@ -589,6 +602,13 @@ impl RunState {
             };
             self.set(step, moved);
         }
+    }
+}
+
+impl crate::definition::Step {
+    /// Whether the success of a need is implied: nothing in its `if` lifts that.
+    pub fn implies(&self, need: StepNo) -> bool {
+        self.condition.as_ref().is_none_or(|condition| !condition.any_outcome && !condition.lifts.contains(&need))
     }
 }
 

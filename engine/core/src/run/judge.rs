@@ -2,18 +2,14 @@
 
 use super::event::{Fact, SkipReason};
 use super::scope::RunScope;
-use super::state::{Progress, RunState};
+use super::state::RunState;
 use crate::expression::Expression;
 use crate::id::StepNo;
 
 /// Judges a step that no open need holds.
 pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
     let step = run.pinned.runbook.step(no)?;
-    let implied = |need: &StepNo| match &step.condition {
-        None => true,
-        Some(condition) => !condition.any_outcome && !condition.lifts.contains(need),
-    };
-    let unmet = step.needs.iter().find(|need| implied(need) && run.progress(**need) != Progress::Succeeded);
+    let unmet = step.needs.iter().find(|need| step.implies(**need) && !run.is_met(**need));
     if let Some(need) = unmet {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::Need(*need) });
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome};
 use super::pinned::Pinned;
-use crate::definition::{Part, Step};
+use crate::definition::{Part, Step, WhenSkipped};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::time::Timestamp;
 
@@ -72,6 +72,8 @@ pub struct StepState {
     pub side_tries: u32,
     /// Needs that are not terminal.
     pub(super) unmet: u32,
+    /// It was skipped, and nothing that failed or was canceled is the reason.
+    pub(super) passed_over: bool,
     /// The latest attempt of the step itself.
     pub last_run: Option<AttemptNo>,
     /// What the latest attempt ran.
@@ -233,6 +235,17 @@ impl RunState {
             .zip(&self.steps)
             .enumerate()
             .map(|(index, (step, state))| (StepNo(index as u32), step, state))
+    }
+
+    /// Whether a step is as good as succeeded for those that need it.
+    pub(super) fn is_met(&self, no: StepNo) -> bool {
+        let goes_on = || self.pinned.runbook.step(no).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
+        self.progress(no) == Progress::Succeeded || (self.is_passed_over(no) && goes_on())
+    }
+
+    /// Whether a step was skipped, and not for what failed or was canceled.
+    pub(super) fn is_passed_over(&self, no: StepNo) -> bool {
+        self.step(no).is_some_and(|state| state.progress == Progress::Skipped && state.passed_over)
     }
 
     /// The attempts that may have processes, and how they should be going on.

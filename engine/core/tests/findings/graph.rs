@@ -29,4 +29,12 @@ pub const CASES: &[(&str, &str)] = &[
         "with an unknown need, nothing is said about what is upstream",
         "name: a\nlanguage: 1\nsteps:\n  dump: {argv: [a], outputs: {x: string}}\n  b: {argv: [\"${{ steps.dump.outputs.x }}\"], needs: [dumb]}\n",
     ),
+    (
+        "what goes on over a skipped step may lack its outputs",
+        "name: a\nlanguage: 1\ninputs: {go: {type: boolean, default: true}}\nsteps:\n  a: {argv: [a], outputs: {x: string}}\n  b: {argv: [a], needs: [a], if: inputs.go, when_skipped: go_on, outputs: {x: string}}\n  c: {argv: [\"${{ steps.a.outputs.x }}\", \"${{ steps.b.outputs.x }}\", \"${{ default(steps.b.outputs.x, '') }}\"], needs: [b]}\n  d: {argv: [a], needs: [b, c], when_skipped: go_on}\n  e: {argv: [a], needs: [b], when_skipped: later}\n  f: {argv: [a], when_skipped: go_on}\n",
+    ),
+    (
+        "steps that never run",
+        "name: a\nlanguage: 1\ninputs: {mode: {type: string, enum: [full, data], default: full}, deep: {type: boolean, default: false}}\nsteps:\n  a: {argv: [a]}\n  b: {argv: [a], needs: [a]}\n  off: {argv: [a], if: false}\n  too-late: {argv: [a], needs: [b], if: steps.a.status == 'failed'}\n  in-time: {argv: [a], needs: [a, b], if: \"always() && steps.a.status == 'failed'\"}\n  first: {argv: [a], if: failure()}\n  both: {argv: [a], needs: [a], if: \"steps.a.status == 'failed' && steps.a.status == 'succeeded'\"}\n  either: {argv: [a], needs: [a, b], if: \"steps.a.status == 'succeeded' || steps.b.status == 'failed'\"}\n  gone: {argv: [a], needs: [a], if: \"steps.a.status in ['canceled']\"}\n  mode: {argv: [a], if: \"inputs.mode == 'fast'\"}\n  deep: {argv: [a], if: \"inputs.deep ? inputs.mode == 'full' : !inputs.deep && inputs.mode != 'full'\"}\nfinally:\n  tell: {argv: [a], if: steps.a.status == 'canceled' && failure()}\n  never: {argv: [a], if: run.outcome == 'rolled_back'}\n",
+    ),
 ];

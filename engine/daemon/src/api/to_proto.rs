@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{Part, Runbook, Step};
+use runbook_core::definition::{Part, Runbook, Step, WhenSkipped};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::view::{RunStatus, StepStatus};
@@ -405,6 +405,11 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
                 in_finally: step.part == Part::Finally,
                 condition: step.condition.as_ref().map(|c| c.expression.clone()).unwrap_or_default(),
                 effect: format!("{:?}", step.effect).to_lowercase(),
+                when_skipped: match step.when_skipped {
+                    WhenSkipped::Skip => "skip",
+                    WhenSkipped::GoOn => "go_on",
+                }
+                .to_owned(),
             })
             .collect(),
         locks: runbook.locks.clone(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::condition::{Cond, NUMBER, Names};
 use super::super::design::Design;
 use super::run::{Over, RunModel, Stage, Status};
+use runbook_core::definition::WhenSkipped;
 use runbook_core::run::Outcome;
 
 /// What comes of a step that is judged.
@@ -37,7 +38,19 @@ impl RunModel {
             None => true,
             Some(condition) => !condition.lifts_all() && !condition.mentions_status(need),
         };
-        implied && !self.steps.get(need).is_some_and(|step| step.succeeded())
+        implied && !self.is_met(need)
+    }
+
+    /// 6
+    fn is_met(&self, need: usize) -> bool {
+        let goes_on = self.design.runbook.steps.get(need).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
+        self.steps.get(need).is_some_and(|step| step.succeeded() || (step.passed_over && goes_on))
+    }
+
+    /// Whether each need that is not met was passed over (6).
+    pub(crate) fn lacks_only_passed_over(&self, no: usize) -> bool {
+        let mut unmet = self.design.needs(no).filter(|need| self.is_unmet(no, *need));
+        unmet.all(|need| self.steps.get(need).is_some_and(|step| step.passed_over))
     }
 
     fn condition(&self, no: usize) -> Option<&Cond> {

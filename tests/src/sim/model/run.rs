@@ -6,7 +6,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
-use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, StopLevel, Then};
+use runbook_core::run::{
+    AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
+};
 use runbook_core::time::Timestamp;
 use serde_json::Value;
 
@@ -63,6 +65,8 @@ pub(crate) struct StepModel {
     pub(crate) latest: u32,
     /// What happened in this epoch.
     pub(crate) past: Vec<Past>,
+    /// It is skipped, and nothing that failed is the reason (6).
+    pub(crate) passed_over: bool,
     pub(crate) outputs: IndexMap<String, Value>,
 }
 
@@ -99,7 +103,7 @@ impl fmt::Display for RunModel {
 
 impl StepModel {
     fn new(latest: u32) -> Self {
-        Self { status: Status::Pending, latest, past: Vec::new(), outputs: IndexMap::new() }
+        Self { status: Status::Pending, latest, past: Vec::new(), passed_over: false, outputs: IndexMap::new() }
     }
 
     /// The attempts of the step itself that were counted, in this epoch and since a person said retry (16, 34).
@@ -254,7 +258,16 @@ impl RunModel {
                 self.deadline = *deadline;
             }
             Fact::StepReady { step } => self.set(step.index(), Status::Ready),
-            Fact::StepSkipped { step, .. } => self.close(step.index(), Over::Skipped),
+            Fact::StepSkipped { step, why } => {
+                let passed_over = match why {
+                    SkipReason::Condition => true,
+                    SkipReason::Need(_) => self.lacks_only_passed_over(step.index()),
+                };
+                self.close(step.index(), Over::Skipped);
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.passed_over = passed_over;
+                }
+            }
             Fact::StepFailed { step, .. } => self.close(step.index(), Over::Failed),
             Fact::AttemptStarting { step, attempt, kind, .. } => {
                 self.set(step.index(), Status::Live(attempt.0, *kind));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::graph::{Relation, Upstream};
 use super::super::{draft, graph};
-use crate::definition::{Condition, Part, Runbook, Step};
+use crate::definition::{Condition, Part, Runbook, Step, WhenSkipped};
 use crate::id::StepNo;
 
 /// A step that needs some of those before it.
@@ -57,7 +57,8 @@ proptest! {
     fn relations_are_those_of_the_definition(steps in graphs()) {
         let mut runbook: Runbook = serde_json::from_value(serde_json::json!({"name": "a", "steps": []})).expect("a runbook");
         runbook.steps = steps;
-        let drafts = runbook.steps.iter().map(|_| draft::StepDraft { id: 0..0, needs: Vec::new() }).collect();
+        let draft = || draft::StepDraft { id: 0..0, needs: Vec::new(), when_skipped: None };
+        let drafts = runbook.steps.iter().map(|_| draft()).collect();
         let needs: Vec<_> = runbook.steps.iter().map(|step| step.needs.clone()).collect();
         let mut draft = draft::Draft { runbook, name: 0..0, steps: drafts, places: Vec::new(), inputs: Vec::new() };
         // The needs are already resolved here; only the order is wanted.
@@ -70,6 +71,75 @@ proptest! {
         let upstream = Upstream::new(steps, &order, &pairs);
         for (from, to) in pairs {
             prop_assert_eq!(upstream.of(from, to), plain(steps, from, to), "{} {}", from, to);
+        }
+    }
+}
+
+/// What may come of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Succeeded,
+    Failed,
+    PassedOver,
+    SkippedForFailure,
+}
+
+/// Everything that can come of steps whose `if` may be true or false, by the rules of `docs/runs.md` alone.
+fn histories(steps: &[Step]) -> Vec<Vec<Came>> {
+    let mut histories: Vec<Vec<Came>> = vec![Vec::new()];
+    for step in steps {
+        let mut longer = Vec::new();
+        for history in histories {
+            let met = |need: usize| match history[need] {
+                Came::Succeeded => true,
+                Came::PassedOver => steps[need].when_skipped == WhenSkipped::GoOn,
+                Came::Failed | Came::SkippedForFailure => false,
+            };
+            let condition = step.condition.as_ref();
+            let implied = |need: &&StepNo| condition.is_none_or(|c| !c.any_outcome && !c.lifts.contains(need));
+            let unmet: Vec<usize> =
+                step.needs.iter().filter(implied).map(|need| need.index()).filter(|need| !met(*need)).collect();
+            let outcomes: &[Came] = match (unmet.is_empty(), condition.is_some()) {
+                (true, true) => &[Came::Succeeded, Came::Failed, Came::PassedOver],
+                (true, false) => &[Came::Succeeded, Came::Failed],
+                (false, _) if unmet.iter().all(|need| history[*need] == Came::PassedOver) => &[Came::PassedOver],
+                (false, _) => &[Came::SkippedForFailure],
+            };
+            longer.extend(outcomes.iter().map(|came| history.iter().copied().chain([*came]).collect::<Vec<_>>()));
+        }
+        histories = longer;
+    }
+    histories
+}
+
+proptest! {
+    #[test]
+    fn what_is_sure_is_so_in_every_history(
+        mut steps in graphs().prop_map(|mut steps| { steps.truncate(6); steps }),
+        plain in proptest::collection::vec(proptest::bool::weighted(0.5), 6),
+        goes_on in proptest::collection::vec(proptest::bool::weighted(0.5), 6),
+    ) {
+        for (index, step) in steps.iter_mut().enumerate() {
+            if plain[index] {
+                step.condition = None;
+            }
+            if goes_on[index] {
+                step.when_skipped = WhenSkipped::GoOn;
+            }
+        }
+        let order = graph::Graph::of_resolved(&steps);
+        let pairs: Vec<_> = (0..steps.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+        let upstream = Upstream::new(&steps, &order, &pairs);
+        let histories = histories(&steps);
+        for (from, to) in pairs {
+            let relation = upstream.of(from, to);
+            let runs = |history: &&Vec<Came>| matches!(history[from], Came::Succeeded | Came::Failed);
+            let always = histories.iter().filter(runs).all(|history| history[to] == Came::Succeeded);
+            prop_assert!(!relation.succeeded || always, "{} {}", from, to);
+        }
+        for (index, _) in steps.iter().enumerate() {
+            let passed = histories.iter().any(|history| history[index] == Came::PassedOver);
+            prop_assert!(!passed || upstream.may_be_passed_over(index), "{}", index);
         }
     }
 }
