@@ -232,6 +232,8 @@ pub fn finding(finding: &v1::Finding) -> Value {
         "file": finding.file,
         "line": finding.line,
         "column": finding.column,
+        "end_line": finding.end_line,
+        "end_column": finding.end_column,
         "help": text(&finding.help),
     })
 }

@@ -1,7 +1,5 @@
 //! `runbook exec`: starts a run, and watches it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,10 +13,8 @@ use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::session::runs;
+use crate::sources::{SOURCE_BYTES, read_begin};
 use crate::to_json;
-
-/// The largest runbook file, in bytes: the language's own limit.
-pub const SOURCE_BYTES: u64 = 8 << 20;
 
 /// Arguments of `exec`.
 #[derive(Debug, Args)]
@@ -122,14 +118,12 @@ fn has_extension(name: &str) -> bool {
 ///
 /// # Errors
 /// It cannot be read, or is larger than a runbook may be.
-pub fn read_source(path: &Path) -> Result<Vec<u8>> {
+fn read_source(path: &Path) -> Result<Vec<u8>> {
     let name = path.display();
     let wrong = |why: String| Failure::usage(format!("cannot read {name}")).why(why);
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let length = file.take(SOURCE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
-    if length as u64 > SOURCE_BYTES {
-        return Err(wrong(format!("it has more than {SOURCE_BYTES} bytes, which is the limit of a runbook")));
+    let (bytes, length) = read_begin(path).map_err(|error| wrong(error.to_string()))?;
+    if length > SOURCE_BYTES {
+        return Err(wrong(format!("it has {length} bytes, the limit of a runbook is {SOURCE_BYTES}")));
     }
     Ok(bytes)
 }
@@ -178,6 +172,8 @@ fn detached(cx: &Context, run: &Run, repeated: bool) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -191,6 +187,9 @@ mod tests {
         File::create(&path).unwrap().set_len(SOURCE_BYTES).unwrap();
         assert_eq!(read_source(&path).unwrap().len() as u64, SOURCE_BYTES);
         assert_eq!(read_source(&folder.path().join("none")).unwrap_err().code, ExitCode::Usage);
+        let (pipe, kind) = (folder.path().join("pipe.yaml"), rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert!(read_source(&pipe).unwrap_err().why.unwrap().contains("regular"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use runbook_proto::v1::{GetRunbookRequest, Input, Runbook, Step};
 use super::check::lines;
 use crate::console::Console;
 use crate::context::Context;
+use crate::excerpt::Text;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::line::{Line, Tone};
@@ -64,8 +65,9 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
     if !runbook.findings.is_empty() {
         console.line(&Line::new())?;
         console.line(&Line::of(Tone::Bold, "Findings"))?;
+        let text = Text::new(&runbook.source);
         for finding in &runbook.findings {
-            for line in lines(finding, Some(&runbook.source)) {
+            for line in lines(finding, Some(&text)) {
                 console.line(&line)?;
             }
         }

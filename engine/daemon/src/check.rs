@@ -1,20 +1,19 @@
 //! `runbookd check`: runbook files checked without a daemon, for CI and editors. Reads files, starts nothing.
 
-use std::collections::HashSet;
-use std::fs;
+mod excerpt;
+mod sources;
+
+use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use runbook_core::language::{self, CheckedFile, Code, Finding, Severity};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use runbook_core::language::{self, Code, Finding, Severity};
 
 use crate::config::Output;
-use crate::files;
-
-/// Files checked in one call.
-const FILES: usize = 10_000;
+use excerpt::excerpt;
+use sources::Sources;
 
 /// The exit code when something is wrong with a runbook or a path.
 pub const EXIT_FINDINGS: u8 = 2;
@@ -24,53 +23,54 @@ pub const EXIT_FINDINGS: u8 = 2;
 /// # Errors
 /// Standard output cannot be written.
 pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> {
-    let mut collected = Collected::default();
-    for path in paths {
-        collected.add(path);
-    }
-    let Collected { sources, unreadable, .. } = collected;
-    let texts: Vec<(String, Vec<u8>)> = sources.clone();
-    let checked = language::check_project(texts);
-    let errors: usize = checked.iter().map(|file| count(file, Severity::Error)).sum();
-    let warnings: usize = checked.iter().map(|file| count(file, Severity::Warning)).sum();
+    let Sources { texts, findings, .. } = Sources::of(paths);
+    let checked = language::check_project(texts.clone(), sources::fault);
+    let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
+    files.extend(
+        findings.iter().filter(|finding| finding.code != Code::NoRunbooks).map(|finding| finding.file.as_str()),
+    );
+    files.sort_unstable();
+    files.dedup();
+    let all: Vec<&Finding> = checked.iter().flat_map(|file| &file.checked.findings).chain(&findings).collect();
+    let suppressed: usize = checked.iter().map(|file| file.checked.suppressed).sum();
+    let errors = all.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = all.len() - errors;
     let mut out = io::stdout().lock();
     match output {
         Output::Human => {
-            for file in &checked {
-                let source = sources.iter().find(|(path, _)| *path == file.path).map(|(_, bytes)| bytes);
-                let text = source.map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+            let texts: HashMap<&str, &[u8]> = texts.iter().map(|(path, text)| (path.as_str(), &**text)).collect();
+            for file in checked.iter().filter(|file| !file.checked.findings.is_empty()) {
+                let text = texts.get(file.path.as_str()).map(|bytes| String::from_utf8_lossy(bytes));
                 for finding in &file.checked.findings {
-                    writeln!(out, "{}\n", render(finding, &text))?;
+                    writeln!(out, "{}\n", render(finding, text.as_deref()))?;
                 }
                 if file.checked.suppressed > 0 {
                     writeln!(out, "{}: and {} more\n", file.path, file.checked.suppressed)?;
                 }
             }
-            for problem in &unreadable {
-                writeln!(out, "error: {problem}\n")?;
+            for finding in &findings {
+                writeln!(out, "{}\n", render(finding, None))?;
             }
             writeln!(
                 out,
                 "{} checked: {}, {}",
-                plural(checked.len(), "file"),
-                plural(errors + unreadable.len(), "error"),
+                plural(files.len(), "file"),
+                plural(errors, "error"),
                 plural(warnings, "warning")
             )?;
         }
         Output::Json => {
-            let findings: Vec<_> = checked.iter().flat_map(|file| &file.checked.findings).map(json).collect();
             let document = serde_json::json!({
-                "files": checked.iter().map(|file| &file.path).collect::<Vec<_>>(),
-                "findings": findings,
-                "unreadable": unreadable,
-                "errors": errors + unreadable.len(),
+                "files": files,
+                "findings": all.into_iter().map(json).collect::<Vec<_>>(),
+                "suppressed": suppressed,
+                "errors": errors,
                 "warnings": warnings,
             });
             writeln!(out, "{document:#}")?;
         }
     }
-    let wrong = errors > 0 || !unreadable.is_empty() || (strict && warnings > 0);
-    Ok(if wrong { EXIT_FINDINGS } else { 0 })
+    Ok(if errors > 0 || (strict && warnings > 0) { EXIT_FINDINGS } else { 0 })
 }
 
 /// Explains one code, or lists all.
@@ -102,74 +102,36 @@ pub fn explain(code: Option<&str>) -> io::Result<u8> {
     }
 }
 
-/// The files to check, each once, however often it is named or linked to.
-#[derive(Default)]
-struct Collected {
-    sources: Vec<(String, Vec<u8>)>,
-    unreadable: Vec<String>,
-    seen: HashSet<(u64, u64)>,
-}
-
-impl Collected {
-    fn add(&mut self, path: &Path) {
-        let shown = path.display().to_string();
-        if let Err(error) = self.add_new(path, &shown) {
-            self.unreadable.push(format!("{shown}: {error}"));
-        }
-    }
-
-    fn add_new(&mut self, path: &Path, shown: &str) -> io::Result<()> {
-        let meta = fs::metadata(path)?;
-        if !self.seen.insert((meta.dev(), meta.ino())) {
-            return Ok(());
-        }
-        if meta.is_dir() {
-            let entries: io::Result<Vec<PathBuf>> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
-            let mut paths = entries?;
-            paths.sort();
-            for path in paths {
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-                if !name.starts_with('.') && name != "environments" && (path.is_dir() || yaml) {
-                    self.add(&path);
-                }
-            }
-            return Ok(());
-        }
-        if self.sources.len() >= FILES {
-            return Err(io::Error::other(format!("left out; the limit is {FILES} files a call")));
-        }
-        let bytes = files::read_bounded(path, runbook_core::limits::FILE_BYTES as u64)?;
-        self.sources.push((shown.to_owned(), bytes));
-        Ok(())
-    }
-}
-
-fn count(file: &CheckedFile, severity: Severity) -> usize {
-    file.checked.findings.iter().filter(|finding| finding.severity == severity).count()
-}
-
 fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// A finding with the text that it is about underlined.
-pub fn render(finding: &Finding, source: &str) -> String {
+/// A finding with the text that it is about underlined, where there is one.
+fn render(finding: &Finding, source: Option<&str>) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let clamp = |span: &std::ops::Range<usize>| {
-        let start = source.floor_char_boundary(span.start.min(source.len()));
-        let end = source.ceil_char_boundary(span.end.min(source.len()));
-        start..end.max(start)
+    let title = level.primary_title(&finding.message).id(finding.code.text());
+    let (line, column) = (finding.line as usize, finding.column as usize);
+    let origin = || Origin::path(&finding.file).line(line).char_column(column);
+    let shown = source.filter(|source| !source.is_empty()).map(|source| excerpt(source, finding));
+    let mut group = match &shown {
+        None => title.element(origin()),
+        Some(shown) => {
+            let mut snippet = Snippet::source(&shown.text)
+                .line_start(shown.first_line)
+                .annotation(AnnotationKind::Primary.span(shown.span.clone()));
+            for (span, label) in &shown.related {
+                snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(label));
+            }
+            // In a line that was cut, the place that the renderer sees is not that of the file.
+            match shown.cut {
+                true => title.element(origin()).element(snippet),
+                false => title.element(snippet.path(&finding.file)),
+            }
+        }
     };
-    let mut snippet =
-        Snippet::source(source).path(&finding.file).annotation(AnnotationKind::Primary.span(clamp(&finding.span)));
-    for (span, label) in &finding.related {
-        snippet = snippet.annotation(AnnotationKind::Context.span(clamp(span)).label(label));
-    }
-    let mut group = level.primary_title(&finding.message).id(finding.code.text()).element(snippet);
     if let Some(help) = &finding.help {
         group = group.element(Level::HELP.message(help));
     }
@@ -189,6 +151,8 @@ fn json(finding: &Finding) -> serde_json::Value {
         "file": finding.file,
         "line": finding.line,
         "column": finding.column,
+        "end_line": finding.end_line,
+        "end_column": finding.end_column,
         "help": finding.help,
     })
 }
@@ -198,20 +162,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_is_checked_once() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("sub")).unwrap();
-        for file in ["a.yaml", "sub/b.yml", "c.txt", ".d.yaml"] {
-            fs::write(folder.path().join(file), "x").unwrap();
+    fn the_text_is_underlined_however_long_its_line_is() {
+        let steps: String = (0..2_000).map(|n| format!("s{n}: {{need: [a], argv: [x]}}, ")).collect();
+        let source = format!("name: a\nlanguage: 1\nsteps: {{{steps}a: {{argv: [{}]}}}}\n", "x".repeat(1_000_000));
+        let checked = language::check(source.as_bytes(), "a.yaml");
+        assert_eq!(checked.findings.len(), runbook_core::limits::FINDINGS);
+        for finding in &checked.findings {
+            let shown = render(finding, Some(&source));
+            assert!(shown.len() < 2_000, "{} bytes", shown.len());
+            assert!(shown.contains(&format!("a.yaml:3:{}", finding.column)) && shown.contains("^^^^"), "{shown}");
         }
-        std::os::unix::fs::symlink("..", folder.path().join("sub/up")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("gone.yaml")).unwrap();
-        let mut collected = Collected::default();
-        collected.add(folder.path());
-        collected.add(&folder.path().join("a.yaml"));
-        collected.add(&folder.path().join("missing"));
-        let names: Vec<&str> = collected.sources.iter().map(|(path, _)| path.rsplit('/').next().unwrap()).collect();
-        assert_eq!(names, ["a.yaml", "b.yml"]);
-        assert_eq!(collected.unreadable.len(), 2, "{:?}", collected.unreadable);
+        let first = render(&checked.findings[0], Some(&source));
+        assert!(first.contains("s0: {need: [a], argv: [x]}") && first.contains("3 |"), "{first}");
+    }
+
+    #[test]
+    fn a_finding_without_a_text_has_its_place() {
+        let finding = Finding::of_file(Code::UnreadableFile, "gone.yaml", "it is gone", Some("look"));
+        let shown = render(&finding, None);
+        assert!(shown.starts_with("error[unreadable-file]: it is gone"), "{shown}");
+        assert!(shown.contains("--> gone.yaml:1:1") && shown.contains("help: look"), "{shown}");
     }
 }

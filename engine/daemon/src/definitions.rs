@@ -19,8 +19,6 @@ use crate::layout::Layout;
 
 /// The format of a stored definition.
 const FORMAT: u32 = 1;
-/// A file listed in `files:`, in bytes.
-const LISTED_FILE_BYTES: u64 = 16 << 20;
 /// A stored definition, in bytes.
 const DEFINITION_BYTES: u64 = 256 << 20;
 /// How long a definition that no run names is kept, in seconds: one that was pinned for a start that failed may be
@@ -125,7 +123,7 @@ impl Definitions {
                 use std::os::unix::fs::PermissionsExt as _;
                 let full = project.join(path);
                 let executable = fs::metadata(&full)?.permissions().mode() & 0o111 != 0;
-                Ok((files::read_bounded(&full, LISTED_FILE_BYTES)?, executable))
+                Ok((files::read_bounded(&full, files::LISTED_BYTES)?, executable))
             };
             let (bytes, executable) =
                 read(path).map_err(|source| DefinitionError::ListedFile { path: path.clone(), source })?;

@@ -1,7 +1,7 @@
-//! Making files durable. Knows no meaning of any file.
+//! Making files durable, and reading them within bounds. Knows no meaning of any file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -37,21 +37,78 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_directory(parent)
 }
 
+/// Opens a regular file to read it. Anything else, such as a pipe, would make the reader wait for a writer.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<(File, fs::Metadata)> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok((file, meta))
+}
+
+/// Reads at most one byte more than `limit` of a file. With its length, which may be more than was read.
+///
+/// # Errors
+/// It cannot be read, or is no regular file.
+pub fn read_begin(path: &Path, limit: u64) -> io::Result<(Vec<u8>, u64)> {
+    let (file, meta) = open_regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let length = meta.len().max(bytes.len() as u64);
+    Ok((bytes, length))
+}
+
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// It cannot be read, or is longer: the error tells both lengths.
+/// It cannot be read, is no regular file, or is longer: the error tells both lengths.
 pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let (bytes, length) = read_begin(path, limit)?;
     if bytes.len() as u64 > limit {
-        let length = fs::metadata(path).map_or(0, |meta| meta.len());
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it has {length} bytes, the limit is {limit}"),
         ));
     }
     Ok(bytes)
+}
+
+/// A file listed in `files:` of a runbook, in bytes.
+pub const LISTED_BYTES: u64 = 16 << 20;
+
+/// Why a file that a runbook lists cannot be had, as far as can be told without reading it.
+pub fn listed_fault(path: &Path) -> Option<String> {
+    match open_regular(path) {
+        Err(error) => Some(error.to_string()),
+        Ok((_, meta)) if meta.len() > LISTED_BYTES => {
+            Some(format!("it has {} bytes, the limit is {LISTED_BYTES}", meta.len()))
+        }
+        Ok(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read_and_within_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(read_bounded(&pipe, 10).unwrap_err().to_string(), "it is no regular file");
+        assert!(read_bounded(Path::new("/dev/zero"), 10).is_err());
+        assert_eq!(read_bounded(folder.path(), 10).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        let file = folder.path().join("file");
+        fs::write(&file, "12345").unwrap();
+        assert_eq!(read_bounded(&file, 5).unwrap(), b"12345");
+        assert_eq!(read_bounded(&file, 4).unwrap_err().to_string(), "it has 5 bytes, the limit is 4");
+    }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -13,16 +13,18 @@ use runbook_core::id::Digest;
 use runbook_core::language::{self, Code, Finding};
 use runbook_core::limits;
 
+use crate::files;
+
 /// Runbook files in a project.
 const FILES: usize = 10_000;
 /// A runbook file, in bytes.
 const FILE_BYTES: u64 = limits::FILE_BYTES as u64;
 /// How deep folders may be nested below `runbooks/`.
-const DEPTH: usize = 16;
+pub const DEPTH: usize = 16;
 /// The folder below the project's that holds the runbooks.
 pub const FOLDER: &str = "runbooks";
 /// The folder in it that holds environments, not runbooks.
-const ENVIRONMENTS: &str = "environments";
+pub const ENVIRONMENTS: &str = "environments";
 
 /// A file of the folder.
 #[derive(Debug, Clone)]
@@ -86,7 +88,7 @@ impl Library {
     pub fn fresh(&self, name: &str) -> Arc<Generation> {
         let generation = self.current();
         let unchanged = generation.entries.get(name).is_some_and(|entry| {
-            read_file(&self.project.join(&entry.file))
+            files::read_begin(&self.project.join(&entry.file), FILE_BYTES)
                 .is_ok_and(|(bytes, length)| entry.length == length && entry.digest == Digest::of(&bytes))
         });
         if unchanged {
@@ -163,7 +165,7 @@ fn check(files: Vec<Source>) -> Vec<(Entry, bool)> {
         texts.push((file, bytes));
     }
     let mut entries = Vec::with_capacity(texts.len());
-    for checked in language::check_project(texts) {
+    for checked in language::check_project(texts, |_, _| None) {
         let file = checked.path;
         let Some((digest, source, length)) = sources.remove(&file) else { continue };
         let mut findings = checked.checked.findings;
@@ -230,27 +232,13 @@ fn read_one(
         } else if found.files.len() >= FILES {
             found.problems.push(format!("{file}: left out; the limit is {FILES} runbook files"));
         } else {
-            match read_file(&path) {
+            match files::read_begin(&path, FILE_BYTES) {
                 Ok((bytes, length)) => found.files.push(Source { file, bytes, length }),
                 Err(error) => found.problems.push(format!("{file}: {error}")),
             }
         }
     }
     Ok(())
-}
-
-/// Reads one byte more than the language takes, so that the check itself says what is too long.
-fn read_file(path: &Path) -> io::Result<(Vec<u8>, u64)> {
-    // A pipe with this name would make the reader wait for a writer.
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    let length = meta.len().max(bytes.len() as u64);
-    Ok((bytes, length))
 }
 
 fn relative(project: &Path, path: &Path) -> String {

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook_proto::v1::{CheckRunbookRequest, CheckRunbookResponse, StartRunRequest};
+use runbook_proto::v1::{CheckRunbookRequest, CheckedFile, SourceFile, StartRunRequest};
 use runbook_tests::e2e::server::{Client, Cpu, Server, rss_kib};
 use runbook_tests::e2e::{Project, wait_for};
 use tonic::{Code, Status};
@@ -15,9 +15,10 @@ use crate::NOTHING;
 /// How long a hopeless text may take: far more than it does, far less than for ever.
 const SOON: Duration = Duration::from_secs(20);
 
-fn check(client: &Client, source: Vec<u8>) -> Result<CheckRunbookResponse, Status> {
-    let request = CheckRunbookRequest { file: "x.yaml".into(), source };
-    client.block_on(client.runbooks().check_runbook(request)).map(tonic::Response::into_inner)
+fn check(client: &Client, source: Vec<u8>) -> Result<CheckedFile, Status> {
+    let request = CheckRunbookRequest { files: vec![SourceFile { file: "x.yaml".into(), source }] };
+    let response = client.block_on(client.runbooks().check_runbook(request))?.into_inner();
+    Ok(response.files.into_iter().next().unwrap())
 }
 
 #[test]

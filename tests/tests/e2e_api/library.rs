@@ -62,15 +62,20 @@ fn names_are_unique_over_all_folders() {
     project.file("runbooks/web/restart.yaml", &good("restart-web"));
     let (_server, client) = Server::start(&project);
     let all = list(&client);
-    let second = "runbooks/web/backup.yaml";
-    // The second of one name goes by its file.
+    // Which of them a start would mean is a guess: none is taken. The second goes by its file.
     let expected =
-        [name("backup", false), name("restart-web", false), name("web/backup.yaml", true), name("vacuum", false)];
+        [name("backup", true), name("restart-web", false), name("web/backup.yaml", true), name("vacuum", false)];
     assert_eq!(names(&all), expected);
-    let finding = &all.runbooks.iter().find(|runbook| runbook.broken).unwrap().findings[0];
-    assert_eq!((finding.code.as_str(), finding.file.as_str()), ("duplicate-name", second));
-    assert!(finding.message.contains("runbooks/db/backup.yaml"), "{}", finding.message);
-    // The first of the two is not hidden by the second, and a folder is no part of a name.
+    let files = ["runbooks/db/backup.yaml", "runbooks/web/backup.yaml"];
+    for (place, other) in [(0, 1), (1, 0)] {
+        let broken = all.runbooks.iter().find(|runbook| runbook.file == files[place]).unwrap();
+        let finding = &broken.findings[0];
+        assert_eq!((finding.code.as_str(), finding.file.as_str()), ("duplicate-name", files[place]));
+        assert!(finding.message.contains(files[other]), "{}", finding.message);
+    }
+    // A new file takes no name over from one that has it, and a folder is no part of a name.
+    refused(client.try_exec("backup"), Code::InvalidArgument, "BROKEN_RUNBOOK");
+    fs::remove_file(project.path(files[0])).unwrap();
     assert_eq!(client.over(&client.exec("runbooks/backup").name).status(), RunStatus::Succeeded);
     refused(client.try_exec("db/backup"), Code::NotFound, "NO_SUCH_RUNBOOK");
     assert_eq!(client.over(&client.exec("vacuum").name).status(), RunStatus::Succeeded);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use runbook_proto::v1::{
     CancelRunRequest, CheckRunbookRequest, GetRunbookRequest, ListEventsRequest, ListRunsRequest, ReadLogsRequest,
-    ResolveStepRequest, ResumeRunRequest, Settlement, StartRunRequest, WatchRunRequest,
+    ResolveStepRequest, ResumeRunRequest, Settlement, SourceFile, StartRunRequest, WatchRunRequest,
 };
 use runbook_tests::e2e::Project;
 use runbook_tests::e2e::server::{Client, Server};
@@ -87,8 +87,12 @@ fn fields_that_are_wrong_are_named() {
         }),
         "source_file"
     );
-    let request = CheckRunbookRequest { file: "f".repeat(2_000), source: Vec::new() };
-    assert_eq!(one(refused(client.block_on(client.runbooks().check_runbook(request)), wrong, "INVALID_FIELD")), "file");
+    let files = vec![SourceFile { file: "f".repeat(2_000), source: Vec::new() }];
+    let request = CheckRunbookRequest { files };
+    assert_eq!(
+        one(refused(client.block_on(client.runbooks().check_runbook(request)), wrong, "INVALID_FIELD")),
+        "files.file"
+    );
     assert_eq!(one(refused(client.try_get("no run"), wrong, "INVALID_FIELD")), "name");
 
     let mut request = named("i");

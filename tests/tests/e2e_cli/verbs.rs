@@ -1,7 +1,7 @@
 //! Every other verb at least once, as a person reads it: golden texts.
 
 use runbook_tests::e2e::command::{command, runbook, said};
-use runbook_tests::e2e::{Daemon, Terminal, golden, masked, wait_for};
+use runbook_tests::e2e::{Daemon, Terminal, golden, masked, programs, wait_for};
 
 use crate::project::{project, release, wait_held};
 
@@ -140,7 +140,52 @@ fn files_are_checked_without_being_kept() {
     let good = runbook(&project, &["check", "runbooks/ok.yaml"]);
     assert_eq!((good.code, good.out.as_str()), (0, "✓ 1 file: 0 errors, 0 warnings\n"));
     let missing = runbook(&project, &["check", "runbooks/none.yaml"]);
-    assert!(missing.code == 2 && missing.err.contains("none.yaml"), "{missing:?}");
+    assert!(missing.code == 2 && missing.out.contains("none.yaml:1:1: error[unreadable-file]"), "{missing:?}");
     project.file("deep.yaml", &format!("name: deep\nsteps: {}", "[".repeat(10_000)));
-    assert_eq!(runbook(&project, &["check", "deep.yaml", "runbooks/ok.yaml"]).code, 2);
+    let deep = runbook(&project, &["check", "deep.yaml", "none.yaml", "runbooks/ok.yaml"]);
+    // A path that is wrong hides nothing that was found elsewhere, and a long line is not repeated whole.
+    assert!(deep.code == 2 && deep.out.contains("nested-too-deep") && deep.out.contains("none.yaml"), "{deep:?}");
+    assert!(deep.out.len() < 2_000, "{} bytes", deep.out.len());
+}
+
+#[test]
+fn both_programs_check_alike() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    std::fs::create_dir(project.path("empty")).expect("a folder");
+    project.file("runbooks/twin.yaml", &project.read("runbooks/ok.yaml").expect("a runbook"));
+    project.file("runbooks/lists.yaml", "name: lists\nlanguage: 1\nfiles: [gone.sh]\nsteps: {a: {argv: [x]}}\n");
+    project.file("runbooks/environments/prod.yaml", "values: {}\n");
+    let steps: String = (0..5_000).map(|n| format!("s{n}: {{need: [a], argv: [x]}}, ")).collect();
+    project.file("runbooks/line.yaml", &format!("name: line\nlanguage: 1\nsteps: {{{steps}}}\n"));
+    std::fs::File::create(project.path("runbooks/large.yaml")).and_then(|file| file.set_len(50 << 20)).expect("a file");
+    let pipe = std::process::Command::new("mkfifo").arg(project.path("runbooks/pipe.yaml")).status().expect("mkfifo");
+    assert!(pipe.success());
+    let own = |arguments: &[&str]| runbook(&project, &[&["check"], arguments].concat());
+    let offline = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(programs().join("runbookd"));
+        command.arg("check").args(arguments).current_dir(project.root());
+        said(command)
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let paths = ["runbooks", "runbooks/ok.yaml", "none.yaml", "empty"];
+    let asked = [&paths[..], &["--output", "json"]].concat();
+    let (one, other) = (own(&asked), offline(&asked));
+    assert_eq!((one.code, other.code), (2, 2), "{one:?}");
+    assert_eq!(json(&one.out), json(&other.out));
+    let found = json(&one.out);
+    let codes: std::collections::BTreeSet<&str> =
+        found["findings"].as_array().expect("findings").iter().filter_map(|finding| finding["code"].as_str()).collect();
+    for code in ["duplicate-name", "missing-file", "file-too-large", "unreadable-file", "no-runbooks", "unknown-key"] {
+        assert!(codes.contains(code), "{code}: {codes:?}");
+    }
+    assert!(!one.out.contains("prod.yaml") && one.out.contains("pipe.yaml"), "{}", one.out);
+    for said in [own(&paths), offline(&paths)] {
+        // Each of 200 findings in one line of 150 kB is shown with a part of it.
+        assert!(said.code == 2 && said.out.len() < 200_000, "{} bytes", said.out.len());
+        assert!(said.out.contains("s0: {need: [a], argv: [x]}") && said.out.contains("^^^^"), "{}", said.out);
+        assert!(said.out.contains("more"), "what was left out is counted");
+    }
+    let refused = runbook(&project, &["exec", "runbooks/pipe.yaml"]);
+    assert!(refused.code == 2 && refused.err.contains("no regular file"), "{refused:?}");
 }

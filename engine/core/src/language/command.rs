@@ -205,6 +205,8 @@ fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: 
                 .related(run.key.span(), "`run` is here")
                 .help("keep one: `run` is a script, `argv` a program with arguments"),
         ),
+        // It says what to do, in a way that was refused already.
+        (None, None) if fields.has_later("uses") => {}
         (None, None) => reader.report.add(
             Problem::new(
                 Code::MissingKey,

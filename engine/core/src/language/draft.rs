@@ -13,6 +13,8 @@ pub(super) struct Draft<'t> {
     pub runbook: Runbook,
     /// Where its name stands.
     pub name: Range<usize>,
+    /// Where each file stands that it lists.
+    pub files: Vec<Range<usize>>,
     /// One for each step of the definition.
     pub steps: Vec<StepDraft<'t>>,
     /// Every text that holds an expression, or may.

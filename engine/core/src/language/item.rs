@@ -282,12 +282,13 @@ impl<'t> Item<'t> {
 
     /// The entries of a map with fixed keys. `at` is where to say that one is missing.
     pub fn section(self, section: &'static Section, at: Range<usize>, report: &mut Report<'_>) -> Option<Fields<'t>> {
-        let mut fields = Fields { section, at: at.clone(), found: Vec::new() };
+        let mut fields = Fields { section, at: at.clone(), found: Vec::new(), later: Vec::new() };
         for entry in self.entries(report)? {
             let name = entry.key.raw();
             if let Some(key) = section.find(name) {
                 fields.found.push((key, entry));
             } else if !name.starts_with("x-") && name != MERGE_KEY {
+                fields.later.extend(section.later.iter().find(|later| **later == name));
                 report.add(unknown_key(section, entry.key, report));
             }
         }
@@ -414,6 +415,8 @@ pub(super) struct Fields<'t> {
     /// Where to say that something is missing.
     pub at: Range<usize>,
     found: Vec<(&'static Key, Entry<'t>)>,
+    /// What this version does not support.
+    later: Vec<&'static str>,
 }
 
 impl<'t> Fields<'t> {
@@ -421,6 +424,11 @@ impl<'t> Fields<'t> {
     pub fn entry(&self, name: &'static str) -> Option<Entry<'t>> {
         debug_assert!(self.section.find(name).is_some(), "`{name}` is not in the schema");
         self.found.iter().find(|(key, _)| key.name == name).map(|(_, entry)| *entry)
+    }
+
+    /// Whether a key is there that this version does not support.
+    pub fn has_later(&self, name: &str) -> bool {
+        self.later.contains(&name)
     }
 
     /// The value of a key of the section.

@@ -38,10 +38,10 @@ mod values;
 
 pub use code::{Code, Severity};
 pub use given::{InputCode, InputFault, check_inputs, parse_input};
-pub use project::{CheckedFile, check_project};
-pub use report::Finding;
+pub use project::{CheckedFile, across, check_project};
+pub use report::{Finding, Place};
 
-use report::{Problem, Report};
+use report::{Lines, Problem, Report};
 
 /// How much of a text of the author a message repeats, in characters.
 const SHOWN: usize = 60;
@@ -55,26 +55,18 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// How many more there were.
     pub suppressed: usize,
+    /// Where the runbook's name stands; the begin of the file when there is no runbook.
+    pub name: Place,
+    /// Where each file that the runbook lists stands, in its order; empty when there is no runbook.
+    pub listed: Vec<Place>,
 }
 
 /// Checks a file. Never opens one: `file` is for display only.
 ///
 /// Time and memory are bounded by the size of `source` and by [`limits`], whatever it holds.
 pub fn check(source: &[u8], file: &str) -> Checked {
-    check_named(source, file).0
-}
-
-/// The same, and where the runbook's name stands.
-fn check_named(source: &[u8], file: &str) -> (Checked, Range<usize>) {
     if source.len() > limits::FILE_BYTES {
-        let mut report = Report::new("", file);
-        let (size, limit) = (source.len(), limits::FILE_BYTES);
-        let message = format!("the file has {size} bytes; the limit is {limit}");
-        report.add(
-            Problem::new(Code::FileTooLarge, 0..0, message)
-                .help("put data into files of its own, listed under `files:`"),
-        );
-        return refused(report);
+        return too_large(source.len() as u64, file);
     }
     let text = match std::str::from_utf8(source) {
         Ok(text) => text,
@@ -91,18 +83,36 @@ fn check_named(source: &[u8], file: &str) -> (Checked, Range<usize>) {
     };
     let mut report = Report::new(text, file);
     let read = read(text, &mut report).filter(|_| !report.failed());
-    let (runbook, name) = read.map_or((None, 0..0), |(runbook, name)| (Some(runbook), name));
     let (findings, suppressed) = report.finish();
-    (Checked { runbook, findings, suppressed }, name)
+    let mut checked = Checked { runbook: None, findings, suppressed, name: Place::default(), listed: Vec::new() };
+    if let Some((runbook, name, listed)) = read {
+        let lines = Lines::new(text);
+        checked.name = lines.span(text, name);
+        checked.listed = listed.into_iter().map(|span| lines.span(text, span)).collect();
+        checked.runbook = Some(runbook);
+    }
+    checked
 }
 
-fn refused(report: Report<'_>) -> (Checked, Range<usize>) {
-    let (findings, suppressed) = report.finish();
-    (Checked { runbook: None, findings, suppressed }, 0..0)
+/// What is said of a file that is larger than a runbook may be, by whoever did not read it.
+pub fn too_large(bytes: u64, file: &str) -> Checked {
+    let message = format!("the file has {bytes} bytes; the limit is {}", limits::FILE_BYTES);
+    let help = "put data into files of its own, listed under `files:`";
+    unread(Finding::of_file(Code::FileTooLarge, file, message, Some(help)))
 }
 
-/// The runbook as far as it can be read, and where its name stands.
-fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>)> {
+/// What came of a file that cannot be read.
+pub fn unread(why: Finding) -> Checked {
+    Checked { runbook: None, findings: vec![why], suppressed: 0, name: Place::default(), listed: Vec::new() }
+}
+
+fn refused(report: Report<'_>) -> Checked {
+    let (findings, suppressed) = report.finish();
+    Checked { runbook: None, findings, suppressed, name: Place::default(), listed: Vec::new() }
+}
+
+/// The runbook as far as it can be read, where its name stands, and each file that it lists.
+fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>, Vec<Range<usize>>)> {
     let mut tree = tree::read(text, report)?;
     if !values::resolve(text, &mut tree, report) {
         return None;
@@ -110,7 +120,7 @@ fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>)> 
     let mut draft = top::read(item::Item::root(&tree), report)?;
     let graph = graph::resolve(&mut draft, report);
     expressions::check(&mut draft, &graph, report);
-    Some((draft.runbook, draft.name))
+    Some((draft.runbook, draft.name, draft.files))
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.

@@ -19,7 +19,8 @@ pub(super) fn id<'t>(item: Item<'t>, report: &mut Report<'_>) -> &'t str {
     if !id::is_id(text) {
         let problem =
             Problem::new(Code::InvalidId, item.span(), format!("`{}` is not an id: {}", show(text), id::ID_RULE));
-        report.add(problem.maybe_help(suggestion(text).map(|id| format!("write `{id}`"))));
+        let suggested = suggestion(text).map(|id| report.suggest(text, id));
+        report.add(problem.maybe_help(suggested.map(|id| format!("write `{id}`"))));
     }
     text
 }

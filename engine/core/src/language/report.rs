@@ -1,7 +1,7 @@
 //! Collects findings: all at once, each once, at most [`FINDINGS`](crate::limits::FINDINGS), errors first when
 //! there is no room. Knows positions in the text, never what the text means.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::code::{Code, Severity};
@@ -27,10 +27,62 @@ pub struct Finding {
     pub line: u32,
     /// The column of the span's start in characters, from 1.
     pub column: u32,
+    /// The line of the span's end, from 1.
+    pub end_line: u32,
+    /// The column behind the span's end in characters, from 1.
+    pub end_column: u32,
     /// What to do about it.
     pub help: Option<String>,
     /// Other places of the same file that belong to it, each with what it is.
     pub related: Vec<(Range<usize>, String)>,
+}
+
+impl Finding {
+    /// About a file as a whole, such as one that cannot be read.
+    pub fn of_file(code: Code, file: &str, message: impl Into<String>, help: Option<&str>) -> Self {
+        let mut problem = Problem::new(code, 0..0, message);
+        problem.help = help.map(ToOwned::to_owned);
+        Self::at(problem, file, &Place::default())
+    }
+
+    /// A problem at its place.
+    pub(super) fn at(problem: Problem, file: &str, place: &Place) -> Self {
+        Self {
+            code: problem.code,
+            severity: problem.code.severity(),
+            message: problem.message,
+            file: file.to_owned(),
+            span: place.span.clone(),
+            line: place.line,
+            column: place.column,
+            end_line: place.end_line,
+            end_column: place.end_column,
+            help: problem.help,
+            related: problem.related,
+        }
+    }
+}
+
+/// A place in a file, for whoever no longer has its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes.
+    pub span: Range<usize>,
+    /// The line of its start, from 1.
+    pub line: u32,
+    /// The column of its start in characters, from 1.
+    pub column: u32,
+    /// The line of its end, from 1.
+    pub end_line: u32,
+    /// The column behind its end in characters, from 1.
+    pub end_column: u32,
+}
+
+impl Default for Place {
+    /// The begin of the file.
+    fn default() -> Self {
+        Self { span: 0..0, line: 1, column: 1, end_line: 1, end_column: 1 }
+    }
 }
 
 /// A finding that has no line and column yet.
@@ -75,6 +127,8 @@ pub(super) struct Report<'a> {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
     seen: HashSet<(Code, usize, usize, String)>,
+    /// What was suggested for which text.
+    suggested: HashMap<String, String>,
     dropped: usize,
     /// Errors that were added, repetitions included.
     offered: usize,
@@ -83,7 +137,16 @@ pub(super) struct Report<'a> {
 impl<'a> Report<'a> {
     /// A report without findings about a text.
     pub fn new(source: &'a str, file: &'a str) -> Self {
-        Self { source, file, errors: Vec::new(), warnings: Vec::new(), seen: HashSet::new(), dropped: 0, offered: 0 }
+        Self {
+            source,
+            file,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            seen: HashSet::new(),
+            suggested: HashMap::new(),
+            dropped: 0,
+            offered: 0,
+        }
     }
 
     /// Adds a problem. The same one twice (a node that aliases use again) counts once.
@@ -115,6 +178,23 @@ impl<'a> Report<'a> {
         self.errors.len() < limits::FINDINGS && self.offered < PATIENCE
     }
 
+    /// A name to suggest for a text: the wanted one, or with a number where it was suggested for another text, so
+    /// that who takes all suggestions does not end with one name for two things.
+    pub fn suggest(&mut self, text: &str, wanted: String) -> String {
+        if !self.has_room() {
+            return wanted;
+        }
+        let mut name = wanted.clone();
+        for number in 2..limits::FINDINGS {
+            if self.suggested.get(&name).is_none_or(|other| other == text) {
+                break;
+            }
+            name = format!("{wanted}-{number}");
+        }
+        self.suggested.insert(name.clone(), text.to_owned());
+        name
+    }
+
     /// The text that the findings are about.
     pub fn source(&self) -> &'a str {
         self.source
@@ -133,20 +213,12 @@ impl<'a> Report<'a> {
         let lines = Lines::new(source);
         let findings = errors
             .into_iter()
-            .map(|problem| {
-                let span = clamp(source, problem.span);
-                let (line, column) = lines.place(source, span.start);
-                Finding {
-                    code: problem.code,
-                    severity: problem.code.severity(),
-                    message: problem.message,
-                    file: file.to_owned(),
-                    line,
-                    column,
-                    span,
-                    help: problem.help,
-                    related: problem.related.into_iter().map(|(span, label)| (clamp(source, span), label)).collect(),
+            .map(|mut problem| {
+                let place = lines.span(source, problem.span.clone());
+                for (span, _) in &mut problem.related {
+                    *span = clamp(source, span.clone());
                 }
+                Finding::at(problem, file, &place)
             })
             .collect();
         (findings, dropped)
@@ -184,6 +256,14 @@ impl Lines {
         let before = source.get(start..at).unwrap_or("").trim_start_matches('\u{feff}');
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (number(line), number(before.chars().count() + 1))
+    }
+
+    /// The place of a span, which is put on character boundaries inside the text.
+    pub fn span(&self, source: &str, span: Range<usize>) -> Place {
+        let span = clamp(source, span);
+        let (line, column) = self.place(source, span.start);
+        let (end_line, end_column) = self.place(source, span.end);
+        Place { span, line, column, end_line, end_column }
     }
 
     /// The byte offset of a line and column, both from 0; the column in characters.

@@ -40,6 +40,7 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
         item.text(reader.report)?;
         Some(names::id(item, reader.report))
     });
+    let (listed, files) = files(&fields, reader.report);
     let mut runbook = Runbook {
         name: name.unwrap_or("").to_owned(),
         description: inputs::text(&fields, "description", reader.report),
@@ -56,13 +57,13 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
         concurrency: concurrency(&fields, &mut reader),
         attention: attention(&fields, &mut reader),
         env: fields.get("env").map(|item| reader.env(item, Owner::Start, Use::Variable)).unwrap_or_default(),
-        files: files(&fields, reader.report),
+        files: listed,
         steps: Vec::new(),
     };
     let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
     runbook.steps = steps.steps;
     let name = fields.get("name").map_or(0..0, |item| item.span());
-    Some(Draft { runbook, name, steps: steps.drafts, places: reader.places, inputs: input_places })
+    Some(Draft { runbook, name, files, steps: steps.drafts, places: reader.places, inputs: input_places })
 }
 
 fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
@@ -99,11 +100,16 @@ fn labels(fields: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<String, Stri
     labels
 }
 
-fn files(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
-    let Some(item) = fields.get("files") else { return Vec::new() };
-    let files = names::distinct(item, report, names::inner_path);
+/// The files that it lists, and where each stands.
+fn files(fields: &Fields<'_>, report: &mut Report<'_>) -> (Vec<String>, Vec<std::ops::Range<usize>>) {
+    let Some(item) = fields.get("files") else { return Default::default() };
+    let mut places = Vec::new();
+    let files = names::distinct(item, report, |item, report| {
+        places.push(item.span());
+        names::inner_path(item, report)
+    });
     names::within(item, "`files`", files.len(), limits::FILES, "files", report);
-    files
+    (files, places)
 }
 
 fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {

@@ -1,6 +1,7 @@
 //! Values of another type, or outside of what a key takes.
 
 pub const CASES: &[(&str, &str)] = &[
+    ("ids with one suggestion for both", "name: a\nlanguage: 1\nsteps:\n  a b: {argv: [x]}\n  a/b: {argv: [x]}\n"),
     (
         "text is wanted",
         "name: 1.10\nlanguage: 1\ndescription: [a]\nlabels: {team: {a: b}}\nsteps:\n  a:\n    description:\n    run: true\n  b: {argv: [b, ~, [c]], env: {A: , B: {}}}\n",

@@ -9,10 +9,16 @@ use runbook_proto::v1::runbook_service_server::RunbookService;
 use tonic::{Code, Request, Response, Status};
 
 use super::{Shared, errors, from_proto, to_proto};
+use crate::files;
 use crate::library::{Entry, Generation};
 
 /// Runbooks in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
+
+/// Files checked in one request.
+const CHECKED: usize = 10_000;
+/// Findings in one answer to a check.
+const FINDINGS: usize = 5_000;
 
 pub(super) struct Runbooks(pub Arc<Shared>);
 
@@ -73,14 +79,32 @@ impl RunbookService for Runbooks {
         &self,
         request: Request<v1::CheckRunbookRequest>,
     ) -> Result<Response<v1::CheckRunbookResponse>, Status> {
-        let request = request.into_inner();
-        let file = from_proto::file_name("file", &request.file)?;
-        let checked = tokio::task::spawn_blocking(move || language::check(&request.source, &file))
-            .await
-            .map_err(|error| super::internal(&error))?;
-        Ok(Response::new(v1::CheckRunbookResponse {
-            findings: checked.findings.iter().map(to_proto::finding).collect(),
-            runbook: checked.runbook.as_ref().map(to_proto::runbook),
-        }))
+        let files = request.into_inner().files;
+        if files.is_empty() || files.len() > CHECKED {
+            return Err(errors::bad_field("files", format!("give 1 to {CHECKED} files")));
+        }
+        let mut texts = Vec::with_capacity(files.len());
+        for v1::SourceFile { file, source } in files {
+            texts.push((from_proto::file_name("files.file", &file)?, source));
+        }
+        let project = self.0.config.project.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            language::check_project(texts, |_, listed| files::listed_fault(&project.join(listed)))
+        })
+        .await
+        .map_err(|error| super::internal(&error))?;
+        let mut room = FINDINGS;
+        let files = checked.into_iter().map(|file| {
+            let shown = file.checked.findings.len().min(room);
+            room -= shown;
+            let suppressed = file.checked.suppressed + file.checked.findings.len() - shown;
+            v1::CheckedFile {
+                file: file.path,
+                findings: file.checked.findings.iter().take(shown).map(to_proto::finding).collect(),
+                suppressed: u32::try_from(suppressed).unwrap_or(u32::MAX),
+                runbook: file.checked.runbook.as_ref().map(to_proto::runbook),
+            }
+        });
+        Ok(Response::new(v1::CheckRunbookResponse { files: files.collect() }))
     }
 }

@@ -358,6 +358,8 @@ pub fn finding(finding: &Finding) -> v1::Finding {
         line: finding.line,
         column: finding.column,
         help: finding.help.clone().unwrap_or_default(),
+        end_line: finding.end_line,
+        end_column: finding.end_column,
     }
 }
 
