@@ -28,19 +28,22 @@ pub struct List {}
 pub async fn run(cx: &mut Context) -> Result<ExitCode> {
     let mut all: Vec<Runbook> = Vec::new();
     let mut token = String::new();
-    let generation = loop {
+    let (generation, problems) = loop {
         let request = ListRunbooksRequest { page_size: PAGE, page_token: token };
         let page = cx.session.ask(async |channel| runbooks(channel).list_runbooks(request.clone()).await).await?;
         all.extend(page.runbooks);
         token = page.next_page_token;
         if token.is_empty() {
-            break page.generation;
+            break (page.generation, page.problems);
         }
     };
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::runbook).collect();
-        cx.console.json(&json!({"runbooks": all, "generation": generation}))?;
+        cx.console.json(&json!({"runbooks": all, "generation": generation, "problems": problems}))?;
         return Ok(ExitCode::Succeeded);
+    }
+    for problem in &problems {
+        cx.console.warn(&format!("the folder of runbooks: {problem}"));
     }
     if all.is_empty() {
         cx.console.say("no runbooks: the project's folder `runbooks` has no .yaml file");

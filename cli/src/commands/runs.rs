@@ -1,7 +1,7 @@
 //! `runbook runs`: runs, the newest first.
 
 use clap::{Args, ValueEnum};
-use runbook_proto::v1::{ListRunsRequest, Run, RunStatus};
+use runbook_proto::v1::{GetRunbookRequest, ListRunsRequest, Run, RunStatus};
 use serde_json::json;
 
 use crate::context::Context;
@@ -10,7 +10,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::line::Tone;
 use crate::moment::{Moment, moment, running_span, span};
-use crate::session::runs;
+use crate::session::{runbooks, runs};
 use crate::table::Table;
 use crate::to_json;
 
@@ -100,11 +100,16 @@ pub struct Runs {
 /// Runs the verb.
 ///
 /// # Errors
-/// No daemon answers.
+/// No daemon answers, or there is neither a run nor a runbook of that name.
 pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
     let statuses: Vec<RunStatus> = args.status.iter().flat_map(|wanted| wanted.statuses()).collect();
     let runbook = args.runbook.clone().unwrap_or_default();
     let (found, more) = fetch(cx, &runbook, &statuses, args.limit).await?;
+    if found.is_empty() && !runbook.is_empty() && args.limit > 0 {
+        // A name that was mistyped has no runs either: then the daemon says which one was meant.
+        let request = GetRunbookRequest { name: runbook.clone() };
+        cx.session.ask(async |channel| runbooks(channel).get_runbook(request.clone()).await).await?;
+    }
     if cx.console.json {
         let runs: Vec<_> = found.iter().map(to_json::run).collect();
         cx.console.json(&json!({"runs": runs, "more": more}))?;

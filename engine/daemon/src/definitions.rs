@@ -43,6 +43,49 @@ struct StoredFile {
     executable: bool,
 }
 
+impl Stored {
+    /// What is stored, and its hash.
+    fn hashed(&self) -> Result<(Vec<u8>, Digest), DefinitionError> {
+        let json = serde_json::to_vec(self)
+            .map_err(|error| DefinitionError::Unusable { digest: self.runbook.name.clone(), why: error.to_string() })?;
+        let digest = Digest::of(&json);
+        Ok((json, digest))
+    }
+}
+
+/// A runbook as it is now, with the files that it lists, and their contents.
+fn gather(
+    runbook: &Runbook,
+    source: &str,
+    file: &str,
+    project: &Path,
+) -> Result<(Stored, Vec<Vec<u8>>), DefinitionError> {
+    let mut stored =
+        Stored { format: FORMAT, runbook: runbook.clone(), file: file.into(), source: source.into(), files: vec![] };
+    let mut contents = Vec::new();
+    for path in &runbook.files {
+        let read = |path: &str| -> io::Result<(Vec<u8>, bool)> {
+            use std::os::unix::fs::PermissionsExt as _;
+            let full = project.join(path);
+            let executable = fs::metadata(&full)?.permissions().mode() & 0o111 != 0;
+            Ok((files::read_bounded(&full, files::LISTED_BYTES)?, executable))
+        };
+        let (bytes, executable) =
+            read(path).map_err(|source| DefinitionError::ListedFile { path: path.clone(), source })?;
+        stored.files.push(StoredFile { path: path.clone(), digest: Digest::of(&bytes), executable });
+        contents.push(bytes);
+    }
+    Ok((stored, contents))
+}
+
+/// The hash that a runbook would be pinned to now. Stores nothing.
+///
+/// # Errors
+/// A listed file cannot be read.
+pub fn digest(runbook: &Runbook, source: &str, file: &str, project: &Path) -> Result<Digest, DefinitionError> {
+    Ok(gather(runbook, source, file, project)?.0.hashed()?.1)
+}
+
 /// Why a definition cannot be pinned or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
@@ -110,29 +153,8 @@ impl Definitions {
         file: &str,
         project: &Path,
     ) -> Result<Arc<Pinned>, DefinitionError> {
-        let mut stored = Stored {
-            format: FORMAT,
-            runbook: runbook.clone(),
-            file: file.into(),
-            source: source.into(),
-            files: vec![],
-        };
-        let mut contents = Vec::new();
-        for path in &runbook.files {
-            let read = |path: &str| -> io::Result<(Vec<u8>, bool)> {
-                use std::os::unix::fs::PermissionsExt as _;
-                let full = project.join(path);
-                let executable = fs::metadata(&full)?.permissions().mode() & 0o111 != 0;
-                Ok((files::read_bounded(&full, files::LISTED_BYTES)?, executable))
-            };
-            let (bytes, executable) =
-                read(path).map_err(|source| DefinitionError::ListedFile { path: path.clone(), source })?;
-            stored.files.push(StoredFile { path: path.clone(), digest: Digest::of(&bytes), executable });
-            contents.push(bytes);
-        }
-        let json = serde_json::to_vec(&stored)
-            .map_err(|error| DefinitionError::Unusable { digest: runbook.name.clone(), why: error.to_string() })?;
-        let digest = Digest::of(&json);
+        let (stored, contents) = gather(runbook, source, file, project)?;
+        let (json, digest) = stored.hashed()?;
         if let Some(pinned) = self.cached(digest) {
             return Ok(pinned);
         }

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
+
+use runbook_core::time::Timestamp;
 
 /// Makes a directory and what is missing above it, for the owner alone.
 ///
@@ -78,6 +80,41 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         ));
     }
     Ok(bytes)
+}
+
+/// How long ago a file must have been changed, in microseconds, so that a change in the same moment of the file system's
+/// clock cannot be missed.
+const SETTLED: i64 = 1_000_000;
+
+/// How a file was found: as long as a settled one is found so again, it has the same content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    mode: u32,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file.
+    pub fn of(meta: &fs::Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            length: meta.len(),
+            mode: meta.mode(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// Whether the last change is long enough ago.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let (seconds, nanos) = self.changed;
+        now.0.saturating_sub(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)) > SETTLED
+    }
 }
 
 /// A file listed in `files:` of a runbook, in bytes.

@@ -1,4 +1,4 @@
-//! Watches the folder of runbooks, and has the library load it again when it changed. A folder that was put in the
+//! Has the library load the folder of runbooks, watches it, and has it loaded again when it changed. A folder that was put in the
 //! place of the one that was watched, as a restore does, is watched from then on. Never knows what is in the files.
 
 use std::os::unix::fs::MetadataExt;
@@ -18,27 +18,32 @@ const QUIET_MAX: Duration = Duration::from_secs(2);
 /// How often the folder is loaded again although nothing told that it changed: some file systems tell nothing.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Starts watching, for as long as the process lives.
+/// Starts loading and watching, for as long as the process lives. What is returned tells that the folder was loaded for
+/// the first time.
 ///
 /// # Errors
 /// There is no thread for it.
-pub fn watch(library: &Arc<Library>) -> std::io::Result<()> {
+pub fn watch(library: &Arc<Library>) -> std::io::Result<Receiver<()>> {
     let library = Arc::clone(library);
+    let (first, loaded) = channel();
     std::thread::Builder::new().name("library".into()).spawn(move || {
         let (sender, receiver) = channel();
         let mut watch = Watch::new(library.project(), sender);
         loop {
+            // The watch first: what changes while it is loaded is told.
             watch.renew();
-            wait_for_change(&receiver);
             if library.reload() {
                 let generation = library.current();
-                let broken = generation.entries.values().filter(|entry| entry.runbook.is_none()).count();
+                let broken = generation.entries.values().filter(|entry| entry.is_broken()).count();
                 let number = generation.number;
                 tracing::info!(generation = number, runbooks = generation.entries.len(), broken, "runbooks loaded");
             }
+            // Nobody waits for it after the first time.
+            let _ = first.send(());
+            wait_for_change(&receiver);
         }
     })?;
-    Ok(())
+    Ok(loaded)
 }
 
 /// Returns when something changed and the folder is quiet again, and now and then in any case.

@@ -1,24 +1,27 @@
-//! The project's folder of runbooks, loaded as one generation and watched. A broken file never hides the others.
-//! Never starts anything.
+//! The project's folder of runbooks, loaded as one generation and watched. A broken file never hides the others, one
+//! that cannot be read is a broken one, and only what changed is read and checked again. Never starts anything.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use runbook_core::definition::Runbook;
 use runbook_core::id::Digest;
-use runbook_core::language::{self, Code, Finding};
+use runbook_core::language::{self, Checked, Code, Finding, Severity};
 use runbook_core::limits;
 
-use crate::files;
+use crate::definitions;
+use crate::files::{self, Stamp};
 
 /// Runbook files in a project.
 const FILES: usize = 10_000;
 /// A runbook file, in bytes.
 const FILE_BYTES: u64 = limits::FILE_BYTES as u64;
+/// Problems of the folder itself that are told.
+const PROBLEMS: usize = 100;
 /// How deep folders may be nested below `runbooks/`.
 pub const DEPTH: usize = 16;
 /// The folder below the project's that holds the runbooks.
@@ -27,28 +30,71 @@ pub const FOLDER: &str = "runbooks";
 pub const ENVIRONMENTS: &str = "environments";
 
 /// A file of the folder.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Entry {
-    /// The runbook's name, or the file's where the name cannot be read.
+    /// The runbook's name, or the file's where the name cannot be read or is taken.
     pub name: String,
+    /// What the check found, across files included.
+    pub findings: Vec<Finding>,
+    loaded: Arc<Loaded>,
+    /// The files that the runbook lists, as they were.
+    listed: Vec<Listed>,
+    /// The hash of what a start would be pinned to, once somebody asked.
+    definition: OnceLock<Option<Digest>>,
+}
+
+/// A file as it was read and checked by itself.
+#[derive(Debug)]
+struct Loaded {
     /// Relative to the project's folder.
-    pub file: String,
-    /// The text; what is not UTF-8 is replaced. Empty for a file that is too large.
-    pub source: String,
-    /// The hash of what was read of the file.
+    file: String,
+    /// The text; what is not UTF-8 is replaced. Empty for a file that is too large or cannot be read.
+    source: String,
+    /// The hash of what was read, or of why it cannot be.
     digest: Digest,
     /// The file's length, in bytes.
     length: u64,
-    /// The checked runbook; `None` when broken.
-    pub runbook: Option<Runbook>,
-    /// What the check found.
-    pub findings: Vec<Finding>,
+    checked: Checked,
+}
+
+/// A listed file: how it was found, or why it cannot be had.
+type Listed = Result<Stamp, String>;
+
+impl Entry {
+    /// The file, relative to the project's folder.
+    pub fn file(&self) -> &str {
+        &self.loaded.file
+    }
+
+    /// The text; what is not UTF-8 is replaced. Empty for a file that is too large or cannot be read.
+    pub fn source(&self) -> &str {
+        &self.loaded.source
+    }
+
+    /// The checked runbook. Also where listed files are missing: a start tells of them together with whatever else it
+    /// lacks.
+    pub fn runbook(&self) -> Option<&Runbook> {
+        let broken = |finding: &&Finding| finding.severity == Severity::Error && finding.code != Code::MissingFile;
+        self.loaded.checked.runbook.as_ref().filter(|_| !self.findings.iter().any(|finding| broken(&finding)))
+    }
+
+    /// Whether a start would be refused for what is found here.
+    pub fn is_broken(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// The hash of the definition that a start would be pinned to; `None` when broken. Reads the listed files.
+    pub fn definition(&self, project: &Path) -> Option<Digest> {
+        let runbook = self.runbook().filter(|_| !self.is_broken())?;
+        // Where a listed file went away meanwhile, there is none either.
+        *self.definition.get_or_init(|| definitions::digest(runbook, self.source(), self.file(), project).ok())
+    }
 }
 
 /// What the folder holds at a moment.
 #[derive(Debug, Clone, Default)]
 pub struct Generation {
-    /// Rises with each load that changed something.
+    /// Rises with each load that changed something; 0 before the first.
     pub number: i64,
     /// By name.
     pub entries: BTreeMap<String, Arc<Entry>>,
@@ -61,16 +107,22 @@ pub struct Generation {
 pub struct Library {
     project: PathBuf,
     current: RwLock<Arc<Generation>>,
-    /// One load at a time, so that a later one is not overtaken by an earlier.
-    loading: Mutex<()>,
+    /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// A file as a load found it.
+#[derive(Debug)]
+struct Known {
+    /// `None` when it cannot be told from what another load will find.
+    stamp: Option<Stamp>,
+    loaded: Arc<Loaded>,
 }
 
 impl Library {
-    /// Loads the folder for the first time.
-    pub fn open(project: &Path) -> Self {
-        let library = Self { project: project.to_path_buf(), current: RwLock::default(), loading: Mutex::default() };
-        library.reload();
-        library
+    /// A library that has loaded nothing yet.
+    pub fn new(project: &Path) -> Self {
+        Self { project: project.to_path_buf(), current: RwLock::default(), known: Mutex::default() }
     }
 
     /// The project's folder.
@@ -84,107 +136,152 @@ impl Library {
     }
 
     /// The generation of now, loaded again first where the file of this runbook is not what was loaded, or there is
-    /// none: whoever edits a runbook and starts it at once gets what he wrote.
+    /// none that is good: whoever edits a runbook and starts it at once gets what he wrote.
     pub fn fresh(&self, name: &str) -> Arc<Generation> {
         let generation = self.current();
-        let unchanged = generation.entries.get(name).is_some_and(|entry| {
-            files::read_begin(&self.project.join(&entry.file), FILE_BYTES)
-                .is_ok_and(|(bytes, length)| entry.length == length && entry.digest == Digest::of(&bytes))
+        let unchanged = generation.entries.get(name).filter(|entry| entry.runbook().is_some()).is_some_and(|entry| {
+            files::read_begin(&self.project.join(entry.file()), FILE_BYTES)
+                .is_ok_and(|(bytes, length)| entry.loaded.length == length && entry.loaded.digest == Digest::of(&bytes))
         });
         if unchanged {
             return generation;
         }
+        self.latest()
+    }
+
+    /// The folder as it is.
+    pub fn latest(&self) -> Arc<Generation> {
         self.reload();
         self.current()
     }
 
-    /// Loads the folder again. Says whether anything changed.
+    /// Loads the folder again, of which only what changed is read. Says whether anything changed.
     pub fn reload(&self) -> bool {
-        let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = read_folder(&self.project);
+        let mut changed = self.load(&mut known, found.files);
+        let loaded: Vec<&Arc<Loaded>> = known.values().map(|known| &known.loaded).collect();
+        let listed = self.listed(&loaded);
         let before = self.current();
-        if before.number > 0 && before.problems == found.problems && found.is_that_of(&before) {
+        let old: HashMap<&str, &Arc<Entry>> = before.entries.values().map(|entry| (entry.file(), entry)).collect();
+        let listed_of = |loaded: &Loaded| -> Vec<Listed> {
+            let files = loaded.checked.runbook.iter().flat_map(|runbook| &runbook.files);
+            files.filter_map(|file| listed.get(file.as_str()).cloned()).collect()
+        };
+        changed |= before.number == 0 || before.problems != found.problems;
+        changed |=
+            loaded.iter().any(|loaded| old.get(loaded.file.as_str()).is_none_or(|old| old.listed != listed_of(loaded)));
+        if !changed {
             return false;
         }
-        let mut entries = BTreeMap::new();
-        for (entry, good) in check(found.files) {
-            let mut entry = Arc::new(entry);
-            // A broken file must not hide a good runbook of the same name, in whichever order they come.
-            if !good && entries.contains_key(&entry.name) {
-                entry = Arc::new(Entry { name: entry.file.clone(), ..(*entry).clone() });
-            }
-            if let Some(hidden) = entries.insert(entry.name.clone(), entry) {
-                let hidden: Arc<Entry> = hidden;
-                entries.insert(hidden.file.clone(), Arc::new(Entry { name: hidden.file.clone(), ..(*hidden).clone() }));
-            }
+        let together: Vec<(&str, &Checked)> =
+            loaded.iter().map(|loaded| (loaded.file.as_str(), &loaded.checked)).collect();
+        let across = language::across(&together, |_, file| listed.get(file)?.as_ref().err().cloned());
+        let mut named = Vec::with_capacity(loaded.len());
+        for (loaded, across) in loaded.iter().zip(across) {
+            let mut findings = loaded.checked.findings.clone();
+            findings.extend(across);
+            findings.sort_by_key(|finding| finding.span.start);
+            let (listed, stem) = (listed_of(loaded), Path::new(&loaded.file).file_stem());
+            let stem = stem.map_or_else(|| loaded.file.clone(), |stem| stem.to_string_lossy().into_owned());
+            let name = loaded.checked.runbook.as_ref().map_or(stem, |runbook| runbook.name.clone());
+            named.push(Entry { name, findings, loaded: Arc::clone(loaded), listed, definition: OnceLock::new() });
         }
+        let mut entries: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
+        // A broken file must not hide a good runbook of the same name: the good ones take their names first.
+        let (good, broken): (Vec<_>, Vec<_>) = named.into_iter().partition(|entry| entry.runbook().is_some());
+        for mut entry in good.into_iter().chain(broken) {
+            if entries.contains_key(&entry.name) {
+                entry.name.clone_from(&entry.loaded.file);
+            }
+            let kept = old.get(entry.file()).filter(|old| old.is(&entry));
+            entries.insert(entry.name.clone(), kept.map_or_else(|| Arc::new(entry), |old| Arc::clone(old)));
+        }
+        drop(old);
         let generation = Generation { number: before.number + 1, entries, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
         true
     }
+
+    /// Reads and checks what is not known already, and forgets what is gone. Says whether anything changed.
+    fn load(&self, known: &mut BTreeMap<String, Known>, files: Vec<String>) -> bool {
+        let mut old = std::mem::take(known);
+        let mut changed = false;
+        for file in files {
+            let before = old.remove(&file);
+            let after = look(&self.project, &file, before.as_ref());
+            changed |= before.is_none_or(|before| !Arc::ptr_eq(&before.loaded, &after.loaded));
+            known.insert(file, after);
+        }
+        changed || !old.is_empty()
+    }
+
+    /// Every file that is listed, by its path.
+    fn listed(&self, loaded: &[&Arc<Loaded>]) -> HashMap<String, Listed> {
+        let runbooks = loaded.iter().filter_map(|loaded| loaded.checked.runbook.as_ref());
+        let files: HashSet<&String> = runbooks.flat_map(|runbook| &runbook.files).collect();
+        files
+            .into_iter()
+            .map(|file| {
+                let path = self.project.join(file);
+                let stamp = files::listed_fault(&path).map_or_else(
+                    || fs::metadata(&path).map(|meta| Stamp::of(&meta)).map_err(|error| error.to_string()),
+                    Err,
+                );
+                (file.clone(), stamp)
+            })
+            .collect()
+    }
 }
 
-/// A file as it was read.
-struct Source {
-    /// Relative to the project's folder.
-    file: String,
-    bytes: Vec<u8>,
-    /// The file's length, which is more than was read where it is too large.
-    length: u64,
+impl Entry {
+    /// Whether another load made the same of it.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded)
+            && (&self.name, &self.findings, &self.listed) == (&other.name, &other.findings, &other.listed)
+    }
+}
+
+/// Reads and checks a file, unless it is known as it is.
+fn look(project: &Path, file: &str, before: Option<&Known>) -> Known {
+    let path = project.join(file);
+    let begin = crate::clock::now();
+    let stamp = fs::metadata(&path).ok().map(|meta| Stamp::of(&meta)).filter(|stamp| stamp.is_settled(begin));
+    if let Some(before) = before.filter(|before| stamp.is_some() && before.stamp == stamp) {
+        return Known { stamp, loaded: Arc::clone(&before.loaded) };
+    }
+    let read = files::read_begin(&path, FILE_BYTES);
+    let (digest, length) = match &read {
+        Ok((bytes, length)) => (Digest::of(bytes), *length),
+        Err(error) => (Digest::of(error.to_string().as_bytes()), 0),
+    };
+    if let Some(before) = before.filter(|before| (before.loaded.digest, before.loaded.length) == (digest, length)) {
+        return Known { stamp, loaded: Arc::clone(&before.loaded) };
+    }
+    let (checked, source) = match read {
+        Err(error) => {
+            let help = "make it a file that the daemon can read, or take it out of the folder";
+            let message = format!("it cannot be read: {error}");
+            (language::unread(Finding::of_file(Code::UnreadableFile, file, message, Some(help))), String::new())
+        }
+        // What is refused for its size alone is not kept.
+        Ok((_, length)) if length > FILE_BYTES => (language::too_large(length, file), String::new()),
+        Ok((bytes, _)) => (language::check(&bytes, file), String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    Known { stamp, loaded: Arc::new(Loaded { file: file.to_owned(), source, digest, length, checked }) }
 }
 
 /// What the folder holds.
 #[derive(Default)]
 struct Found {
-    files: Vec<Source>,
+    /// Relative to the project's folder.
+    files: Vec<String>,
     problems: Vec<String>,
+    /// How many are left out because there are too many.
+    left_out: usize,
 }
 
-impl Found {
-    /// Whether a generation was made of the same files.
-    fn is_that_of(&self, generation: &Generation) -> bool {
-        let known: HashMap<&str, &Entry> =
-            generation.entries.values().map(|entry| (entry.file.as_str(), &**entry)).collect();
-        known.len() == self.files.len()
-            && self.files.iter().all(|source| {
-                known
-                    .get(source.file.as_str())
-                    .is_some_and(|entry| entry.length == source.length && entry.digest == Digest::of(&source.bytes))
-            })
-    }
-}
-
-/// Checks all files together, and says of each whether it is good.
-fn check(files: Vec<Source>) -> Vec<(Entry, bool)> {
-    let mut sources: HashMap<String, (Digest, String, u64)> = HashMap::with_capacity(files.len());
-    let mut texts = Vec::with_capacity(files.len());
-    for Source { file, bytes, length } in files {
-        // What is refused for its size alone is not kept.
-        let text = if length > FILE_BYTES { String::new() } else { String::from_utf8_lossy(&bytes).into_owned() };
-        sources.insert(file.clone(), (Digest::of(&bytes), text, length));
-        texts.push((file, bytes));
-    }
-    let mut entries = Vec::with_capacity(texts.len());
-    for checked in language::check_project(texts, |_, _| None) {
-        let file = checked.path;
-        let Some((digest, source, length)) = sources.remove(&file) else { continue };
-        let mut findings = checked.checked.findings;
-        if length > FILE_BYTES {
-            // The check saw only one byte more than it takes.
-            for finding in findings.iter_mut().filter(|finding| finding.code == Code::FileTooLarge) {
-                finding.message = format!("the file has {length} bytes; the limit is {FILE_BYTES}");
-            }
-        }
-        let runbook = checked.checked.runbook;
-        let stem = Path::new(&file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let name = runbook.as_ref().map(|runbook| runbook.name.clone()).or(stem).unwrap_or_else(|| file.clone());
-        let good = runbook.is_some();
-        entries.push((Entry { name, file, source, digest, length, runbook, findings }, good));
-    }
-    entries
-}
-
-/// Reads all runbook files, and says what could not be read.
+/// Finds all runbook files, and says where it could not look.
 fn read_folder(project: &Path) -> Found {
     let mut found = Found::default();
     let mut seen = HashSet::new();
@@ -194,7 +291,11 @@ fn read_folder(project: &Path) -> Found {
             found.problems.push(format!("{}: {error}", relative(project, &folder)));
         }
     }
+    if found.left_out > 0 {
+        found.problems.push(format!("{} runbook files are left out; the limit is {FILES}", found.left_out));
+    }
     found.problems.sort();
+    found.problems.truncate(PROBLEMS);
     found
 }
 
@@ -230,12 +331,9 @@ fn read_one(
         } else if !(name.ends_with(".yaml") || name.ends_with(".yml")) {
             continue;
         } else if found.files.len() >= FILES {
-            found.problems.push(format!("{file}: left out; the limit is {FILES} runbook files"));
+            found.left_out += 1;
         } else {
-            match files::read_begin(&path, FILE_BYTES) {
-                Ok((bytes, length)) => found.files.push(Source { file, bytes, length }),
-                Err(error) => found.problems.push(format!("{file}: {error}")),
-            }
+            found.files.push(file);
         }
     }
     Ok(())
@@ -257,7 +355,8 @@ mod tests {
         for (file, text) in files {
             write(folder.path(), file, text);
         }
-        let library = Library::open(folder.path());
+        let library = Library::new(folder.path());
+        assert!(library.current().number == 0 && library.reload());
         (folder, library)
     }
 
@@ -269,7 +368,7 @@ mod tests {
 
     fn names(library: &Library) -> Vec<(String, bool)> {
         let current = library.current();
-        current.entries.values().map(|entry| (entry.name.clone(), entry.runbook.is_some())).collect()
+        current.entries.values().map(|entry| (entry.name.clone(), entry.runbook().is_some())).collect()
     }
 
     #[test]
@@ -315,13 +414,62 @@ mod tests {
         large.set_len(50 << 20).unwrap();
         assert!(library.reload() && !library.reload());
         let current = library.current();
-        assert_eq!(names(&library), [("a".to_owned(), true), ("large".to_owned(), false)]);
+        let name = |name: &str, good| (name.to_owned(), good);
+        let expected = [name("a", true), name("gone", false), name("large", false), name("pipe", false)];
+        assert_eq!(names(&library), expected);
         let finding = &current.entries["large"].findings[0];
         assert_eq!(finding.message, "the file has 52428800 bytes; the limit is 8388608");
-        assert_eq!(current.entries["large"].source, "");
-        let problems = current.problems.join("\n");
-        for part in ["runbooks/loop: the same folder", "runbooks/gone.yaml: No such", "pipe.yaml: it is no regular"] {
-            assert!(problems.contains(part), "{part}: {problems}");
+        assert_eq!(current.entries["large"].source(), "");
+        for (name, why) in [("gone", "No such file"), ("pipe", "it is no regular file")] {
+            let finding = &current.entries[name].findings[0];
+            assert!(finding.code == Code::UnreadableFile && finding.message.contains(why), "{finding:?}");
+            assert!(current.entries[name].is_broken());
         }
+        assert_eq!(current.problems, ["runbooks/loop: the same folder comes twice"]);
+    }
+
+    #[test]
+    fn of_one_name_none_is_taken() {
+        let good = format!("name: good\n{GOOD}");
+        let (folder, library) = project(&[("m.yaml", &good)]);
+        assert_eq!(names(&library), [("good".to_owned(), true)]);
+        write(folder.path(), "a.yaml", &good);
+        let broken = |name: &str| (name.to_owned(), false);
+        library.reload();
+        assert_eq!(names(&library), [broken("good"), broken("runbooks/m.yaml")]);
+        fs::remove_file(folder.path().join("runbooks/a.yaml")).unwrap();
+        // It is a start that asks now.
+        assert!(library.fresh("good").entries["good"].runbook().is_some());
+    }
+
+    #[test]
+    fn only_what_changed_is_checked_again() {
+        let (folder, library) = project(&[("a.yaml", &format!("name: a\n{GOOD}"))]);
+        let entry = |library: &Library| Arc::clone(&library.current().entries["a"]);
+        let first = entry(&library);
+        write(folder.path(), "b.yaml", &format!("name: b\n{GOOD}"));
+        assert!(library.reload());
+        assert!(Arc::ptr_eq(&first, &entry(&library)), "it was checked again");
+        write(folder.path(), "a.yaml", &format!("name: a\n# other\n{GOOD}"));
+        assert!(library.reload());
+        assert!(!Arc::ptr_eq(&first, &entry(&library)));
+    }
+
+    #[test]
+    fn listed_files_are_looked_for_and_make_the_definition() {
+        let (folder, library) = project(&[("a.yaml", &format!("name: a\nfiles: [s.sh]\n{GOOD}"))]);
+        let entry = |library: &Library| Arc::clone(&library.latest().entries["a"]);
+        let missing = entry(&library);
+        assert_eq!((missing.findings[0].code, missing.findings[0].line), (Code::MissingFile, 2));
+        assert!(missing.is_broken() && missing.runbook().is_some() && missing.definition(folder.path()).is_none());
+        fs::write(folder.path().join("s.sh"), "one").unwrap();
+        let one = entry(&library);
+        assert!(!one.is_broken() && one.findings.is_empty());
+        let of = |entry: &Entry| entry.definition(folder.path()).unwrap();
+        let one = of(&one);
+        fs::write(folder.path().join("s.sh"), "second").unwrap();
+        let second = of(&entry(&library));
+        assert_eq!(second, of(&entry(&library)));
+        assert_ne!(one, second);
     }
 }

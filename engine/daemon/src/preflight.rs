@@ -1,4 +1,4 @@
-//! What must be there before the first step: programs with their versions, and secrets. Everything that is missing is
+//! What must be there before the first step: programs with their versions, secrets, and listed files. Everything that is missing is
 //! told at once. Starts the programs only to ask for their version.
 
 use std::collections::HashMap;
@@ -9,10 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use runbook_core::definition::{Requires, Tool};
+use runbook_core::definition::{Runbook, Tool};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use crate::files;
 use crate::secrets::Secrets;
 
 /// How long a program may take to tell its version.
@@ -25,7 +26,7 @@ const TOGETHER: usize = 8;
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// `requires.tools.NAME` or `requires.secrets.NAME`.
+    /// `requires.tools.NAME`, `requires.secrets.NAME` or `files.PATH`.
     pub subject: String,
     /// What is wrong with it, and what to do.
     pub problem: String,
@@ -42,7 +43,8 @@ pub struct Preflight {
 
 impl Preflight {
     /// Everything that is missing.
-    pub fn check(&self, requires: &Requires, secrets: &Secrets) -> Vec<Missing> {
+    pub fn check(&self, runbook: &Runbook, project: &Path, secrets: &Secrets) -> Vec<Missing> {
+        let requires = &runbook.requires;
         let mut missing = Vec::new();
         for tools in requires.tools.chunks(TOGETHER) {
             let found: Vec<Option<String>> = std::thread::scope(|scope| {
@@ -59,6 +61,11 @@ impl Preflight {
         missing.extend(requires.secrets.iter().filter_map(|name| {
             let problem = secrets.read(name).err()?;
             Some(Missing { subject: format!("requires.secrets.{name}"), problem })
+        }));
+        missing.extend(runbook.files.iter().filter_map(|file| {
+            let why = files::listed_fault(&project.join(file))?;
+            let problem = format!("the listed file {file} cannot be had: {why}");
+            Some(Missing { subject: format!("files.{file}"), problem })
         }));
         missing
     }
@@ -223,13 +230,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_at_once() {
-        let tool = |name: &str, version: Option<&str>| Tool { name: name.into(), version: version.map(Into::into) };
-        let requires = Requires {
-            tools: vec![tool("sh", None), tool("no-such-program", None), tool("tar", Some(">=999"))],
-            secrets: vec!["token".into()],
-        };
-        let missing = Preflight::default().check(&requires, &Secrets::default());
+        let text = "name: a\nlanguage: 1\nfiles: [there, gone]\n\
+            requires: {tools: [sh, no-such-program, {name: tar, version: '>=999'}], secrets: [token]}\n\
+            steps: {a: {effect: read, argv: [x]}}\n";
+        let runbook = runbook_core::language::check(text.as_bytes(), "a.yaml").runbook.unwrap();
+        let project = tempfile::tempdir().unwrap();
+        std::fs::write(project.path().join("there"), "x").unwrap();
+        let missing = Preflight::default().check(&runbook, project.path(), &Secrets::default());
         let subjects: Vec<&str> = missing.iter().map(|m| m.subject.as_str()).collect();
-        assert_eq!(subjects, ["requires.tools.no-such-program", "requires.tools.tar", "requires.secrets.token"]);
+        let expected = ["requires.tools.no-such-program", "requires.tools.tar", "requires.secrets.token", "files.gone"];
+        assert_eq!(subjects, expected);
     }
 }

@@ -28,6 +28,8 @@ use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, maintenance, opening, unit};
 
+/// How long a start waits for the folder of runbooks: less than those wait who start a daemon.
+const LOAD_PATIENCE: Duration = Duration::from_secs(3);
 /// The name of the shim beside the daemon.
 const SHIM: &str = "runbook-shim";
 
@@ -75,7 +77,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
 
-    let library = Arc::new(Library::open(&config.project));
+    let library = Arc::new(Library::new(&config.project));
     let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),
@@ -104,11 +106,15 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         dispatcher.run(&receiver)
     })?;
 
+    let loaded = folder::watch(&library)?;
+    // Mostly it takes milliseconds. Where it takes longer, whoever asks for a runbook waits for it, and nobody else.
+    if loaded.recv_timeout(LOAD_PATIENCE).is_err() {
+        tracing::warn!("the folder of runbooks takes long to load; it goes on meanwhile");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()?;
     let served = runtime.block_on(async {
         let (listener, socket) = api::listen(&config.socket, &config.data_dir)?;
-        folder::watch(&library)?;
         tokio::spawn(stop_on_signals(drain)?);
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;

@@ -53,6 +53,58 @@ fn a_broken_file_hides_nothing_and_is_shown() {
 }
 
 #[test]
+fn what_cannot_be_read_is_shown_with_the_reason() {
+    let project = Project::with("one", NOTHING);
+    std::os::unix::fs::symlink("nowhere", project.path("runbooks/two.yaml")).unwrap();
+    std::os::unix::fs::symlink(".", project.path("runbooks/loop")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(project.path("runbooks/pipe.yaml")).status().unwrap();
+    assert!(pipe.success());
+    let (_server, client) = Server::start(&project);
+    let all = list(&client);
+    assert_eq!(names(&all), [name("one", false), name("pipe", true), name("two", true)]);
+    assert_eq!(all.runbooks[2].findings[0].code, "unreadable-file");
+    assert_eq!(all.problems, ["runbooks/loop: the same folder comes twice"]);
+    for (name, why) in [("two", "No such file"), ("pipe", "no regular file")] {
+        let asked = client.try_exec(name);
+        assert!(asked.as_ref().is_err_and(|status| status.message().contains(why)), "{asked:?}");
+        refused(asked, Code::InvalidArgument, "BROKEN_RUNBOOK");
+    }
+    let asked = client.try_exec("three");
+    assert!(asked.as_ref().is_err_and(|status| status.message().contains("the same folder")), "{asked:?}");
+    refused(asked, Code::NotFound, "NO_SUCH_RUNBOOK");
+}
+
+#[test]
+fn what_was_just_written_is_what_is_shown() {
+    let project = Project::with("a", NOTHING);
+    let (_server, client) = Server::start(&project);
+    for round in 0..20 {
+        project.runbook("a", &format!("description: round {round}\n{NOTHING}"));
+        let request = GetRunbookRequest { name: "a".into() };
+        let shown = client.block_on(client.runbooks().get_runbook(request)).unwrap().into_inner().runbook.unwrap();
+        assert_eq!(shown.description, format!("round {round}"));
+        project.runbook(&format!("b{round}"), NOTHING);
+        assert_eq!(list(&client).runbooks.len(), round + 2);
+    }
+}
+
+#[test]
+fn the_definition_is_the_one_that_a_start_is_pinned_to() {
+    let project = Project::with("a", &format!("files: [data.txt]\n{NOTHING}"));
+    let (_server, client) = Server::start(&project);
+    let shown = || list(&client).runbooks[0].clone();
+    let missing = shown();
+    assert_eq!((missing.broken, missing.definition.as_str()), (true, ""));
+    assert_eq!(missing.findings[0].code, "missing-file");
+    project.file("data.txt", "one");
+    let good = shown();
+    assert!(!good.broken && good.definition.len() == 64, "{good:?}");
+    assert_eq!(client.exec("a").definition, good.definition);
+    project.file("data.txt", "another");
+    assert_ne!(shown().definition, good.definition);
+}
+
+#[test]
 fn names_are_unique_over_all_folders() {
     let project = Project::new();
     let good = |name: &str| format!("name: {name}\nlanguage: 1\n{NOTHING}");

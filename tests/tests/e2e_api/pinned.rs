@@ -67,9 +67,14 @@ fn a_listed_file_that_is_missing_refuses_the_start() {
     let project = Project::new();
     write(&project, "old");
     std::fs::remove_file(project.path("data.txt")).unwrap();
+    project
+        .runbook("deploy", &DEPLOY.replace("steps:", "requires: {tools: [no-such-program], secrets: [token]}\nsteps:"));
     let (_server, client) = Server::start(&project);
     let refused = client.try_exec("deploy");
     let message = refused.as_ref().unwrap_err().message().to_owned();
-    crate::refused(refused, tonic::Code::FailedPrecondition, "DEFINITION");
-    assert!(message.contains("data.txt"), "{message}");
+    crate::refused(refused, tonic::Code::FailedPrecondition, "PREFLIGHT");
+    // With whatever else is missing.
+    for part in ["data.txt", "no-such-program", "token"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
 }

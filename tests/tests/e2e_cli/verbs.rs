@@ -149,6 +149,16 @@ fn files_are_checked_without_being_kept() {
 }
 
 #[test]
+fn runs_of_a_mistyped_runbook_are_no_empty_answer() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    let none = runbook(&project, &["runs", "--runbook", "hold"]);
+    assert!(none.code == 0 && none.err.contains("no such runs"), "{none:?}");
+    let mistyped = runbook(&project, &["runs", "--runbook", "hodl"]);
+    assert!(mistyped.code == 2 && mistyped.err.contains("did you mean \"hold\""), "{mistyped:?}");
+}
+
+#[test]
 fn both_programs_check_alike() {
     let project = project();
     let _daemon = Daemon::start(&project);

@@ -114,7 +114,7 @@ fn refused(report: Report<'_>) -> Checked {
 /// The runbook as far as it can be read, where its name stands, and each file that it lists.
 fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>, Vec<Range<usize>>)> {
     let mut tree = tree::read(text, report)?;
-    if !values::resolve(text, &mut tree, report) {
+    if !steps::few_enough(item::Item::root(&tree), report) || !values::resolve(text, &mut tree, report) {
         return None;
     }
     let mut draft = top::read(item::Item::root(&tree), report)?;

@@ -9,7 +9,7 @@ use super::draft::{Owner, StepDraft, Use};
 use super::inputs;
 use super::item::{Entry, Fields, Item};
 use super::names;
-use super::report::Problem;
+use super::report::{Problem, Report};
 use super::schema;
 use super::show;
 use crate::definition::{Command, Effect, Part, Step, ValueType, WhenSkipped, Work};
@@ -34,7 +34,18 @@ pub(super) struct Steps<'t> {
     pub drafts: Vec<StepDraft<'t>>,
 }
 
-/// Reads `steps:` and `finally:`; `None` when there are too many to go on.
+/// Whether there are few enough steps to look at what they say. Asked as soon as the document is there: reading on would
+/// cost the most where it is the least worth.
+pub(super) fn few_enough(root: Item<'_>, report: &mut Report<'_>) -> bool {
+    let parts = ["steps", "finally"].into_iter().filter_map(|name| root.peek(name)).filter(|item| item.is_map());
+    let all: Vec<Entry<'_>> = parts.filter_map(|item| item.entries(report)).flatten().collect();
+    let Some(first_over) = all.get(limits::STEPS) else { return true };
+    let message = format!("the runbook has {} steps; the limit is {}", all.len(), limits::STEPS);
+    report.add(Problem::new(Code::OverLimit, first_over.key.span(), message));
+    false
+}
+
+/// Reads `steps:` and `finally:`; `None` when they are too large to go on.
 pub(super) fn read<'t>(
     main: Option<Entry<'t>>,
     finally: Option<Entry<'t>>,
@@ -52,11 +63,6 @@ pub(super) fn read<'t>(
             );
         }
         all.extend(entries.map(|entry| (entry, part)));
-    }
-    if let Some((entry, _)) = all.get(limits::STEPS) {
-        let message = format!("the runbook has {} steps; the limit is {}", all.len(), limits::STEPS);
-        reader.report.add(Problem::new(Code::OverLimit, entry.key.span(), message));
-        return None;
     }
     let added = defaults.bytes().saturating_mul(all.len());
     if added > limits::DEFAULTS_BYTES {
@@ -200,7 +206,7 @@ fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
     match (fields.entry("effect"), fields.entry("target")) {
         (Some(effect), None) if destructive => reader.report.add(
             Problem::new(Code::NoTarget, effect.value.span(), "a destructive step has to say what it destroys")
-                .help("add `target:`, such as `target: postgres/orders`; who starts the run confirms it by that name"),
+                .help("add `target:`, such as `target: postgres/orders`"),
         ),
         (_, Some(target)) if !destructive => reader.report.add(
             Problem::new(Code::ConflictingKeys, target.key.span(), "`target` is for destructive steps only")

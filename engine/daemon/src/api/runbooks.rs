@@ -15,6 +15,8 @@ use crate::library::{Entry, Generation};
 /// Runbooks in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
 
+/// Problems of the folder that are told with a name that was not found.
+const PROBLEMS: usize = 3;
 /// Files checked in one request.
 const CHECKED: usize = 10_000;
 /// Findings in one answer to a check.
@@ -29,10 +31,15 @@ pub(super) fn find(generation: &Generation, name: &str) -> Result<Arc<Entry>, St
         return Ok(Arc::clone(entry));
     }
     let shown: String = bare.chars().take(80).collect();
-    let hint = match did_you_mean(bare, generation.entries.keys().map(String::as_str)) {
+    let mut hint = match did_you_mean(bare, generation.entries.keys().map(String::as_str)) {
         Some(meant) => format!("; did you mean {meant:?}?"),
         None => "; `runbook list` shows all".to_owned(),
     };
+    // It may be there, where nobody could look.
+    if !generation.problems.is_empty() {
+        let problems: Vec<&str> = generation.problems.iter().take(PROBLEMS).map(String::as_str).collect();
+        hint = format!("{hint} The folder itself has problems: {}", problems.join("; "));
+    }
     Err(errors::status(Code::NotFound, "NO_SUCH_RUNBOOK", format!("there is no runbook {shown:?}{hint}")))
 }
 
@@ -44,7 +51,10 @@ impl RunbookService for Runbooks {
     ) -> Result<Response<v1::ListRunbooksResponse>, Status> {
         let request = request.into_inner();
         let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
-        let generation = self.0.library.current();
+        let shared = Arc::clone(&self.0);
+        let generation = tokio::task::spawn_blocking(move || shared.library.latest())
+            .await
+            .map_err(|error| super::internal(&error))?;
         let mut entries = generation
             .entries
             .range::<str, _>((
@@ -58,10 +68,17 @@ impl RunbookService for Runbooks {
             .map(|(_, entry)| entry);
         let page: Vec<_> = entries.by_ref().take(size).collect();
         let next = if entries.next().is_some() { page.last().map(|entry| entry.name.clone()) } else { None };
+        let page: Vec<Arc<Entry>> = page.into_iter().cloned().collect();
+        let shared = Arc::clone(&self.0);
+        // The definitions are hashed, which may mean to read files.
+        let runbooks = tokio::task::spawn_blocking(move || {
+            page.iter().map(|entry| to_proto::entry(entry, &shared.config.project)).collect()
+        });
         Ok(Response::new(v1::ListRunbooksResponse {
-            runbooks: page.into_iter().map(|entry| to_proto::entry(entry)).collect(),
+            runbooks: runbooks.await.map_err(|error| super::internal(&error))?,
             next_page_token: next.unwrap_or_default(),
             generation: generation.number,
+            problems: generation.problems.clone(),
         }))
     }
 
@@ -69,9 +86,14 @@ impl RunbookService for Runbooks {
         &self,
         request: Request<v1::GetRunbookRequest>,
     ) -> Result<Response<v1::GetRunbookResponse>, Status> {
-        let entry = find(&self.0.library.current(), &request.into_inner().name)?;
-        let mut runbook = to_proto::entry(&entry);
-        runbook.source.clone_from(&entry.source);
+        let (shared, name) = (Arc::clone(&self.0), request.into_inner().name);
+        let found = tokio::task::spawn_blocking(move || {
+            let entry = find(&shared.library.latest(), &name)?;
+            let mut runbook = to_proto::entry(&entry, &shared.config.project);
+            entry.source().clone_into(&mut runbook.source);
+            Ok::<_, Status>(runbook)
+        });
+        let runbook = found.await.map_err(|error| super::internal(&error))??;
         Ok(Response::new(v1::GetRunbookResponse { runbook: Some(runbook) }))
     }
 

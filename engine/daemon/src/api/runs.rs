@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message as _;
+use runbook_core::definition::Runbook;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
@@ -32,34 +33,44 @@ const LAST_LINES: usize = 200;
 
 pub(super) struct Runs(pub Arc<Shared>);
 
+/// What a start is about, before anything is stored of it.
+struct Asked {
+    runbook: Runbook,
+    source: String,
+    file: String,
+}
+
 impl Runs {
-    /// The checked definition of a request and its pinned form.
-    async fn pin(&self, request: &v1::StartRunRequest) -> Result<Arc<Pinned>, Status> {
+    /// The checked definition of a request.
+    async fn definition(&self, request: &v1::StartRunRequest) -> Result<Asked, Status> {
         if request.source.is_empty() && request.runbook.is_empty() {
             return Err(errors::bad_field("runbook", "name a runbook, or give its source"));
         }
-        let (runbook, source, file) = if request.source.is_empty() {
+        if request.source.is_empty() {
             let library = Arc::clone(&self.0.library);
             let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
             let generation =
                 tokio::task::spawn_blocking(move || library.fresh(&name)).await.map_err(|error| internal(&error))?;
             let entry = runbooks::find(&generation, &request.runbook)?;
-            let Some(runbook) = entry.runbook.clone() else {
+            let Some(runbook) = entry.runbook().cloned() else {
                 return Err(refused_findings(&entry.name, &entry.findings));
             };
-            (runbook, entry.source.clone(), entry.file.clone())
-        } else {
-            if !request.runbook.is_empty() {
-                return Err(errors::bad_field("source", "give either a runbook's name or its source"));
-            }
-            let (bytes, file) = (request.source.clone(), from_proto::file_name("source_file", &request.source_file)?);
-            let (checked, bytes, file) =
-                tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
-                    .await
-                    .map_err(|error| internal(&error))?;
-            let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
-            (runbook, String::from_utf8_lossy(&bytes).into_owned(), file)
-        };
+            return Ok(Asked { runbook, source: entry.source().to_owned(), file: entry.file().to_owned() });
+        }
+        if !request.runbook.is_empty() {
+            return Err(errors::bad_field("source", "give either a runbook's name or its source"));
+        }
+        let (bytes, file) = (request.source.clone(), from_proto::file_name("source_file", &request.source_file)?);
+        let (checked, bytes, file) = tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
+            .await
+            .map_err(|error| internal(&error))?;
+        let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
+        Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file })
+    }
+
+    /// Pins a definition: its files are there, as far as could be seen.
+    async fn pin(&self, asked: Asked) -> Result<Arc<Pinned>, Status> {
+        let Asked { runbook, source, file } = asked;
         let definitions = Arc::clone(&self.0.surroundings.definitions);
         let project = self.0.config.project.clone();
         tokio::task::spawn_blocking(move || definitions.pin(&runbook, &source, &file, &project))
@@ -76,18 +87,19 @@ impl Runs {
     }
 
     /// What must be there before the first step.
-    async fn preflight(&self, pinned: &Arc<Pinned>) -> Result<(), Status> {
-        let (shared, definition) = (Arc::clone(&self.0), Arc::clone(pinned));
-        let missing = tokio::task::spawn_blocking(move || {
-            shared.preflight.check(&definition.runbook.requires, &shared.surroundings.secrets)
+    async fn preflight(&self, asked: Asked) -> Result<Asked, Status> {
+        let shared = Arc::clone(&self.0);
+        let (missing, asked) = tokio::task::spawn_blocking(move || {
+            let secrets = &shared.surroundings.secrets;
+            (shared.preflight.check(&asked.runbook, &shared.config.project, secrets), asked)
         })
         .await
         .map_err(|error| internal(&error))?;
         if missing.is_empty() {
-            return Ok(());
+            return Ok(asked);
         }
         let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
-        let message = format!("{} cannot run here: {}", pinned.runbook.name, list.join("; "));
+        let message = format!("{} cannot run here: {}", asked.runbook.name, list.join("; "));
         let mut details = tonic_types::ErrorDetails::new();
         details.set_error_info("PREFLIGHT", "runbook.v1", HashMap::new());
         for missing in &missing {
@@ -175,9 +187,10 @@ impl RunService for Runs {
         let reason = from_proto::reason(&request.reason)?;
         let request_id = from_proto::request_id(&request.request_id)?;
         let origin = from_proto::origin(request.origin)?;
-        let pinned = self.pin(&request).await?;
-        let mut inputs = from_proto::inputs(&pinned.runbook, &mut request)?;
-        self.preflight(&pinned).await?;
+        let asked = self.definition(&request).await?;
+        let mut inputs = from_proto::inputs(&asked.runbook, &mut request)?;
+        let asked = self.preflight(asked).await?;
+        let pinned = self.pin(asked).await?;
         let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
         let mut sealed = serde_json::Map::new();
         for (name, decl) in &pinned.runbook.inputs {

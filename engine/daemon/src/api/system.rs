@@ -17,10 +17,13 @@ impl SystemService for System {
         let counts = shared.dispatcher.query(|machine| (machine.runs().count(), machine.live_attempts())).await;
         let (runs, attempts) = counts.map_err(|_| errors::ending())?;
         let generation = shared.library.current();
-        let broken = generation.entries.values().filter(|entry| entry.runbook.is_none()).count();
+        let broken = generation.entries.values().filter(|entry| entry.is_broken()).count();
         let good = generation.entries.len() - broken;
         let mut warnings = shared.warnings.clone();
         warnings.extend(generation.problems.iter().cloned());
+        if generation.number == 0 {
+            warnings.push("the folder of runbooks is still being loaded".to_owned());
+        }
         warnings.extend(super::lack_of_room(shared));
         Ok(Response::new(v1::GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

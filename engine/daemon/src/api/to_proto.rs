@@ -1,6 +1,7 @@
 //! From our types to the API's: the one door out. Decides nothing, and shows no secret.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
 use runbook_core::definition::{Part, Runbook, Step, WhenSkipped};
@@ -364,12 +365,14 @@ pub fn finding(finding: &Finding) -> v1::Finding {
 }
 
 /// A file of the folder.
-pub fn entry(entry: &Entry) -> v1::Runbook {
-    let mut to = match &entry.runbook {
+pub fn entry(entry: &Entry, project: &Path) -> v1::Runbook {
+    let mut to = match entry.runbook() {
         Some(good) => runbook(good),
-        None => v1::Runbook { name: format!("runbooks/{}", entry.name), broken: true, ..v1::Runbook::default() },
+        None => v1::Runbook { name: format!("runbooks/{}", entry.name), ..v1::Runbook::default() },
     };
-    to.file.clone_from(&entry.file);
+    to.broken = entry.is_broken();
+    to.definition = entry.definition(project).map(|digest| digest.to_string()).unwrap_or_default();
+    entry.file().clone_into(&mut to.file);
     to.findings = entry.findings.iter().map(finding).collect();
     to
 }

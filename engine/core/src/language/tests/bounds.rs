@@ -95,6 +95,10 @@ fn steps_are_counted() {
         refusal(steps(60_000, |_| String::new())),
         "50004:3 over-limit: the runbook has 60000 steps; the limit is 50000"
     );
+    // Nothing else is asked about such a file: not what a second reader sees in it.
+    let odd = |number| if number == 0 { ", description: \"\\uD834\\uDD1E\"".to_owned() } else { String::new() };
+    assert!(refusal(steps(2, odd)).contains("readers-disagree"));
+    assert!(refusal(steps(60_000, odd)).contains("over-limit"));
 }
 
 #[test]
