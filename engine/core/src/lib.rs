@@ -4,6 +4,7 @@
 //! environment variable, a network, a thread or a source of randomness; time, jitter and ids come in
 //! with the inputs. The lints in `clippy.toml` beside `Cargo.toml` and the dependency check in CI hold it to that.
 
+pub mod calendar;
 pub mod definition;
 pub mod expression;
 pub mod id;
@@ -11,4 +12,5 @@ pub mod language;
 pub mod limits;
 pub mod machine;
 pub mod run;
+pub mod schedule;
 pub mod time;

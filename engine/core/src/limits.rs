@@ -80,3 +80,7 @@ pub const SECRETS: usize = 256;
 pub const TOOLS: usize = 256;
 /// The files that a runbook may list.
 pub const FILES: usize = 4_096;
+/// The text of a cron rule, in bytes.
+pub const CRON_RULE_BYTES: usize = 1_024;
+/// The last year in which a slot can lie: RFC 3339 has four digits.
+pub const SLOT_YEAR: i64 = 9_999;

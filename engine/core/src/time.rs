@@ -1,8 +1,14 @@
 //! Instants and spans as the core counts them. Never reads a clock.
 
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::calendar::{DAY_SECONDS, Date};
+
+/// How much of a text that is no instant a message repeats, in characters.
+const TIMESTAMP_SHOWN: usize = 60;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -75,23 +81,30 @@ impl std::fmt::Display for Timestamp {
     /// RFC 3339 in UTC, with microseconds where there are any.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        // Days to civil date, after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-        let z = days + 719_468;
-        let era = z.div_euclid(146_097);
-        let day_of_era = z.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
+        let Date { year, month, day } = Date::of(days);
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         if micros > 0 {
             write!(f, ".{micros:06}")?;
         }
         f.write_str("Z")
+    }
+}
+
+/// Why a text is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no instant: write RFC 3339 with its offset, as 2026-03-29T00:00:00Z or 2026-03-29T01:00:00+01:00")]
+pub struct TimestampFault(String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampFault;
+
+    /// Reads RFC 3339. What is finer than a microsecond is dropped.
+    fn from_str(text: &str) -> Result<Self, TimestampFault> {
+        let read = chrono::DateTime::parse_from_rfc3339(text);
+        read.map(|instant| Self(instant.timestamp_micros()))
+            .map_err(|_| TimestampFault(text.chars().take(TIMESTAMP_SHOWN).collect()))
     }
 }
 
@@ -124,6 +137,21 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999999Z"),
         ] {
             assert_eq!(Timestamp(instant).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn instants_read_as_rfc_3339() {
+        for (text, instant) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T01:00:00+01:00", 951_782_400_000_000),
+            ("2026-11-21T03:23:59.1234569Z", 1_795_231_439_123_456),
+        ] {
+            assert_eq!(text.parse(), Ok(Timestamp(instant)), "{text}");
+        }
+        for text in ["", "now", "2026-03-29", "2026-03-29T00:00:00", "2026-02-30T00:00:00Z", "1795231439"] {
+            let told = text.parse::<Timestamp>().unwrap_err().to_string();
+            assert!(told.starts_with(&format!("{text:?} is no instant: write RFC 3339")), "{told}");
         }
     }
 

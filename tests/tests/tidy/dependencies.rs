@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// What a pure crate never reaches, however indirectly: runtimes, storage, network, the system, clocks, chance.
-const IMPURE: [&str; 21] = [
+const IMPURE: [&str; 20] = [
     "tokio",
     "mio",
     "async-std",
@@ -44,7 +44,6 @@ const IMPURE: [&str; 21] = [
     "rand_core",
     "fastrand",
     "uuid",
-    "chrono",
     "jiff",
     "time",
 ];
@@ -148,6 +147,24 @@ fn the_core_reaches_nothing_impure() {
     for name in ["tokio", "mio", "sled", "tonic", "prost", "hyper", "rustix", "notify", "getrandom", "uuid"] {
         assert!(daemon.contains(&name), "the daemon is built from {name}, which went unseen: {daemon:?}");
     }
+}
+
+#[test]
+fn the_calendar_of_the_core_has_no_clock() {
+    // chrono is there for zones. What reads the time in it is behind features, which no other crate may turn on here.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}:{f}"];
+    let features = |package: &str| -> String {
+        let asked = Command::new(&cargo).args(arguments).args(["-p", package]).current_dir(root()).output();
+        let asked = asked.expect("cargo runs");
+        assert!(asked.status.success(), "cargo tree: {}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8(asked.stdout).expect("UTF-8")
+    };
+    let core = features("runbook-core");
+    let chrono = core.lines().find(|line| line.starts_with("chrono v")).expect("the core has a calendar");
+    assert!(chrono.ends_with(":alloc,std"), "{chrono}");
+    // The control: features are shown as they are written.
+    assert!(features("runbookd").lines().any(|line| line.starts_with("tokio v") && line.contains("rt-multi-thread")));
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn the_core_names_nothing_of_the_world() {
     for module in ["fs", "env", "net", "thread", "process", "os", "sync::mpsc"] {
         bans.push(ban("std::", module, "the core is pure: see engine/core/clippy.toml"));
     }
-    for name in ["Instant", "SystemTime", "RandomState", "thread_rng", "getrandom"] {
+    for name in ["Instant", "SystemTime", "Utc::now", "Local::", "RandomState", "thread_rng", "getrandom"] {
         bans.push(ban("", name, "the core is pure: see engine/core/clippy.toml"));
     }
     each_bites(&bans);

@@ -124,7 +124,7 @@ fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>, V
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.
-fn show(text: &str) -> Cow<'_, str> {
+pub(crate) fn show(text: &str) -> Cow<'_, str> {
     let long = text.char_indices().nth(SHOWN).map(|(at, _)| at);
     if long.is_none() && !text.chars().any(char::is_control) {
         return Cow::Borrowed(text);

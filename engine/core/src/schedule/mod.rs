@@ -1,0 +1,18 @@
+//! When something is due: rules of crontab(5), zones, and what becomes of times that a change of the clocks skips or
+//! repeats. Functions of their arguments: never reads a clock, never knows runs.
+//!
+//! `parse` reads a [`Rule`] or says what is wrong with it; `search` finds the next minute that it names on a clock on the
+//! wall; `zone` knows how far such clocks are from UTC; `timetable` puts the three together; `words` says it to people.
+//! What is promised stands in `docs/schedules.md`.
+
+mod parse;
+mod rule;
+mod search;
+mod timetable;
+mod words;
+mod zone;
+
+pub use parse::RuleFault;
+pub use rule::{Days, Rule};
+pub use timetable::{Dst, Remark, Slot, Timetable, Wall};
+pub use zone::{Zone, ZoneFault};
