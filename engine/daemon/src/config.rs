@@ -15,6 +15,7 @@ use std::str::FromStr;
 use clap::{Parser, Subcommand, ValueEnum as _};
 use runbook_core::expression::did_you_mean;
 
+use crate::cron::CronCommand;
 use crate::instance;
 use crate::secrets::SecretSource;
 use file::File;
@@ -96,6 +97,12 @@ pub enum Command {
     Explain {
         /// The code, as `check` prints it.
         code: Option<String>,
+    },
+    /// Tells of cron rules without a daemon: when they are due, and what they say.
+    Cron {
+        /// What is asked.
+        #[command(subcommand)]
+        command: CronCommand,
     },
 }
 

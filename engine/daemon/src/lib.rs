@@ -5,6 +5,7 @@ mod attempts;
 pub mod check;
 mod clock;
 pub mod config;
+pub mod cron;
 mod definitions;
 mod descriptors;
 mod dispatcher;

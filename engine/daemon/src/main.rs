@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use runbook_journal::OpenError;
 use runbookd::config::{Arguments, Command, Config};
-use runbookd::{check, serve, telemetry};
+use runbookd::{check, cron, serve, telemetry};
 
 /// The configuration, a path or an argument is wrong.
 const USAGE: u8 = 2;
@@ -44,6 +44,7 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
     match &arguments.command {
         Some(Command::Check { paths, output, strict }) => printed(check::check(paths, *output, *strict)),
         Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),
+        Some(Command::Cron { command }) => printed(cron::run(command)),
         None => {
             let config = Config::load(&arguments.serve).map_err(|error| (USAGE, error.to_string()))?;
             telemetry::start(&config.log, config.log_format);

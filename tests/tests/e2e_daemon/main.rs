@@ -1,9 +1,10 @@
 //! The daemon's start and end with the real binaries: its configuration, one instance per data directory, its socket,
-//! draining, kills, its log, what it costs when nothing is to be done.
+//! draining, kills, its log, what it costs when nothing is to be done; and what it answers without being one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod configuration;
+mod cron;
 mod idle;
 mod instance;
 mod kills;
