@@ -8,6 +8,7 @@
 #   repository.sh retain      removes old backups of the same sources: KEEP_LAST, KEEP_DAILY, KEEP_WEEKLY stay
 #   repository.sh clean       removes what this run has staged, and what dead runs have left for a week
 #
+# SOURCES: one folder per line. SOURCE_COUNT: how many there are.
 # REPOSITORY/<UTC time>-<run uid>/ is a backup, REPOSITORY/.staging/<run uid>/ belongs to one run. A backup appears
 # and disappears by a rename, so that there is never half a one. It counts while it holds PROVED.
 #
@@ -76,6 +77,14 @@ inside() {
     "${2%/}"/*) return 0 ;;
     *) return 1 ;;
     esac
+}
+
+# SOURCES has a line for each source: one with a newline in it would be taken for two other folders.
+check_lines() {
+    [ "$SOURCE_COUNT" -gt 0 ] || fail "no source is named: which folders? -i 'source=[\"...\"]'"
+    lines=$(say "$SOURCES" | wc -l)
+    [ "$lines" -eq "$SOURCE_COUNT" ] ||
+        fail "a source has a newline in its name, and no backup can name such a folder: $1 the folder above it. Nothing was done."
 }
 
 check_tools() {
@@ -194,6 +203,7 @@ preflight() {
     bytes=0
     entries=0
     paths=
+    check_lines "back up"
     check_tools
     make_repository
     mkdir -p -- "$staging" || fail "$(id -un) may not write in the repository $REPOSITORY"
@@ -330,7 +340,8 @@ END
 
 choose() {
     [ -d "$REPOSITORY" ] || fail "there is no repository $REPOSITORY: is its disk mounted? Another one: -i repository=/some/where"
-    [ -n "${SOURCES-unset}" ] || fail "no source is named: which folders? -i 'source=[\"...\"]'"
+    [ -z "${SOURCES+set}" ] || check_lines restore
+    [ -n "${SOURCES-unset}" ] || fail "a source is empty text"
     wanted=$(while IFS= read -r source; do
         [ -z "$source" ] || name_of "$source"
     done <<END
@@ -466,7 +477,7 @@ fi
 staging=$REPOSITORY/.staging/$RUNBOOK_RUN_UID
 case ${1-} in
 preflight)
-    : "${ALLOW_EMPTY:?}"
+    : "${ALLOW_EMPTY:?}" "${SOURCE_COUNT:?}"
     preflight
     ;;
 choose) choose ;;

@@ -9,6 +9,7 @@ mod kills;
 mod library;
 mod room;
 mod round_trip;
+mod sources;
 mod stops;
 mod targets;
 mod turns;
