@@ -11,6 +11,8 @@ mod dependencies;
 mod manifests;
 #[path = "tidy/pages.rs"]
 mod pages;
+#[path = "tidy/protocol.rs"]
+mod protocol;
 #[path = "tidy/repository.rs"]
 mod repository;
 #[path = "tidy/sources.rs"]

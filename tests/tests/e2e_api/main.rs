@@ -13,6 +13,7 @@ mod requests;
 mod secrets;
 mod standards;
 mod streams;
+mod wire;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;

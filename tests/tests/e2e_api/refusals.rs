@@ -105,6 +105,72 @@ fn fields_that_are_wrong_are_named() {
 }
 
 #[test]
+fn all_fields_that_are_wrong_are_named_at_once() {
+    let project = Project::with("a", NOTHING);
+    let (_server, client) = Server::start(&project);
+    let run = client.over(&client.exec("a").name);
+    fn fields<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> Vec<String> {
+        let message = result.as_ref().expect_err("a refusal").message().to_owned();
+        let fields = refused(result, Code::InvalidArgument, "INVALID_FIELD").into_iter();
+        fields
+            .inspect(|(field, _)| assert!(message.contains(field.as_str()), "{message}"))
+            .map(|(name, _)| name)
+            .collect()
+    }
+    let long = "x".repeat(5_000);
+    let start = StartRunRequest { reason: long.clone(), request_id: "a\nb".into(), origin: 9, ..Default::default() };
+    assert_eq!(fields(client.start(start)), ["runbook", "reason", "request_id", "origin"]);
+    let mut runs = client.runs();
+    let name = "no run".to_owned();
+    let resolve = ResolveStepRequest { name: name.clone(), settlement: 9, ..Default::default() };
+    assert_eq!(fields(client.block_on(runs.resolve_step(resolve))), ["name", "reason", "settlement"]);
+    let cancel = CancelRunRequest { name: name.clone(), reason: long.clone(), ..Default::default() };
+    assert_eq!(fields(client.block_on(runs.cancel_run(cancel))), ["name", "reason"]);
+    let resume = ResumeRunRequest { name: name.clone(), reason: long };
+    assert_eq!(fields(client.block_on(runs.resume_run(resume))), ["name", "reason"]);
+    let events = ListEventsRequest { name, page_size: -1, ..Default::default() };
+    assert_eq!(fields(client.block_on(runs.list_events(events))), ["name", "page_size"]);
+    let list = ListRunsRequest {
+        page_size: -1,
+        page_token: "x".into(),
+        statuses: vec![99],
+        created_after: run.created_at.map(|moment| prost_types::Timestamp { nanos: -1, ..moment }),
+        ..Default::default()
+    };
+    assert_eq!(fields(client.block_on(runs.list_runs(list))), ["page_size", "page_token", "statuses", "created_after"]);
+    let unspecified = ListRunsRequest { statuses: vec![0], ..Default::default() };
+    assert_eq!(fields(client.block_on(runs.list_runs(unspecified))), ["statuses"]);
+}
+
+#[test]
+fn what_was_never_told_is_no_empty_answer() {
+    let project = Project::with("a", NOTHING);
+    project.runbook("wait", "steps: {a: {effect: read, run: \"while ! test -e go; do sleep 0.05; done\"}}\n");
+    let (_server, client) = Server::start(&project);
+    let run = client.over(&client.exec("a").name);
+    let events = |start_after: u64| {
+        let request = ListEventsRequest { name: run.name.clone(), start_after, page_size: 0 };
+        client.block_on(client.runs().list_events(request)).map(|page| page.into_inner().events.len())
+    };
+    assert_eq!(events(run.last_event).expect("a page"), 0);
+    refused(events(run.last_event + 1), Code::OutOfRange, "NO_SUCH_EVENT");
+    let logs = |name: &str, step: &str, attempt: u32, follow: bool| {
+        let request = ReadLogsRequest { name: name.to_owned(), step: step.into(), attempt, follow, tail: 0 };
+        client.block_on(client.runs().read_logs(request)).map(drop)
+    };
+    for (step, follow) in [("a", false), ("", false), ("a", true)] {
+        logs(&run.name, step, 1, follow).expect("the attempt that was");
+        refused(logs(&run.name, step, 2, follow), Code::NotFound, "NO_SUCH_ATTEMPT");
+    }
+    // One that may still come is waited for by who follows.
+    let waiting = client.exec("wait");
+    logs(&waiting.name, "a", 2, true).expect("a stream");
+    refused(logs(&waiting.name, "a", 2, false), Code::NotFound, "NO_SUCH_ATTEMPT");
+    project.file("go", "");
+    client.over(&waiting.name);
+}
+
+#[test]
 fn a_broken_runbook_is_refused_with_its_findings() {
     let project =
         Project::with("broken", "steps:\n  a: {needs: [b], run: \"true\"}\n  c: {efect: read, run: \"true\"}\n");

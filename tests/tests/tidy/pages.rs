@@ -121,3 +121,35 @@ fn the_readme_knows_every_verb() {
     }
     assert!(count >= 15, "the control: only {count} verbs were seen");
 }
+
+/// The texts between quotes that are written like a reason: `NO_SUCH_RUN`.
+fn reasons(source: &str) -> Vec<&str> {
+    let is_reason = |text: &&str| text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    code.split('"').skip(1).step_by(2).filter(is_reason).filter(|text| !text.starts_with("CARGO_")).collect()
+}
+
+#[test]
+fn the_page_of_the_api_knows_every_method_and_reason() {
+    let page = read("docs/api.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let cells: Vec<&str> = rows.filter_map(|row| row.split('|').nth(1)).collect();
+    let mut named: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    named.sort_unstable();
+    let mut wanted = Vec::new();
+    let sources = texts(&[".rs"]);
+    for source in sources.iter().filter(|source| source.path.starts_with("engine/daemon/src/api/")) {
+        wanted.extend(reasons(&source.text));
+    }
+    assert!(wanted.len() >= 25, "the control: only {} reasons were seen", wanted.len());
+    let protocols = texts(&[".proto"]);
+    let before = wanted.len();
+    for protocol in protocols.iter().filter(|protocol| protocol.path.starts_with("proto/runbook/v1/")) {
+        let rpcs = protocol.text.lines().filter_map(|line| line.trim().strip_prefix("rpc "));
+        wanted.extend(rpcs.filter_map(|rpc| rpc.split('(').next()));
+    }
+    assert!(wanted.len() >= before + 14, "the control: only {} methods were seen", wanted.len() - before);
+    wanted.sort_unstable();
+    wanted.dedup();
+    assert_eq!(named, wanted, "docs/api.md, left, and the daemon, right");
+}

@@ -7,6 +7,7 @@ use runbook_core::id::RunUid;
 use runbook_core::language;
 use runbook_core::limits;
 use runbook_core::run::Origin;
+use runbook_core::time::Timestamp;
 use runbook_proto::v1;
 use serde_json::{Map, Number, Value};
 use tonic::Status;
@@ -25,18 +26,56 @@ pub enum RunName {
     Number(u64),
 }
 
+/// A field that cannot be taken. Alone it becomes a refusal by `?`; several are gathered in [`Faults`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, as the protocol file calls it.
+    field: &'static str,
+    /// What is wrong with it.
+    problem: String,
+}
+
+/// A fault of a field.
+pub fn fault(field: &'static str, problem: impl Into<String>) -> Fault {
+    Fault { field, problem: problem.into() }
+}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        errors::bad_field(fault.field, fault.problem)
+    }
+}
+
+/// The faults of a request's fields: they are told together.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// A field's value, or `None` and one fault more.
+    pub fn take<T>(&mut self, field: Result<T, Fault>) -> Option<T> {
+        field.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    /// The refusal that names them all.
+    pub fn refusal(self) -> Status {
+        let fields: Vec<_> = self.0.into_iter().map(|fault| (fault.field.to_owned(), fault.problem)).collect();
+        let list: Vec<_> = fields.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+        errors::bad_fields("INVALID_FIELD", list.join("\n"), &fields)
+    }
+}
+
 /// Reads `runs/U`, `U`, or a number.
 ///
 /// # Errors
 /// It is neither.
-pub fn run_name(name: &str) -> Result<RunName, Status> {
+pub fn run_name(name: &str) -> Result<RunName, Fault> {
     let bare = name.strip_prefix("runs/").unwrap_or(name);
     if let Ok(number) = bare.parse::<u64>() {
         return Ok(RunName::Number(number));
     }
     bare.parse().map(RunName::Uid).map_err(|_| {
         let shown: String = name.chars().take(64).collect();
-        errors::bad_field("name", format!("{shown:?} is neither a run's number nor its uid"))
+        fault("name", format!("{shown:?} is neither a run's number nor its uid"))
     })
 }
 
@@ -138,15 +177,71 @@ pub fn inputs(runbook: &Runbook, request: &mut v1::StartRunRequest) -> Result<Ma
 ///
 /// # Errors
 /// It is too long.
-pub fn reason(text: &str) -> Result<String, Status> {
+pub fn reason(text: &str) -> Result<String, Fault> {
     bounded("reason", text, limits::REASON_BYTES)
+}
+
+/// The reason of who settles a step: it must say something.
+///
+/// # Errors
+/// It is empty or too long.
+pub fn why(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() {
+        return Err(fault("reason", "say why: it stays in the run's history"));
+    }
+    reason(text)
+}
+
+/// The run that a request names, and the reason that it gives.
+///
+/// # Errors
+/// What is wrong with either.
+pub fn name_and_reason(name: &str, reason: &str) -> Result<(RunName, String), Status> {
+    let mut faults = Faults::default();
+    match (faults.take(run_name(name)), faults.take(self::reason(reason))) {
+        (Some(name), Some(reason)) => Ok((name, reason)),
+        _ => Err(faults.refusal()),
+    }
+}
+
+/// What a start is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A runbook of the folder, by its bare name.
+    Named(String),
+    /// A text that is in no folder.
+    Source {
+        /// The text.
+        bytes: Vec<u8>,
+        /// The name of its file, for messages.
+        file: String,
+    },
+}
+
+/// What a start is about; the source is taken out of the request.
+///
+/// # Errors
+/// It names nothing, or two things, or a file with too long a name.
+pub fn wanted(request: &mut v1::StartRunRequest) -> Result<Wanted, Fault> {
+    match (request.runbook.is_empty(), request.source.is_empty()) {
+        (true, true) => Err(fault("runbook", "name a runbook, or give its source")),
+        (false, false) => Err(fault("source", "give either a runbook's name or its source")),
+        (false, true) => {
+            let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook);
+            Ok(Wanted::Named(name.to_owned()))
+        }
+        (true, false) => {
+            let file = file_name("source_file", &request.source_file)?;
+            Ok(Wanted::Source { bytes: std::mem::take(&mut request.source), file })
+        }
+    }
 }
 
 /// The name of a file for messages; `runbook.yaml` where there is none.
 ///
 /// # Errors
 /// It is too long.
-pub fn file_name(field: &str, text: &str) -> Result<String, Status> {
+pub fn file_name(field: &'static str, text: &str) -> Result<String, Fault> {
     let name = if text.is_empty() { "runbook.yaml" } else { text };
     bounded(field, name, limits::PATH_BYTES)
 }
@@ -155,16 +250,16 @@ pub fn file_name(field: &str, text: &str) -> Result<String, Status> {
 ///
 /// # Errors
 /// It is too long, or holds control characters.
-pub fn request_id(text: &str) -> Result<String, Status> {
+pub fn request_id(text: &str) -> Result<String, Fault> {
     if text.contains(char::is_control) {
-        return Err(errors::bad_field("request_id", "it holds control characters"));
+        return Err(fault("request_id", "it holds control characters"));
     }
     bounded("request_id", text, limits::REQUEST_ID_BYTES)
 }
 
-fn bounded(field: &str, text: &str, limit: usize) -> Result<String, Status> {
+fn bounded(field: &'static str, text: &str, limit: usize) -> Result<String, Fault> {
     if text.len() > limit {
-        return Err(errors::bad_field(field, format!("it has {} bytes, the limit is {limit}", text.len())));
+        return Err(fault(field, format!("it has {} bytes, the limit is {limit}", text.len())));
     }
     Ok(text.to_owned())
 }
@@ -173,13 +268,11 @@ fn bounded(field: &str, text: &str, limit: usize) -> Result<String, Status> {
 ///
 /// # Errors
 /// It is unknown, or not for clients.
-pub fn origin(origin: i32) -> Result<Origin, Status> {
+pub fn origin(origin: i32) -> Result<Origin, Fault> {
     match v1::Origin::try_from(origin) {
         Ok(v1::Origin::Person) => Ok(Origin::Person),
         Ok(v1::Origin::Unspecified | v1::Origin::Api) => Ok(Origin::Api),
-        Ok(v1::Origin::Schedule) | Err(_) => {
-            Err(errors::bad_field("origin", "a client is ORIGIN_PERSON or ORIGIN_API"))
-        }
+        Ok(v1::Origin::Schedule) | Err(_) => Err(fault("origin", "a client is ORIGIN_PERSON or ORIGIN_API")),
     }
 }
 
@@ -187,14 +280,12 @@ pub fn origin(origin: i32) -> Result<Origin, Status> {
 ///
 /// # Errors
 /// It is unspecified or unknown.
-pub fn settlement(settlement: i32) -> Result<Settlement, Status> {
+pub fn settlement(settlement: i32) -> Result<Settlement, Fault> {
     match v1::Settlement::try_from(settlement) {
         Ok(v1::Settlement::Succeeded) => Ok(Settlement::Succeeded),
         Ok(v1::Settlement::Failed) => Ok(Settlement::Failed),
         Ok(v1::Settlement::Retry) => Ok(Settlement::Retry),
-        Ok(v1::Settlement::Unspecified) | Err(_) => {
-            Err(errors::bad_field("settlement", "it must be succeeded, failed or retry"))
-        }
+        Ok(v1::Settlement::Unspecified) | Err(_) => Err(fault("settlement", "it must be succeeded, failed or retry")),
     }
 }
 
@@ -202,10 +293,44 @@ pub fn settlement(settlement: i32) -> Result<Settlement, Status> {
 ///
 /// # Errors
 /// It is negative.
-pub fn page_size(size: i32, default: usize, limit: usize) -> Result<usize, Status> {
+pub fn page_size(size: i32, default: usize, limit: usize) -> Result<usize, Fault> {
     match usize::try_from(size) {
         Ok(0) => Ok(default),
         Ok(size) => Ok(size.min(limit)),
-        Err(_) => Err(errors::bad_field("page_size", "it is negative")),
+        Err(_) => Err(fault("page_size", "it is negative")),
     }
+}
+
+/// Where a page of runs begins: before the run of this number.
+///
+/// # Errors
+/// The token is not one that was given.
+pub fn before(token: &str) -> Result<Option<u64>, Fault> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    token.parse().map(Some).map_err(|_| fault("page_token", "it is not one that this daemon gave"))
+}
+
+/// States to list runs by.
+///
+/// # Errors
+/// One of them is no state of a run.
+pub fn statuses(statuses: &[i32]) -> Result<Vec<v1::RunStatus>, Fault> {
+    let status = |number: i32| match v1::RunStatus::try_from(number) {
+        Ok(status) if status != v1::RunStatus::Unspecified => Ok(status),
+        _ => Err(fault("statuses", format!("{number} is no state of a run"))),
+    };
+    statuses.iter().map(|number| status(*number)).collect()
+}
+
+/// A moment.
+///
+/// # Errors
+/// Its nanoseconds are not of one second.
+pub fn moment(field: &'static str, moment: &prost_types::Timestamp) -> Result<Timestamp, Fault> {
+    if !(0..1_000_000_000).contains(&moment.nanos) {
+        return Err(fault(field, "its nanoseconds are not from 0 to 999999999"));
+    }
+    Ok(Timestamp(moment.seconds.saturating_mul(1_000_000).saturating_add(i64::from(moment.nanos) / 1_000)))
 }

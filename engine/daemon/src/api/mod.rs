@@ -9,6 +9,7 @@ mod runs;
 mod streams;
 mod system;
 mod to_proto;
+mod typed;
 
 pub use incoming::CONNECTIONS;
 
@@ -33,12 +34,14 @@ use tonic::server::NamedService as _;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 use tonic_health::ServingStatus;
+use typed::Typed;
 
 use crate::config::Config;
 use crate::dispatcher::{Handle, all_events};
 use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::surroundings::Surroundings;
+use from_proto::RunName;
 
 /// The largest request, in bytes: a runbook file and its inputs.
 const REQUEST_BYTES: usize = 16 << 20;
@@ -92,10 +95,10 @@ impl Shared {
     }
 
     /// The run that a request names.
-    async fn run_uid(&self, name: &str) -> Result<RunUid, Status> {
-        match from_proto::run_name(name)? {
-            from_proto::RunName::Uid(uid) => Ok(uid),
-            from_proto::RunName::Number(number) => {
+    async fn run_uid(&self, name: RunName) -> Result<RunUid, Status> {
+        match name {
+            RunName::Uid(uid) => Ok(uid),
+            RunName::Number(number) => {
                 let live = self.dispatcher.query(move |machine| machine.by_number(number)).await;
                 if let Some(uid) = live.map_err(|_| errors::ending())? {
                     return Ok(uid);
@@ -242,17 +245,17 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         .add_service(health_service)
         .add_service(reflection)
         .add_service(reflection_alpha)
-        .add_service(
+        .add_service(Typed(
             RunbookServiceServer::new(runbooks::Runbooks(Arc::clone(&shared)))
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
-        )
-        .add_service(
+        ))
+        .add_service(Typed(
             RunServiceServer::new(runs::Runs(Arc::clone(&shared)))
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
-        )
-        .add_service(SystemServiceServer::new(system::System(Arc::clone(&shared))))
+        ))
+        .add_service(Typed(SystemServiceServer::new(system::System(Arc::clone(&shared)))))
         .serve_with_incoming_shutdown(incoming::incoming(listener, token.clone()), async move {
             token.cancelled().await;
         });

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use prost::Message as _;
 use runbook_core::definition::Runbook;
 use runbook_core::expression::did_you_mean;
-use runbook_core::id::{Digest, RunUid};
+use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
-use runbook_core::run::{Input, Pinned, Rejection, RunState, Start};
+use runbook_core::run::{Input, Phase, Pinned, Rejection, RunState, Start};
 use runbook_core::{language, run};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use super::from_proto::{Faults, Wanted};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::{Shared, errors, from_proto, internal, logs, principal, runbooks, to_proto};
 use crate::definitions::DefinitionError;
@@ -41,31 +42,30 @@ struct Asked {
 }
 
 impl Runs {
-    /// The checked definition of a request.
-    async fn definition(&self, request: &v1::StartRunRequest) -> Result<Asked, Status> {
-        if request.source.is_empty() && request.runbook.is_empty() {
-            return Err(errors::bad_field("runbook", "name a runbook, or give its source"));
+    /// The checked definition of what is to be started.
+    async fn definition(&self, wanted: Wanted) -> Result<Asked, Status> {
+        match wanted {
+            Wanted::Named(name) => {
+                let library = Arc::clone(&self.0.library);
+                let bare = name.clone();
+                let generation = tokio::task::spawn_blocking(move || library.fresh(&bare))
+                    .await
+                    .map_err(|error| internal(&error))?;
+                let entry = runbooks::find(&generation, &name)?;
+                let Some(runbook) = entry.runbook().cloned() else {
+                    return Err(refused_findings(&entry.name, &entry.findings));
+                };
+                Ok(Asked { runbook, source: entry.source().to_owned(), file: entry.file().to_owned() })
+            }
+            Wanted::Source { bytes, file } => {
+                let (checked, bytes, file) =
+                    tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
+                        .await
+                        .map_err(|error| internal(&error))?;
+                let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
+                Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file })
+            }
         }
-        if request.source.is_empty() {
-            let library = Arc::clone(&self.0.library);
-            let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
-            let generation =
-                tokio::task::spawn_blocking(move || library.fresh(&name)).await.map_err(|error| internal(&error))?;
-            let entry = runbooks::find(&generation, &request.runbook)?;
-            let Some(runbook) = entry.runbook().cloned() else {
-                return Err(refused_findings(&entry.name, &entry.findings));
-            };
-            return Ok(Asked { runbook, source: entry.source().to_owned(), file: entry.file().to_owned() });
-        }
-        if !request.runbook.is_empty() {
-            return Err(errors::bad_field("source", "give either a runbook's name or its source"));
-        }
-        let (bytes, file) = (request.source.clone(), from_proto::file_name("source_file", &request.source_file)?);
-        let (checked, bytes, file) = tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
-            .await
-            .map_err(|error| internal(&error))?;
-        let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
-        Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file })
     }
 
     /// Pins a definition: its files are there, as far as could be seen.
@@ -184,10 +184,15 @@ impl RunService for Runs {
         super::check_open(&self.0)?;
         let by = principal(&request);
         let mut request = request.into_inner();
-        let reason = from_proto::reason(&request.reason)?;
-        let request_id = from_proto::request_id(&request.request_id)?;
-        let origin = from_proto::origin(request.origin)?;
-        let asked = self.definition(&request).await?;
+        let mut faults = Faults::default();
+        let wanted = faults.take(from_proto::wanted(&mut request));
+        let reason = faults.take(from_proto::reason(&request.reason));
+        let request_id = faults.take(from_proto::request_id(&request.request_id));
+        let origin = faults.take(from_proto::origin(request.origin));
+        let (Some(wanted), Some(reason), Some(request_id), Some(origin)) = (wanted, reason, request_id, origin) else {
+            return Err(faults.refusal());
+        };
+        let asked = self.definition(wanted).await?;
         let mut inputs = from_proto::inputs(&asked.runbook, &mut request)?;
         let asked = self.preflight(asked).await?;
         let pinned = self.pin(asked).await?;
@@ -249,7 +254,7 @@ impl RunService for Runs {
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::GetRunResponse>, Status> {
-        let uid = self.0.run_uid(&request.into_inner().name).await?;
+        let uid = self.0.run_uid(from_proto::run_name(&request.into_inner().name)?).await?;
         let state = self.0.run_state(uid).await?;
         let extra = self
             .0
@@ -281,15 +286,16 @@ impl RunService for Runs {
 
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
         let request = request.into_inner();
-        let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
-        let before = if request.page_token.is_empty() {
-            None
-        } else {
-            let token = request.page_token.parse::<u64>();
-            Some(token.map_err(|_| errors::bad_field("page_token", "it is not one that this daemon gave"))?)
+        let mut faults = Faults::default();
+        let size = faults.take(from_proto::page_size(request.page_size, PAGE.0, PAGE.1));
+        let before = faults.take(from_proto::before(&request.page_token));
+        let statuses = faults.take(from_proto::statuses(&request.statuses));
+        let after = request.created_after.map(|moment| from_proto::moment("created_after", &moment)).transpose();
+        let after = faults.take(after);
+        let (Some(size), Some(before), Some(statuses), Some(after)) = (size, before, statuses, after) else {
+            return Err(faults.refusal());
         };
         let runbook = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
-        let after = request.created_after.map(|t| t.seconds.saturating_mul(1_000_000) + i64::from(t.nanos) / 1_000);
         // Runs that are not over are in memory, and their rows do not say where they are.
         let live: HashMap<RunUid, v1::Run> = self
             .0
@@ -297,15 +303,14 @@ impl RunService for Runs {
             .query(|machine| machine.runs().map(|run| (run.uid(), to_proto::run_head(run))).collect())
             .await
             .map_err(|_| errors::ending())?;
-        let statuses = request.statuses;
         let reader = Arc::clone(&self.0.reader);
         let page = tokio::task::spawn_blocking(move || {
             let mut wanted = |row: &runbook_journal::RunRow| {
                 (runbook.is_empty() || row.runbook == runbook)
-                    && after.is_none_or(|after| row.created_at.0 >= after)
+                    && after.is_none_or(|after| row.created_at >= after)
                     && (statuses.is_empty() || {
                         let status = live.get(&row.uid).map_or_else(|| to_proto::run_row(row).status, |run| run.status);
-                        statuses.contains(&status)
+                        statuses.iter().any(|wanted| i32::from(*wanted) == status)
                     })
             };
             let rows = reader.rows_newest_first(before, size, SCAN, &mut wanted)?;
@@ -327,13 +332,9 @@ impl RunService for Runs {
     async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Self::WatchRunStream>, Status> {
         let deadline = streams::deadline(request.metadata());
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
+        let uid = self.0.run_uid(from_proto::run_name(&request.name)?).await?;
         let state = self.0.run_state(uid).await?;
-        if request.start_after > state.last_event() {
-            let last = state.last_event();
-            let problem = format!("the run has {last} events, none after {}", request.start_after);
-            return Err(errors::status(Code::OutOfRange, "NO_SUCH_EVENT", problem));
-        }
+        check_event(&state, request.start_after)?;
         Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
             streams::watch(&shared, &state, request.start_after, &sender).await
         }))
@@ -344,9 +345,13 @@ impl RunService for Runs {
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
-        let size = from_proto::page_size(request.page_size, EVENTS.0, EVENTS.1)?;
+        let mut faults = Faults::default();
+        let name = faults.take(from_proto::run_name(&request.name));
+        let size = faults.take(from_proto::page_size(request.page_size, EVENTS.0, EVENTS.1));
+        let (Some(name), Some(size)) = (name, size) else { return Err(faults.refusal()) };
+        let uid = self.0.run_uid(name).await?;
         let state = self.0.run_state(uid).await?;
+        check_event(&state, request.start_after)?;
         // A page may be shorter than was asked for: large events fill it sooner.
         let mut page = v1::ListEventsResponse::default();
         let (mut last, mut bytes) = (request.start_after, 0);
@@ -367,11 +372,10 @@ impl RunService for Runs {
     async fn read_logs(&self, request: Request<v1::ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {
         let deadline = streams::deadline(request.metadata());
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
+        let uid = self.0.run_uid(from_proto::run_name(&request.name)?).await?;
         let state = self.0.run_state(uid).await?;
-        if !request.step.is_empty() {
-            step_no(&state, &request.step)?;
-        }
+        let step = if request.step.is_empty() { None } else { Some(step_no(&state, &request.step)?) };
+        check_attempt(&state, step, &request)?;
         Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
             streams::read_logs(&shared, &state, &request, &sender).await
         }))
@@ -383,8 +387,8 @@ impl RunService for Runs {
     ) -> Result<Response<v1::CancelRunResponse>, Status> {
         let by = principal(&request);
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
-        let reason = from_proto::reason(&request.reason)?;
+        let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
+        let uid = self.0.run_uid(name).await?;
         let run = self.put(uid, Input::Cancel { now: request.now, by, reason }).await?;
         Ok(Response::new(v1::CancelRunResponse { run: Some(run) }))
     }
@@ -396,8 +400,8 @@ impl RunService for Runs {
         super::check_open(&self.0)?;
         let by = principal(&request);
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
-        let reason = from_proto::reason(&request.reason)?;
+        let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
+        let uid = self.0.run_uid(name).await?;
         let run = self.put(uid, Input::Resume { by, reason }).await?;
         Ok(Response::new(v1::ResumeRunResponse { run: Some(run) }))
     }
@@ -408,12 +412,14 @@ impl RunService for Runs {
     ) -> Result<Response<v1::ResolveStepResponse>, Status> {
         let by = principal(&request);
         let request = request.into_inner();
-        let uid = self.0.run_uid(&request.name).await?;
-        let reason = from_proto::reason(&request.reason)?;
-        if reason.trim().is_empty() {
-            return Err(errors::bad_field("reason", "say why: it stays in the run's history"));
-        }
-        let settlement = from_proto::settlement(request.settlement)?;
+        let mut faults = Faults::default();
+        let name = faults.take(from_proto::run_name(&request.name));
+        let reason = faults.take(from_proto::why(&request.reason));
+        let settlement = faults.take(from_proto::settlement(request.settlement));
+        let (Some(name), Some(reason), Some(settlement)) = (name, reason, settlement) else {
+            return Err(faults.refusal());
+        };
+        let uid = self.0.run_uid(name).await?;
         let state = self.0.run_state(uid).await?;
         let step = step_no(&state, &request.step)?;
         let mut outputs: Vec<(String, Value)> =
@@ -425,10 +431,36 @@ impl RunService for Runs {
     }
 }
 
-fn step_no(state: &RunState, id: &str) -> Result<runbook_core::id::StepNo, Status> {
+fn step_no(state: &RunState, id: &str) -> Result<StepNo, Status> {
     let runbook = &state.pinned().runbook;
     runbook.find(id).ok_or_else(|| {
         let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));
         errors::rejection(&Rejection::NoSuchStep { step: id.chars().take(80).collect(), hint })
     })
+}
+
+/// Whether there may be events after this one: none come after a number that was not told.
+fn check_event(state: &RunState, start_after: u64) -> Result<(), Status> {
+    let last = state.last_event();
+    if start_after <= last {
+        return Ok(());
+    }
+    let problem = format!("the run has {last} events, none after {start_after}");
+    Err(errors::status(Code::OutOfRange, "NO_SUCH_EVENT", problem))
+}
+
+/// Whether the attempt of a request began, or may still begin while it is waited for.
+fn check_attempt(state: &RunState, step: Option<StepNo>, request: &v1::ReadLogsRequest) -> Result<(), Status> {
+    let over = matches!(state.phase(), Phase::Terminal(_));
+    let begun = state.steps().filter(|(no, ..)| step.is_none_or(|step| step == *no)).map(|(_, _, step)| step.attempts);
+    let last = begun.max().unwrap_or(0);
+    if request.attempt <= last || (request.follow && !over) {
+        return Ok(());
+    }
+    let of = if request.step.is_empty() { "a step of this run" } else { &request.step };
+    let problem = match last {
+        0 => format!("there is no attempt of {of} yet"),
+        last => format!("there is no attempt {} of {of}: the latest is {last}", request.attempt),
+    };
+    Err(errors::status(Code::NotFound, "NO_SUCH_ATTEMPT", problem))
 }
