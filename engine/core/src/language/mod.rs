@@ -35,6 +35,7 @@ mod tests;
 mod top;
 mod tree;
 mod values;
+pub mod yaml;
 
 pub use code::{Code, Severity};
 pub use given::{InputCode, InputFault, check_inputs, parse_input};

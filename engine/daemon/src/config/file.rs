@@ -1,4 +1,5 @@
-//! The configuration file: YAML, every key known, everything that is wrong with its line. Never knows flags.
+//! The configuration file: YAML by the readers of the language, every key known, everything that is wrong with its
+//! line. Never knows flags.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::is_id;
-use serde_yaml::{Mapping, Value};
+use runbook_core::language::Code;
+use runbook_core::language::yaml::{self, Content, Value};
 
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, Retention, filter, log_format, number};
 use crate::files;
@@ -49,108 +51,121 @@ pub(super) fn read(path: &Path, project: &Path, problems: &mut Vec<String>) -> i
 }
 
 fn parse(text: &str, shown: String, project: &Path, problems: &mut Vec<String>) -> File {
-    let mut file = File::default();
-    let root: Value = match serde_yaml::from_str(text) {
-        Ok(root) => root,
-        Err(error) => {
-            problems.push(format!("{shown}: {error}"));
-            return file;
-        }
-    };
-    let mut reader = Reader { text, shown, problems };
-    let Some(root) = reader.map(&[], &root, Some(&KEYS)) else { return file };
-    for (key, value) in &root {
-        let place = [key.as_str()];
-        match key.as_str() {
-            "data_dir" => file.data_dir = reader.text(&place, value).map(PathBuf::from),
-            "socket" => file.socket = reader.text(&place, value).map(PathBuf::from),
-            "max_attempts" => file.max_attempts = reader.number(&place, value, &PLACES_RANGE),
-            "log" => {
-                file.log = reader.text(&place, value);
-                let text = file.log.clone();
-                text.inspect(|text| reader.judge(&place, |what, problems| filter(what, text, problems)));
-            }
-            "log_format" => {
-                let text = reader.text(&place, value);
-                file.log_format =
-                    text.and_then(|text| reader.judge(&place, |what, problems| log_format(what, &text, problems)));
-            }
-            "retention" => file.retention = Some(reader.retention(value)),
-            "secrets" => file.secrets = reader.secrets(value, project),
-            _ => {}
-        }
+    let (root, findings) = yaml::read(text, &shown);
+    let mut reader = Reader { problems: Vec::new() };
+    // A file without anything in it is one that configures nothing.
+    for finding in findings.iter().filter(|finding| finding.code != Code::EmptyDocument) {
+        // What a runbook should be instead is no help here; how YAML is written is.
+        let help = finding.help.as_ref().filter(|_| finding.code == Code::InvalidYaml);
+        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+        reader.problems.push((finding.line, format!("{}{help}", finding.message)));
     }
+    let file = root.map(|root| reader.file(&root, project)).unwrap_or_default();
+    let mut found = reader.problems;
+    found.sort_by_key(|(line, _)| *line);
+    problems.extend(found.into_iter().map(|(line, problem)| format!("{shown}:{line}: {problem}")));
     file
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    shown: String,
-    problems: &'a mut Vec<String>,
+/// A key with its name, where it stands, and its value.
+struct Entry<'v> {
+    name: &'v str,
+    line: u32,
+    value: &'v Value,
 }
 
-impl Reader<'_> {
-    /// Where a key stands, and which it is.
-    fn what(&self, place: &[&str]) -> String {
-        let key = if place.is_empty() { "the file".to_owned() } else { place.join(".") };
-        match line_of(self.text, place) {
-            Some(line) => format!("{}:{line}: {key}", self.shown),
-            None => format!("{}: {key}", self.shown),
+/// Collects what is wrong, each with its line.
+struct Reader {
+    problems: Vec<(u32, String)>,
+}
+
+impl Reader {
+    fn problem(&mut self, line: u32, what: &str, problem: &str) {
+        self.problems.push((line, format!("{what}: {problem}")));
+    }
+
+    fn judge<T>(&mut self, line: u32, judge: impl FnOnce(&mut Vec<String>) -> T) -> T {
+        let mut found = Vec::new();
+        let judged = judge(&mut found);
+        self.problems.extend(found.into_iter().map(|problem| (line, problem)));
+        judged
+    }
+
+    fn file(&mut self, root: &Value, project: &Path) -> File {
+        let mut file = File::default();
+        for entry in self.map(root.line, "the file", "", root, Some(&KEYS)).unwrap_or_default() {
+            let Entry { name, line, value } = entry;
+            match name {
+                "data_dir" => file.data_dir = self.text(line, name, value).map(PathBuf::from),
+                "socket" => file.socket = self.text(line, name, value).map(PathBuf::from),
+                "max_attempts" => file.max_attempts = self.number(line, name, value, &PLACES_RANGE),
+                "log" => {
+                    file.log = self.text(line, name, value);
+                    let text = file.log.clone();
+                    text.inspect(|text| self.judge(line, |problems| filter(name, text, problems)));
+                }
+                "log_format" => {
+                    let text = self.text(line, name, value);
+                    file.log_format =
+                        text.and_then(|text| self.judge(line, |problems| log_format(name, &text, problems)));
+                }
+                "retention" => file.retention = Some(self.retention(line, value)),
+                "secrets" => file.secrets = self.secrets(line, value, project),
+                _ => {}
+            }
         }
+        file
     }
 
-    fn problem(&mut self, place: &[&str], problem: &str) {
-        let what = self.what(place);
-        self.problems.push(format!("{what}: {problem}"));
-    }
-
-    fn judge<T>(&mut self, place: &[&str], judge: impl FnOnce(&str, &mut Vec<String>) -> T) -> T {
-        let what = self.what(place);
-        judge(&what, self.problems)
-    }
-
-    /// A map with names as keys; nothing at all is an empty one. Keys that are not known are told.
-    fn map(&mut self, place: &[&str], value: &Value, known: Option<&[&str]>) -> Option<Vec<(String, Value)>> {
-        let map = match value {
-            Value::Null => &Mapping::new(),
-            Value::Mapping(map) => map,
+    /// A map with names as keys; nothing at all is an empty one. Keys that are not known are told, each with what
+    /// stands before its name.
+    fn map<'v>(
+        &mut self,
+        line: u32,
+        what: &str,
+        before: &str,
+        value: &'v Value,
+        known: Option<&[&str]>,
+    ) -> Option<Vec<Entry<'v>>> {
+        let entries = match &value.content {
+            Content::Nothing => return Some(Vec::new()),
+            Content::Map(entries) => entries,
             other => {
-                self.problem(place, &format!("it must be a map, and is {}", kind(other)));
+                self.problem(line, what, &format!("it must be a map, and is {}", kind(other)));
                 return None;
             }
         };
-        let mut pairs = Vec::new();
-        for (key, value) in map {
-            let Some(name) = key.as_str() else {
-                self.problem(place, &format!("its key {} is no name", shown(key)));
+        let mut found = Vec::new();
+        for (key, value) in entries {
+            let Content::Text(name) = &key.content else {
+                self.problem(key.line, what, &format!("its key {} is no name", shown(&key.content)));
                 continue;
             };
             if let Some(known) = known
-                && !known.contains(&name)
+                && !known.contains(&name.as_str())
             {
                 let hint = did_you_mean(name, known.iter().copied());
                 let hint = hint.map_or_else(
                     || format!("; there are {}", known.join(", ")),
                     |meant| format!("; did you mean `{meant}`?"),
                 );
-                let place: Vec<&str> = place.iter().copied().chain([name]).collect();
-                self.problem(&place, &format!("there is no such key{hint}"));
+                self.problem(key.line, &format!("{before}{name}"), &format!("there is no such key{hint}"));
                 continue;
             }
-            pairs.push((name.to_owned(), value.clone()));
+            found.push(Entry { name, line: key.line, value });
         }
-        Some(pairs)
+        Some(found)
     }
 
-    fn text(&mut self, place: &[&str], value: &Value) -> Option<String> {
-        match value {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::String(_) | Value::Null => {
-                self.problem(place, "it is empty; write a value, or leave it out");
+    fn text(&mut self, line: u32, what: &str, value: &Value) -> Option<String> {
+        match &value.content {
+            Content::Text(text) if !text.is_empty() => Some(text.clone()),
+            Content::Text(_) | Content::Nothing => {
+                self.problem(line, what, "it is empty; write a value, or leave it out");
                 None
             }
             other => {
-                self.problem(place, &format!("it must be text, and is {}", kind(other)));
+                self.problem(line, what, &format!("it must be text, and is {}", kind(other)));
                 None
             }
         }
@@ -158,93 +173,75 @@ impl Reader<'_> {
 
     fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
         &mut self,
-        place: &[&str],
+        line: u32,
+        what: &str,
         value: &Value,
         range: &std::ops::RangeInclusive<T>,
     ) -> Option<T> {
-        let text = shown(value);
-        self.judge(place, |what, problems| number(what, &text, range, problems))
+        self.judge(line, |problems| number(what, shown(&value.content), range, problems))
     }
 
-    fn retention(&mut self, value: &Value) -> Retention {
+    fn retention(&mut self, line: u32, value: &Value) -> Retention {
         let mut retention = Retention::default();
-        for (key, value) in self.map(&["retention"], value, Some(&RETENTION_KEYS)).unwrap_or_default() {
-            let place = ["retention", key.as_str()];
-            let (range, kept) = match key.as_str() {
+        let entries = self.map(line, "retention", "retention.", value, Some(&RETENTION_KEYS));
+        for Entry { name, line, value } in entries.unwrap_or_default() {
+            let (range, kept) = match name {
                 "runs" => (KEEP_RUNS_RANGE, &mut retention.runs),
                 _ => (KEEP_DAYS_RANGE, &mut retention.days),
             };
-            if let Some(number) = self.number(&place, &value, &range) {
+            if let Some(number) = self.number(line, &format!("retention.{name}"), value, &range) {
                 *kept = number;
             }
         }
         retention
     }
 
-    fn secrets(&mut self, value: &Value, project: &Path) -> BTreeMap<String, SecretSource> {
+    fn secrets(&mut self, line: u32, value: &Value, project: &Path) -> BTreeMap<String, SecretSource> {
         let mut secrets = BTreeMap::new();
-        for (name, value) in self.map(&["secrets"], value, None).unwrap_or_default() {
-            let place = ["secrets", name.as_str()];
-            if !is_id(&name) {
-                self.problem(&place, "a secret's name has small letters, digits, _ and -, and begins with a letter");
+        for Entry { name, line, value } in self.map(line, "secrets", "", value, None).unwrap_or_default() {
+            let what = format!("secrets.{name}");
+            if !is_id(name) {
+                let problem = "a secret's name has small letters, digits, _ and -, and begins with a letter";
+                self.problem(line, &what, problem);
                 continue;
             }
+            let before = self.problems.len();
             let mut source = SecretSource::default();
-            for (key, value) in self.map(&place, &value, Some(&SECRET_KEYS)).unwrap_or_default() {
-                let text = self.text(&["secrets", name.as_str(), key.as_str()], &value);
-                match key.as_str() {
+            let entries = self.map(line, &what, &format!("{what}."), value, Some(&SECRET_KEYS));
+            for Entry { name: key, line, value } in entries.unwrap_or_default() {
+                let text = self.text(line, &format!("{what}.{key}"), value);
+                match key {
                     "env" => source.env = text,
                     _ => source.file = text.map(|path| project.join(path)),
                 }
             }
-            if source.env.is_some() == source.file.is_some() {
-                self.problem(&place, "give either `env: VARIABLE` or `file: PATH`");
+            // What is wrong inside says enough.
+            if self.problems.len() == before && source.env.is_some() == source.file.is_some() {
+                self.problem(line, &what, "give either `env: VARIABLE` or `file: PATH`");
             }
-            secrets.insert(name, source);
+            secrets.insert(name.to_owned(), source);
         }
         secrets
     }
 }
 
-/// A scalar as it was written, near enough.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(bool) => bool.to_string(),
-        other => kind(other).to_owned(),
+/// A scalar as it was written.
+fn shown(content: &Content) -> &str {
+    match content {
+        Content::Text(text) | Content::Number(text) | Content::Boolean(text) => text,
+        other => kind(other),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Sequence(_) => "a list",
-        Value::Mapping(_) => "a map",
-        Value::Tagged(_) => "a tagged value",
+fn kind(content: &Content) -> &'static str {
+    match content {
+        Content::Nothing => "nothing",
+        Content::Boolean(_) => "true or false",
+        Content::Number(_) => "a number",
+        Content::Text(_) => "text",
+        Content::List => "a list",
+        Content::Map(_) => "a map",
     }
-}
-
-/// The line, from 1, of a key below the keys before it. The reader keeps no places, so the text is searched: `None`
-/// where the key is written in a way that this does not find, as in a map on one line.
-fn line_of(text: &str, place: &[&str]) -> Option<usize> {
-    let mut lines = text.lines().enumerate();
-    let mut found = None;
-    for (depth, key) in place.iter().enumerate() {
-        found = lines.find_map(|(index, line)| {
-            let bare = line.trim_start();
-            let indented = bare.len() < line.len();
-            let rest = ["", "\"", "'"]
-                .into_iter()
-                .find_map(|quote| bare.strip_prefix(quote)?.strip_prefix(key)?.strip_prefix(quote))?;
-            (rest.trim_start().starts_with(':') && indented == (depth > 0)).then_some(index + 1)
-        });
-        found?;
-    }
-    found
 }
 
 #[cfg(test)]
@@ -280,28 +277,43 @@ mod tests {
             secrets:\n  A b: {env: X}\n  both: {env: X, file: y}\n  none:\n  odd:\n    env: 3\nzzz: 1\ndata_dir:\n";
         let expected = [
             "f:1: max_atempts: there is no such key; did you mean `max_attempts`?",
-            "f:14: zzz: there is no such key; there are data_dir, socket, max_attempts, log, log_format, retention, secrets",
             "f:2: max_attempts: \"many\" is no whole number from 1 to 10000",
             "f:3: log_format: \"xml\" is neither human nor json",
             "f:4: log: \"???\": invalid filter directive; error, warn, info, debug and trace are levels",
-            "f:7: retention.dayz: there is no such key; did you mean `days`?",
             "f:6: retention.runs: \"-1\" is no whole number from 0 to 10000000",
+            "f:7: retention.dayz: there is no such key; did you mean `days`?",
             "f:9: secrets.A b: a secret's name has small letters, digits, _ and -, and begins with a letter",
             "f:10: secrets.both: give either `env: VARIABLE` or `file: PATH`",
             "f:11: secrets.none: give either `env: VARIABLE` or `file: PATH`",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:12: secrets.odd: give either `env: VARIABLE` or `file: PATH`",
+            "f:14: zzz: there is no such key; there are data_dir, socket, max_attempts, log, log_format, retention, secrets",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);
     }
 
     #[test]
+    fn a_key_twice_and_maps_on_one_line_hide_nothing() {
+        let text =
+            "max_attempts: 3\nmax_attempts: x\nretention: {runs: -1, days: x}\nsecrets:\n  c: 3\n  \"d\": {fil: x}\n";
+        let expected = [
+            "f:2: the key `max_attempts` is there already",
+            "f:2: max_attempts: \"x\" is no whole number from 1 to 10000",
+            "f:3: retention.runs: \"-1\" is no whole number from 0 to 10000000",
+            "f:3: retention.days: \"x\" is no whole number from 1 to 36500",
+            "f:5: secrets.c: it must be a map, and is a number",
+            "f:6: secrets.d.fil: there is no such key; did you mean `file`?",
+        ];
+        assert_eq!(problems(text), expected);
+    }
+
+    #[test]
     fn what_is_no_map_of_keys_is_told() {
-        assert_eq!(problems("[1]"), ["f: the file: it must be a map, and is a list"]);
-        assert_eq!(problems("secrets: x"), ["f:1: secrets: it must be a map, and is text"]);
-        assert_eq!(problems("1: x"), ["f: the file: its key 1 is no name"]);
-        assert!(problems("log: a\nlog: b")[0].contains("duplicate"), "{:?}", problems("log: a\nlog: b"));
-        assert!(problems("a: [")[0].starts_with("f: "));
+        assert_eq!(problems("[1]"), ["f:1: the file: it must be a map, and is a list"]);
+        assert_eq!(problems("\nsecrets: x"), ["f:2: secrets: it must be a map, and is text"]);
+        assert_eq!(problems("log: a\n1: x"), ["f:2: the file: its key 1 is no name"]);
+        let syntax = problems("log: a\nb: [\n");
+        assert!(syntax.len() == 1 && syntax[0].starts_with("f:2: the file is not YAML: "), "{syntax:?}");
+        assert_eq!(problems("log: a\n---\nlog: b\n"), ["f:2: a second YAML document begins here"]);
     }
 }

@@ -7,6 +7,7 @@ mod inputs;
 mod properties;
 mod readers;
 mod upstream;
+mod yaml;
 
 use super::{Checked, check};
 use crate::definition::Runbook;
