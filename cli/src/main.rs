@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod console;
 mod context;
 mod daemon_process;
@@ -39,6 +40,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 
 fn main() -> std::process::ExitCode {
+    complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),

@@ -4,6 +4,8 @@
 
 #[path = "e2e_cli/codes.rs"]
 mod codes;
+#[path = "e2e_cli/complete.rs"]
+mod complete;
 #[path = "e2e_cli/inputs.rs"]
 mod inputs;
 #[path = "e2e_cli/json.rs"]

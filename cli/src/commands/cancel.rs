@@ -1,9 +1,11 @@
 //! `runbook cancel`: asks a run to end.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::CancelRunRequest;
 
 use super::changed;
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -17,6 +19,7 @@ use crate::session::runs;
     Examples:\n  runbook cancel 12 --reason 'wrong target'\n  runbook cancel last --now --wait")]
 pub struct Cancel {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// Kills the steps at once, without grace
     #[arg(long)]

@@ -1,8 +1,10 @@
 //! `runbook events`: what happened to a run.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{Event, ListEventsRequest, WatchRunRequest};
 
+use crate::complete;
 use crate::context::Context;
 use crate::event_line::event_line;
 use crate::exit_code::ExitCode;
@@ -25,6 +27,7 @@ const INDENT: usize = 28;
 #[command(after_help = "Examples:\n  runbook events 12\n  runbook events last --follow --output json")]
 pub struct Events {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// Goes on until the run is over
     #[arg(short, long)]

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{Origin, Run, StartRunRequest, StartRunResponse};
 use serde_json::json;
 
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -24,7 +26,7 @@ use crate::to_json;
     runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
-    #[arg(value_name = "NAME|FILE")]
+    #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
     pub what: String,
     /// An input, read by its declared type; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]

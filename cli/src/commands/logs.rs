@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{LogLine, ReadLogsRequest};
 
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -22,8 +24,10 @@ use crate::to_json;
     Examples:\n  runbook logs 12 dump\n  runbook logs last --follow\n  runbook logs 12 dump --attempt 2 --tail 50 --timestamps")]
 pub struct Logs {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// A step; all steps without it
+    #[arg(add = ArgValueCompleter::new(complete::step))]
     pub step: Option<String>,
     /// Goes on until the run is over
     #[arg(short, long)]

@@ -81,7 +81,11 @@ fn changed(cx: &Context, run: Option<Run>, what: &str) -> Result<ExitCode> {
     Ok(ExitCode::Succeeded)
 }
 
-fn target(global: &Global) -> Result<Target> {
+/// The daemon that the global options name.
+///
+/// # Errors
+/// They contradict each other, or there is no project.
+pub fn target(global: &Global) -> Result<Target> {
     if let Some(endpoint) = &global.endpoint {
         return Target::endpoint(endpoint);
     }

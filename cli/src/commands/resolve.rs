@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{ResolveStepRequest, Settlement};
 
 use super::changed;
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -32,8 +34,10 @@ pub enum As {
     runbook resolve 12 publish --as retry --reason 'the server has nothing'")]
 pub struct Resolve {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// The step
+    #[arg(add = ArgValueCompleter::new(complete::step))]
     pub step: String,
     /// What it counts as
     #[arg(long = "as", value_name = "OUTCOME", value_enum)]

@@ -1,9 +1,11 @@
 //! `runbook resume`: opens a run that failed or was canceled again.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::ResumeRunRequest;
 
 use super::changed;
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -18,6 +20,7 @@ use crate::session::runs;
     Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach")]
 pub struct Resume {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// Why; it stays in the run's history
     #[arg(long, value_name = "TEXT")]

@@ -1,9 +1,11 @@
 //! `runbook runs`: runs, the newest first.
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{GetRunbookRequest, ListRunsRequest, Run, RunStatus};
 use serde_json::json;
 
+use crate::complete;
 use crate::context::Context;
 use crate::event_line::run_tone;
 use crate::exit_code::ExitCode;
@@ -87,7 +89,7 @@ impl Wanted {
     runbook runs --status active")]
 pub struct Runs {
     /// Only runs of this runbook
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::runbook))]
     pub runbook: Option<String>,
     /// Only runs in this status; may be repeated
     #[arg(long, value_name = "STATUS", value_enum)]

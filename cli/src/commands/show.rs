@@ -1,9 +1,11 @@
 //! `runbook show`: one runbook, whole.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{GetRunbookRequest, Input, Runbook, Step};
 
 use super::check::lines;
+use crate::complete;
 use crate::console::Console;
 use crate::context::Context;
 use crate::excerpt::Text;
@@ -19,6 +21,7 @@ use crate::to_json;
 #[command(after_help = "Examples:\n  runbook show backup\n  runbook show backup --source > copy.yaml")]
 pub struct Show {
     /// The runbook's name
+    #[arg(add = ArgValueCompleter::new(complete::runbook))]
     pub name: String,
     /// Prints the file as the daemon has loaded it
     #[arg(long)]

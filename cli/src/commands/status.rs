@@ -1,10 +1,12 @@
 //! `runbook status`: where a run stands, or all that are not over.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{Run, StepStatus};
 use serde_json::json;
 
 use super::runs::{ACTIVE, fetch, table};
+use crate::complete;
 use crate::console::INDENT;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
@@ -28,6 +30,7 @@ const LINES: usize = 60;
 #[command(after_help = "Examples:\n  runbook status\n  runbook status 12\n  runbook status last --output json")]
 pub struct StatusArgs {
     /// A run's number or uid, or `last`; all runs that are not over without it
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: Option<String>,
     /// Shows every step, however many there are
     #[arg(long, requires = "run")]

@@ -1,7 +1,9 @@
 //! `runbook watch`: follows a run until it is over.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -14,6 +16,7 @@ use crate::run_name::resolve;
     Examples:\n  runbook watch 12\n  runbook watch last --after 0 --output json")]
 pub struct Watch {
     /// A run's number or uid, or `last`
+    #[arg(add = ArgValueCompleter::new(complete::run))]
     pub run: String,
     /// Tells the events after this number again, 0 for all; otherwise only what is new
     #[arg(long, value_name = "EVENT")]

@@ -38,7 +38,8 @@ fn what_each_verb_says() {
     let source = runbook(&project, &["show", "ok", "--source"]).out;
     assert_eq!(Some(source), project.read("runbooks/ok.yaml"));
     assert!(runbook(&project, &["version"]).out.starts_with("runbook 0.1.0\nrunbookd 0.1.0"));
-    for (shell, begin) in [("bash", "_runbook()"), ("zsh", "#compdef runbook"), ("fish", "# Print an optspec")] {
+    for (shell, begin) in [("bash", "\n_clap_complete_runbook()"), ("zsh", "#compdef runbook"), ("fish", "complete --")]
+    {
         assert!(runbook(&project, &["completions", shell]).out.starts_with(begin), "{shell}");
     }
     for verb in [
