@@ -76,10 +76,18 @@ pub enum Command {
     List(commands::list::List),
     /// Show a runbook: its inputs, steps and findings
     Show(commands::show::Show),
+    /// Draw a runbook's graph, with conditions and effects
+    Graph(commands::graph::Graph),
+    /// Show what a start would do, before anything runs
+    Plan(commands::plan::Plan),
+    /// Rehearse a run in virtual time, with failures that are told
+    Rehearse(commands::rehearse::Rehearse),
     /// List runs, the newest first
     Runs(commands::runs::Runs),
     /// Show where a run stands, or all runs that are not over
     Status(commands::status::StatusArgs),
+    /// Compare two runs: definition, inputs, outcomes, durations
+    Diff(commands::diff::Diff),
     /// Watch a run until it is over
     Watch(commands::watch::Watch),
     /// Print what steps wrote

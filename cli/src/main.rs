@@ -17,6 +17,7 @@ mod instance;
 mod line;
 mod model;
 mod moment;
+mod named;
 mod prompt;
 mod report;
 mod run_name;

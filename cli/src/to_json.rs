@@ -202,6 +202,11 @@ pub fn event(event: &v1::Event) -> Value {
     }
 }
 
+/// A length of time in microseconds.
+pub fn micros(span: Option<&prost_types::Duration>) -> i64 {
+    span.map_or(0, |span| span.seconds.saturating_mul(1_000_000).saturating_add(i64::from(span.nanos / 1_000)))
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn seconds(span: &prost_types::Duration) -> f64 {
     span.seconds as f64 + f64::from(span.nanos) / 1e9
@@ -286,6 +291,130 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
     });
     if let (Some(json), false) = (json.as_object_mut(), runbook.source.is_empty()) {
         json.insert("source".to_owned(), json!(runbook.source));
+    }
+    json
+}
+
+/// Two runs side by side.
+pub fn diff(diff: &v1::DiffRunsResponse) -> Value {
+    let or_null = |of: &Option<prost_types::Value>| of.as_ref().map_or(Value::Null, value);
+    let inputs = diff
+        .inputs
+        .iter()
+        .map(|input| json!({"name": input.name, "first": or_null(&input.first), "second": or_null(&input.second)}));
+    let steps = diff.steps.iter().map(|step| {
+        let change = match step.change() {
+            v1::DefinitionChange::Unspecified => "unspecified",
+            v1::DefinitionChange::Same => "same",
+            v1::DefinitionChange::Changed => "changed",
+            v1::DefinitionChange::OnlyFirst => "only_first",
+            v1::DefinitionChange::OnlySecond => "only_second",
+        };
+        json!({
+            "id": step.id,
+            "change": change,
+            "keys": step.keys,
+            "first": step.first.as_ref().map(fate),
+            "second": step.second.as_ref().map(fate),
+        })
+    });
+    json!({
+        "first": diff.first.as_ref().map(run),
+        "second": diff.second.as_ref().map(run),
+        "keys": diff.keys,
+        "inputs": inputs.collect::<Vec<_>>(),
+        "steps": steps.collect::<Vec<_>>(),
+    })
+}
+
+fn fate(fate: &v1::StepFate) -> Value {
+    json!({
+        "status": step_status(fate.status()),
+        "attempts": fate.attempts,
+        "took_seconds": fate.took.as_ref().map(seconds),
+        "message": text(&fate.message),
+    })
+}
+
+/// A plan.
+pub fn plan(plan: &v1::PlanRunResponse) -> Value {
+    let inputs = plan.inputs.iter().map(|input| {
+        let source = match input.source() {
+            v1::InputSource::Unspecified => "unspecified",
+            v1::InputSource::Given => "given",
+            v1::InputSource::Default => "default",
+            v1::InputSource::Absent => "absent",
+        };
+        let value = input.value.as_ref().map_or(Value::Null, value);
+        json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
+    });
+    let locks = plan.locks.iter().map(|lock| {
+        json!({
+            "name": lock.name,
+            "group": lock.group,
+            "holder": lock.holder.as_ref().map(run),
+            "held_since": time(lock.held_since.as_ref()),
+            "waiting": lock.waiting,
+        })
+    });
+    let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));
+    json!({
+        "runbook": plan.runbook,
+        "definition": plan.definition,
+        "inputs": inputs.collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
+        "locks": locks.collect::<Vec<_>>(),
+        "problems": problems.collect::<Vec<_>>(),
+        "preflight_skipped": plan.preflight_skipped,
+        "critical_path": plan.critical_path,
+        "expected_seconds": plan.expected.as_ref().map(seconds),
+        "expected_p90_seconds": plan.expected_p90.as_ref().map(seconds),
+        "unmeasured": plan.unmeasured,
+        "past_runs": plan.past_runs,
+    })
+}
+
+fn planned_step(step: &v1::PlannedStep) -> Value {
+    let outlook = match step.outlook() {
+        v1::StepOutlook::Unspecified => "unspecified",
+        v1::StepOutlook::Runs => "runs",
+        v1::StepOutlook::Skipped => "skipped",
+        v1::StepOutlook::Fails => "fails",
+        v1::StepOutlook::Open => "open",
+    };
+    json!({
+        "id": step.id,
+        "needs": step.needs,
+        "in_finally": step.in_finally,
+        "effect": step.effect,
+        "condition": text(&step.condition),
+        "target": text(&step.target),
+        "outlook": outlook,
+        "why": text(&step.why),
+        "asks": step.asks,
+        "median_seconds": step.median.as_ref().map(seconds),
+        "p90_seconds": step.p90.as_ref().map(seconds),
+        "samples": step.samples,
+    })
+}
+
+/// A rehearsal; the path is left out where only the end was asked for.
+pub fn rehearsal(rehearsal: &v1::Rehearsal) -> Value {
+    let undone = rehearsal.undone.iter().map(|step| json!({"id": step.id, "status": step_status(step.status())}));
+    let mut json = json!({
+        "name": text(&rehearsal.name),
+        "outcome": run_status(rehearsal.run.as_ref().map(v1::Run::status).unwrap_or_default()),
+        "message": rehearsal.run.as_ref().map_or(Value::Null, |run| text(&run.message)),
+        "took_seconds": rehearsal.took.as_ref().map(seconds),
+        "undone": undone.collect::<Vec<_>>(),
+        "remains": rehearsal.remains,
+        "crashes": rehearsal.crashes,
+        "notes": rehearsal.notes,
+        "unmet": rehearsal.unmet,
+        "guessed": rehearsal.guessed,
+    });
+    if let (Some(json), false) = (json.as_object_mut(), rehearsal.events.is_empty()) {
+        json.insert("events".to_owned(), rehearsal.events.iter().map(event).collect());
     }
     json
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+#[path = "e2e_cli/ahead.rs"]
+mod ahead;
 #[path = "e2e_cli/codes.rs"]
 mod codes;
 #[path = "e2e_cli/complete.rs"]
@@ -16,6 +18,8 @@ mod live;
 mod plain;
 #[path = "e2e_cli/project.rs"]
 mod project;
+#[path = "e2e_cli/rehearse.rs"]
+mod rehearse;
 #[path = "e2e_cli/start.rs"]
 mod start;
 #[path = "e2e_cli/verbs.rs"]

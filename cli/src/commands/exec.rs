@@ -1,6 +1,6 @@
 //! `runbook exec`: starts a run, and watches it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -14,8 +14,8 @@ use crate::failure::{Failure, Result};
 use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
+use crate::named::{Named, named};
 use crate::session::runs;
-use crate::sources::{SOURCE_BYTES, read_begin};
 use crate::to_json;
 
 /// Arguments of `exec`.
@@ -84,18 +84,7 @@ fn interrupted() -> Failure {
 
 fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
     let inputs = collect(&args.input, args.input_file.as_deref())?;
-    let is_file = args.what.contains('/') || has_extension(&args.what);
-    let (runbook, source, source_file) = if is_file {
-        let source = read_source(Path::new(&args.what))?;
-        if source.is_empty() {
-            // Without a source the request would be about a name.
-            return Err(Failure::usage(format!("{} is empty", args.what))
-                .next("a runbook has at least `name:`, `language:` and `steps:`"));
-        }
-        (String::new(), source, args.what.clone())
-    } else {
-        (args.what.clone(), Vec::new(), String::new())
-    };
+    let Named { runbook, source, source_file } = named(&args.what)?;
     let origin = if cx.console.person { Origin::Person } else { Origin::Api };
     Ok(StartRunRequest {
         runbook,
@@ -109,25 +98,6 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         origin: origin.into(),
         validate_only: args.validate_only,
     })
-}
-
-fn has_extension(name: &str) -> bool {
-    let extension = Path::new(name).extension();
-    extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
-}
-
-/// Reads a runbook's file.
-///
-/// # Errors
-/// It cannot be read, or is larger than a runbook may be.
-fn read_source(path: &Path) -> Result<Vec<u8>> {
-    let name = path.display();
-    let wrong = |why: String| Failure::usage(format!("cannot read {name}")).why(why);
-    let (bytes, length) = read_begin(path).map_err(|error| wrong(error.to_string()))?;
-    if length > SOURCE_BYTES {
-        return Err(wrong(format!("it has {length} bytes, the limit of a runbook is {SOURCE_BYTES}")));
-    }
-    Ok(bytes)
 }
 
 fn with_advice(failure: Failure, what: &str) -> Failure {
@@ -170,34 +140,4 @@ fn detached(cx: &Context, run: &Run, repeated: bool) -> Result<ExitCode> {
     cx.console.flush()?;
     cx.console.say(&format!("`runbook watch {}` shows it", run.number));
     Ok(ExitCode::Succeeded)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::File;
-
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_no_runbook_is_refused_before_it_is_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.yaml");
-        File::create(&path).unwrap().set_len(SOURCE_BYTES + 1).unwrap();
-        let failure = read_source(&path).unwrap_err();
-        assert_eq!(failure.code, ExitCode::Usage);
-        assert!(failure.why.unwrap().contains("limit"));
-        File::create(&path).unwrap().set_len(SOURCE_BYTES).unwrap();
-        assert_eq!(read_source(&path).unwrap().len() as u64, SOURCE_BYTES);
-        assert_eq!(read_source(&folder.path().join("none")).unwrap_err().code, ExitCode::Usage);
-        let (pipe, kind) = (folder.path().join("pipe.yaml"), rustix::fs::FileType::Fifo);
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, rustix::fs::Mode::RWXU, 0).unwrap();
-        assert!(read_source(&pipe).unwrap_err().why.unwrap().contains("regular"));
-    }
-
-    #[test]
-    fn names_are_told_from_files() {
-        for (what, file) in [("backup", false), ("x.yaml", true), ("x.yml", true), ("yaml", false)] {
-            assert_eq!(has_extension(what), file, "{what}");
-        }
-    }
 }

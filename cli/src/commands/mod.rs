@@ -4,10 +4,14 @@ pub mod cancel;
 pub mod check;
 pub mod completions;
 pub mod daemon;
+pub mod diff;
 pub mod events;
 pub mod exec;
+pub mod graph;
 pub mod list;
 pub mod logs;
+pub mod plan;
+pub mod rehearse;
 pub mod resolve;
 pub mod resume;
 pub mod runs;
@@ -52,8 +56,12 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Check(args) => check::run(cx, &args).await,
         Command::List(_) => list::run(cx).await,
         Command::Show(args) => show::run(cx, &args).await,
+        Command::Graph(args) => graph::run(cx, &args).await,
+        Command::Plan(args) => plan::run(cx, &args).await,
+        Command::Rehearse(args) => rehearse::run(cx, &args).await,
         Command::Runs(args) => runs::run(cx, &args).await,
         Command::Status(args) => status::run(cx, &args).await,
+        Command::Diff(args) => diff::run(cx, &args).await,
         Command::Watch(args) => watch::run(cx, &args).await,
         Command::Logs(args) => logs::run(cx, &args).await,
         Command::Events(args) => events::run(cx, &args).await,

@@ -251,6 +251,16 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The name in the language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Idempotent => "idempotent",
+            Self::Mutating => "mutating",
+            Self::Destructive => "destructive",
+        }
+    }
+
     /// Whether an attempt whose end nobody knows may simply be repeated.
     pub const fn repeatable(self) -> bool {
         match self {

@@ -5,12 +5,15 @@
 //! with the inputs. The lints in `clippy.toml` beside `Cargo.toml` and the dependency check in CI hold it to that.
 
 pub mod calendar;
+pub mod comparison;
 pub mod definition;
 pub mod expression;
 pub mod id;
 pub mod language;
 pub mod limits;
 pub mod machine;
+pub mod plan;
+pub mod rehearsal;
 pub mod run;
 pub mod schedule;
 pub mod time;

@@ -84,3 +84,9 @@ pub const FILES: usize = 4_096;
 pub const CRON_RULE_BYTES: usize = 1_024;
 /// The last year in which a slot can lie: RFC 3339 has four digits.
 pub const SLOT_YEAR: i64 = 9_999;
+/// The events of one rehearsal.
+pub const REHEARSAL_EVENTS: usize = 500_000;
+/// The events of the rehearsals that one request asks for, after which no further one begins.
+pub const REHEARSALS_EVENTS: usize = 2_000_000;
+/// The scenarios of one file.
+pub const SCENARIOS: usize = 1_000;

@@ -4,13 +4,13 @@
 //! Every index here can be derived from the runs' states; `audit` does so. Never knows how events are stored
 //! nor what an attempt's processes are.
 
+mod ahead;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::definition::Overlap;
 use crate::id::{AttemptNo, RunUid, StepNo};
-use crate::limits;
-use crate::run::decide::create;
 use crate::run::{
     AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState, Start, StopLevel,
     decide, settle,
@@ -434,18 +434,8 @@ impl Machine {
             }
             return Err(Rejection::RequestIdReused { request_id: start.request_id, number: created.number });
         }
-        if self.runs.len() >= limits::ACTIVE_RUNS {
-            return Err(Rejection::Limit {
-                what: "runs that are not over",
-                limit: limits::ACTIVE_RUNS as u64,
-                value: self.runs.len() as u64 + 1,
-            });
-        }
         start.number = self.next_number;
-        let fact = create(&start)?;
-        if let Fact::Created(created) = &fact {
-            self.check_overlap(&start, created)?;
-        }
+        let fact = self.admissible(&start)?;
         let event = Event { number: 1, at: now, fact };
         let state = match RunState::create(uid, Arc::clone(&start.pinned), &event) {
             Ok(state) => state,

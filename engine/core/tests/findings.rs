@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use runbook_core::language::{CheckedFile, Code, Finding, check, check_project};
+use runbook_core::language::{CheckedFile, CheckedScenarios, Code, Finding, check, check_project, check_scenarios};
 
 #[path = "findings/expressions.rs"]
 mod expressions;
@@ -15,6 +15,8 @@ mod expressions;
 mod graph;
 #[path = "findings/keys.rs"]
 mod keys;
+#[path = "findings/scenarios.rs"]
+mod scenarios;
 #[path = "findings/values.rs"]
 mod values;
 #[path = "findings/yaml.rs"]
@@ -134,6 +136,36 @@ fn findings_of_files_read_as_they_are_kept() {
     insta::assert_snapshot!("files", out);
 }
 
+/// A file of scenarios, checked against the runbook of the cases.
+fn checked_scenarios(source: &str) -> CheckedScenarios {
+    let runbook = check(scenarios::RUNBOOK.as_bytes(), "backup.yaml").runbook.expect("a runbook");
+    check_scenarios(source.as_bytes(), "test.scenarios.yaml", |name| match name == runbook.name {
+        true => Ok(&runbook),
+        false => Err(format!("there is no runbook `{name}`")),
+    })
+}
+
+#[test]
+fn findings_in_scenarios_read_as_they_are_kept() {
+    let mut out = String::new();
+    for (name, source) in scenarios::CASES {
+        let checked = checked_scenarios(source);
+        let _ = writeln!(out, "═══ {name}");
+        for (number, line) in source.lines().enumerate() {
+            let _ = writeln!(out, "{:2} │ {line}", number + 1);
+        }
+        let _ = writeln!(out, "───");
+        for finding in &checked.findings {
+            out.push_str(&render(source.as_bytes(), finding));
+        }
+        assert_eq!(checked.scenarios.is_none(), !checked.findings.is_empty(), "{name}");
+        if checked.findings.is_empty() {
+            out.push_str("nothing\n");
+        }
+    }
+    insta::assert_snapshot!("scenarios", out);
+}
+
 #[test]
 fn every_code_has_a_case() {
     let mut seen = BTreeSet::new();
@@ -141,6 +173,9 @@ fn every_code_has_a_case() {
         for (_, source) in cases {
             seen.extend(check(source.as_bytes(), "test.yaml").findings.into_iter().map(|f| f.code));
         }
+    }
+    for (_, source) in scenarios::CASES {
+        seen.extend(checked_scenarios(source).findings.into_iter().map(|f| f.code));
     }
     for (_, files) in files() {
         for file in check_project(files, fault) {

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use runbook_core::language::{Code, InputCode, check, schema};
+use runbook_core::language::{Code, InputCode, check, check_scenarios, scenario_keys, schema};
 use runbook_core::limits;
 
 /// Set by who wants the pages written.
@@ -37,9 +37,9 @@ fn hold(page: &str, parts: &[(&str, String)]) {
     assert_eq!(is.lines().count(), should.lines().count(), "{page}: {UPDATE}=1 writes the page anew");
 }
 
-fn keys() -> String {
+fn keys(sections: &[&schema::Section]) -> String {
     let mut out = String::new();
-    for section in schema::SECTIONS {
+    for section in sections {
         let mut name = section.name.trim_start_matches("an ").trim_start_matches("a ").to_owned();
         if name.starts_with(|c: char| c.is_ascii_lowercase()) {
             name[..1].make_ascii_uppercase();
@@ -121,7 +121,26 @@ fn input_codes() -> String {
 
 #[test]
 fn the_page_of_the_language_says_what_the_code_does() {
-    hold("language.md", &[("keys", keys()), ("limits", limit_table())]);
+    hold("language.md", &[("keys", keys(schema::SECTIONS)), ("limits", limit_table())]);
+}
+
+#[test]
+fn the_page_of_rehearsals_says_what_the_code_does() {
+    hold("rehearsal.md", &[("keys", keys(scenario_keys::SECTIONS))]);
+}
+
+#[test]
+fn the_scenarios_of_the_page_are_good() {
+    let page = include_str!("../../../docs/rehearsal.md");
+    let start = page.find("```yaml\n").expect("the page has an example") + "```yaml\n".len();
+    let length = page[start..].find("```").expect("the example ends");
+    let runbook = "name: backup\nlanguage: 1\ninputs: {keep: {type: integer, default: 7}}\nsteps:\n  \
+        dump: {argv: [dump, \"${{ inputs.keep }}\"], effect: read, retry: {attempts: 3}}\n  \
+        publish: {needs: [dump], argv: [publish], verify: {argv: [published]}}\nfinally: {tell: {argv: [tell]}}\n";
+    let runbook = check(runbook.as_bytes(), "backup.yaml").runbook.expect("a runbook");
+    let checked = check_scenarios(&page.as_bytes()[start..start + length], "docs/rehearsal.md", |_| Ok(&runbook));
+    assert_eq!(checked.findings, []);
+    assert_eq!(checked.scenarios.expect("scenarios").len(), 2);
 }
 
 #[test]

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
-use runbook_core::language::{self, Code, Finding, Severity};
+use runbook_core::definition::Runbook;
+use runbook_core::language::{self, CheckedFile, Code, Finding, Severity};
 
 use crate::config::Output;
 use excerpt::excerpt;
-use sources::Sources;
+pub(crate) use sources::{Sources, fault};
 
 /// The exit code when something is wrong with a runbook or a path.
 pub const EXIT_FINDINGS: u8 = 2;
@@ -24,7 +25,7 @@ pub const EXIT_FINDINGS: u8 = 2;
 /// Standard output cannot be written.
 pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> {
     let Sources { texts, findings, .. } = Sources::of(paths);
-    let checked = language::check_project(texts.clone(), sources::fault);
+    let checked = together(texts.clone(), fault, |_| None);
     let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
     files.extend(
         findings.iter().filter(|finding| finding.code != Code::NoRunbooks).map(|finding| finding.file.as_str()),
@@ -62,7 +63,7 @@ pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> 
         Output::Json => {
             let document = serde_json::json!({
                 "files": files,
-                "findings": all.into_iter().map(json).collect::<Vec<_>>(),
+                "findings": all.into_iter().map(finding_json).collect::<Vec<_>>(),
                 "suppressed": suppressed,
                 "errors": errors,
                 "warnings": warnings,
@@ -71,6 +72,40 @@ pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> 
         }
     }
     Ok(if errors > 0 || (strict && warnings > 0) { EXIT_FINDINGS } else { 0 })
+}
+
+/// Checks runbooks together, and files of scenarios against the runbooks that they name: one of these, or one that is
+/// `known` elsewhere. In the order of the paths.
+pub(crate) fn together<'k>(
+    texts: Vec<(String, Vec<u8>)>,
+    fault: impl Fn(&str, &str) -> Option<String>,
+    known: impl Fn(&str) -> Option<&'k Runbook>,
+) -> Vec<CheckedFile> {
+    let (scenarios, runbooks): (Vec<_>, Vec<_>) = texts.into_iter().partition(|(path, _)| language::is_scenarios(path));
+    let mut all = language::check_project(runbooks, fault);
+    let of_scenarios: Vec<CheckedFile> = scenarios
+        .into_iter()
+        .map(|(path, source)| {
+            let good = || all.iter().filter_map(|file| file.checked.runbook.as_ref());
+            let found = language::check_scenarios(&source, &path, |name| {
+                let found = good().find(|runbook| runbook.name == name).or_else(|| known(name));
+                found.ok_or_else(|| no_runbook(name, good().map(|runbook| runbook.name.as_str())))
+            });
+            CheckedFile { path, checked: found.into_checked() }
+        })
+        .collect();
+    all.extend(of_scenarios);
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+/// What is said of scenarios whose runbook is not there.
+pub(crate) fn no_runbook<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> String {
+    let hint = match runbook_core::expression::did_you_mean(name, others) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None => String::new(),
+    };
+    format!("there is no good runbook `{name}`{hint}")
 }
 
 /// Explains one code, or lists all.
@@ -102,12 +137,13 @@ pub fn explain(code: Option<&str>) -> io::Result<u8> {
     }
 }
 
-fn plural(count: usize, noun: &str) -> String {
+/// A number of things, in words.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A finding with the text that it is about underlined, where there is one.
-fn render(finding: &Finding, source: Option<&str>) -> String {
+pub(crate) fn render(finding: &Finding, source: Option<&str>) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -143,7 +179,8 @@ fn render(finding: &Finding, source: Option<&str>) -> String {
     renderer.decor_style(DecorStyle::Ascii).render(&[group])
 }
 
-fn json(finding: &Finding) -> serde_json::Value {
+/// A finding for programs.
+pub(crate) fn finding_json(finding: &Finding) -> serde_json::Value {
     serde_json::json!({
         "code": finding.code.text(),
         "severity": finding.severity.text(),

@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum as _};
 use runbook_core::expression::did_you_mean;
 
 use crate::cron::CronCommand;
+use crate::graph;
 use crate::instance;
 use crate::secrets::SecretSource;
 use file::File;
@@ -93,6 +94,30 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Draws a runbook file's graph, with conditions and effects.
+    #[command(after_help = "Examples:\n  runbookd graph runbooks/backup.yaml\n  \
+        runbookd graph runbooks/backup.yaml --format dot | dot -Tsvg > backup.svg\n")]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// What is drawn: text, mermaid or dot.
+        #[arg(long, value_enum, default_value = "text")]
+        format: graph::Format,
+    },
+    /// Rehearses scenarios of runbooks without a daemon: exit 0 when all end as expected, 1 when not, 2 when a file is wrong.
+    #[command(after_help = "Examples:\n  runbookd test runbooks/\n  \
+        runbookd test runbooks/backup.yaml runbooks/backup.scenarios.yaml --output json\n")]
+    Test {
+        /// Files, or folders: runbooks, and files NAME.scenarios.yaml.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// How results are printed.
+        #[arg(long, value_enum, default_value = "human")]
+        output: Output,
+    },
+    /// Prints the JSON Schema of the language, for editors.
+    #[command(after_help = "Examples:\n  runbookd schema > runbook.schema.json\n")]
+    Schema,
     /// Explains a diagnostic code, or lists all.
     Explain {
         /// The code, as `check` prints it.

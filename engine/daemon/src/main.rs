@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use runbook_journal::OpenError;
 use runbookd::config::{Arguments, Command, Config};
-use runbookd::{check, cron, serve, telemetry};
+use runbookd::{check, cron, offline, scenarios, serve, telemetry};
 
 /// The configuration, a path or an argument is wrong.
 const USAGE: u8 = 2;
@@ -43,6 +43,9 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
     };
     match &arguments.command {
         Some(Command::Check { paths, output, strict }) => printed(check::check(paths, *output, *strict)),
+        Some(Command::Graph { path, format }) => printed(offline::graph(path, *format)),
+        Some(Command::Test { paths, output }) => printed(scenarios::test(paths, *output)),
+        Some(Command::Schema) => printed(offline::schema()),
         Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),
         Some(Command::Cron { command }) => printed(cron::run(command)),
         None => {

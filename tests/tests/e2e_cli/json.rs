@@ -20,7 +20,7 @@ fn every_verb_has_a_form_for_programs() {
     let project = project();
     project.file("runbooks/broken.yaml", "name: broken\nlanguage: 1\nsteps:\n  a: {effect: idempotent, rnu: echo}\n");
     let daemon = Daemon::start(&project);
-    let verbs: [(&str, i32, &[&str]); 22] = [
+    let verbs: [(&str, i32, &[&str]); 23] = [
         ("daemon-status", 0, &["daemon", "status"]),
         ("validate", 0, &["exec", "ok", "--validate-only"]),
         ("exec-detached", 0, &["exec", "ok", "--detach", "--request-id", "r"]),
@@ -28,6 +28,7 @@ fn every_verb_has_a_form_for_programs() {
         ("exec", 1, &["exec", "bad", "--reason", "for the test"]),
         ("list", 0, &["list"]),
         ("show", 0, &["show", "ok"]),
+        ("graph", 0, &["graph", "ok"]),
         ("check", 2, &["check", "runbooks/broken.yaml", "runbooks/ok.yaml"]),
         ("runs", 0, &["runs"]),
         ("status", 0, &["status"]),

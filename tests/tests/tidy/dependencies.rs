@@ -53,8 +53,9 @@ const BANNED: [&str; 8] =
     ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "cmake", "protobuf-src", "protoc-bin-vendored"];
 
 /// Licences that a program of ours may be built from.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "MIT",
+    "MIT-0",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",

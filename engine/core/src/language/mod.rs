@@ -22,11 +22,14 @@ mod given;
 mod graph;
 mod inputs;
 mod item;
+mod json_schema;
 mod names;
 mod names_at;
 mod project;
 mod reach;
 mod report;
+mod scenario;
+pub mod scenario_keys;
 pub mod schema;
 mod script;
 mod steps;
@@ -39,10 +42,20 @@ pub mod yaml;
 
 pub use code::{Code, Severity};
 pub use given::{InputCode, InputFault, check_inputs, parse_input};
+pub use json_schema::json_schema;
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};
+pub use scenario::{CheckedScenarios, Scenario, check_scenarios, scenarios_of};
 
 use report::{Lines, Problem, Report};
+
+/// How the names of files of scenarios end; such a file is no runbook.
+pub const SCENARIOS_ENDING: &str = ".scenarios.yaml";
+
+/// Whether a file's name or path is that of a file of scenarios.
+pub fn is_scenarios(path: &str) -> bool {
+    path.ends_with(SCENARIOS_ENDING) || path.ends_with(".scenarios.yml")
+}
 
 /// How much of a text of the author a message repeats, in characters.
 const SHOWN: usize = 60;
@@ -66,8 +79,28 @@ pub struct Checked {
 ///
 /// Time and memory are bounded by the size of `source` and by [`limits`], whatever it holds.
 pub fn check(source: &[u8], file: &str) -> Checked {
+    let (found, findings, suppressed) = with_text(source, file, |text, report| {
+        let (runbook, name, listed) = read(text, report).filter(|_| !report.failed())?;
+        let lines = Lines::new(text);
+        let listed = listed.into_iter().map(|span| lines.span(text, span)).collect();
+        Some((runbook, lines.span(text, name), listed))
+    });
+    let (runbook, name, listed) = match found {
+        Some((runbook, name, listed)) => (Some(runbook), name, listed),
+        None => (None, Place::default(), Vec::new()),
+    };
+    Checked { runbook, findings, suppressed, name, listed }
+}
+
+/// Reads a file that is small enough and UTF-8; with what was found, and how many findings more there were.
+fn with_text<T>(
+    source: &[u8],
+    file: &str,
+    read: impl FnOnce(&str, &mut Report<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Finding>, usize) {
     if source.len() > limits::FILE_BYTES {
-        return too_large(source.len() as u64, file);
+        let Checked { findings, suppressed, .. } = too_large(source.len() as u64, file);
+        return (None, findings, suppressed);
     }
     let text = match std::str::from_utf8(source) {
         Ok(text) => text,
@@ -79,20 +112,14 @@ pub fn check(source: &[u8], file: &str) -> Checked {
             let byte = source.get(at).copied().unwrap_or(0);
             let message = format!("the file is not UTF-8: the byte 0x{byte:02x} cannot stand here");
             report.add(Problem::new(Code::NotUtf8, at..at, message).help("save the file as UTF-8"));
-            return refused(report);
+            let (findings, suppressed) = report.finish();
+            return (None, findings, suppressed);
         }
     };
     let mut report = Report::new(text, file);
-    let read = read(text, &mut report).filter(|_| !report.failed());
+    let found = read(text, &mut report);
     let (findings, suppressed) = report.finish();
-    let mut checked = Checked { runbook: None, findings, suppressed, name: Place::default(), listed: Vec::new() };
-    if let Some((runbook, name, listed)) = read {
-        let lines = Lines::new(text);
-        checked.name = lines.span(text, name);
-        checked.listed = listed.into_iter().map(|span| lines.span(text, span)).collect();
-        checked.runbook = Some(runbook);
-    }
-    checked
+    (found, findings, suppressed)
 }
 
 /// What is said of a file that is larger than a runbook may be, by whoever did not read it.
@@ -105,11 +132,6 @@ pub fn too_large(bytes: u64, file: &str) -> Checked {
 /// What came of a file that cannot be read.
 pub fn unread(why: Finding) -> Checked {
     Checked { runbook: None, findings: vec![why], suppressed: 0, name: Place::default(), listed: Vec::new() }
-}
-
-fn refused(report: Report<'_>) -> Checked {
-    let (findings, suppressed) = report.finish();
-    Checked { runbook: None, findings, suppressed, name: Place::default(), listed: Vec::new() }
 }
 
 /// The runbook as far as it can be read, where its name stands, and each file that it lists.

@@ -57,11 +57,11 @@ pub const SECTIONS: &[&Section] = &[
     &STOP,
 ];
 
-const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, takes: &'static str, default: &'static str, doc: &'static str) -> Key {
     Key { name, takes, default, required: false, doc }
 }
 
-const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, takes: &'static str, doc: &'static str) -> Key {
     Key { name, takes, default: "", required: true, doc }
 }
 

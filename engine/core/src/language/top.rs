@@ -66,14 +66,14 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
     Some(Draft { runbook, name, files, steps: steps.drafts, places: reader.places, inputs: input_places })
 }
 
-fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
+pub(super) fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
     let start = root.span().start;
     let rest = source.get(start..).unwrap_or("");
     start..start + rest.lines().next().unwrap_or("").trim_end().len()
 }
 
 /// Another language is read by other rules: nothing else of the file is judged then.
-fn language(root: Item<'_>, report: &mut Report<'_>) -> Option<()> {
+pub(super) fn language(root: Item<'_>, report: &mut Report<'_>) -> Option<()> {
     let Some(item) = root.peek("language") else {
         return Some(());
     };

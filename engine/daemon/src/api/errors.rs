@@ -45,7 +45,17 @@ pub fn not_written(error: &std::io::Error, what: &dyn std::fmt::Display) -> Stat
 
 /// A refusal by the core.
 pub fn rejection(rejection: &Rejection) -> Status {
-    let (code, reason) = match rejection {
+    let (code, reason) = kind(rejection);
+    status(code, reason, rejection.to_string())
+}
+
+/// The reason of a refusal by the core.
+pub fn reason(rejection: &Rejection) -> &'static str {
+    kind(rejection).1
+}
+
+fn kind(rejection: &Rejection) -> (Code, &'static str) {
+    match rejection {
         Rejection::NoSuchRun { .. } => (Code::NotFound, "NO_SUCH_RUN"),
         Rejection::NoSuchStep { .. } => (Code::NotFound, "NO_SUCH_STEP"),
         Rejection::AlreadyTerminal { .. } => (Code::FailedPrecondition, "RUN_TERMINAL"),
@@ -62,6 +72,5 @@ pub fn rejection(rejection: &Rejection) -> Status {
         Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
         Rejection::RequestIdReused { .. } => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Rejection::Quarantined { .. } => (Code::FailedPrecondition, "RUN_QUARANTINED"),
-    };
-    status(code, reason, rejection.to_string())
+    }
 }

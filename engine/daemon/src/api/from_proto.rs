@@ -1,6 +1,9 @@
 //! From the API's types to ours: the one door in. Everything is validated here, and becomes a strong type or a typed
 //! refusal.
 
+use std::collections::HashMap;
+
+use prost_types::Struct;
 use prost_types::value::Kind;
 use runbook_core::definition::{Runbook, Settlement};
 use runbook_core::id::RunUid;
@@ -13,6 +16,7 @@ use serde_json::{Map, Number, Value};
 use tonic::Status;
 
 use super::errors;
+use crate::graph;
 
 /// How deep a value may be nested.
 const VALUE_DEPTH: usize = 64;
@@ -79,6 +83,14 @@ pub fn run_name(name: &str) -> Result<RunName, Fault> {
     })
 }
 
+/// The same of a field that is not called `name`.
+///
+/// # Errors
+/// As [`run_name`].
+pub fn run_name_in(field: &'static str, name: &str) -> Result<RunName, Fault> {
+    run_name(name).map_err(|fault| Fault { field, ..fault })
+}
+
 /// A value of a request.
 fn value(from: prost_types::Value, depth: usize) -> Result<Value, String> {
     if depth > VALUE_DEPTH {
@@ -115,10 +127,14 @@ fn number_value(number: f64) -> Result<Value, String> {
 ///
 /// # Errors
 /// A `BadRequest` with everything that is wrong.
-pub fn inputs(runbook: &Runbook, request: &mut v1::StartRunRequest) -> Result<Map<String, Value>, Status> {
+pub fn inputs(
+    runbook: &Runbook,
+    typed: Option<Struct>,
+    texts: HashMap<String, String>,
+) -> Result<Map<String, Value>, Status> {
     let mut given = Map::new();
     let mut faults: Vec<(String, String)> = Vec::new();
-    let mut typed: Vec<_> = request.inputs.take().map(|inputs| inputs.fields).unwrap_or_default().into_iter().collect();
+    let mut typed: Vec<_> = typed.map(|inputs| inputs.fields).unwrap_or_default().into_iter().collect();
     typed.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, item) in typed {
         match value(item, 0) {
@@ -128,7 +144,7 @@ pub fn inputs(runbook: &Runbook, request: &mut v1::StartRunRequest) -> Result<Ma
             Err(problem) => faults.push((format!("inputs.{name}"), problem)),
         }
     }
-    let mut texts: Vec<_> = std::mem::take(&mut request.input_texts).into_iter().collect();
+    let mut texts: Vec<_> = texts.into_iter().collect();
     texts.sort();
     for (name, text) in texts {
         if given.contains_key(&name) {
@@ -204,7 +220,7 @@ pub fn name_and_reason(name: &str, reason: &str) -> Result<(RunName, String), St
     }
 }
 
-/// What a start is about.
+/// What a request is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// A runbook of the folder, by its bare name.
@@ -218,21 +234,21 @@ pub enum Wanted {
     },
 }
 
-/// What a start is about; the source is taken out of the request.
+/// What a request is about; the source is taken out of it.
 ///
 /// # Errors
 /// It names nothing, or two things, or a file with too long a name.
-pub fn wanted(request: &mut v1::StartRunRequest) -> Result<Wanted, Fault> {
-    match (request.runbook.is_empty(), request.source.is_empty()) {
+pub fn wanted(runbook: &str, source: &mut Vec<u8>, source_file: &str) -> Result<Wanted, Fault> {
+    match (runbook.is_empty(), source.is_empty()) {
         (true, true) => Err(fault("runbook", "name a runbook, or give its source")),
         (false, false) => Err(fault("source", "give either a runbook's name or its source")),
         (false, true) => {
-            let name = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook);
+            let name = runbook.strip_prefix("runbooks/").unwrap_or(runbook);
             Ok(Wanted::Named(name.to_owned()))
         }
         (true, false) => {
-            let file = file_name("source_file", &request.source_file)?;
-            Ok(Wanted::Source { bytes: std::mem::take(&mut request.source), file })
+            let file = file_name("source_file", source_file)?;
+            Ok(Wanted::Source { bytes: std::mem::take(source), file })
         }
     }
 }
@@ -286,6 +302,19 @@ pub fn settlement(settlement: i32) -> Result<Settlement, Fault> {
         Ok(v1::Settlement::Failed) => Ok(Settlement::Failed),
         Ok(v1::Settlement::Retry) => Ok(Settlement::Retry),
         Ok(v1::Settlement::Unspecified) | Err(_) => Err(fault("settlement", "it must be succeeded, failed or retry")),
+    }
+}
+
+/// How a graph is drawn.
+///
+/// # Errors
+/// It is unknown.
+pub fn graph_format(format: i32) -> Result<graph::Format, Fault> {
+    match v1::GraphFormat::try_from(format) {
+        Ok(v1::GraphFormat::Unspecified | v1::GraphFormat::Text) => Ok(graph::Format::Text),
+        Ok(v1::GraphFormat::Mermaid) => Ok(graph::Format::Mermaid),
+        Ok(v1::GraphFormat::Dot) => Ok(graph::Format::Dot),
+        Err(_) => Err(fault("format", "it must be text, mermaid or dot")),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The gRPC API on the instance's socket. Holds no policy: it validates, asks the dispatcher, and tells.
 
+mod asked;
+mod compare;
 mod errors;
 mod from_proto;
 mod incoming;
 mod logs;
+mod plan;
+mod rehearse;
 mod runbooks;
 mod runs;
 mod streams;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use runbook_core::expression::did_you_mean;
-use runbook_core::language;
 use runbook_proto::v1;
 use runbook_proto::v1::runbook_service_server::RunbookService;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Shared, errors, from_proto, to_proto};
-use crate::files;
+use super::asked::asked;
+use super::from_proto::Faults;
+use super::{Shared, errors, from_proto, principal, rehearse, to_proto};
 use crate::library::{Entry, Generation};
+use crate::{check, files, graph};
 
 /// Runbooks in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -109,9 +110,10 @@ impl RunbookService for Runbooks {
         for v1::SourceFile { file, source } in files {
             texts.push((from_proto::file_name("files.file", &file)?, source));
         }
-        let project = self.0.config.project.clone();
+        let (project, generation) = (self.0.config.project.clone(), self.0.library.current());
         let checked = tokio::task::spawn_blocking(move || {
-            language::check_project(texts, |_, listed| files::listed_fault(&project.join(listed)))
+            let known = |name: &str| generation.entries.get(name).and_then(|entry| entry.runbook());
+            check::together(texts, |_, listed| files::listed_fault(&project.join(listed)), known)
         })
         .await
         .map_err(|error| super::internal(&error))?;
@@ -128,5 +130,29 @@ impl RunbookService for Runbooks {
             }
         });
         Ok(Response::new(v1::CheckRunbookResponse { files: files.collect() }))
+    }
+
+    async fn draw_graph(
+        &self,
+        request: Request<v1::DrawGraphRequest>,
+    ) -> Result<Response<v1::DrawGraphResponse>, Status> {
+        let v1::DrawGraphRequest { runbook, mut source, source_file, format } = request.into_inner();
+        let mut faults = Faults::default();
+        let wanted = faults.take(from_proto::wanted(&runbook, &mut source, &source_file));
+        let format = faults.take(from_proto::graph_format(format));
+        let (Some(wanted), Some(format)) = (wanted, format) else { return Err(faults.refusal()) };
+        let asked = asked(&self.0, wanted).await?;
+        Ok(Response::new(v1::DrawGraphResponse {
+            drawing: graph::draw(&asked.runbook, format),
+            runbook: Some(v1::Runbook { file: asked.file, ..to_proto::runbook(&asked.runbook) }),
+        }))
+    }
+
+    async fn rehearse_runbook(
+        &self,
+        request: Request<v1::RehearseRunbookRequest>,
+    ) -> Result<Response<v1::RehearseRunbookResponse>, Status> {
+        let by = principal(&request);
+        Ok(Response::new(rehearse::answer(&self.0, by, request.into_inner()).await?))
     }
 }

@@ -4,23 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message as _;
-use runbook_core::definition::Runbook;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::{AttemptRef, Machine, Resource};
-use runbook_core::run::{Input, Phase, Pinned, Rejection, RunState, Start};
-use runbook_core::{language, run};
+use runbook_core::run::{self, Input, Phase, Pinned, Rejection, RunState, Start};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
 use serde_json::Value;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
-use super::from_proto::{Faults, Wanted};
+use super::asked::{Asked, asked};
+use super::from_proto::Faults;
+use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
-use super::{Shared, errors, from_proto, internal, logs, principal, runbooks, to_proto};
+use super::{Shared, compare, errors, from_proto, internal, logs, principal, to_proto};
 use crate::definitions::DefinitionError;
 use crate::dispatcher::{Answer, Ending};
+use crate::preflight::Missing;
 use crate::secrets::Sealer;
 
 /// Runs in one page, by default and at most.
@@ -34,38 +35,64 @@ const LAST_LINES: usize = 200;
 
 pub(super) struct Runs(pub Arc<Shared>);
 
-/// What a start is about, before anything is stored of it.
-struct Asked {
-    runbook: Runbook,
-    source: String,
-    file: String,
+/// What a request asks to start, before anything is stored of it.
+struct Intended {
+    asked: Asked,
+    /// The names of the inputs that are given.
+    given: Vec<String>,
+    /// All inputs, with their defaults.
+    inputs: serde_json::Map<String, Value>,
+    origin: run::Origin,
+    reason: String,
+    request_id: String,
 }
 
 impl Runs {
-    /// The checked definition of what is to be started.
-    async fn definition(&self, wanted: Wanted) -> Result<Asked, Status> {
-        match wanted {
-            Wanted::Named(name) => {
-                let library = Arc::clone(&self.0.library);
-                let bare = name.clone();
-                let generation = tokio::task::spawn_blocking(move || library.fresh(&bare))
-                    .await
-                    .map_err(|error| internal(&error))?;
-                let entry = runbooks::find(&generation, &name)?;
-                let Some(runbook) = entry.runbook().cloned() else {
-                    return Err(refused_findings(&entry.name, &entry.findings));
-                };
-                Ok(Asked { runbook, source: entry.source().to_owned(), file: entry.file().to_owned() })
-            }
-            Wanted::Source { bytes, file } => {
-                let (checked, bytes, file) =
-                    tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
-                        .await
-                        .map_err(|error| internal(&error))?;
-                let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
-                Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file })
+    /// What a request asks to start, as far as it can be told without this machine and other runs.
+    async fn intended(&self, mut request: v1::StartRunRequest) -> Result<Intended, Status> {
+        let mut faults = Faults::default();
+        let v1::StartRunRequest { runbook, source, source_file, .. } = &mut request;
+        let wanted = faults.take(from_proto::wanted(runbook, source, source_file));
+        let reason = faults.take(from_proto::reason(&request.reason));
+        let request_id = faults.take(from_proto::request_id(&request.request_id));
+        let origin = faults.take(from_proto::origin(request.origin));
+        let (Some(wanted), Some(reason), Some(request_id), Some(origin)) = (wanted, reason, request_id, origin) else {
+            return Err(faults.refusal());
+        };
+        let asked = asked(&self.0, wanted).await?;
+        let typed = request.inputs.take();
+        let names = typed.iter().flat_map(|typed| typed.fields.keys()).chain(request.input_texts.keys());
+        let given = names.cloned().collect();
+        let inputs = from_proto::inputs(&asked.runbook, typed, std::mem::take(&mut request.input_texts))?;
+        Ok(Intended { asked, given, inputs, origin, reason, request_id })
+    }
+
+    /// The start as it would be made: its definition is pinned.
+    async fn consider(&self, by: run::Principal, intended: Intended) -> Result<Considered, Status> {
+        let Intended { asked, given, inputs, origin, reason, request_id } = intended;
+        let pinned = self.pin(asked).await?;
+        let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
+        let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
+        for (name, decl) in &pinned.runbook.inputs {
+            if decl.secret
+                && let Some(value) = open.shift_remove(name)
+                && !value.is_null()
+            {
+                sealed.insert(name.clone(), value);
             }
         }
+        let start = Start {
+            number: 0,
+            pinned: Arc::clone(&pinned),
+            inputs: open.into_iter().collect(),
+            sealed_inputs: sealed.keys().cloned().collect(),
+            origin,
+            by,
+            reason,
+            request_id,
+            request_digest: digest,
+        };
+        Ok(Considered { pinned, given, inputs, sealed, start })
     }
 
     /// Pins a definition: its files are there, as far as could be seen.
@@ -86,15 +113,21 @@ impl Runs {
             })
     }
 
-    /// What must be there before the first step.
-    async fn preflight(&self, asked: Asked) -> Result<Asked, Status> {
+    /// What of that which must be there before the first step is missing.
+    async fn missing(&self, asked: Asked) -> Result<(Asked, Vec<Missing>), Status> {
         let shared = Arc::clone(&self.0);
-        let (missing, asked) = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let secrets = &shared.surroundings.secrets;
-            (shared.preflight.check(&asked.runbook, &shared.config.project, secrets), asked)
+            let missing = shared.preflight.check(&asked.runbook, &shared.config.project, secrets);
+            (asked, missing)
         })
         .await
-        .map_err(|error| internal(&error))?;
+        .map_err(|error| internal(&error))
+    }
+
+    /// What must be there before the first step.
+    async fn preflight(&self, asked: Asked) -> Result<Asked, Status> {
+        let (asked, missing) = self.missing(asked).await?;
         if missing.is_empty() {
             return Ok(asked);
         }
@@ -128,20 +161,6 @@ impl Runs {
             Err(Ending) => Err(errors::ending()),
         }
     }
-}
-
-fn refused_findings(name: &str, findings: &[language::Finding]) -> Status {
-    let fields: Vec<(String, String)> = findings
-        .iter()
-        .filter(|finding| finding.severity == language::Severity::Error)
-        .map(|finding| {
-            let place = format!("{}:{}:{}", finding.file, finding.line, finding.column);
-            let help = finding.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-            (place, format!("{}: {}{help}", finding.code.text(), finding.message))
-        })
-        .collect();
-    let list: Vec<String> = fields.iter().map(|(place, problem)| format!("  {place}: {problem}")).collect();
-    errors::bad_fields("BROKEN_RUNBOOK", format!("{name} cannot run until it is mended:\n{}", list.join("\n")), &fields)
 }
 
 /// What is asked for, hashed: the same request id with other content is a mistake.
@@ -183,48 +202,20 @@ impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
         super::check_open(&self.0)?;
         let by = principal(&request);
-        let mut request = request.into_inner();
-        let mut faults = Faults::default();
-        let wanted = faults.take(from_proto::wanted(&mut request));
-        let reason = faults.take(from_proto::reason(&request.reason));
-        let request_id = faults.take(from_proto::request_id(&request.request_id));
-        let origin = faults.take(from_proto::origin(request.origin));
-        let (Some(wanted), Some(reason), Some(request_id), Some(origin)) = (wanted, reason, request_id, origin) else {
-            return Err(faults.refusal());
-        };
-        let asked = self.definition(wanted).await?;
-        let mut inputs = from_proto::inputs(&asked.runbook, &mut request)?;
-        let asked = self.preflight(asked).await?;
-        let pinned = self.pin(asked).await?;
-        let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
-        let mut sealed = serde_json::Map::new();
-        for (name, decl) in &pinned.runbook.inputs {
-            if decl.secret
-                && let Some(value) = inputs.shift_remove(name)
-                && !value.is_null()
-            {
-                sealed.insert(name.clone(), value);
-            }
-        }
-        let start = Start {
-            number: 0,
-            pinned: Arc::clone(&pinned),
-            inputs: inputs.into_iter().collect(),
-            sealed_inputs: sealed.keys().cloned().collect(),
-            origin,
-            by,
-            reason,
-            request_id,
-            request_digest: digest,
-        };
-        if request.validate_only {
-            run::decide::create(&start).map_err(|rejection| errors::rejection(&rejection))?;
+        let request = request.into_inner();
+        let validate_only = request.validate_only;
+        let mut intended = self.intended(request).await?;
+        intended.asked = self.preflight(intended.asked).await?;
+        let Considered { pinned, sealed, start, .. } = self.consider(by, intended).await?;
+        if validate_only {
             let run = v1::Run {
                 runbook: pinned.runbook.name.clone(),
                 definition: pinned.digest.to_string(),
                 inputs: Some(to_proto::object(start.inputs.iter())),
                 ..v1::Run::default()
             };
+            let checked = self.0.dispatcher.query(move |machine| machine.check_start(&start)).await;
+            checked.map_err(|_| errors::ending())?.map_err(|rejection| errors::rejection(&rejection))?;
             return Ok(Response::new(v1::StartRunResponse { run: Some(run), repeated_request: false }));
         }
         let uid = new_uid();
@@ -251,6 +242,33 @@ impl RunService for Runs {
         let version = tonic::metadata::MetadataValue::from_static(env!("CARGO_PKG_VERSION"));
         response.metadata_mut().insert("x-runbook-version", version);
         Ok(response)
+    }
+
+    async fn plan_run(&self, request: Request<v1::PlanRunRequest>) -> Result<Response<v1::PlanRunResponse>, Status> {
+        let by = principal(&request);
+        let v1::PlanRunRequest { start, skip_preflight } = request.into_inner();
+        let start = start.ok_or_else(|| errors::bad_field("start", "say which start is considered"))?;
+        let mut intended = self.intended(start).await?;
+        let mut missing = None;
+        if !skip_preflight {
+            let (asked, found) = self.missing(intended.asked).await?;
+            (intended.asked, missing) = (asked, Some(found));
+        }
+        let considered = self.consider(by, intended).await?;
+        Ok(Response::new(plan::answer(&self.0, considered, missing).await?))
+    }
+
+    async fn diff_runs(&self, request: Request<v1::DiffRunsRequest>) -> Result<Response<v1::DiffRunsResponse>, Status> {
+        let v1::DiffRunsRequest { first, second } = request.into_inner();
+        let mut faults = Faults::default();
+        let names = (
+            faults.take(from_proto::run_name_in("first", &first)),
+            faults.take(from_proto::run_name_in("second", &second)),
+        );
+        let (Some(first), Some(second)) = names else { return Err(faults.refusal()) };
+        let first = self.0.run_state(self.0.run_uid(first).await?).await?;
+        let second = self.0.run_state(self.0.run_uid(second).await?).await?;
+        Ok(Response::new(compare::answer(&first, &second)))
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::GetRunResponse>, Status> {

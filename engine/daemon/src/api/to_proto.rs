@@ -12,7 +12,7 @@ use runbook_core::run::{
     Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress, RunState,
     SkipReason, Then,
 };
-use runbook_core::time::Timestamp;
+use runbook_core::time::{Span, Timestamp};
 use runbook_journal::RunRow;
 use runbook_proto::v1;
 use serde_json::Value;
@@ -25,6 +25,14 @@ pub fn timestamp(at: Timestamp) -> ProtoTimestamp {
     ProtoTimestamp {
         seconds: at.0.div_euclid(1_000_000),
         nanos: i32::try_from(at.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}
+
+/// A length of time.
+pub fn duration(span: Span) -> Duration {
+    Duration {
+        seconds: span.0.div_euclid(1_000_000),
+        nanos: i32::try_from(span.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
     }
 }
 
@@ -82,7 +90,8 @@ pub fn run_status(status: RunStatus) -> v1::RunStatus {
     }
 }
 
-fn step_status(status: StepStatus) -> v1::StepStatus {
+/// Where a step is.
+pub fn step_status(status: StepStatus) -> v1::StepStatus {
     match status {
         StepStatus::Pending => v1::StepStatus::Pending,
         StepStatus::Running => v1::StepStatus::Running,
@@ -271,9 +280,7 @@ pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> 
             to.message.clone_from(&end.message);
             to.outputs = Some(object(end.outputs.iter()));
             to.artifacts = end.artifacts.iter().map(|left| artifact(left, String::new())).collect();
-            let cpu = i64::try_from(end.cpu_micros).unwrap_or(i64::MAX);
-            to.cpu_time =
-                Some(Duration { seconds: cpu / 1_000_000, nanos: i32::try_from(cpu % 1_000_000 * 1_000).unwrap_or(0) });
+            to.cpu_time = Some(duration(Span(i64::try_from(end.cpu_micros).unwrap_or(i64::MAX))));
             to.started_at = end.started_at.map(timestamp);
             to.ended_at = end.ended_at.map(timestamp);
             to.max_rss_kib = end.max_rss_kib;
@@ -409,7 +416,7 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
                 needs: step.needs.iter().map(id).collect(),
                 in_finally: step.part == Part::Finally,
                 condition: step.condition.as_ref().map(|c| c.expression.clone()).unwrap_or_default(),
-                effect: format!("{:?}", step.effect).to_lowercase(),
+                effect: step.effect.name().to_owned(),
                 when_skipped: match step.when_skipped {
                     WhenSkipped::Skip => "skip",
                     WhenSkipped::GoOn => "go_on",

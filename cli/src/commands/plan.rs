@@ -1,0 +1,225 @@
+//! `runbook plan`: what a start would do, before anything runs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use runbook_proto::v1::{
+    InputSource, Origin, PlanRunRequest, PlanRunResponse, PlannedLock, PlannedStep, StartRunRequest, StepOutlook,
+};
+
+use crate::complete;
+use crate::console::{Console, INDENT};
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::Result;
+use crate::inputs::{assignment, collect};
+use crate::line::{Line, Tone};
+use crate::moment::{Moment, moment, span};
+use crate::named::{Named, named};
+use crate::session::runs;
+use crate::table::Table;
+use crate::text::plural;
+use crate::to_json;
+use crate::to_json::{micros, run_status};
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exits with 0 when the run would start or queue, and with 6 when it would be refused now. \
+    `runbook rehearse` shows what follows when a step fails.\n\n\
+    Examples:\n  runbook plan backup -i keep=7\n  runbook plan dr-restore -i into=/tmp/x --output json\n  \
+    runbook plan ./try.yaml --skip-preflight")]
+pub struct Plan {
+    /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
+    #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
+    pub what: String,
+    /// An input, read by its declared type; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub input: Vec<(String, String)>,
+    /// A JSON file with inputs, `-` for standard input; --input wins over it
+    #[arg(long, value_name = "FILE")]
+    pub input_file: Option<PathBuf>,
+    /// Does not look for tools and secrets: that starts programs to ask for their versions
+    #[arg(long)]
+    pub skip_preflight: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The runbook or an input is wrong, or no daemon answers.
+pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
+    let Named { runbook, source, source_file } = named(&args.what)?;
+    let inputs = collect(&args.input, args.input_file.as_deref())?;
+    let origin = if cx.console.person { Origin::Person } else { Origin::Api };
+    let start = StartRunRequest {
+        runbook,
+        source,
+        source_file,
+        inputs: Some(inputs.values),
+        input_texts: inputs.texts,
+        origin: origin.into(),
+        ..StartRunRequest::default()
+    };
+    let request = PlanRunRequest { start: Some(start), skip_preflight: args.skip_preflight };
+    let plan = cx.session.ask(async |channel| runs(channel).plan_run(request.clone()).await).await?;
+    if cx.console.json {
+        cx.console.json(&to_json::plan(&plan))?;
+    } else {
+        human(&cx.console, &plan)?;
+    }
+    Ok(if plan.problems.is_empty() { ExitCode::Succeeded } else { ExitCode::Refused })
+}
+
+fn human(console: &Console, plan: &PlanRunResponse) -> Result<()> {
+    let name = plan.runbook.strip_prefix("runbooks/").unwrap_or(&plan.runbook);
+    let digest: String = plan.definition.chars().take(12).collect();
+    console
+        .line(&Line::of(Tone::Bold, &format!("plan of {name}")).with(Tone::Dim, &format!("  definition {digest}")))?;
+    section(console, "Inputs", &inputs(plan))?;
+    section(console, "Steps", &steps(plan))?;
+    if !plan.locks.is_empty() {
+        console.line(&Line::new())?;
+        console.line(&Line::of(Tone::Bold, "Locks"))?;
+        for lock in &plan.locks {
+            console.wrapped_line(&lock_line(lock), INDENT)?;
+        }
+    }
+    console.line(&Line::new())?;
+    for line in times(plan) {
+        console.wrapped_line(&line, INDENT)?;
+    }
+    for line in verdict(plan) {
+        console.wrapped_line(&line, INDENT)?;
+    }
+    Ok(())
+}
+
+fn section(console: &Console, title: &str, table: &Table) -> Result<()> {
+    if table.is_empty() {
+        return Ok(());
+    }
+    console.line(&Line::new())?;
+    console.line(&Line::of(Tone::Bold, title))?;
+    console.table(table)
+}
+
+fn inputs(plan: &PlanRunResponse) -> Table {
+    let mut table = Table::new(&["INPUT", "FROM", "VALUE"]);
+    for input in &plan.inputs {
+        let (source, value) = match input.source() {
+            InputSource::Given => ("given", input.value.as_ref()),
+            InputSource::Default => ("default", input.value.as_ref()),
+            InputSource::Absent | InputSource::Unspecified => ("nowhere", None),
+        };
+        let value = match (value, input.secret) {
+            (Some(value), _) => to_json::value(value).to_string(),
+            (None, true) if input.source() != InputSource::Absent => "(secret)".to_owned(),
+            (None, _) => "null".to_owned(),
+        };
+        table.row(vec![(Tone::Bold, input.name.clone()), (Tone::Dim, source.to_owned()), (Tone::Plain, value)]);
+    }
+    table
+}
+
+fn steps(plan: &PlanRunResponse) -> Table {
+    let mut table = Table::new(&["STEP", "WHAT", "EFFECT", "MEDIAN", "P90", "WHY"]).wrapped();
+    let time = |of: Option<&prost_types::Duration>| of.map(|of| span(micros(Some(of)))).unwrap_or_default();
+    for step in &plan.steps {
+        let (tone, what) = outlook(step);
+        table.row(vec![
+            (Tone::Bold, step.id.clone()),
+            (tone, what.to_owned()),
+            (Tone::Plain, step.effect.clone()),
+            (Tone::Plain, time(step.median.as_ref())),
+            (Tone::Plain, time(step.p90.as_ref())),
+            (Tone::Plain, notes(step)),
+        ]);
+    }
+    table
+}
+
+fn outlook(step: &PlannedStep) -> (Tone, &'static str) {
+    match step.outlook() {
+        StepOutlook::Runs => (Tone::Good, "runs"),
+        StepOutlook::Skipped => (Tone::Dim, "skipped"),
+        StepOutlook::Fails => (Tone::Bad, "fails"),
+        StepOutlook::Open | StepOutlook::Unspecified => (Tone::Warn, "open"),
+    }
+}
+
+fn notes(step: &PlannedStep) -> String {
+    let mut notes = Vec::new();
+    if step.in_finally {
+        notes.push("finally".to_owned());
+    }
+    if !step.target.is_empty() && step.outlook() != StepOutlook::Skipped {
+        notes.push(format!("destroys {}", step.target));
+    }
+    if !step.why.is_empty() {
+        notes.push(step.why.clone());
+    }
+    notes.join("; ")
+}
+
+fn lock_line(lock: &PlannedLock) -> Line {
+    let what = if lock.group { "group" } else { "lock" };
+    let mut line = Line::of(Tone::Plain, &format!("{what} ")).with(Tone::Bold, &lock.name);
+    match &lock.holder {
+        None if lock.waiting == 0 => line.push(Tone::Good, "  free"),
+        None => {}
+        Some(run) => {
+            let runbook = run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook);
+            line.push(Tone::Warn, &format!("  held by run {} {runbook} ({})", run.number, run_status(run.status())));
+            if let Some(since) = moment(lock.held_since.as_ref()) {
+                line.push(Tone::Plain, &format!(" for {}", span(Moment::now().since(since))));
+            }
+        }
+    }
+    if lock.waiting > 0 {
+        line.push(Tone::Plain, &format!(", {} before this one", plural(lock.waiting, "run")));
+    }
+    line
+}
+
+fn times(plan: &PlanRunResponse) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if plan.critical_path.is_empty() {
+        let text = match plan.past_runs {
+            0 => "nothing is known of how long it takes: no run of it is over".to_owned(),
+            runs => format!(
+                "nothing is known of how long it takes: {} told nothing of these steps",
+                plural(runs.into(), "past run")
+            ),
+        };
+        return vec![Line::of(Tone::Dim, &text)];
+    }
+    lines.push(
+        Line::of(Tone::Bold, &format!("about {}", span(micros(plan.expected.as_ref()))))
+            .with(Tone::Plain, &format!(", if slow {}", span(micros(plan.expected_p90.as_ref()))))
+            .with(Tone::Dim, &format!(" (by {}): ", plural(plan.past_runs.into(), "past run")))
+            .with(Tone::Plain, &plan.critical_path.join(" → ")),
+    );
+    if !plan.unmeasured.is_empty() {
+        let text = format!("without {}, whose time nobody knows", plan.unmeasured.join(", "));
+        lines.push(Line::of(Tone::Dim, &text));
+    }
+    lines
+}
+
+fn verdict(plan: &PlanRunResponse) -> Vec<Line> {
+    let mut lines: Vec<Line> = plan
+        .problems
+        .iter()
+        .map(|problem| Line::of(Tone::Bad, "would be refused: ").with(Tone::Plain, &problem.problem))
+        .collect();
+    if plan.preflight_skipped {
+        lines.push(Line::of(Tone::Dim, "nobody looked for tools and secrets"));
+    }
+    if plan.problems.is_empty() {
+        let waits = plan.locks.iter().any(|lock| lock.holder.is_some() || lock.waiting > 0);
+        let (tone, text) = if waits { (Tone::Warn, "would wait for its locks") } else { (Tone::Good, "would start") };
+        lines.push(Line::of(tone, text));
+    }
+    lines
+}

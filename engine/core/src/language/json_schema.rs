@@ -1,0 +1,176 @@
+//! The language as a JSON Schema (draft 2020-12), for editors. Written from the one description of keys in `schema`; what
+//! the words there mean is said here, once. It says what can be said of a value where it stands, and is never stricter than
+//! the check: names across the file, expressions and sizes are the check's alone.
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{Key, SECTIONS, Section};
+
+/// The draft that the schema is written in.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// What an id is: `id::is_id`.
+const ID: &str = "^[a-z][a-z0-9_-]{0,62}$";
+/// What a duration is, as `duration::parse` takes it but for order and length.
+const DURATION: &str = "^([0-9]+(d|h|ms|m|s))+$";
+/// What a variable is: `names::variable`, without those that are the engine's.
+const VARIABLE: &str = "^(?!RUNBOOK_)[A-Za-z_][A-Za-z0-9_]*$";
+/// Keys that are free.
+const FREE: &str = "^x-";
+/// The ways to say what a step or a command does, of which one has to be there.
+const DOINGS: [&str; 4] = ["run", "argv", "uses", "steps"];
+
+/// The schema of a runbook file.
+pub fn json_schema() -> Value {
+    let mut definitions = Map::new();
+    for section in SECTIONS {
+        definitions.insert(section.name.replace('`', ""), of_section(section));
+    }
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), json!(DRAFT));
+    schema.insert("title".to_owned(), json!("A runbook, language 1"));
+    schema.insert("$ref".to_owned(), json!(reference(SECTIONS[0])));
+    schema.insert("$defs".to_owned(), Value::Object(definitions));
+    Value::Object(schema)
+}
+
+/// Where the schema of a section stands.
+fn reference(section: &Section) -> String {
+    format!("#/$defs/{}", section.name.replace('`', "").replace(' ', "%20"))
+}
+
+fn of_section(section: &'static Section) -> Value {
+    let mut properties = Map::new();
+    for key in section.all() {
+        // What no words say is free: the schema is never stricter than the check.
+        let mut of_key = shape(key).unwrap_or_else(|| json!({}));
+        if let Some(of_key) = of_key.as_object_mut() {
+            of_key.insert("description".to_owned(), json!(about(key)));
+        }
+        properties.insert(key.name.to_owned(), of_key);
+    }
+    let required: Vec<&str> = section.all().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {FREE: {}},
+        "additionalProperties": false,
+    });
+    let Some(fields) = schema.as_object_mut() else { return schema };
+    if !required.is_empty() {
+        fields.insert("required".to_owned(), json!(required));
+    }
+    if section.find("run").is_some() && section.find("argv").is_some() {
+        let ways = DOINGS.iter().filter(|name| section.find(name).is_some());
+        let ways: Vec<Value> = ways.map(|name| json!({"required": [name]})).collect();
+        fields.insert("oneOf".to_owned(), json!(ways));
+    }
+    schema
+}
+
+/// What an editor shows beside a key.
+fn about(key: &Key) -> String {
+    match (key.required, key.default) {
+        (true, _) | (false, "") => key.doc.to_owned(),
+        (false, default) => format!("{} Default: {default}.", key.doc),
+    }
+}
+
+/// What the words of `takes` mean; `None` where they are not known.
+pub(super) fn shape(key: &Key) -> Option<Value> {
+    let literal = || json!({"type": ["string", "number", "boolean"]});
+    let text = || json!({"type": "string"});
+    let list = |items: Value| json!({"type": "array", "items": items});
+    let map = |names: Option<&str>, values: Value| match names {
+        Some(names) => json!({"type": "object", "propertyNames": {"pattern": names}, "additionalProperties": values}),
+        None => json!({"type": "object", "additionalProperties": values}),
+    };
+    let id = || json!({"type": "string", "pattern": ID});
+    let section = |name: &str| section(name).map(|section| json!({"$ref": reference(section)}));
+    Some(match key.takes {
+        "an id" => id(),
+        "text" | "a script" | "a regular expression" | "text such as `>=14`" => text(),
+        "text with `${{ }}`" | "a path with `${{ }}`" if key.name == "stdin" => literal(),
+        "text with `${{ }}`" | "a path with `${{ }}`" => text(),
+        // `true` alone is an expression, and YAML reads it as a boolean.
+        "an expression" | "an expression, boolean" | "an expression over `exit_code`, boolean" => {
+            json!({"type": ["string", "boolean"]})
+        }
+        "a duration" => json!({"type": "string", "pattern": DURATION}),
+        "a number" => json!({"type": "number"}),
+        "a number from 1" => json!({"type": "number", "minimum": 1}),
+        "a whole number from 1" => json!({"type": "integer", "minimum": 1}),
+        "a list of ids" | "a list of steps" => list(id()),
+        "a list of variables" => list(json!({"type": "string", "pattern": VARIABLE})),
+        "a list of paths" => list(text()),
+        "a list of texts with `${{ }}`" => list(literal()),
+        "a list of names, or of `{name, version}`" => list(json!({"anyOf": [text(), section("a tool")?]})),
+        "a value of the type" => json!({}),
+        "a list of values of the type" => list(json!({})),
+        "a map of ids to text" => map(Some(ID), literal()),
+        "a map of ids to types" => map(Some(ID), words("`string`, `integer`, `number`, `boolean`, `list` or `map`")?),
+        "a map of ids to inputs" => map(Some(ID), section("an input")?),
+        "a map of ids to steps" => {
+            let mut steps = map(Some(ID), section("a step")?);
+            if key.required {
+                steps.as_object_mut()?.insert("minProperties".to_owned(), json!(1));
+            }
+            steps
+        }
+        "a map of variables to text with `${{ }}`" => map(Some(VARIABLE), literal()),
+        "a map of file names to text with `${{ }}`" => map(None, literal()),
+        "a map" | "a command" => section(&format!("`{}`", key.name)).unwrap_or_else(|| json!({"type": "object"})),
+        takes => words(takes)?,
+    })
+}
+
+/// The section of a name, or that whose name mentions it.
+fn section(name: &str) -> Option<&'static Section> {
+    let exact = SECTIONS.iter().find(|section| section.name == name);
+    exact.or_else(|| SECTIONS.iter().find(|section| section.name.contains(name))).copied()
+}
+
+/// Nothing but words between backticks: `a`, `b` or `c`.
+fn words(takes: &str) -> Option<Value> {
+    let mut words = Vec::new();
+    for (place, part) in takes.split('`').enumerate() {
+        match place % 2 {
+            1 => words.push(part),
+            _ if matches!(part, "" | ", " | " or ") => {}
+            _ => return None,
+        }
+    }
+    Some(match words.as_slice() {
+        [] => return None,
+        ["true", "false"] => json!({"type": "boolean"}),
+        [number] if number.parse::<i64>().is_ok() => json!({"const": number.parse::<i64>().ok()?}),
+        words => json!({"enum": words}),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::show;
+    use super::*;
+    use crate::id::is_id;
+
+    #[test]
+    fn every_key_says_in_known_words_what_it_takes() {
+        for section in SECTIONS {
+            for key in section.all() {
+                assert!(shape(key).is_some(), "{}: {}: {:?}: say here what that is", section.name, key.name, key.takes);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_are_those_of_the_check() {
+        let pattern = regex::Regex::new(ID).unwrap();
+        for text in ["a", "a-b_1", "", "A", "1a", "ä", &"a".repeat(63), &"a".repeat(64)] {
+            assert_eq!(pattern.is_match(text), is_id(text), "{}", show(text));
+        }
+        let pattern = regex::Regex::new(DURATION).unwrap();
+        for text in ["1h30m", "250ms", "7d", "1", "h", "1 h", "", "1m5"] {
+            assert_eq!(pattern.is_match(text), crate::language::duration::parse(text).is_ok(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the machine would answer to a start, and who stands before it: asked without changing anything.
+
+use super::{Machine, Resource};
+use crate::limits;
+use crate::run::decide::create;
+use crate::run::{Fact, Rejection, Start};
+
+impl Machine {
+    /// Whether a start would be taken now. One that repeats a request that was answered would be.
+    ///
+    /// # Errors
+    /// The refusal that it would get.
+    pub fn check_start(&self, start: &Start) -> Result<(), Rejection> {
+        if let Some(known) = self.by_request(&start.request_id).and_then(|uid| self.run(uid)) {
+            let created = known.created();
+            return match created.request_digest == start.request_digest {
+                true => Ok(()),
+                false => {
+                    Err(Rejection::RequestIdReused { request_id: start.request_id.clone(), number: created.number })
+                }
+            };
+        }
+        self.admissible(start).map(drop)
+    }
+
+    /// The first fact of a new run, if there may be one.
+    pub(super) fn admissible(&self, start: &Start) -> Result<Fact, Rejection> {
+        if self.runs.len() >= limits::ACTIVE_RUNS {
+            return Err(Rejection::Limit {
+                what: "runs that are not over",
+                limit: limits::ACTIVE_RUNS as u64,
+                value: self.runs.len() as u64 + 1,
+            });
+        }
+        let fact = create(start)?;
+        if let Fact::Created(created) = &fact {
+            self.check_overlap(start, created)?;
+        }
+        Ok(fact)
+    }
+
+    /// How many queued runs want a lock or a group.
+    pub fn waiting(&self, resource: &Resource) -> usize {
+        self.waiters.get(resource).map_or(0, std::collections::BTreeSet::len)
+    }
+}

@@ -1,0 +1,98 @@
+//! What rehearsals of a runbook came to, and what no rehearsal has seen: steps, both sides of each `if`, and what
+//! tidies up or asks after an accident.
+
+use std::collections::BTreeSet;
+
+use super::Rehearsal;
+use crate::definition::Runbook;
+use crate::id::StepNo;
+use crate::run::{AttemptKind, Fact, SkipReason};
+
+/// Something that a rehearsal can come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// The step itself ran.
+    Ran(StepNo),
+    /// Its `if` was true.
+    Held(StepNo),
+    /// Its `if` was false.
+    NotHeld(StepNo),
+    /// Its `verify` was asked.
+    Verified(StepNo),
+    /// Its `on_cancel` ran.
+    TidiedUp(StepNo),
+}
+
+impl Mark {
+    /// In words, with the step's id.
+    pub fn text(self, runbook: &Runbook) -> String {
+        let id = |step: StepNo| runbook.step(step).map_or("", |step| step.id.as_str());
+        match self {
+            Self::Ran(step) => format!("step {} runs", id(step)),
+            Self::Held(step) => format!("the `if` of {} is true", id(step)),
+            Self::NotHeld(step) => format!("the `if` of {} is false", id(step)),
+            Self::Verified(step) => format!("the `verify` of {} is asked", id(step)),
+            Self::TidiedUp(step) => format!("the `on_cancel` of {} runs", id(step)),
+        }
+    }
+}
+
+/// What was seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    seen: BTreeSet<Mark>,
+}
+
+impl Coverage {
+    /// Everything that rehearsals of a runbook can come to, in groups: `steps`, `branches`, `compensations`.
+    pub fn all(runbook: &Runbook) -> [(&'static str, Vec<Mark>); 3] {
+        let (mut steps, mut branches, mut compensations) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, step) in runbook.steps.iter().enumerate() {
+            let no = StepNo(index as u32);
+            steps.push(Mark::Ran(no));
+            if step.condition.is_some() {
+                branches.extend([Mark::Held(no), Mark::NotHeld(no)]);
+            }
+            if step.verify.is_some() && !step.effect.repeatable() {
+                compensations.push(Mark::Verified(no));
+            }
+            if step.on_cancel.is_some() {
+                compensations.push(Mark::TidiedUp(no));
+            }
+        }
+        [("steps", steps), ("branches", branches), ("compensations", compensations)]
+    }
+
+    /// Takes in what a rehearsal came to.
+    pub fn add(&mut self, rehearsal: &Rehearsal) {
+        for event in &rehearsal.events {
+            self.seen.extend(mark(&event.fact));
+        }
+    }
+
+    /// Whether a rehearsal came to it.
+    pub fn has(&self, mark: Mark) -> bool {
+        self.seen.contains(&mark)
+    }
+}
+
+fn mark(fact: &Fact) -> Option<Mark> {
+    match fact {
+        Fact::StepReady { step } => Some(Mark::Held(*step)),
+        Fact::StepSkipped { step, why: SkipReason::Condition } => Some(Mark::NotHeld(*step)),
+        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => Some(Mark::Ran(*step)),
+        Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => Some(Mark::Verified(*step)),
+        Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => Some(Mark::TidiedUp(*step)),
+        Fact::StepSkipped { why: SkipReason::Need(_), .. }
+        | Fact::Created(_)
+        | Fact::Admitted { .. }
+        | Fact::StepFailed { .. }
+        | Fact::AttemptEnded { .. }
+        | Fact::Ending { .. }
+        | Fact::Finishing { .. }
+        | Fact::Finished { .. }
+        | Fact::Resumed { .. }
+        | Fact::Resolved { .. }
+        | Fact::DeadlinesShifted { .. } => None,
+    }
+}

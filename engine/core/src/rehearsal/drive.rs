@@ -1,0 +1,323 @@
+//! Drives the machine through a rehearsal as the daemon does: turn, append, act; and after a crash from the journal.
+//! Time goes from one thing that is due to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::script::{Cancel, End, Script, When};
+use super::world::World;
+use super::{Rehearsal, Stuck};
+use crate::definition::{Runbook, Settlement};
+use crate::id::{Digest, RunUid, StepNo};
+use crate::limits;
+use crate::machine::{AttemptRef, Batch, Machine, MachineInput, Settings};
+use crate::run::{AttemptKind, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel};
+use crate::time::{Span, Timestamp};
+
+/// How long a try takes of which nobody knows how long it takes.
+pub const UNKNOWN_DURATION: Span = Span::seconds(1);
+
+/// The rehearsed run: there is no other.
+const UID: RunUid = RunUid::from_bits(0);
+
+/// Waits that chance shortens are waited whole: a rehearsal tells how long it takes at most.
+const LONGEST: u32 = u32::MAX;
+
+/// Around a rehearsal.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Inputs, checked and with their defaults, secret ones left out.
+    pub inputs: IndexMap<String, Value>,
+    /// The names of the inputs that are secret.
+    pub sealed_inputs: Vec<String>,
+    /// How many attempts may be live together.
+    pub places: usize,
+    /// Who rehearses.
+    pub by: Principal,
+    /// How long a try of a step takes, where that is known.
+    pub expected: BTreeMap<StepNo, Span>,
+    /// When it begins.
+    pub at: Timestamp,
+}
+
+impl Setting {
+    /// Around a rehearsal of a runbook with these inputs: by the engine itself, in 1970, with nothing known of the past.
+    pub fn new(runbook: &Runbook, mut inputs: Map<String, Value>, places: usize) -> Self {
+        let secret = runbook.inputs.iter().filter(|(_, decl)| decl.secret).map(|(name, _)| name);
+        let sealed = secret.filter(|name| inputs.shift_remove(*name).is_some_and(|value| !value.is_null()));
+        Self {
+            sealed_inputs: sealed.cloned().collect(),
+            inputs: inputs.into_iter().collect(),
+            places,
+            by: Principal::engine(),
+            expected: BTreeMap::new(),
+            at: Timestamp(0),
+        }
+    }
+}
+
+/// Lives through a run.
+///
+/// # Errors
+/// The start is refused, or there is no end.
+pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Result<Rehearsal, Stuck> {
+    let start = Start {
+        number: 0,
+        pinned: Arc::clone(pinned),
+        inputs: setting.inputs.clone(),
+        sealed_inputs: setting.sealed_inputs.clone(),
+        origin: Origin::Person,
+        by: setting.by.clone(),
+        reason: String::new(),
+        request_id: String::new(),
+        request_digest: Digest::of(b""),
+    };
+    let mut drive = Drive {
+        pinned,
+        setting,
+        script,
+        machine: machine(setting),
+        world: World::new(script, &setting.expected, UNKNOWN_DURATION),
+        now: setting.at,
+        wake: None,
+        events: Vec::new(),
+        crashes: Vec::new(),
+        refused: Vec::new(),
+        crash_at: script.steps.iter().filter(|(_, told)| told.crash).map(|(step, _)| *step).collect(),
+        cancel: script.cancel,
+        settled: BTreeSet::new(),
+    };
+    let mut inputs = vec![MachineInput::Start { token: 0, uid: UID, start: Box::new(start) }];
+    loop {
+        drive.turn(inputs)?;
+        inputs = drive.people();
+        if inputs.is_empty() {
+            match drive.outside() {
+                Some(next) => inputs = next,
+                None => return drive.end(),
+            }
+        }
+    }
+}
+
+/// Lives through a run once for each step, which fails in every try. Ends with the first step for which the budget of
+/// events is used up, so that the answer is bounded; whoever asks sees which steps are missing.
+///
+/// # Errors
+/// As [`rehearse`].
+pub fn every_failure(
+    pinned: &Arc<Pinned>,
+    setting: &Setting,
+    script: &Script,
+    mut each: impl FnMut(StepNo, Rehearsal),
+) -> Result<(), Stuck> {
+    let mut left = limits::REHEARSALS_EVENTS;
+    for (index, _) in pinned.runbook.steps.iter().enumerate() {
+        let step = StepNo(index as u32);
+        let mut script = script.clone();
+        script.step(step).always = Some(End::Failed);
+        let rehearsal = rehearse(pinned, setting, &script)?;
+        left = left.saturating_sub(rehearsal.events.len());
+        each(step, rehearsal);
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn machine(setting: &Setting) -> Machine {
+    Machine::new(Settings { places: setting.places, boot: "rehearsal".to_owned() }, 1)
+}
+
+struct Drive<'a> {
+    pinned: &'a Arc<Pinned>,
+    setting: &'a Setting,
+    script: &'a Script,
+    machine: Machine,
+    world: World<'a>,
+    now: Timestamp,
+    wake: Option<Timestamp>,
+    /// The journal.
+    events: Vec<Event>,
+    crashes: Vec<u64>,
+    refused: Vec<String>,
+    crash_at: BTreeSet<StepNo>,
+    cancel: Option<Cancel>,
+    /// Steps that a person has settled.
+    settled: BTreeSet<StepNo>,
+}
+
+impl Drive<'_> {
+    /// One turn of the daemon's loop.
+    fn turn(&mut self, inputs: Vec<MachineInput>) -> Result<(), Stuck> {
+        let batch = self.machine.turn(self.now, inputs);
+        self.events.extend(batch.events.iter().map(|(_, event)| event.clone()));
+        if let Some((_, why)) = batch.quarantined.first() {
+            return Err(Stuck::Quarantined(why.clone()));
+        }
+        for (_, answer) in &batch.replies {
+            match answer {
+                Ok(_) => {}
+                Err(rejection) if self.events.is_empty() => return Err(Stuck::Start(rejection.clone())),
+                Err(rejection) => self.refused.push(rejection.to_string()),
+            }
+        }
+        if self.events.len() > limits::REHEARSAL_EVENTS {
+            return Err(Stuck::TooLong);
+        }
+        let crashes = batch.starts.iter().any(|(attempt, kind)| {
+            // What is durable and not acted on yet is where a crash costs most.
+            *kind == AttemptKind::Run && self.crash_at.remove(&attempt.step)
+        });
+        if crashes {
+            self.crash()
+        } else {
+            self.act(&batch)
+        }
+        if let Some(Cancel { when: When::During(step), .. }) = self.cancel
+            && batch.starts.iter().any(|(attempt, kind)| *kind == AttemptKind::Run && attempt.step == step)
+        {
+            self.cancel = self.cancel.map(|cancel| Cancel { when: When::After(self.now - self.setting.at), ..cancel });
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, batch: &Batch) {
+        if let Some(run) = self.machine.run(UID) {
+            for (attempt, kind) in &batch.starts {
+                self.world.start(self.now, run, *attempt, *kind);
+            }
+        }
+        for (attempt, level) in &batch.stops {
+            if *level > StopLevel::Run {
+                self.world.stop(self.now, *attempt);
+            }
+        }
+        self.wake = batch.wake;
+        self.machine.committed(batch);
+    }
+
+    /// The daemon dies and starts again: the journal, and what should be going on by it.
+    fn crash(&mut self) {
+        self.crashes.extend(self.events.last().map(|event| event.number));
+        self.machine = machine(self.setting);
+        // Events that this very machine gave are not refused by it; were they, the next turn would tell.
+        let _ = self.machine.load(UID, Arc::clone(self.pinned), &self.events, self.now);
+        let due = self.machine.due(self.now);
+        if let Some(run) = self.machine.run(UID) {
+            let live: Vec<_> = run.live().collect();
+            for (step, attempt, kind, level) in live {
+                let attempt = AttemptRef { run: UID, step, attempt };
+                if !self.world.has(attempt) {
+                    self.world.start(self.now, run, attempt, kind);
+                }
+                if level > StopLevel::Run {
+                    self.world.stop(self.now, attempt);
+                }
+            }
+        }
+        self.wake = due.wake;
+    }
+
+    /// What people do now.
+    fn people(&mut self) -> Vec<MachineInput> {
+        let mut inputs: Vec<Input> = Vec::new();
+        let Some(run) = self.machine.run(UID) else { return Vec::new() };
+        let by = || self.setting.by.clone();
+        if let Some(Cancel { when: When::After(after), now }) = self.cancel
+            && self.setting.at + after <= self.now
+        {
+            self.cancel = None;
+            inputs.push(Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned() });
+        }
+        for step in run.unknown().keys() {
+            let told = self.script.steps.get(step).and_then(|told| told.resolve);
+            if let (Some(settlement), true) = (told, self.settled.insert(*step)) {
+                let outputs = match (settlement, run.pinned().runbook.step(*step)) {
+                    (Settlement::Succeeded, Some(definition)) => self.world.outputs_of(*step, definition),
+                    _ => IndexMap::new(),
+                };
+                let reason = "the rehearsal's script".to_owned();
+                inputs.push(Input::Resolve { step: *step, settlement, outputs, by: by(), reason });
+            }
+        }
+        inputs.into_iter().map(|input| MachineInput::Run { token: Some(1), run: UID, input }).collect()
+    }
+
+    /// Lets time go on to what is due next; `None` where nothing is.
+    fn outside(&mut self) -> Option<Vec<MachineInput>> {
+        self.machine.run(UID)?;
+        let cancel = match self.cancel {
+            Some(Cancel { when: When::After(after), .. }) => Some(self.setting.at + after),
+            Some(Cancel { when: When::During(_), .. }) | None => None,
+        };
+        let next = [self.world.next_end(), self.wake, cancel].into_iter().flatten().min()?;
+        self.now = self.now.max(next);
+        let ended = self.world.ended(self.now).into_iter().map(|(attempt, end)| MachineInput::Run {
+            token: None,
+            run: UID,
+            input: Input::Verdict { step: attempt.step, attempt: attempt.attempt, end: Box::new(end), chance: LONGEST },
+        });
+        let mut inputs: Vec<MachineInput> = ended.collect();
+        inputs.extend(self.people());
+        Some(inputs)
+    }
+
+    /// The run as its journal has it, and what of the script was left.
+    fn end(self) -> Result<Rehearsal, Stuck> {
+        let fold = || {
+            let (first, rest) = self.events.split_first()?;
+            let mut state = RunState::create(UID, Arc::clone(self.pinned), first).ok()?;
+            rest.iter().try_for_each(|event| state.apply(event)).ok()?;
+            Some(state)
+        };
+        let state = fold().ok_or_else(|| Stuck::Quarantined("its events do not give a state".to_owned()))?;
+        let unreached = self.unreached();
+        Ok(Rehearsal {
+            state,
+            events: self.events,
+            crashes: self.crashes,
+            refused: self.refused,
+            unreached,
+            guessed: self.world.guessed.into_iter().collect(),
+        })
+    }
+
+    fn unreached(&self) -> Vec<String> {
+        let id = |step: StepNo| self.pinned.runbook.step(step).map_or("", |step| step.id.as_str());
+        let mut out = Vec::new();
+        for (step, told) in &self.script.steps {
+            let tries = self.world.tries(*step);
+            if let Some((last, _)) = told.tries.last_key_value()
+                && *last > tries
+            {
+                out.push(format!("step {} never came to its try {last}: it was {}", id(*step), times(tries)));
+            } else if told.always.is_some() && tries == 0 {
+                out.push(format!("step {} never started", id(*step)));
+            }
+            if told.resolve.is_some() && !self.settled.contains(step) {
+                out.push(format!("step {} was never unknown, so nobody had to resolve it", id(*step)));
+            }
+        }
+        out.extend(self.crash_at.iter().map(|step| format!("no crash: step {} never started", id(*step))));
+        if let Some(cancel) = self.cancel {
+            out.push(match cancel.when {
+                When::During(step) => format!("no cancel: step {} never started", id(step)),
+                When::After(after) => format!("no cancel: the run was over before {after}"),
+            });
+        }
+        out
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        0 => "never tried".to_owned(),
+        1 => "tried once".to_owned(),
+        count => format!("tried {count} times"),
+    }
+}

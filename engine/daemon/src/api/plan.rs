@@ -1,0 +1,178 @@
+//! `PlanRun`: what a start would do, told before it is asked for. Puts together what the core foresees, what past runs
+//! took, who holds the locks now, and what is missing on this machine. Starts nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use runbook_core::definition::{Part, Runbook};
+use runbook_core::id::StepNo;
+use runbook_core::machine::{Machine, Resource};
+use runbook_core::plan::{self, Outlook, Plan};
+use runbook_core::run::{Created, Fact, Pinned, Rejection, Start, decide};
+use runbook_core::time::Span;
+use runbook_proto::v1;
+use serde_json::{Map, Value};
+use tonic::Status;
+
+use super::{Shared, errors, internal, to_proto};
+use crate::history::{self, Past};
+use crate::preflight::Missing;
+
+/// What is known of a start that is not made.
+pub(super) struct Considered {
+    pub pinned: Arc<Pinned>,
+    /// Inputs as they were given, before the defaults.
+    pub given: Vec<String>,
+    /// All inputs, secret ones too.
+    pub inputs: Map<String, Value>,
+    /// The secret ones that have a value.
+    pub sealed: Map<String, Value>,
+    /// The start as it would be made.
+    pub start: Start,
+}
+
+/// The plan of a start. `missing` is what is missing on this machine; `None` when nobody looked.
+///
+/// # Errors
+/// The journal cannot be read, or the daemon is ending.
+pub(super) async fn answer(
+    shared: &Shared,
+    considered: Considered,
+    missing: Option<Vec<Missing>>,
+) -> Result<v1::PlanRunResponse, Status> {
+    let (reader, definitions) = (Arc::clone(&shared.reader), Arc::clone(&shared.surroundings.definitions));
+    let name = considered.pinned.runbook.name.clone();
+    let past = tokio::task::spawn_blocking(move || history::past(&*reader, &definitions, &name))
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(|error| internal(&error))?;
+    let Considered { pinned, given, inputs, start, .. } = considered;
+    let (refused, locks) = shared
+        .dispatcher
+        .query(move |machine| (machine.check_start(&start).err(), locks(machine, &start)))
+        .await
+        .map_err(|_| errors::ending())?;
+    let runbook = &pinned.runbook;
+    let open: IndexMap<String, Value> = runbook
+        .inputs
+        .iter()
+        .filter(|(_, decl)| !decl.secret)
+        .filter_map(|(name, _)| Some((name.clone(), inputs.get(name)?.clone())))
+        .collect();
+    let took = plan::numbered(runbook, |id| past.took.get(id).copied());
+    let plan = plan::plan(runbook, &open, &took);
+    Ok(v1::PlanRunResponse {
+        runbook: format!("runbooks/{}", runbook.name),
+        definition: pinned.digest.to_string(),
+        inputs: told_inputs(runbook, &given, &inputs),
+        steps: steps(runbook, &open, &plan, &past),
+        locks,
+        problems: problems(refused, missing.as_deref().unwrap_or_default()),
+        preflight_skipped: missing.is_none(),
+        critical_path: plan.critical_path.iter().map(|no| id(runbook, *no)).collect(),
+        expected: Some(to_proto::duration(plan.expected)),
+        expected_p90: Some(to_proto::duration(plan.expected_p90)),
+        unmeasured: plan.unmeasured.iter().map(|no| id(runbook, *no)).collect(),
+        past_runs: past.runs,
+    })
+}
+
+/// How long a try of each step takes by past runs, as medians.
+pub(super) fn medians(runbook: &Runbook, past: &Past) -> BTreeMap<StepNo, Span> {
+    plan::numbered(runbook, |id| past.took.get(id).map(|took| took.median))
+}
+
+fn id(runbook: &Runbook, no: StepNo) -> String {
+    runbook.step(no).map_or_else(String::new, |step| step.id.clone())
+}
+
+fn told_inputs(runbook: &Runbook, given: &[String], inputs: &Map<String, Value>) -> Vec<v1::PlannedInput> {
+    let told = |(name, decl): (&String, &runbook_core::definition::InputDecl)| {
+        let value = inputs.get(name).filter(|value| !value.is_null());
+        let source = match (given.contains(name), value) {
+            (true, Some(_)) => v1::InputSource::Given,
+            (false, Some(_)) => v1::InputSource::Default,
+            (_, None) => v1::InputSource::Absent,
+        };
+        v1::PlannedInput {
+            name: name.clone(),
+            value: value.filter(|_| !decl.secret).map(to_proto::value),
+            source: source.into(),
+            secret: decl.secret,
+        }
+    };
+    runbook.inputs.iter().map(told).collect()
+}
+
+fn steps(runbook: &Runbook, inputs: &IndexMap<String, Value>, plan: &Plan, past: &Past) -> Vec<v1::PlannedStep> {
+    let told = |(step, outlook): (&runbook_core::definition::Step, &Outlook)| {
+        let (kind, why, asks) = match outlook {
+            Outlook::Runs => (v1::StepOutlook::Runs, String::new(), Vec::new()),
+            Outlook::SkippedWith(need) => {
+                (v1::StepOutlook::Skipped, format!("{} does not run", id(runbook, *need)), Vec::new())
+            }
+            Outlook::ConditionFalse => (v1::StepOutlook::Skipped, "its `if` is false".to_owned(), Vec::new()),
+            Outlook::ConditionFails(error) => (v1::StepOutlook::Fails, format!("its `if`: {error}"), Vec::new()),
+            Outlook::Open { asks } => {
+                (v1::StepOutlook::Open, format!("its `if` asks for {}", asks.join(", ")), asks.clone())
+            }
+            Outlook::OpenWith(need) => (v1::StepOutlook::Open, format!("if {} runs", id(runbook, *need)), Vec::new()),
+        };
+        let took = past.took.get(&step.id).filter(|_| outlook.may_run());
+        v1::PlannedStep {
+            id: step.id.clone(),
+            needs: step.needs.iter().map(|need| id(runbook, *need)).collect(),
+            in_finally: step.part == Part::Finally,
+            effect: step.effect.name().to_owned(),
+            condition: step.condition.as_ref().map(|condition| condition.expression.clone()).unwrap_or_default(),
+            target: step.target.as_ref().map(|text| plan::shown(runbook, inputs, text)).unwrap_or_default(),
+            outlook: kind.into(),
+            why,
+            asks,
+            median: took.map(|took| to_proto::duration(took.median)),
+            p90: took.map(|took| to_proto::duration(took.p90)),
+            samples: took.map_or(0, |took| took.samples),
+        }
+    };
+    runbook.steps.iter().zip(&plan.steps).map(told).collect()
+}
+
+/// The locks and the group of a start, and who is before it at each.
+fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
+    let Ok(Fact::Created(created)) = decide::create(start) else { return Vec::new() };
+    let resources = resources(&created);
+    let told = |resource: Resource| {
+        let holder = machine.holder(&resource).and_then(|uid| machine.run(uid));
+        let waiting = machine.waiting(&resource);
+        let (name, group) = match resource {
+            Resource::Lock(name) => (name, false),
+            Resource::Group(name) => (name, true),
+        };
+        v1::PlannedLock {
+            name,
+            group,
+            holder: holder.map(to_proto::run_head),
+            held_since: holder.and_then(|run| run.admitted_at()).map(to_proto::timestamp),
+            waiting: waiting as u64,
+        }
+    };
+    resources.into_iter().map(told).collect()
+}
+
+fn resources(created: &Created) -> Vec<Resource> {
+    let locks = created.locks.iter().cloned().map(Resource::Lock);
+    locks.chain(created.group.clone().map(Resource::Group)).collect()
+}
+
+/// Why a start would be refused.
+fn problems(refused: Option<Rejection>, missing: &[Missing]) -> Vec<v1::PlannedProblem> {
+    let refused = refused.map(|rejection| v1::PlannedProblem {
+        subject: errors::reason(&rejection).to_owned(),
+        problem: rejection.to_string(),
+    });
+    let missing = missing
+        .iter()
+        .map(|missing| v1::PlannedProblem { subject: missing.subject.clone(), problem: missing.problem.clone() });
+    refused.into_iter().chain(missing).collect()
+}

@@ -1,0 +1,175 @@
+//! Rehearsals over the API: the request as a script, and what came of it. Decides nothing: that is the engine's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use runbook_core::definition::Runbook;
+use runbook_core::id::{Digest, StepNo};
+use runbook_core::language::{self, Scenario};
+use runbook_core::rehearsal::{End, Expectation, Rehearsal, Script, Setting, Stuck, every_failure, rehearse};
+use runbook_core::run::{Pinned, Principal};
+use runbook_core::time::Span;
+use runbook_proto::v1;
+use tonic::{Code, Status};
+
+use super::asked::{asked, refused_findings};
+use super::plan::medians;
+use super::{Shared, errors, from_proto, internal, to_proto};
+use crate::history;
+use crate::layout::Layout;
+
+/// Rehearses a runbook as a request asks for it.
+///
+/// # Errors
+/// The runbook, an input or the script cannot be taken, or a rehearsal has no end.
+pub(super) async fn answer(
+    shared: &Shared,
+    by: Principal,
+    mut request: v1::RehearseRunbookRequest,
+) -> Result<v1::RehearseRunbookResponse, Status> {
+    let v1::RehearseRunbookRequest { runbook, source, source_file, .. } = &mut request;
+    let asked = asked(shared, from_proto::wanted(runbook, source, source_file)?).await?;
+    let (places, layout) = (shared.config.max_attempts, shared.surroundings.layout.clone());
+    let (reader, definitions) = (Arc::clone(&shared.reader), Arc::clone(&shared.surroundings.definitions));
+    tokio::task::spawn_blocking(move || {
+        let past = history::past(&*reader, &definitions, &asked.runbook.name).map_err(|error| internal(&error))?;
+        let expected = medians(&asked.runbook, &past);
+        let digest = Digest::of(asked.source.as_bytes());
+        let pinned = Arc::new(Pinned::new(asked.runbook, digest));
+        Rehearser { pinned, by, places, layout, expected }.all(request)
+    })
+    .await
+    .map_err(|error| internal(&error))?
+}
+
+struct Rehearser {
+    pinned: Arc<Pinned>,
+    by: Principal,
+    places: usize,
+    layout: Layout,
+    expected: BTreeMap<StepNo, Span>,
+}
+
+impl Rehearser {
+    fn all(&self, request: v1::RehearseRunbookRequest) -> Result<v1::RehearseRunbookResponse, Status> {
+        let runbook = &self.pinned.runbook;
+        let told = script(runbook, &request)?;
+        let mut response = v1::RehearseRunbookResponse::default();
+        if !request.scenarios.is_empty() {
+            if told != Script::default()
+                || request.every_failure
+                || request.inputs.is_some_and(|i| !i.fields.is_empty())
+                || !request.input_texts.is_empty()
+            {
+                return Err(errors::bad_field(
+                    "scenarios",
+                    "scenarios have inputs and steps of their own: give nothing else",
+                ));
+            }
+            let file = from_proto::file_name("scenarios_file", &request.scenarios_file)?;
+            for scenario in scenarios(runbook, &request.scenarios, &file)? {
+                // What is expected must not depend on what this machine has seen.
+                let setting = Setting { expected: BTreeMap::new(), ..self.setting(scenario.inputs.clone()) };
+                let lived = rehearse(&self.pinned, &setting, &scenario.script).map_err(|stuck| refused(&stuck))?;
+                response.rehearsals.push(told_of(&self.layout, &lived, &scenario.name, &scenario.expect, true));
+            }
+            return Ok(response);
+        }
+        let inputs = from_proto::inputs(runbook, request.inputs, request.input_texts)?;
+        let setting = self.setting(inputs);
+        let nothing = Expectation::default();
+        if request.every_failure {
+            every_failure(&self.pinned, &setting, &told, |step, lived| {
+                response.rehearsals.push(told_of(&self.layout, &lived, lived.id(step), &nothing, false));
+            })
+            .map_err(|stuck| refused(&stuck))?;
+            let left = runbook.steps.len().saturating_sub(response.rehearsals.len());
+            response.steps_left_out = u32::try_from(left).unwrap_or(u32::MAX);
+        } else {
+            let lived = rehearse(&self.pinned, &setting, &told).map_err(|stuck| refused(&stuck))?;
+            response.rehearsals.push(told_of(&self.layout, &lived, "", &nothing, true));
+        }
+        Ok(response)
+    }
+
+    fn setting(&self, inputs: serde_json::Map<String, serde_json::Value>) -> Setting {
+        Setting {
+            by: self.by.clone(),
+            expected: self.expected.clone(),
+            ..Setting::new(&self.pinned.runbook, inputs, self.places)
+        }
+    }
+}
+
+/// What the words of a request tell.
+fn script(runbook: &Runbook, request: &v1::RehearseRunbookRequest) -> Result<Script, Status> {
+    let mut script = Script::default();
+    let mut problems: Vec<(String, String)> = Vec::new();
+    let mut take = |field: &str, done: Result<(), String>| {
+        if let Err(problem) = done {
+            problems.push((field.to_owned(), problem));
+        }
+    };
+    for text in &request.fail {
+        take("fail", script.end(runbook, text, End::Failed));
+    }
+    for text in &request.lose {
+        take("lose", script.end(runbook, text, End::Lost));
+    }
+    for text in &request.crash_at {
+        take("crash_at", script.crash(runbook, text));
+    }
+    for text in &request.durations {
+        take("durations", script.duration(runbook, text));
+    }
+    if problems.is_empty() {
+        return Ok(script);
+    }
+    let list: Vec<String> = problems.iter().map(|(_, problem)| problem.clone()).collect();
+    Err(errors::bad_fields("INVALID_SCRIPT", list.join("\n"), &problems))
+}
+
+/// The scenarios of a file that has to be about this runbook.
+fn scenarios(runbook: &Runbook, source: &[u8], file: &str) -> Result<Vec<Scenario>, Status> {
+    let checked = language::check_scenarios(source, file, |name| match name == runbook.name {
+        true => Ok(runbook),
+        false => Err(format!("these are scenarios of `{name}`, and `{}` is rehearsed", runbook.name)),
+    });
+    checked.scenarios.ok_or_else(|| refused_findings(file, &checked.findings))
+}
+
+fn refused(stuck: &Stuck) -> Status {
+    match stuck {
+        Stuck::Start(rejection) => errors::rejection(rejection),
+        Stuck::TooLong => errors::status(Code::ResourceExhausted, "REHEARSAL_TOO_LONG", stuck.to_string()),
+        Stuck::Quarantined(_) => errors::status(Code::Internal, "INTERNAL", stuck.to_string()),
+    }
+}
+
+/// A rehearsal for the API. Its path is left out where only its end is asked for.
+fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation, whole: bool) -> v1::Rehearsal {
+    let id = |step: &StepNo| lived.id(*step).to_owned();
+    let undone = lived
+        .undone()
+        .map(|(step, status)| v1::UndoneStep { id: id(&step), status: to_proto::step_status(status).into() });
+    let (run, events) = if whole {
+        let mut run = to_proto::run_whole(&lived.state, layout);
+        // What a rehearsed step leaves lies nowhere.
+        run.steps.iter_mut().flat_map(|step| &mut step.artifacts).for_each(|artifact| artifact.path.clear());
+        (run, lived.events.iter().map(|event| to_proto::event(event, |step| id(&step))).collect())
+    } else {
+        (to_proto::run_head(&lived.state), Vec::new())
+    };
+    v1::Rehearsal {
+        name: name.to_owned(),
+        run: Some(run),
+        events,
+        took: Some(to_proto::duration(lived.took())),
+        undone: undone.collect(),
+        remains: lived.remains().iter().map(id).collect(),
+        crashes: lived.crashes.clone(),
+        notes: lived.refused.iter().map(|why| format!("refused: {why}")).chain(lived.unreached.clone()).collect(),
+        unmet: expect.unmet(lived),
+        guessed: lived.guessed.iter().map(id).collect(),
+    }
+}

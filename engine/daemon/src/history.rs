@@ -1,0 +1,80 @@
+//! How long the steps of a runbook took in its past runs, read from the journal. Bounded in runs and events, whatever is
+//! kept. Never judges whether that is long.
+
+use std::collections::{HashMap, HashSet};
+
+use runbook_core::id::{AttemptNo, StepNo};
+use runbook_core::plan::Took;
+use runbook_core::run::{AttemptKind, Event, Fact, Then};
+use runbook_core::time::Span;
+use runbook_journal::{StoreError, View};
+
+use crate::definitions::Definitions;
+use crate::dispatcher::all_events;
+
+/// The newest runs that are looked at.
+const RUNS: usize = 20;
+/// Rows among which they are looked for.
+const SCAN: usize = 10_000;
+/// Events that are read at most; the run that goes over it is the last.
+const EVENTS: usize = 200_000;
+
+/// What is known of past runs.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// By the ids of steps: how long their tries took that succeeded.
+    pub took: HashMap<String, Took>,
+    /// How many runs were looked at.
+    pub runs: u32,
+}
+
+/// Looks at the newest finished runs of a runbook. A run whose definition or events cannot be read is left out.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Result<Past, StoreError> {
+    let mut wanted = |row: &runbook_journal::RunRow| row.finished.is_some() && row.runbook == runbook;
+    let rows = reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
+    let mut durations: HashMap<String, Vec<Span>> = HashMap::new();
+    let (mut runs, mut left) = (0, EVENTS);
+    for row in rows {
+        let (Ok(pinned), Ok(events)) = (definitions.load(row.definition), all_events(reader, row.uid)) else {
+            continue;
+        };
+        runs += 1;
+        for (step, span) in tries(&events) {
+            if let Some(step) = pinned.runbook.step(step) {
+                durations.entry(step.id.clone()).or_default().push(span);
+            }
+        }
+        left = left.saturating_sub(events.len());
+        if left == 0 {
+            break;
+        }
+    }
+    let took = durations.into_iter().filter_map(|(id, spans)| Some((id, Took::of(spans)?))).collect();
+    Ok(Past { took, runs })
+}
+
+/// How long each try of a step itself took that succeeded.
+fn tries(events: &[Event]) -> Vec<(StepNo, Span)> {
+    let mut own: HashSet<(StepNo, AttemptNo)> = HashSet::new();
+    let mut spans = Vec::new();
+    for event in events {
+        match &event.fact {
+            Fact::AttemptStarting { step, attempt, kind: AttemptKind::Run, .. } => {
+                own.insert((*step, *attempt));
+            }
+            Fact::AttemptEnded { step, attempt, end, then: Then::Succeeded } => {
+                // Its `verify` may be what succeeded: that is no measure of the step.
+                if own.contains(&(*step, *attempt))
+                    && let (Some(since), Some(until)) = (end.started_at, end.ended_at)
+                {
+                    spans.push((*step, until - since));
+                }
+            }
+            _ => {}
+        }
+    }
+    spans
+}

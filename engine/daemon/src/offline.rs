@@ -1,0 +1,49 @@
+//! What `runbookd` tells of the language and of a single runbook file without a daemon. Reads files, starts nothing.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use runbook_core::definition::Runbook;
+use runbook_core::language;
+
+use crate::check::{EXIT_FINDINGS, render};
+use crate::{files, graph};
+
+/// Draws a file's graph, and says how to exit.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn graph(path: &Path, format: graph::Format) -> io::Result<u8> {
+    match load(path) {
+        Ok(runbook) => {
+            write!(io::stdout().lock(), "{}", graph::draw(&runbook, format))?;
+            Ok(0)
+        }
+        Err(problem) => {
+            writeln!(io::stderr(), "{problem}")?;
+            Ok(EXIT_FINDINGS)
+        }
+    }
+}
+
+/// Prints the JSON Schema of the language, and says how to exit.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn schema() -> io::Result<u8> {
+    writeln!(io::stdout().lock(), "{:#}", language::json_schema())?;
+    Ok(0)
+}
+
+/// Reads and checks a file; what is wrong with it as it is printed.
+fn load(path: &Path) -> Result<Runbook, String> {
+    let shown = path.display().to_string();
+    let bytes = files::read_bounded(path, runbook_core::limits::FILE_BYTES as u64)
+        .map_err(|error| format!("error: {shown}: {error}"))?;
+    let checked = language::check(&bytes, &shown);
+    let text = String::from_utf8_lossy(&bytes);
+    checked.runbook.ok_or_else(|| {
+        let findings: Vec<String> = checked.findings.iter().map(|finding| render(finding, Some(&text))).collect();
+        findings.join("\n\n")
+    })
+}

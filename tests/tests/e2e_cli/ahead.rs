@@ -1,0 +1,139 @@
+//! Looking ahead and back: what a start would do, and how two runs differ.
+
+use runbook_tests::e2e::command::{Said, runbook};
+use runbook_tests::e2e::{Daemon, Project, golden, masked, masked_json};
+use serde_json::Value;
+
+use crate::project::{project, release, wait_held};
+
+const SHIP: &str = r#"
+inputs:
+  to: {type: string, required: true}
+  prod: {type: boolean, default: false}
+  token: {type: string, secret: true}
+requires: {tools: [no-such-tool], secrets: [no_such_secret]}
+concurrency: {group: "ship/${{ inputs.to }}", overlap: queue}
+locks: ["net/${{ inputs.to }}"]
+steps:
+  build: {effect: idempotent, argv: ["true"], outputs: {files: integer}}
+  test: {needs: [build], if: steps.build.outputs.files > 0, effect: read, argv: ["true"]}
+  wipe: {needs: [build], if: inputs.prod, effect: destructive, target: "db/${{ inputs.to }}", argv: ["true"]}
+  fill: {needs: [wipe], argv: ["true"]}
+  after: {needs: [test], argv: ["true"], env: {TOKEN: "${{ default(inputs.token, '') }}"}}
+finally:
+  tell: {argv: ["true"]}
+"#;
+
+fn text(said: &Said) -> String {
+    format!("{}--- standard error\n{}", said.out, said.err)
+}
+
+/// Definitions have another hash with every version.
+fn without_digest(text: &str) -> String {
+    let rule = regex::Regex::new(r"definition [0-9a-f]{12}").expect("a pattern");
+    rule.replace_all(text, "definition DIGEST").into_owned()
+}
+
+#[test]
+fn a_plan_tells_what_can_be_known() {
+    let project = project();
+    project.runbook("ship", SHIP);
+    let daemon = Daemon::start(&project);
+    for (name, code, arguments) in [
+        ("plan", 6, &["plan", "ship", "-i", "to=a", "-i", "token=geheim"][..]),
+        ("plan-prod", 0, &["plan", "./runbooks/ship.yaml", "-i", "to=a", "-i", "prod=true", "--skip-preflight"]),
+        ("plan-inputs", 2, &["plan", "ship", "-i", "prod=maybe", "-i", "too=a"]),
+    ] {
+        let said = runbook(&project, arguments);
+        assert_eq!(said.code, code, "{arguments:?}: {said:?}\n{}", daemon.log());
+        golden(&format!("cli/{name}.txt"), &without_digest(&text(&said)));
+        assert!(!text(&said).contains("geheim"));
+    }
+    let said = runbook(&project, &["plan", "ship", "-i", "to=a", "--output", "json"]);
+    let value: Value = serde_json::from_str(&said.out).expect("JSON");
+    golden("cli/json-plan.txt", &masked_json(&project, &value));
+    assert!(runbook(&project, &["runs"]).out.is_empty(), "a plan is no run");
+}
+
+#[test]
+fn a_plan_knows_what_past_runs_took() {
+    let project = project();
+    let _daemon = Daemon::start(&project);
+    let before = runbook(&project, &["plan", "ok"]);
+    assert!(before.out.contains("nothing is known of how long it takes: no run of it is over"), "{before:?}");
+    assert_eq!(runbook(&project, &["exec", "ok"]).code, 0);
+    assert_eq!(runbook(&project, &["exec", "ok"]).code, 0);
+    let said = runbook(&project, &["plan", "ok"]);
+    assert!(
+        masked(&project, &said.out).contains("about SPAN, if slow SPAN (by 2 past runs): make → use → tidy"),
+        "{said:?}"
+    );
+    let json = runbook(&project, &["plan", "ok", "--output", "json"]);
+    let value: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!((value["steps"][0]["samples"].as_u64(), value["unmeasured"][0].as_str()), (Some(2), Some("not")));
+}
+
+/// Holds a group, and refuses a second run of it.
+const ALONE: &str = r#"
+concurrency: {group: one, overlap: skip}
+locks: [net]
+steps:
+  wait:
+    effect: idempotent
+    run: |
+      echo $$ >> starts
+      while test -e hold; do sleep 0.02; done
+"#;
+
+#[test]
+fn a_plan_and_a_validation_meet_who_holds_the_group() {
+    let project = Project::with("alone", ALONE);
+    project.file("hold", "");
+    let daemon = Daemon::start(&project);
+    assert!(runbook(&project, &["plan", "alone"]).out.ends_with("would start\n"));
+    daemon.exec("alone", &[]);
+    wait_held(&project);
+    let said = runbook(&project, &["plan", "alone"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    let out = &said.out;
+    assert!(out.contains("lock net  held by run 1 alone (running) for "), "{out}");
+    assert!(out.contains("would be refused: run 1 of the same group (one) is running"), "{out}");
+    let validated = runbook(&project, &["exec", "alone", "--validate-only"]);
+    assert!(validated.code == 6 && validated.err.contains("run 1 of the same group"), "{validated:?}");
+    release(&project);
+    daemon.wait_over("1");
+    assert_eq!(runbook(&project, &["exec", "alone", "--validate-only"]).code, 0);
+}
+
+#[test]
+fn two_runs_are_compared() {
+    let project = project();
+    let daemon = Daemon::start(&project);
+    assert_eq!(runbook(&project, &["exec", "ok"]).code, 0);
+    let source = project.read("runbooks/ok.yaml").expect("a runbook").replace("echo \"n=3\"", "echo \"n=9\"");
+    project.file(
+        "runbooks/ok.yaml",
+        &source.replace("description: Makes a number", "timeout: 1h\ndescription: Makes a number"),
+    );
+    assert_eq!(runbook(&project, &["exec", "ok", "-i", "who=you"]).code, 0);
+    let user = daemon.get("1").started_by.expect("somebody").name;
+    let same = runbook(&project, &["diff", "1", "1"]);
+    assert_eq!(same.code, 0, "{same:?}\n{}", daemon.log());
+    for (name, arguments) in [("diff", &["diff", "1", "2"][..]), ("diff-same", &["diff", "1", "1", "--all"])] {
+        let said = runbook(&project, arguments);
+        assert_eq!(said.code, 0, "{said:?}");
+        let text = masked(&project, &said.out.replace(&format!("by {user},"), "by WHO,"));
+        let line = |line: &str| {
+            let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+            cells.collect::<Vec<_>>().join("  ") + "\n"
+        };
+        let text: String = without_digest(&text).lines().map(line).collect();
+        golden(&format!("cli/{name}.txt"), &text);
+    }
+    let said = runbook(&project, &["diff", "1", "last", "--output", "json"]);
+    let value: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(value["keys"], serde_json::json!(["timeout"]));
+    assert_eq!(value["inputs"], serde_json::json!([{"name": "who", "first": "world", "second": "you"}]));
+    assert_eq!(value["steps"][0]["keys"], serde_json::json!(["run or argv"]));
+    assert_eq!(runbook(&project, &["diff", "1", "77"]).code, 2);
+}
