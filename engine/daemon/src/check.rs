@@ -149,23 +149,21 @@ pub(crate) fn render(finding: &Finding, source: Option<&str>) -> String {
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(&finding.message).id(finding.code.text());
-    let (line, column) = (finding.line as usize, finding.column as usize);
-    let origin = || Origin::path(&finding.file).line(line).char_column(column);
     let shown = source.filter(|source| !source.is_empty()).map(|source| excerpt(source, finding));
     let mut group = match &shown {
-        None => title.element(origin()),
+        None => {
+            let (line, column) = (finding.line as usize, finding.column as usize);
+            title.element(Origin::path(&finding.file).line(line).char_column(column))
+        }
         Some(shown) => {
             let mut snippet = Snippet::source(&shown.text)
+                .path(&finding.file)
                 .line_start(shown.first_line)
                 .annotation(AnnotationKind::Primary.span(shown.span.clone()));
             for (span, label) in &shown.related {
                 snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(label));
             }
-            // In a line that was cut, the place that the renderer sees is not that of the file.
-            match shown.cut {
-                true => title.element(origin()).element(snippet),
-                false => title.element(snippet.path(&finding.file)),
-            }
+            title.element(snippet)
         }
     };
     if let Some(help) = &finding.help {
@@ -176,7 +174,12 @@ pub(crate) fn render(finding: &Finding, source: Option<&str>) -> String {
     } else {
         Renderer::plain()
     };
-    renderer.decor_style(DecorStyle::Ascii).render(&[group])
+    let text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
+    let Some(shown) = shown.filter(|shown| shown.cut) else { return text };
+    // The renderer counts columns in what is left of the line.
+    let before = shown.text[..shown.span.start].rsplit('\n').next().unwrap_or_default();
+    let place = |column: usize| format!("{}:{}:{column}", finding.file, finding.line);
+    text.replacen(&place(before.chars().count() + 1), &place(finding.column as usize), 1)
 }
 
 /// A finding for programs.
@@ -207,7 +210,8 @@ mod tests {
         for finding in &checked.findings {
             let shown = render(finding, Some(&source));
             assert!(shown.len() < 2_000, "{} bytes", shown.len());
-            assert!(shown.contains(&format!("a.yaml:3:{}", finding.column)) && shown.contains("^^^^"), "{shown}");
+            assert!(shown.contains(&format!("--> a.yaml:3:{}\n", finding.column)), "{shown}");
+            assert!(shown.contains("^^^^") && !shown.contains(":::"), "{shown}");
         }
         let first = render(&checked.findings[0], Some(&source));
         assert!(first.contains("s0: {need: [a], argv: [x]}") && first.contains("3 |"), "{first}");

@@ -135,21 +135,8 @@ impl Library {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The generation of now, loaded again first where the file of this runbook is not what was loaded, or there is
-    /// none that is good: whoever edits a runbook and starts it at once gets what he wrote.
-    pub fn fresh(&self, name: &str) -> Arc<Generation> {
-        let generation = self.current();
-        let unchanged = generation.entries.get(name).filter(|entry| entry.runbook().is_some()).is_some_and(|entry| {
-            files::read_begin(&self.project.join(entry.file()), FILE_BYTES)
-                .is_ok_and(|(bytes, length)| entry.loaded.length == length && entry.loaded.digest == Digest::of(&bytes))
-        });
-        if unchanged {
-            return generation;
-        }
-        self.latest()
-    }
-
-    /// The folder as it is.
+    /// The folder as it is: whoever edits a runbook and starts it at once gets what he wrote, and no other file that takes
+    /// its name meanwhile.
     pub fn latest(&self) -> Arc<Generation> {
         self.reload();
         self.current()
@@ -438,8 +425,7 @@ mod tests {
         library.reload();
         assert_eq!(names(&library), [broken("good"), broken("runbooks/m.yaml")]);
         fs::remove_file(folder.path().join("runbooks/a.yaml")).unwrap();
-        // It is a start that asks now.
-        assert!(library.fresh("good").entries["good"].runbook().is_some());
+        assert!(library.latest().entries["good"].runbook().is_some());
     }
 
     #[test]

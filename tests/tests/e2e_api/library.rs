@@ -86,6 +86,13 @@ fn what_was_just_written_is_what_is_shown() {
         project.runbook(&format!("b{round}"), NOTHING);
         assert_eq!(list(&client).runbooks.len(), round + 2);
     }
+    // A start, too: another file of the name makes it a guess.
+    for round in 0..5 {
+        project.file("runbooks/0.yaml", &format!("name: a\nlanguage: 1\n{NOTHING}"));
+        refused(client.try_exec("a"), Code::InvalidArgument, "BROKEN_RUNBOOK");
+        fs::remove_file(project.path("runbooks/0.yaml")).unwrap();
+        assert_eq!(client.exec("a").number, round + 1);
+    }
 }
 
 #[test]

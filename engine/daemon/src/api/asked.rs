@@ -25,9 +25,8 @@ pub(super) async fn asked(shared: &Shared, wanted: Wanted) -> Result<Asked, Stat
     match wanted {
         Wanted::Named(name) => {
             let library = Arc::clone(&shared.library);
-            let bare = name.clone();
             let generation =
-                tokio::task::spawn_blocking(move || library.fresh(&bare)).await.map_err(|error| internal(&error))?;
+                tokio::task::spawn_blocking(move || library.latest()).await.map_err(|error| internal(&error))?;
             let entry = runbooks::find(&generation, &name)?;
             let Some(runbook) = entry.runbook().cloned() else {
                 return Err(refused_findings(&entry.name, &entry.findings));
