@@ -274,6 +274,7 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
                 "condition": text(&step.condition),
                 "effect": text(&step.effect),
                 "when_skipped": text(&step.when_skipped),
+                "undoes": step.undoes,
             })
         })
         .collect();

@@ -167,6 +167,44 @@ steps:
 }
 
 #[test]
+fn what_finally_undid_is_done_again_by_a_resume() {
+    let project = Project::with(
+        "n",
+        r#"
+steps:
+  drain: {effect: idempotent, run: "echo drain >> log"}
+  upgrade: {needs: [drain], effect: idempotent, run: "echo upgrade >> log"}
+  check:
+    needs: [upgrade]
+    effect: read
+    run: |
+      echo check >> log
+      test -e mended
+  spare: {needs: [check], effect: idempotent, run: "echo spare >> log"}
+finally:
+  uncordon: {undoes: [drain], run: "echo uncordon >> log"}
+  return: {undoes: [spare], run: "echo return >> log"}
+"#,
+    );
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("n", &[]);
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Failed, "{run:#?}");
+    assert_eq!(step(&run, "return").status(), StepStatus::Skipped);
+    project.file("mended", "");
+    resume(&daemon, &run.name);
+    let run = daemon.wait(&run.name, "the second end", |run| run.epoch == 2 && run.finished_at.is_some());
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    assert_eq!(step(&run, "upgrade").attempts, 1);
+    let log = project.lines("log");
+    assert_eq!(log[..4], ["drain", "upgrade", "check", "uncordon"]);
+    assert_eq!(log[4..7], ["drain", "check", "spare"]);
+    let mut undone = log[7..].to_vec();
+    undone.sort();
+    assert_eq!(undone, ["return", "uncordon"]);
+}
+
+#[test]
 fn a_repeated_request_starts_one_run() {
     let project = Project::with("once", "steps:\n  a: {effect: idempotent, run: \"echo a >> log\"}\n");
     let daemon = Daemon::start(&project);

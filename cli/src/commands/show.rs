@@ -131,13 +131,14 @@ fn steps(steps: &[Step]) -> Table {
     let mut table = Table::new(&["STEP", "NEEDS", "EFFECT", "DESCRIPTION"]).wrapped();
     for step in steps {
         let condition = if step.condition.is_empty() { String::new() } else { format!("if {}", step.condition) };
+        let undoes = if step.undoes.is_empty() { String::new() } else { format!("undoes {}", step.undoes.join(", ")) };
         let goes_on = if step.when_skipped == "go_on" { "skipped: go on" } else { "" };
         let part = if step.in_finally { "finally" } else { "" };
         table.row(vec![
             (Tone::Bold, step.id.clone()),
             (Tone::Plain, step.needs.join(", ")),
             (Tone::Plain, step.effect.clone()),
-            (Tone::Plain, join(&[part, &condition, goes_on, &step.description], "; ")),
+            (Tone::Plain, join(&[part, &undoes, &condition, goes_on, &step.description], "; ")),
         ]);
     }
     table

@@ -132,7 +132,7 @@ fn head(runbook: &Runbook) -> Map<String, Value> {
     fields
 }
 
-/// A step by the keys of the language: its command's keys are its own, and needs are names.
+/// A step by the keys of the language: its command's keys are its own, and steps are names.
 fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
     let mut fields = stored(step);
     // What a step does is told by keys of its own, whatever kind of work it is.
@@ -149,8 +149,10 @@ fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
     if let Some(condition) = fields.remove("condition") {
         fields.insert("if".to_owned(), condition);
     }
-    let needs = step.needs.iter().filter_map(|need| runbook.step(*need)).map(|need| Value::from(need.id.clone()));
-    fields.insert("needs".to_owned(), needs.collect());
+    for (key, steps) in [("needs", &step.needs), ("undoes", &step.undoes)] {
+        let ids = steps.iter().filter_map(|no| runbook.step(*no)).map(|step| Value::from(step.id.clone()));
+        fields.insert(key.to_owned(), ids.collect());
+    }
     fields
 }
 

@@ -287,6 +287,9 @@ pub struct Step {
     /// The expression of `if:`, without `${{ }}`.
     #[serde(default)]
     pub condition: Option<Condition>,
+    /// Main steps, for one of `finally`: it runs only if one of them has run, and undoes what it did.
+    #[serde(default)]
+    pub undoes: Vec<StepNo>,
     /// What it means for the steps that need it when it is skipped.
     #[serde(default)]
     pub when_skipped: WhenSkipped,

@@ -40,7 +40,7 @@ impl Took {
 pub enum Outlook {
     /// It runs.
     Runs,
-    /// A step that it needs is skipped.
+    /// A step that it needs is skipped, or all that it undoes.
     SkippedWith(StepNo),
     /// Its `if` is false.
     ConditionFalse,
@@ -188,7 +188,19 @@ fn judge(runbook: &Runbook, inputs: &IndexMap<String, Value>, seen: &[Option<See
         let outlook = Outlook::SkippedWith(*need);
         return Seen { outlook, passed_over: unmet.all(|(_, _, seen)| seen.passed_over) };
     }
-    let outlook = outlook(runbook, inputs, seen, step, &needs);
+    let undone: Vec<(StepNo, &Outlook)> =
+        step.undoes.iter().filter_map(|no| Some((*no, &seen.get(no.index())?.as_ref()?.outlook))).collect();
+    let nothing = !undone.iter().any(|(_, outlook)| outlook.may_run());
+    if let Some((first, _)) = undone.first().filter(|_| nothing) {
+        return Seen { outlook: Outlook::SkippedWith(*first), passed_over: true };
+    }
+    let mut outlook = outlook(runbook, inputs, seen, step, &needs);
+    let sure = undone.is_empty() || undone.iter().any(|(_, outlook)| **outlook == Outlook::Runs);
+    if let Some((open, _)) = undone.iter().find(|(_, outlook)| outlook.may_run()).filter(|_| !sure)
+        && outlook == Outlook::Runs
+    {
+        outlook = Outlook::OpenWith(*open);
+    }
     let passed_over = outlook == Outlook::ConditionFalse;
     Seen { outlook, passed_over }
 }
@@ -375,6 +387,20 @@ finally:
         let plan = plan(&runbook, &inputs, &BTreeMap::new());
         assert_eq!(plan.steps[3], Outlook::ConditionFalse);
         assert_eq!((&plan.steps[0], &plan.steps[4]), (&Outlook::OpenWith(StepNo(2)), &Outlook::Runs));
+    }
+
+    #[test]
+    fn what_undoes_steps_runs_if_one_of_them_does() {
+        let undo = "finally:\n  undo: {undoes: [drop], argv: [u]}\n  both: {undoes: [drop, sum], argv: [u]}\n";
+        let source = RUNBOOK.replace("finally:\n", undo);
+        let checked = language::check(source.as_bytes(), "move.yaml");
+        let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
+        let plan = |prod: bool| {
+            let inputs = IndexMap::from([("prod".to_owned(), Value::Bool(prod))]);
+            plan(&runbook, &inputs, &BTreeMap::new()).steps[8..10].to_vec()
+        };
+        assert_eq!(plan(false), [Outlook::SkippedWith(StepNo(3)), Outlook::OpenWith(StepNo(2))]);
+        assert_eq!(plan(true), [Outlook::Runs, Outlook::Runs]);
     }
 
     #[test]

@@ -108,6 +108,10 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
         }
         notes.push(text);
     }
+    if !step.undoes.is_empty() {
+        let ids = step.undoes.iter().filter_map(|no| runbook.step(*no)).map(|step| step.id.as_str());
+        notes.push(format!("undoes {}", ids.take(NEEDS_SHOWN).collect::<Vec<_>>().join(", ")));
+    }
     notes.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
     notes.extend(step.target.as_ref().map(|target| format!("destroys {}", one_line(target))));
     for (has, what) in [

@@ -87,7 +87,9 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             why: match it.why {
                 Some(disk::step_skipped::Why::Need(need)) => SkipReason::Need(StepNo(need)),
                 Some(disk::step_skipped::Why::Condition(true)) => SkipReason::Condition,
-                Some(disk::step_skipped::Why::Condition(false)) | None => {
+                Some(disk::step_skipped::Why::NothingToUndo(true)) => SkipReason::NothingToUndo,
+                Some(disk::step_skipped::Why::Condition(false) | disk::step_skipped::Why::NothingToUndo(false))
+                | None => {
                     return Err(Undecodable::Missing("step_skipped.why"));
                 }
             },

@@ -36,6 +36,7 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
             why: Some(match why {
                 SkipReason::Need(need) => disk::step_skipped::Why::Need(need.0),
                 SkipReason::Condition => disk::step_skipped::Why::Condition(true),
+                SkipReason::NothingToUndo => disk::step_skipped::Why::NothingToUndo(true),
             }),
         }),
         Fact::StepFailed { step, message } => {

@@ -60,6 +60,11 @@ impl Design {
         self.runbook.steps.get(step).into_iter().flat_map(|step| step.needs.iter().map(|need| need.index()))
     }
 
+    /// The main steps that a step of `finally` undoes.
+    pub(crate) fn undoes(&self, step: usize) -> impl Iterator<Item = usize> {
+        self.runbook.steps.get(step).into_iter().flat_map(|step| step.undoes.iter().map(|undone| undone.index()))
+    }
+
     /// The rendered locks, sorted, each once.
     pub(crate) fn locks_of(&self, slot: &str) -> Vec<String> {
         let mut locks: Vec<String> = self.locks.iter().map(|name| name.rendered(slot)).collect();
@@ -128,6 +133,11 @@ impl Design {
         }
         if let Some(condition) = &step.condition {
             line(format!("if: ${{{{ {} }}}}", condition.expression));
+        }
+        if !step.undoes.is_empty() {
+            let undoes: Vec<&str> =
+                self.undoes(index).filter_map(|undone| Some(self.runbook.steps.get(undone)?.id.as_str())).collect();
+            line(format!("undoes: [{}]", undoes.join(", ")));
         }
         if step.when_skipped == WhenSkipped::GoOn {
             line("when_skipped: go_on".to_owned());

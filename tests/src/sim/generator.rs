@@ -32,6 +32,7 @@ pub(crate) struct Richness {
     allow_failure: u32,
     codes: u32,
     go_on: u32,
+    undoes: u32,
 }
 
 impl Richness {
@@ -47,6 +48,7 @@ impl Richness {
             allow_failure: draw(),
             codes: draw(),
             go_on: draw(),
+            undoes: draw(),
         }
     }
 }
@@ -76,6 +78,10 @@ pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         let part = if no < main { Part::Main } else { Part::Finally };
         let (mut step, codes) = step(random, rich, part, id(no));
         step.needs = needs.iter().map(|need| StepNo(*need as u32)).collect();
+        if part == Part::Finally && random.percent(rich.undoes) {
+            let main: Vec<usize> = (0..main).collect();
+            step.undoes = some(random, &main, 3).into_iter().map(|undone| StepNo(undone as u32)).collect();
+        }
         step.outputs.clone_from(&outputs[no]);
         let condition = random.percent(rich.conditions).then(|| {
             let mut seen = upstream(random, &edges, no);
@@ -231,6 +237,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         description: String::new(),
         needs: Vec::new(),
         condition: None,
+        undoes: Vec::new(),
         when_skipped: if random.percent(rich.go_on) { WhenSkipped::GoOn } else { WhenSkipped::Skip },
         work: Work::Command(Box::new(command("work", if main { None } else { cleanup }))),
         outputs: IndexMap::new(),

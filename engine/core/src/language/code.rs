@@ -129,6 +129,8 @@ codes! {
     "The same thing twice in one list."
     NeedsAcross Error "needs-across"
     "Steps of `finally` run when all others have ended: a main step cannot need one, and a `finally` step needs no main step, since it runs after them in any case."
+    WrongUndo Error "wrong-undo"
+    "`undoes` on a main step, or for a step of `finally`: what main steps did is undone in `finally`."
     Cycle Error "cycle"
     "Steps that need each other in a circle never start."
     InvalidExpression Error "invalid-expression"

@@ -29,6 +29,8 @@ pub(super) struct StepDraft<'t> {
     pub id: Range<usize>,
     /// Its `needs`, as written.
     pub needs: Vec<Item<'t>>,
+    /// Its `undoes`, as written.
+    pub undoes: Vec<Item<'t>>,
     /// Its `when_skipped`, if it has one.
     pub when_skipped: Option<Range<usize>>,
 }

@@ -76,8 +76,54 @@ pub(super) fn resolve(draft: &mut Draft<'_>, report: &mut Report<'_>) -> Graph {
     for (step, needs) in draft.runbook.steps.iter_mut().zip(resolved) {
         step.needs = needs;
     }
+    undoes(draft, report);
     let order = order(&draft.runbook.steps, &draft.steps, report);
     Graph { order, broken }
+}
+
+/// Resolves `undoes`, and reports what is wrong with them.
+fn undoes(draft: &mut Draft<'_>, report: &mut Report<'_>) {
+    let steps = &draft.runbook.steps;
+    let ids = index(steps);
+    let mut resolved = Vec::new();
+    for (number, step) in draft.steps.iter().enumerate().filter(|(_, step)| !step.undoes.is_empty()) {
+        let mut undone: Vec<StepNo> = Vec::with_capacity(step.undoes.len());
+        let mut seen: HashMap<usize, Item<'_>> = HashMap::new();
+        for item in &step.undoes {
+            let name = show(item.raw());
+            let problem = match ids.get(item.raw()).copied() {
+                None => {
+                    let main = || steps.iter().filter(|s| s.part == Part::Main).map(|s| s.id.as_str());
+                    let meant = report.has_room().then(|| did_you_mean(item.raw(), main())).flatten();
+                    Problem::new(Code::UnknownStep, item.span(), format!("there is no step `{name}`"))
+                        .maybe_help(meant.map(|meant| format!("did you mean `{meant}`?")))
+                }
+                Some(target) if steps[target].part == Part::Finally => Problem::new(
+                    Code::WrongUndo,
+                    item.span(),
+                    format!("`{name}` is a step of `finally`, and only what main steps did is undone"),
+                )
+                .help("leave it out"),
+                Some(target) => match seen.insert(target, *item) {
+                    None => {
+                        // There are at most `limits::STEPS` steps.
+                        undone.push(StepNo(target as u32));
+                        continue;
+                    }
+                    Some(first) => {
+                        Problem::new(Code::DuplicateItem, item.span(), format!("`{name}` is in the list twice"))
+                            .related(first.span(), "it is here first")
+                            .help("leave one out")
+                    }
+                },
+            };
+            report.add(problem);
+        }
+        resolved.push((number, undone));
+    }
+    for (number, undone) in resolved {
+        draft.runbook.steps[number].undoes = undone;
+    }
 }
 
 fn wrong_need(
@@ -271,6 +317,7 @@ fn passable(steps: &[Step], graph: &Graph) -> Vec<bool> {
     for index in &graph.order {
         let step = &steps[*index];
         passable[*index] = step.condition.is_some()
+            || !step.undoes.is_empty()
             || step.needs.iter().any(|need| {
                 step.implies(*need) && passable[need.index()] && steps[need.index()].when_skipped == WhenSkipped::Skip
             });

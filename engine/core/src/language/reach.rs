@@ -93,7 +93,7 @@ impl Reach<'_> {
         let main = step.part == Part::Main;
         let mut statuses = vec!["succeeded", "failed"];
         let stops = main && runbook.on_failure == OnFailure::Stop;
-        if step.condition.is_some() || !step.needs.is_empty() || stops || !same {
+        if step.condition.is_some() || !step.undoes.is_empty() || !step.needs.is_empty() || stops || !same {
             statuses.push("skipped");
         }
         // What is canceled ends with its run: no main step is judged after it.

@@ -317,6 +317,12 @@ pub static STEP: Section = Section {
                 "What becomes of the steps that need this one when it is skipped. `skip`: they are skipped too. `go_on`: they run as if it had succeeded, unless something that failed is the reason; its outputs are null then.",
             ),
         ],
+        &[key(
+            "undoes",
+            "a list of steps",
+            "none",
+            "In `finally` only: the step runs only if one of these has run, and `resume` lets those run again that it undid.",
+        )],
         COMMAND,
         &[
             key(
@@ -383,7 +389,6 @@ pub static STEP: Section = Section {
         "steps",
         "finally",
         "repeat",
-        "undoes",
         "dry_run",
     ],
     elsewhere: &[

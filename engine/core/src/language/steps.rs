@@ -109,6 +109,7 @@ fn step<'t>(
         description: String::new(),
         needs: Vec::new(),
         condition: None,
+        undoes: Vec::new(),
         when_skipped: WhenSkipped::default(),
         work: Work::Command(Box::new(nothing())),
         outputs: Default::default(),
@@ -123,7 +124,8 @@ fn step<'t>(
         allow_failure: false,
     };
     let Some(fields) = entry.value.section(&schema::STEP, entry.key.span(), reader.report) else {
-        return (step, StepDraft { id: entry.key.span(), needs: Vec::new(), when_skipped: None });
+        let (needs, undoes) = (Vec::new(), Vec::new());
+        return (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped: None });
     };
     let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
     let inherited = Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
@@ -159,9 +161,17 @@ fn step<'t>(
     (step.verify, step.on_cancel) = (verify, on_cancel);
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     effects(&fields, &step, reader);
-    let needs = needs(&fields, reader);
+    let needs = step_list(&fields, "needs", reader);
+    let mut undoes = step_list(&fields, "undoes", reader);
+    if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {
+        reader.report.add(
+            Problem::new(Code::WrongUndo, entry.key.span(), "`undoes` is for steps of `finally` only")
+                .help("move the step to `finally`, or leave `undoes` out"),
+        );
+        undoes.clear();
+    }
     let when_skipped = fields.entry("when_skipped").map(|entry| entry.key.span());
-    (step, StepDraft { id: entry.key.span(), needs, when_skipped })
+    (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped })
 }
 
 /// The command of a step that could not be read; the runbook is refused then.
@@ -179,10 +189,10 @@ fn nothing() -> Command {
     }
 }
 
-fn needs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Item<'t>> {
-    let Some(list) = fields.get("needs") else { return Vec::new() };
+fn step_list<'t>(fields: &Fields<'t>, key: &'static str, reader: &mut Reader<'_, '_, 't>) -> Vec<Item<'t>> {
+    let Some(list) = fields.get(key) else { return Vec::new() };
     let items: Vec<Item<'t>> = list.list(reader.report).into_iter().flatten().collect();
-    names::within(list, "`needs`", items.len(), limits::NEEDS, "steps", reader.report);
+    names::within(list, &format!("`{key}`"), items.len(), limits::NEEDS, "steps", reader.report);
     items.into_iter().filter(|item| item.text(reader.report).is_some()).collect()
 }
 

@@ -83,7 +83,7 @@ fn mark(fact: &Fact) -> Option<Mark> {
         Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => Some(Mark::Ran(*step)),
         Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => Some(Mark::Verified(*step)),
         Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => Some(Mark::TidiedUp(*step)),
-        Fact::StepSkipped { why: SkipReason::Need(_), .. }
+        Fact::StepSkipped { why: SkipReason::Need(_) | SkipReason::NothingToUndo, .. }
         | Fact::Created(_)
         | Fact::Admitted { .. }
         | Fact::StepFailed { .. }

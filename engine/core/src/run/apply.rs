@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, SkipReason, Then};
 use super::pinned::Pinned;
 use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Part, Settlement};
+use crate::definition::{Part, Settlement, Step};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::time::Timestamp;
 
@@ -156,28 +156,65 @@ impl RunState {
         let pinned = Arc::clone(&self.pinned);
         self.open_main = 0;
         self.open_finally = 0;
+        let mut free = Vec::new();
         for (index, step) in pinned.runbook.steps.iter().enumerate() {
-            let unmet = step.needs.iter().filter(|need| !self.progress(**need).is_terminal()).count();
             let Some(state) = self.steps.get_mut(index) else { continue };
-            state.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
-            if state.progress.is_terminal() {
-                continue;
-            }
+            state.unmet = u32::try_from(step.needs.len()).unwrap_or(u32::MAX);
+            state.held = state.progress.is_terminal();
             match step.part {
+                Part::Main if state.held => {}
                 Part::Main => self.open_main += 1,
                 Part::Finally => self.open_finally += 1,
             }
-            if unmet == 0 && step.part == Part::Main {
-                self.queue(StepNo(index as u32));
+            if step.needs.is_empty() && step.part == Part::Main {
+                free.push(StepNo(index as u32));
             }
         }
+        self.no_open_need(free);
+    }
+
+    /// These have no open need any more: a pending one is queued, and one that was held by a need lets go of those that
+    /// need it.
+    fn no_open_need(&mut self, mut free: Vec<StepNo>) {
+        let pinned = Arc::clone(&self.pinned);
+        while let Some(no) = free.pop() {
+            match self.step(no) {
+                Some(state) if state.progress == Progress::Pending => self.queue(no),
+                Some(state) if state.held => {
+                    let stands = pinned.runbook.step(no).is_none_or(|step| self.lacks_nothing(step));
+                    if let Some(state) = self.steps.get_mut(no.index()) {
+                        state.held = false;
+                        state.shaken = !stands;
+                    }
+                    self.close_need(no, &mut free);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// A need of others is over; adds those that have no other open one to `free`.
+    fn close_need(&mut self, no: StepNo, free: &mut Vec<StepNo>) {
+        let pinned = Arc::clone(&self.pinned);
+        for dependant in pinned.dependants(no) {
+            let Some(state) = self.steps.get_mut(dependant.index()) else { continue };
+            state.unmet = state.unmet.saturating_sub(1);
+            if state.unmet == 0 {
+                free.push(*dependant);
+            }
+        }
+    }
+
+    /// Whether every need whose success is implied is met.
+    fn lacks_nothing(&self, step: &Step) -> bool {
+        step.needs.iter().all(|need| !step.implies(*need) || self.is_met(*need))
     }
 
     /// A pending step has no open need: it may start, or somebody has to judge it.
     fn queue(&mut self, no: StepNo) {
         let pinned = Arc::clone(&self.pinned);
         let Some(step) = pinned.runbook.step(no) else { return };
-        let plain = step.condition.is_none() && step.needs.iter().all(|need| self.is_met(*need));
+        let plain = step.condition.is_none() && step.undoes.is_empty() && self.lacks_nothing(step);
         if plain {
             self.ready.insert(no);
         } else {
@@ -242,7 +279,7 @@ impl RunState {
             }
             (Fact::StepSkipped { step, why }, Phase::Running | Phase::Finishing(_)) => {
                 let passed_over = match why {
-                    SkipReason::Condition => true,
+                    SkipReason::Condition | SkipReason::NothingToUndo => true,
                     SkipReason::Need(_) => self.needs_only_passed_over(*step),
                 };
                 if let Some(state) = self.steps.get_mut(step.index()) {
@@ -405,6 +442,7 @@ impl RunState {
                     How::Exited(code) => Some(code),
                     How::NotStarted(_) | How::CutOff(_) | How::Lost { .. } => None,
                 };
+                state.ran |= !matches!(end.how, How::NotStarted(_));
                 state.attempt_outputs.clone_from(&end.outputs);
                 state.artifacts.clone_from(&end.artifacts);
                 state.side_tries = 0;
@@ -521,13 +559,16 @@ impl RunState {
         {
             self.first_failure = Some(step);
         }
-        for dependant in pinned.dependants(step) {
-            let Some(state) = self.steps.get_mut(dependant.index()) else { continue };
-            state.unmet = state.unmet.saturating_sub(1);
-            if state.unmet == 0 && state.progress == Progress::Pending {
-                self.queue(*dependant);
+        if progress == Progress::Succeeded {
+            for undone in pinned.runbook.step(step).map_or(&[][..], |step| &step.undoes) {
+                if let Some(state) = self.steps.get_mut(undone.index()) {
+                    state.ran = false;
+                }
             }
         }
+        let mut free = Vec::new();
+        self.close_need(step, &mut free);
+        self.no_open_need(free);
     }
 
     fn begin_ending(&mut self, at: Timestamp, cause: EndingCause) {
@@ -577,11 +618,19 @@ impl RunState {
         self.attention_since = None;
         self.first_failure = None;
         let pinned = Arc::clone(&self.pinned);
-        for (state, step) in self.steps.iter_mut().zip(&pinned.runbook.steps) {
-            if state.progress == Progress::Succeeded && step.part == Part::Main {
+        let undone: BTreeSet<StepNo> = self
+            .steps()
+            .filter(|(_, _, state)| state.ran)
+            .flat_map(|(_, step, _)| step.undoes.iter().copied())
+            .collect();
+        for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
+            let main = step.part == Part::Main;
+            if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
                 continue;
             }
-            *state = StepState { attempts: state.attempts, ..StepState::default() };
+            // What the steps of `finally` did is over with the epoch; what a main step did is still there.
+            let ran = state.ran && main;
+            *state = StepState { attempts: state.attempts, ran, ..StepState::default() };
         }
         self.open_steps();
     }

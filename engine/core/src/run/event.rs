@@ -178,6 +178,8 @@ pub enum SkipReason {
     Need(StepNo),
     /// Its `if` was false.
     Condition,
+    /// No step that it undoes has run.
+    NothingToUndo,
 }
 
 /// What of a step an attempt runs.

@@ -13,6 +13,10 @@ pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
     if let Some(need) = unmet {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::Need(*need) });
     }
+    let has_run = |undone: &StepNo| run.step(*undone).is_some_and(|state| state.ran);
+    if !step.undoes.is_empty() && !step.undoes.iter().any(has_run) {
+        return Some(Fact::StepSkipped { step: no, why: SkipReason::NothingToUndo });
+    }
     let Some(condition) = &step.condition else {
         return Some(Fact::StepReady { step: no });
     };

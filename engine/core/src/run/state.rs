@@ -72,6 +72,12 @@ pub struct StepState {
     pub side_tries: u32,
     /// Needs that are not terminal.
     pub(super) unmet: u32,
+    /// An attempt of the step itself has run, in whatever epoch, and nothing undid it since.
+    pub ran: bool,
+    /// A resume kept it, and something that it comes after is open again.
+    pub(super) held: bool,
+    /// It was held, and something whose success it stands on did not succeed again.
+    pub(super) shaken: bool,
     /// It was skipped, and nothing that failed or was canceled is the reason.
     pub(super) passed_over: bool,
     /// The latest attempt of the step itself.
@@ -240,7 +246,8 @@ impl RunState {
     /// Whether a step is as good as succeeded for those that need it.
     pub(super) fn is_met(&self, no: StepNo) -> bool {
         let goes_on = || self.pinned.runbook.step(no).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
-        self.progress(no) == Progress::Succeeded || (self.is_passed_over(no) && goes_on())
+        let succeeded = self.step(no).is_some_and(|state| state.progress == Progress::Succeeded && !state.shaken);
+        succeeded || (self.is_passed_over(no) && goes_on())
     }
 
     /// Whether a step was skipped, and not for what failed or was canceled.

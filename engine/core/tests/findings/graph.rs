@@ -37,4 +37,8 @@ pub const CASES: &[(&str, &str)] = &[
         "steps that never run",
         "name: a\nlanguage: 1\ninputs: {mode: {type: string, enum: [full, data], default: full}, deep: {type: boolean, default: false}}\nsteps:\n  a: {argv: [a]}\n  b: {argv: [a], needs: [a]}\n  off: {argv: [a], if: false}\n  too-late: {argv: [a], needs: [b], if: steps.a.status == 'failed'}\n  in-time: {argv: [a], needs: [a, b], if: \"always() && steps.a.status == 'failed'\"}\n  first: {argv: [a], if: failure()}\n  both: {argv: [a], needs: [a], if: \"steps.a.status == 'failed' && steps.a.status == 'succeeded'\"}\n  either: {argv: [a], needs: [a, b], if: \"steps.a.status == 'succeeded' || steps.b.status == 'failed'\"}\n  gone: {argv: [a], needs: [a], if: \"steps.a.status in ['canceled']\"}\n  mode: {argv: [a], if: \"inputs.mode == 'fast'\"}\n  deep: {argv: [a], if: \"inputs.deep ? inputs.mode == 'full' : !inputs.deep && inputs.mode != 'full'\"}\nfinally:\n  tell: {argv: [a], if: steps.a.status == 'canceled' && failure()}\n  never: {argv: [a], if: run.outcome == 'rolled_back'}\n",
     ),
+    (
+        "what is undone",
+        "name: a\nlanguage: 1\nsteps:\n  lock: {argv: [a]}\n  work: {argv: [a], needs: [lock], undoes: [lock]}\nfinally:\n  unlock: {argv: [a], undoes: [lock, lokc, tell, lock]}\n  tell: {argv: [a], undoes: lock}\n",
+    ),
 ];

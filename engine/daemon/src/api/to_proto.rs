@@ -258,6 +258,7 @@ pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> 
             to.message = match why {
                 SkipReason::Need(need) => format!("{} did not succeed", id(*need)),
                 SkipReason::Condition => "its `if` is false".to_owned(),
+                SkipReason::NothingToUndo => "nothing that it undoes has run".to_owned(),
             };
             v1::EventType::StepSkipped
         }
@@ -417,6 +418,7 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
                 in_finally: step.part == Part::Finally,
                 condition: step.condition.as_ref().map(|c| c.expression.clone()).unwrap_or_default(),
                 effect: step.effect.name().to_owned(),
+                undoes: step.undoes.iter().map(id).collect(),
                 when_skipped: match step.when_skipped {
                     WhenSkipped::Skip => "skip",
                     WhenSkipped::GoOn => "go_on",

@@ -146,6 +146,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("resolved-failed", resolved(Settlement::Failed)),
         ("resolved-retry", resolved(Settlement::Retry)),
         ("deadlines-shifted", Fact::DeadlinesShifted { by: Span(-3_600_000_000) }),
+        ("step-skipped-nothing-to-undo", Fact::StepSkipped { step: STEP, why: SkipReason::NothingToUndo }),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

@@ -19,6 +19,8 @@ use crate::{frame, from_disk, keys, record, to_disk};
 
 const UID: RunUid = RunUid::from_bits(0x0199_0000_0000_7000_8000_0000_0000_0001);
 const COMMIT: u64 = 5;
+/// So many of the known events are in the golden file `run.events`, the first ones.
+const IN_RUN_EVENTS: usize = 37;
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(frame::FORMAT.to_string())
@@ -112,6 +114,7 @@ fn a_file_of_events_is_written_and_read_as_ever() {
     let mut end = End::default();
     let events: Vec<_> = facts::all()
         .into_iter()
+        .take(IN_RUN_EVENTS)
         .enumerate()
         .map(|(index, (_, event))| runbook_core::run::Event { number: index as u64 + 1, ..event })
         .collect();

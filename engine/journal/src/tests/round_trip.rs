@@ -156,15 +156,16 @@ fn attempt() -> impl Strategy<Value = AttemptNo> {
     any::<u32>().prop_map(AttemptNo)
 }
 
+fn why() -> impl Strategy<Value = SkipReason> {
+    prop_oneof![Just(SkipReason::Condition), Just(SkipReason::NothingToUndo), step().prop_map(SkipReason::Need)]
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         created().prop_map(|it| Fact::Created(Box::new(it))),
         option::of(time()).prop_map(|deadline| Fact::Admitted { deadline }),
         step().prop_map(|step| Fact::StepReady { step }),
-        (step(), option::of(step())).prop_map(|(step, need)| Fact::StepSkipped {
-            step,
-            why: need.map_or(SkipReason::Condition, SkipReason::Need),
-        }),
+        (step(), why()).prop_map(|(step, why)| Fact::StepSkipped { step, why }),
         (step(), text()).prop_map(|(step, message)| Fact::StepFailed { step, message }),
         (step(), attempt(), kind(), text())
             .prop_map(|(step, attempt, kind, boot)| { Fact::AttemptStarting { step, attempt, kind, boot } }),

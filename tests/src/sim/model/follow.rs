@@ -1,4 +1,4 @@
-//! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37.
+//! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37, 42.
 
 use runbook_core::definition::{OnFailure, Settlement};
 use runbook_core::run::{AttemptKind, EndingCause, Fact, Outcome, Principal, SkipReason};
@@ -80,6 +80,7 @@ impl RunModel {
             Fact::StepFailed { step, .. } => self.is_judged(step.index(), |judgement| judgement == Judgement::Fail),
             Fact::StepSkipped { step, why } => self.is_judged(step.index(), |judgement| match why {
                 SkipReason::Condition => judgement == Judgement::SkipForCondition,
+                SkipReason::NothingToUndo => judgement == Judgement::SkipForNothing,
                 SkipReason::Need(need) => {
                     self.design.needs(step.index()).any(|known| known == need.index())
                         && self.is_unmet(step.index(), need.index())
@@ -146,8 +147,7 @@ impl RunModel {
             }
             if self.is_judged_now(no) {
                 let judgement = self.judgement(no);
-                let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
-                let silent = plain && judgement == Judgement::Ready;
+                let silent = self.is_plain(no) && judgement == Judgement::Ready;
                 must(silent, || format!("step {no} is not judged, it must be {judgement:?} (5)"))?;
             }
         }

@@ -15,6 +15,8 @@ pub(crate) enum Judgement {
     /// A need did not succeed; any of those may be named.
     SkipForNeed,
     SkipForCondition,
+    /// Nothing that it undoes has run.
+    SkipForNothing,
     Fail,
 }
 
@@ -27,22 +29,63 @@ impl RunModel {
             Stage::Queued | Stage::Terminal(_) => false,
         };
         let pending = self.steps.get(no).is_some_and(|step| step.status == Status::Pending);
-        stage_fits
-            && pending
-            && self.design.needs(no).all(|need| self.steps.get(need).is_some_and(|step| step.is_over()))
+        stage_fits && pending && self.design.needs(no).all(|need| self.is_over_for_others(need))
+    }
+
+    /// Whether a step is over for those that need it: it, and what it comes after over steps that were kept (44).
+    fn is_over_for_others(&self, no: usize) -> bool {
+        let mut found = vec![no];
+        let mut next = 0;
+        while let Some(step) = found.get(next).and_then(|no| self.steps.get(*no)) {
+            if !step.is_over() {
+                return false;
+            }
+            if step.kept {
+                let needs: Vec<usize> = self.design.needs(found[next]).filter(|need| !found.contains(need)).collect();
+                found.extend(needs);
+            }
+            next += 1;
+        }
+        true
+    }
+
+    /// Whether nothing of a step needs to be judged: without an `if` and `undoes` it starts without a word.
+    pub(crate) fn is_plain(&self, no: usize) -> bool {
+        self.condition(no).is_none() && self.design.undoes(no).next().is_none()
     }
 
     /// Whether a need of a step did not succeed although that is implied (6, 7).
     pub(crate) fn is_unmet(&self, no: usize, need: usize) -> bool {
-        let implied = match self.condition(no) {
+        self.is_implied(no, need) && !self.is_met(need)
+    }
+
+    fn is_implied(&self, no: usize, need: usize) -> bool {
+        match self.condition(no) {
             None => true,
             Some(condition) => !condition.lifts_all() && !condition.mentions_status(need),
-        };
-        implied && !self.is_met(need)
+        }
+    }
+
+    /// Whether a need is met, and with it what it stands on, if it was kept (6, 44).
+    fn is_met(&self, need: usize) -> bool {
+        let mut found = vec![need];
+        let mut next = 0;
+        while let Some(no) = found.get(next).copied() {
+            if !self.is_met_alone(no) {
+                return false;
+            }
+            if self.steps.get(no).is_some_and(|step| step.kept) {
+                let needs: Vec<usize> =
+                    self.design.needs(no).filter(|need| self.is_implied(no, *need) && !found.contains(need)).collect();
+                found.extend(needs);
+            }
+            next += 1;
+        }
+        true
     }
 
     /// 6
-    fn is_met(&self, need: usize) -> bool {
+    fn is_met_alone(&self, need: usize) -> bool {
         let goes_on = self.design.runbook.steps.get(need).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
         self.steps.get(need).is_some_and(|step| step.succeeded() || (step.passed_over && goes_on))
     }
@@ -61,6 +104,11 @@ impl RunModel {
     pub(crate) fn judgement(&self, no: usize) -> Judgement {
         if self.design.needs(no).any(|need| self.is_unmet(no, need)) {
             return Judgement::SkipForNeed;
+        }
+        // 42
+        let mut undoes = self.design.undoes(no).peekable();
+        if undoes.peek().is_some() && !undoes.any(|undone| self.steps.get(undone).is_some_and(|step| step.ran)) {
+            return Judgement::SkipForNothing;
         }
         match self.condition(no).map(|condition| condition.holds(&AsSeen { run: self, step: no })) {
             None | Some(Ok(true)) => Judgement::Ready,

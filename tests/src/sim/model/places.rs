@@ -58,8 +58,10 @@ impl RunModel {
                 Status::Ready => found.push((no, AttemptKind::Run)),
                 // A step without `if` needs no word that it is ready.
                 Status::Pending => {
-                    let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
-                    if plain && self.is_judged_now(no) && !self.design.needs(no).any(|need| self.is_unmet(no, need)) {
+                    if self.is_plain(no)
+                        && self.is_judged_now(no)
+                        && !self.design.needs(no).any(|need| self.is_unmet(no, need))
+                    {
                         found.push((no, AttemptKind::Run));
                     }
                 }

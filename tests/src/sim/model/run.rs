@@ -65,6 +65,10 @@ pub(crate) struct StepModel {
     pub(crate) latest: u32,
     /// What happened in this epoch.
     pub(crate) past: Vec<Past>,
+    /// An attempt of the step itself has run, in whatever epoch, and nothing undid it since (41).
+    pub(crate) ran: bool,
+    /// It succeeded in an earlier epoch, and a resume kept that (43).
+    pub(crate) kept: bool,
     /// It is skipped, and nothing that failed is the reason (6).
     pub(crate) passed_over: bool,
     pub(crate) outputs: IndexMap<String, Value>,
@@ -103,7 +107,15 @@ impl fmt::Display for RunModel {
 
 impl StepModel {
     fn new(latest: u32) -> Self {
-        Self { status: Status::Pending, latest, past: Vec::new(), passed_over: false, outputs: IndexMap::new() }
+        Self {
+            status: Status::Pending,
+            latest,
+            past: Vec::new(),
+            ran: false,
+            kept: false,
+            passed_over: false,
+            outputs: IndexMap::new(),
+        }
     }
 
     /// The attempts of the step itself that were counted, in this epoch and since a person said retry (16, 34).
@@ -260,7 +272,7 @@ impl RunModel {
             Fact::StepReady { step } => self.set(step.index(), Status::Ready),
             Fact::StepSkipped { step, why } => {
                 let passed_over = match why {
-                    SkipReason::Condition => true,
+                    SkipReason::Condition | SkipReason::NothingToUndo => true,
                     SkipReason::Need(_) => self.lacks_only_passed_over(step.index()),
                 };
                 self.close(step.index(), Over::Skipped);
@@ -325,6 +337,7 @@ impl RunModel {
         let kind = self.kind_of(no, attempt).unwrap_or(AttemptKind::Run);
         let Some(step) = self.steps.get_mut(no) else { return };
         step.past.push(Past::Ended { attempt, kind, how: end.how.clone(), then });
+        step.ran |= kind == AttemptKind::Run && !matches!(end.how, How::NotStarted(_));
         step.status = match then {
             Then::Succeeded => Status::Over(Over::Succeeded),
             Then::Failed => Status::Over(Over::Failed),
@@ -339,6 +352,11 @@ impl RunModel {
         };
         if then == Then::Succeeded {
             step.outputs.clone_from(&end.outputs);
+            for undone in self.design.undoes(no).collect::<Vec<_>>() {
+                if let Some(undone) = self.steps.get_mut(undone) {
+                    undone.ran = false;
+                }
+            }
         }
     }
 
@@ -384,8 +402,12 @@ impl RunModel {
         }
     }
 
-    /// 36
+    /// 36, 43
     fn reopen(&mut self, epoch: u32) {
+        let undone: Vec<usize> = (0..self.steps.len())
+            .filter(|no| !self.design.is_main(*no) && self.steps.get(*no).is_some_and(|step| step.ran))
+            .flat_map(|no| self.design.undoes(no).collect::<Vec<_>>())
+            .collect();
         self.epoch = epoch;
         self.stage = Stage::Queued;
         self.ending = None;
@@ -393,10 +415,12 @@ impl RunModel {
         self.held_since = None;
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
-            if let Some(step) = self.steps.get_mut(no)
-                && !(main && step.succeeded())
-            {
-                *step = StepModel::new(step.latest);
+            let Some(step) = self.steps.get_mut(no) else { continue };
+            if main && step.succeeded() && !undone.contains(&no) {
+                step.kept = true;
+            } else {
+                let ran = step.ran && main;
+                *step = StepModel { ran, ..StepModel::new(step.latest) };
             }
         }
     }

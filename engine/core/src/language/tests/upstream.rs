@@ -57,7 +57,7 @@ proptest! {
     fn relations_are_those_of_the_definition(steps in graphs()) {
         let mut runbook: Runbook = serde_json::from_value(serde_json::json!({"name": "a", "steps": []})).expect("a runbook");
         runbook.steps = steps;
-        let draft = || draft::StepDraft { id: 0..0, needs: Vec::new(), when_skipped: None };
+        let draft = || draft::StepDraft { id: 0..0, needs: Vec::new(), undoes: Vec::new(), when_skipped: None };
         let drafts = runbook.steps.iter().map(|_| draft()).collect();
         let needs: Vec<_> = runbook.steps.iter().map(|step| step.needs.clone()).collect();
         let mut draft = draft::Draft { runbook, name: 0..0, files: Vec::new(), steps: drafts, places: Vec::new(), inputs: Vec::new() };
