@@ -94,6 +94,12 @@ pub enum Command {
     Logs(commands::logs::Logs),
     /// Print what happened to a run
     Events(commands::events::Events),
+    /// List what runs ask of persons, and what to type
+    Approvals(commands::approvals::Approvals),
+    /// Approve what a run asks
+    Approve(commands::approve::Approve),
+    /// Reject what a run asks: the step fails
+    Reject(commands::reject::Reject),
     /// Cancel a run: it tidies up and ends
     Cancel(commands::cancel::Cancel),
     /// Open a run that failed or was canceled again; what succeeded is kept

@@ -34,6 +34,24 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::StepReady => step(event, Tone::Dim, "ready", ""),
         EventType::StepSkipped => step(event, Tone::Dim, "skipped", &event.message),
         EventType::StepFailed => step(event, Tone::Bad, "failed", &event.message),
+        EventType::WaitBegan => {
+            let until = moment(event.then_at.as_ref()).map(|until| until.date_clock()).unwrap_or_default();
+            step(event, Tone::Plain, &format!("waits, until {until} at the latest"), "")
+        }
+        EventType::ApprovalAsked => {
+            let what = format!("asks {} (`runbook approve {} {}`)", event.asks, model.number, event.step);
+            step(event, Tone::Warn, &what, &event.message)
+        }
+        EventType::ApprovalGiven => {
+            let (tone, word) = if event.approve() { (Tone::Good, "approved") } else { (Tone::Bad, "rejected") };
+            let more = if event.then == "open" { ", others have to approve too" } else { "" };
+            step(event, tone, &format!("{word} by {}{more}", who(event.by.as_ref())), &event.reason)
+        }
+        EventType::ApprovalTimedOut => {
+            let tone = if event.then == "succeeded" { Tone::Warn } else { Tone::Bad };
+            step(event, tone, &format!("{}, not decided in time", event.then), &event.message)
+        }
+        EventType::WaitEnded => step(event, Tone::Good, "succeeded: its time has come", ""),
         EventType::AttemptStarting => step(event, Tone::Plain, &starting(event), ""),
         EventType::AttemptEnded => ended(event, model),
         EventType::Resolved => {
@@ -182,6 +200,42 @@ mod tests {
             (
                 Event { r#type: 9_999, ..event(20, 90, EventType::Unspecified, "") },
                 "event 20 of a kind that this version does not know",
+            ),
+            (event(21, 95, EventType::WaitEnded, "soak"), "step soak: succeeded: its time has come"),
+            (
+                Event {
+                    asks: "2 of dba".into(),
+                    message: "drop it?".into(),
+                    ..event(22, 95, EventType::ApprovalAsked, "go")
+                },
+                "step go: asks 2 of dba (`runbook approve 12 go`): drop it?",
+            ),
+            (
+                Event {
+                    by: alice(),
+                    approve: Some(true),
+                    then: "open".into(),
+                    ..event(23, 96, EventType::ApprovalGiven, "go")
+                },
+                "step go: approved by alice, others have to approve too",
+            ),
+            (
+                Event {
+                    by: alice(),
+                    approve: Some(false),
+                    then: "failed".into(),
+                    reason: "too old".into(),
+                    ..event(24, 97, EventType::ApprovalGiven, "go")
+                },
+                "step go: rejected by alice: too old",
+            ),
+            (
+                Event {
+                    then: "failed".into(),
+                    message: "0 of 1 approved within 4h".into(),
+                    ..event(25, 99, EventType::ApprovalTimedOut, "go")
+                },
+                "step go: failed, not decided in time: 0 of 1 approved within 4h",
             ),
         ];
         let mut model = Model::of(&Run { last_event: 0, ..run(&[("dump", &[])]) });

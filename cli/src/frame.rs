@@ -146,7 +146,7 @@ fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
         StepStatus::Succeeded => (took, attempt(step)),
         StepStatus::Failed => (took, words(&[&attempt(step), &step.how])),
         StepStatus::Skipped | StepStatus::Canceled => (took, words(&[step_status(step.status), &step.how])),
-        StepStatus::Waiting => (String::new(), words(&["waits", &step.how])),
+        StepStatus::Waiting => (String::new(), waiting(model, step, now)),
     };
     Row { step, time, words }
 }
@@ -160,6 +160,23 @@ fn running(step: &Step) -> String {
     // What it is for, until it says something itself.
     let says = if step.last_line.is_empty() { &step.description } else { &step.last_line };
     words(&[&attempt(step), kind, says])
+}
+
+/// How long a step still waits, and for what.
+fn waiting(model: &Model, step: &Step, now: Moment) -> String {
+    if step.asks.is_some() {
+        let what = format!("asks: runbook approve {} {}", model.number, step.id);
+        return words(&[&what, &step.how]);
+    }
+    let left = |at: Option<Moment>| at.map_or(0, |at| at.since(now).max(0));
+    let rest = running_span(left(step.waits_until));
+    match step.retry_at {
+        None => format!("waits, {rest} left"),
+        Some(_) => {
+            let again = format!("waits, asks again in {}", running_span(left(step.retry_at)));
+            words(&[&again, &format!("{rest} left"), &step.how])
+        }
+    }
 }
 
 /// What a step that has not begun waits for.

@@ -59,6 +59,10 @@ pub struct Step {
     pub ended: Option<Moment>,
     /// When it is tried again.
     pub retry_at: Option<Moment>,
+    /// Until when it waits; with a probe, when it fails unless the wait is over.
+    pub waits_until: Option<Moment>,
+    /// Whom it asks for an approval, in words, while it does.
+    pub asks: Option<String>,
     /// How its latest attempt ended, or why it is where it is.
     pub how: String,
     /// The latest line that its running attempt wrote.
@@ -80,6 +84,8 @@ impl Step {
             attempt_began: None,
             ended: None,
             retry_at: None,
+            waits_until: None,
+            asks: None,
             how: String::new(),
             last_line: String::new(),
         }
@@ -102,6 +108,8 @@ impl Step {
             attempt_began: began,
             ended: moment(step.ended_at.as_ref()),
             retry_at: moment(step.retry_at.as_ref()),
+            waits_until: moment(step.waits_until.as_ref()),
+            asks: step.approval.as_ref().map(|approval| approval.roles.join(" or ")),
             how,
             last_line: step.last_line.clone(),
             ..Self::fresh(&step.id)
@@ -124,6 +132,10 @@ impl Step {
         self.retry_at = None;
         self.last_line.clear();
         self.ended = is_terminal_step(status).then_some(at);
+        if self.ended.is_some() {
+            self.waits_until = None;
+            self.asks = None;
+        }
     }
 
     fn reopen(&mut self) {
@@ -133,6 +145,8 @@ impl Step {
         self.attempt_began = None;
         self.ended = None;
         self.retry_at = None;
+        self.waits_until = None;
+        self.asks = None;
         self.how.clear();
     }
 }
@@ -297,7 +311,12 @@ impl Model {
                 self.began = Some(at);
             }
             EventType::Admitted => self.waits_for.clear(),
-            EventType::Ending => self.message.clone_from(&event.message),
+            EventType::Ending => {
+                self.message.clone_from(&event.message);
+                for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::Waiting) {
+                    step.end(StepStatus::Canceled, at);
+                }
+            }
             EventType::Finishing => {}
             EventType::Finished => self.finished = Some(at),
             EventType::Resumed => {
@@ -307,6 +326,11 @@ impl Model {
             EventType::StepReady
             | EventType::StepSkipped
             | EventType::StepFailed
+            | EventType::WaitBegan
+            | EventType::WaitEnded
+            | EventType::ApprovalAsked
+            | EventType::ApprovalGiven
+            | EventType::ApprovalTimedOut
             | EventType::AttemptStarting
             | EventType::AttemptEnded
             | EventType::Resolved => {
@@ -379,6 +403,33 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             step.how.clone_from(&event.message);
             step.end(StepStatus::Failed, at);
         }
+        EventType::WaitBegan => {
+            step.status = StepStatus::Waiting;
+            step.began.get_or_insert(at);
+            step.waits_until = moment(event.then_at.as_ref());
+        }
+        EventType::WaitEnded => step.end(StepStatus::Succeeded, at),
+        EventType::ApprovalAsked => {
+            step.status = StepStatus::Waiting;
+            step.began.get_or_insert(at);
+            step.waits_until = moment(event.then_at.as_ref());
+            step.asks = Some(event.asks.clone());
+            step.how.clone_from(&event.message);
+        }
+        EventType::ApprovalGiven if event.then == "open" => {}
+        EventType::ApprovalGiven => {
+            let who = event.by.as_ref().map_or("nobody known", |by| by.name.as_str());
+            step.how = match (event.approve(), event.reason.as_str()) {
+                (true, "") => format!("approved by {who}"),
+                (true, reason) => format!("approved by {who}: {reason}"),
+                (false, reason) => format!("rejected by {who}: {reason}"),
+            };
+            follow_up(step, event, at);
+        }
+        EventType::ApprovalTimedOut => {
+            step.how.clone_from(&event.message);
+            follow_up(step, event, at);
+        }
         EventType::AttemptStarting => {
             step.status = StepStatus::Running;
             step.attempts = event.attempt;
@@ -408,7 +459,9 @@ fn follow_up(step: &mut Step, event: &Event, at: Moment) {
         "canceled" => step.end(StepStatus::Canceled, at),
         "unknown" => step.end(StepStatus::Unknown, at),
         "retry" => {
-            step.end(StepStatus::Retrying, at);
+            // Between probes it waits.
+            let probes = step.waits_until.is_some();
+            step.end(if probes { StepStatus::Waiting } else { StepStatus::Retrying }, at);
             step.retry_at = moment(event.then_at.as_ref());
         }
         // `verify` or `on_cancel` is due: the step goes on without an attempt for a moment.

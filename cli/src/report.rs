@@ -122,6 +122,14 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
     for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
         commands.push((resolve_command(number, &step.id), ""));
     }
+    for approval in run.steps.iter().filter_map(|step| step.approval.as_ref()).take(NAMED_STEPS) {
+        let fields = approval.fields.iter().filter(|field| field.required);
+        let fields: String = fields.map(|field| format!(" --field {}=…", field.name)).collect();
+        commands.push((
+            format!("runbook approve {number} {}{fields}", approval.step),
+            "or reject; `runbook approvals` says who may",
+        ));
+    }
     match run.status() {
         RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
             commands.push((format!("runbook resume {number}"), "goes on; what succeeded is kept"));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use runbook_proto::v1::approval_service_client::ApprovalServiceClient;
 use runbook_proto::v1::run_service_client::RunServiceClient;
 use runbook_proto::v1::runbook_service_client::RunbookServiceClient;
 use runbook_proto::v1::system_service_client::SystemServiceClient;
@@ -345,6 +346,11 @@ impl Retry {
             }
         }
     }
+}
+
+/// Approvals over a connection.
+pub fn approvals(channel: Channel) -> ApprovalServiceClient<Channel> {
+    ApprovalServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES)
 }
 
 /// Runs over a connection.

@@ -103,6 +103,11 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::Resumed => "resumed",
         v1::EventType::Resolved => "resolved",
         v1::EventType::DeadlinesShifted => "deadlines_shifted",
+        v1::EventType::WaitBegan => "wait_began",
+        v1::EventType::WaitEnded => "wait_ended",
+        v1::EventType::ApprovalAsked => "approval_asked",
+        v1::EventType::ApprovalGiven => "approval_given",
+        v1::EventType::ApprovalTimedOut => "approval_timed_out",
     }
 }
 
@@ -161,11 +166,45 @@ fn run_step(step: &v1::RunStep) -> Value {
         "started_at": time(step.started_at.as_ref()),
         "ended_at": time(step.ended_at.as_ref()),
         "retry_at": time(step.retry_at.as_ref()),
+        "waits_until": time(step.waits_until.as_ref()),
+        "approval": step.approval.as_ref().map(approval),
         "exit_code": step.exit_code,
         "message": text(&step.message),
         "last_line": text(&step.last_line),
         "outputs": object(step.outputs.as_ref()),
         "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
+    })
+}
+
+/// What a step asks of persons.
+pub fn approval(approval: &v1::Approval) -> Value {
+    let vote = |vote: &v1::Vote| {
+        json!({
+            "by": principal(vote.by.as_ref()),
+            "at": time(vote.at.as_ref()),
+            "approve": vote.approve,
+            "reason": text(&vote.reason),
+            "fields": object(vote.fields.as_ref()),
+        })
+    };
+    json!({
+        "run": approval.run,
+        "run_number": approval.run_number,
+        "runbook": approval.runbook,
+        "step": approval.step,
+        "message": approval.message,
+        "roles": approval.roles,
+        "approvals": approval.approvals,
+        "not_requester": approval.not_requester,
+        "fields": approval.fields.iter().map(input).collect::<Vec<_>>(),
+        "votes": approval.votes.iter().map(vote).collect::<Vec<_>>(),
+        "asked_at": time(approval.asked_at.as_ref()),
+        "until": time(approval.until.as_ref()),
+        "on_timeout": approval.on_timeout,
+        "started_by": principal(approval.started_by.as_ref()),
+        "reason": text(&approval.reason),
+        "inputs": object(approval.inputs.as_ref()),
+        "may_decide": approval.may_decide,
     })
 }
 
@@ -195,6 +234,8 @@ pub fn event(event: &v1::Event) -> Value {
         "epoch": (event.epoch > 0).then_some(event.epoch),
         "started_at": time(event.started_at.as_ref()),
         "ended_at": time(event.ended_at.as_ref()),
+        "asks": text(&event.asks),
+        "approve": event.approve,
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),

@@ -1,5 +1,7 @@
 //! The verbs, a file each. This file finds the daemon and hands over.
 
+pub mod approvals;
+pub mod approve;
 pub mod cancel;
 pub mod check;
 pub mod completions;
@@ -12,6 +14,7 @@ pub mod list;
 pub mod logs;
 pub mod plan;
 pub mod rehearse;
+pub mod reject;
 pub mod resolve;
 pub mod resume;
 pub mod runs;
@@ -65,6 +68,9 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(cx, &args).await,
         Command::Logs(args) => logs::run(cx, &args).await,
         Command::Events(args) => events::run(cx, &args).await,
+        Command::Approvals(args) => approvals::run(cx, &args).await,
+        Command::Approve(args) => approve::run(cx, &args).await,
+        Command::Reject(args) => reject::run(cx, &args).await,
         Command::Cancel(args) => cancel::run(cx, &args).await,
         Command::Resume(args) => resume::run(cx, &args).await,
         Command::Resolve(args) => resolve::run(cx, args).await,

@@ -100,7 +100,7 @@ impl Scope for Values<'_> {
                 let path = self.world.artifacts_of(no, state.last_run?).join(name);
                 Some(Value::String(path.to_string_lossy().into_owned()))
             }
-            _ => RunScope { run: self.run, step: Some(self.step), exit_code: None }.value_of(reference),
+            _ => RunScope { run: self.run, step: Some(self.step), exit_code: None, written: None }.value_of(reference),
         }
     }
 }

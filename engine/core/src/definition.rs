@@ -332,6 +332,30 @@ impl Step {
     pub fn command(&self) -> Option<&Command> {
         match &self.work {
             Work::Command(command) => Some(command),
+            Work::Wait(wait) => match &**wait {
+                Wait::Probe(probe) => Some(&probe.command),
+                Wait::For(_) | Wait::Until(_) => None,
+            },
+            Work::Fail(_) | Work::Approval(_) => None,
+        }
+    }
+
+    /// The probe of a step that waits for one to say that it is over.
+    pub fn probe(&self) -> Option<&Probe> {
+        match &self.work {
+            Work::Wait(wait) => match &**wait {
+                Wait::Probe(probe) => Some(probe),
+                Wait::For(_) | Wait::Until(_) => None,
+            },
+            Work::Command(_) | Work::Fail(_) | Work::Approval(_) => None,
+        }
+    }
+
+    /// What persons have to approve before the step is over.
+    pub fn approval(&self) -> Option<&Approval> {
+        match &self.work {
+            Work::Approval(approval) => Some(approval),
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) => None,
         }
     }
 }
@@ -342,6 +366,86 @@ impl Step {
 pub enum Work {
     /// It runs a command, attempt by attempt.
     Command(Box<Command>),
+    /// It fails, with this message.
+    Fail(Template),
+    /// It waits, and takes no place meanwhile.
+    Wait(Box<Wait>),
+    /// It waits for persons.
+    Approval(Box<Approval>),
+}
+
+/// What persons have to approve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What they are told.
+    pub message: Template,
+    /// Who may decide: whoever has one of these; everybody who reaches the daemon when empty.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How many different persons have to approve.
+    pub approvals: u32,
+    /// Whether who started the run may not approve.
+    #[serde(default)]
+    pub not_requester: bool,
+    /// How long they have; for ever when absent.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// What happens after that.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
+    /// What they fill in.
+    #[serde(default)]
+    pub fields: IndexMap<String, InputDecl>,
+}
+
+impl Approval {
+    /// The output that tells how it was decided.
+    pub const DECISION: &str = "decision";
+    /// The output that lists who approved.
+    pub const APPROVERS: &str = "approvers";
+}
+
+/// What happens when nobody decided in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTimeout {
+    /// It counts as rejected.
+    #[default]
+    Reject,
+    /// It counts as approved.
+    Approve,
+    /// The step fails.
+    Fail,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// That so much time goes by.
+    For(Span),
+    /// A time: RFC 3339, once rendered.
+    Until(Template),
+    /// A command that says so.
+    Probe(Box<Probe>),
+}
+
+/// A command that is run again and again until it says that the wait is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The command; each run of it is an attempt of the step.
+    pub command: Command,
+    /// An expression that tells that the wait is over; `exit_code == 0` when absent.
+    #[serde(default)]
+    pub until: Option<String>,
+    /// An expression that tells that it will never be.
+    #[serde(default)]
+    pub fail_if: Option<String>,
+    /// How long after the end of a probe the next one follows.
+    pub every: Span,
+    /// After this long the step fails.
+    #[serde(rename = "for")]
+    pub within: Span,
 }
 
 /// What a skipped step means for the steps that need it.

@@ -60,6 +60,16 @@ pub const ACTIVE_RUNS: usize = 100_000;
 pub const MESSAGE_BYTES: usize = 2 << 10;
 /// The default time limit of `finally` steps, `on_cancel` and `verify`, in seconds.
 pub const CLEANUP_TIMEOUT_SECONDS: i64 = 600;
+/// The default time limit of one probe of a wait, in seconds.
+pub const PROBE_TIMEOUT_SECONDS: i64 = 60;
+/// What an approval tells the approvers, once rendered, in bytes.
+pub const APPROVAL_BYTES: usize = 16 << 10;
+/// The approvals that one step may take.
+pub const APPROVALS: i64 = 100;
+/// The roles that one approval may name, and the fields that it may have.
+pub const APPROVAL_ITEMS: usize = 64;
+/// How often a wait probes at most: `for` divided by `every`.
+pub const PROBES: i64 = 10_000;
 /// The default grace between the stop signal and KILL, in seconds.
 pub const STOP_GRACE_SECONDS: i64 = 30;
 /// The longest grace, in seconds.

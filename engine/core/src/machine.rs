@@ -501,7 +501,7 @@ impl Machine {
     fn settle(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) {
         while let Some(slot) = self.runs.get(&uid)
             && slot.quarantine.is_none()
-            && let Some(fact) = settle(&slot.state)
+            && let Some(fact) = settle(&slot.state, now)
         {
             if !self.record(now, uid, fact, batch) {
                 break;
@@ -545,6 +545,11 @@ impl Machine {
             | Fact::StepReady { .. }
             | Fact::StepSkipped { .. }
             | Fact::StepFailed { .. }
+            | Fact::WaitBegan { .. }
+            | Fact::WaitEnded { .. }
+            | Fact::ApprovalAsked { .. }
+            | Fact::ApprovalGiven { .. }
+            | Fact::ApprovalTimedOut { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::DeadlinesShifted { .. } => {}

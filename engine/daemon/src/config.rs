@@ -18,6 +18,7 @@ use runbook_core::expression::did_you_mean;
 use crate::cron::CronCommand;
 use crate::graph;
 use crate::instance;
+use crate::roles::Roles;
 use crate::secrets::SecretSource;
 use file::File;
 
@@ -225,6 +226,10 @@ pub struct Config {
     pub retention: Retention,
     /// Where secrets come from.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// The group whose members may use the socket too: a name or a gid.
+    pub socket_group: Option<String>,
+    /// Who has which role.
+    pub roles: Roles,
     /// Whether to say that it is ready.
     pub announce: bool,
     /// Whether to start on a journal that was cut short.
@@ -274,6 +279,13 @@ impl Config {
             problems.push(format!("socket: {shown} has {length} bytes, the system takes at most {SOCKET_BYTES}"));
         }
 
+        if let (Some(group), true) = (&file.socket_group, socket.starts_with(&data_dir)) {
+            problems.push(format!(
+                "socket_group: the members of {group} cannot reach {}, since the data directory is closed to others; name \
+                 a socket outside of it with `socket`",
+                socket.display()
+            ));
+        }
         let flag = "--max-attempts or RUNBOOKD_MAX_ATTEMPTS";
         let max_attempts = arguments.max_attempts.as_ref();
         let max_attempts = max_attempts.and_then(|text| number(flag, text, &PLACES_RANGE, &mut problems));
@@ -297,6 +309,8 @@ impl Config {
             log_format: format.or(file.log_format),
             retention: file.retention.unwrap_or_default(),
             secrets: file.secrets,
+            socket_group: file.socket_group,
+            roles: file.roles,
             announce: arguments.announce,
             accept_lost_events: arguments.accept_lost_events,
             warnings,

@@ -21,6 +21,7 @@ mod narrate;
 pub mod offline;
 mod opening;
 mod preflight;
+mod roles;
 pub mod scenarios;
 mod secrets;
 pub mod serve;

@@ -38,6 +38,13 @@ fn tell(state: &RunState, event: &Event) {
             }
         }
         Fact::StepFailed { step, .. } => tracing::info!(%run, number, step = id(*step), "step failed"),
+        Fact::ApprovalAsked { step, .. } => tracing::info!(%run, number, step = id(*step), "approval asked"),
+        Fact::ApprovalGiven { step, approve, by, .. } => {
+            tracing::info!(%run, number, step = id(*step), approve, by = by.name, "approval decided");
+        }
+        Fact::ApprovalTimedOut { step, .. } => {
+            tracing::info!(%run, number, step = id(*step), "approval not decided in time");
+        }
         Fact::Resolved { step, by, .. } => {
             tracing::info!(%run, number, step = id(*step), by = by.name, "step resolved");
         }
@@ -54,6 +61,8 @@ fn tell(state: &RunState, event: &Event) {
         Fact::Admitted { .. }
         | Fact::StepReady { .. }
         | Fact::StepSkipped { .. }
+        | Fact::WaitBegan { .. }
+        | Fact::WaitEnded { .. }
         | Fact::Finishing { .. }
         | Fact::DeadlinesShifted { .. } => {}
     }

@@ -114,7 +114,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("api").enable_all().build()?;
     let served = runtime.block_on(async {
-        let (listener, socket) = api::listen(&config.socket, &config.data_dir)?;
+        let (listener, socket) = api::listen(&config.socket, &config.data_dir, config.socket_group.as_deref())?;
         tokio::spawn(stop_on_signals(drain)?);
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;

@@ -5,8 +5,8 @@ use prost::Message as _;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Then,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
+    Outcome, Principal, SkipReason, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
@@ -95,6 +95,28 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             },
         },
         From::StepFailed(it) => Fact::StepFailed { step: StepNo(it.step), message: it.message },
+        From::WaitBegan(it) => {
+            Fact::WaitBegan { step: StepNo(it.step), until: Timestamp(it.until_micros), fixed: it.fixed }
+        }
+        From::WaitEnded(it) => Fact::WaitEnded { step: StepNo(it.step) },
+        From::ApprovalAsked(it) => {
+            Fact::ApprovalAsked { step: StepNo(it.step), message: it.message, until: it.until_micros.map(Timestamp) }
+        }
+        From::ApprovalGiven(it) => Fact::ApprovalGiven {
+            step: StepNo(it.step),
+            approve: it.approve,
+            fields: object!(it.fields_json, "approval_given.fields_json"),
+            by: principal(it.by)?,
+            reason: it.reason,
+            then: after_vote(it.then)?,
+            outputs: object!(it.outputs_json, "approval_given.outputs_json"),
+        },
+        From::ApprovalTimedOut(it) => Fact::ApprovalTimedOut {
+            step: StepNo(it.step),
+            then: after_vote(it.then)?,
+            message: it.message,
+            outputs: object!(it.outputs_json, "approval_timed_out.outputs_json"),
+        },
         From::AttemptStarting(it) => Fact::AttemptStarting {
             step: StepNo(it.step),
             attempt: AttemptNo(it.attempt),
@@ -243,6 +265,14 @@ fn attempt_kind(value: i32) -> Result<AttemptKind> {
         Run => AttemptKind::Run,
         Verify => AttemptKind::Verify,
         OnCancel => AttemptKind::OnCancel,
+    })
+}
+
+fn after_vote(value: i32) -> Result<AfterVote> {
+    known!(value, "approval.then", disk::AfterVote, {
+        Open => AfterVote::Open,
+        Succeeded => AfterVote::Succeeded,
+        Failed => AfterVote::Failed,
     })
 }
 

@@ -77,6 +77,11 @@ impl RunRow {
             | Fact::StepReady { .. }
             | Fact::StepSkipped { .. }
             | Fact::StepFailed { .. }
+            | Fact::WaitBegan { .. }
+            | Fact::WaitEnded { .. }
+            | Fact::ApprovalAsked { .. }
+            | Fact::ApprovalGiven { .. }
+            | Fact::ApprovalTimedOut { .. }
             | Fact::AttemptStarting { .. }
             | Fact::AttemptEnded { .. }
             | Fact::Ending { .. }

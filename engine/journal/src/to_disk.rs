@@ -2,8 +2,8 @@
 
 use runbook_core::definition::Settlement;
 use runbook_core::run::{
-    AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome, Principal,
-    SkipReason, Then,
+    AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
+    Principal, SkipReason, Then,
 };
 use runbook_proto::journal as disk;
 
@@ -42,6 +42,32 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::StepFailed { step, message } => {
             To::StepFailed(disk::StepFailed { step: step.0, message: message.clone() })
         }
+        Fact::WaitBegan { step, until, fixed } => {
+            To::WaitBegan(disk::WaitBegan { step: step.0, until_micros: until.0, fixed: *fixed })
+        }
+        Fact::WaitEnded { step } => To::WaitEnded(disk::WaitEnded { step: step.0 }),
+        Fact::ApprovalAsked { step, message, until } => To::ApprovalAsked(disk::ApprovalAsked {
+            step: step.0,
+            message: message.clone(),
+            until_micros: until.map(|at| at.0),
+        }),
+        Fact::ApprovalGiven { step, approve, fields, by, reason, then, outputs } => {
+            To::ApprovalGiven(disk::ApprovalGiven {
+                step: step.0,
+                approve: *approve,
+                fields_json: object!(fields),
+                by: Some(principal(by)),
+                reason: reason.clone(),
+                then: after_vote(*then).into(),
+                outputs_json: object!(outputs),
+            })
+        }
+        Fact::ApprovalTimedOut { step, then, message, outputs } => To::ApprovalTimedOut(disk::ApprovalTimedOut {
+            step: step.0,
+            then: after_vote(*then).into(),
+            message: message.clone(),
+            outputs_json: object!(outputs),
+        }),
         Fact::AttemptStarting { step, attempt, kind, boot } => To::AttemptStarting(disk::AttemptStarting {
             step: step.0,
             attempt: attempt.0,
@@ -172,6 +198,14 @@ const fn attempt_kind(it: AttemptKind) -> disk::AttemptKind {
         AttemptKind::Run => disk::AttemptKind::Run,
         AttemptKind::Verify => disk::AttemptKind::Verify,
         AttemptKind::OnCancel => disk::AttemptKind::OnCancel,
+    }
+}
+
+const fn after_vote(it: AfterVote) -> disk::AfterVote {
+    match it {
+        AfterVote::Open => disk::AfterVote::Open,
+        AfterVote::Succeeded => disk::AfterVote::Succeeded,
+        AfterVote::Failed => disk::AfterVote::Failed,
     }
 }
 

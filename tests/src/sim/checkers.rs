@@ -68,6 +68,10 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
             (Progress::Retry(at), Status::Waiting(AttemptKind::Run, due))
             | (Progress::Verify(at), Status::Waiting(AttemptKind::Verify, due))
             | (Progress::OnCancel(at), Status::Waiting(AttemptKind::OnCancel, due)) => at == due,
+            (Progress::Waiting { until, fixed }, Status::Paused { until: wanted, fixed: stays }) => {
+                until == wanted && fixed == stays
+            }
+            (Progress::Asking { until }, Status::Asking { until: wanted }) => until == wanted,
             (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => {
                 processes_left == left
             }

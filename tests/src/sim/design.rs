@@ -2,7 +2,8 @@
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
 use runbook_core::definition::{
-    Command, Effect, Jitter, OnFailure, Overlap, Part, Program, Runbook, Settlement, ValueType, WhenSkipped, Work,
+    Approval, Command, Effect, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, Runbook, Settlement, ValueType,
+    Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -36,7 +37,15 @@ pub(crate) struct StepCodes {
     pub(crate) success: Option<Codes>,
     pub(crate) unknown_if: Option<Codes>,
     pub(crate) retry_if: Option<Codes>,
+    /// Of a probe.
+    pub(crate) until: Option<Codes>,
+    pub(crate) fail_if: Option<Codes>,
 }
+
+/// The roles that approvals of designs name.
+pub(crate) const ROLES: [&str; 2] = ["dba", "sre"];
+/// The field that approvals of designs may have.
+pub(crate) const FIELD: &str = "note";
 
 /// A runbook and what the model knows of it.
 #[derive(Debug, Clone)]
@@ -125,6 +134,9 @@ impl Design {
         let mut line = |line: String| text += &format!("    {line}\n");
         match &step.work {
             Work::Command(work) => line(command(work)),
+            Work::Fail(message) => line(format!("uses: fail\n    with: {{message: {message}}}")),
+            Work::Wait(wait) => line(format!("uses: wait\n    with: {}", with(wait))),
+            Work::Approval(approval) => line(format!("uses: approval\n    with: {}", asked(approval))),
         }
         if !step.needs.is_empty() {
             let needs: Vec<&str> =
@@ -142,7 +154,7 @@ impl Design {
         if step.when_skipped == WhenSkipped::GoOn {
             line("when_skipped: go_on".to_owned());
         }
-        if !step.outputs.is_empty() {
+        if !step.outputs.is_empty() && step.approval().is_none() {
             let outputs: Vec<String> =
                 step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
             line(format!("outputs: {{{}}}", outputs.join(", ")));
@@ -171,6 +183,7 @@ impl Design {
             ));
         }
         match step.effect {
+            Effect::Read if !matches!(step.work, Work::Command(_)) => {}
             Effect::Read => line("effect: read".to_owned()),
             Effect::Idempotent => line("effect: idempotent".to_owned()),
             Effect::Mutating => {}
@@ -190,6 +203,46 @@ impl Design {
         }
         text
     }
+}
+
+fn with(wait: &Wait) -> String {
+    match wait {
+        Wait::For(length) => format!("{{for: {}}}", span(*length)),
+        Wait::Until(time) => format!("{{until: \"{time}\"}}"),
+        Wait::Probe(probe) => {
+            let asked = [("until", &probe.until), ("fail_if", &probe.fail_if)];
+            let asked = asked.into_iter().filter_map(|(key, text)| Some(format!(", {key}: \"{}\"", text.as_ref()?)));
+            format!(
+                "{{probe: {{{}}}, every: {}, for: {}{}}}",
+                command(&probe.command),
+                span(probe.every),
+                span(probe.within),
+                asked.collect::<String>()
+            )
+        }
+    }
+}
+
+fn asked(approval: &Approval) -> String {
+    let mut text = format!("{{message: {}, approvals: {}", approval.message, approval.approvals);
+    if !approval.roles.is_empty() {
+        text += &format!(", roles: [{}]", approval.roles.join(", "));
+    }
+    if approval.not_requester {
+        text += ", not_requester: true";
+    }
+    if let Some(timeout) = approval.timeout {
+        let on_timeout = match approval.on_timeout {
+            OnTimeout::Reject => "reject",
+            OnTimeout::Approve => "approve",
+            OnTimeout::Fail => "fail",
+        };
+        text += &format!(", timeout: {}, on_timeout: {on_timeout}", span(timeout));
+    }
+    let fields = approval.fields.iter();
+    let fields: Vec<String> =
+        fields.map(|(name, field)| format!("{name}: {{type: string, required: {}}}", field.required)).collect();
+    text + &format!(", fields: {{{}}}}}", fields.join(", "))
 }
 
 fn command(command: &Command) -> String {

@@ -2,17 +2,18 @@
 
 use indexmap::IndexMap;
 use runbook_core::definition::{
-    Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, Overlap, Part, Program, Retry,
-    Runbook, Settlement, Step, Stop, ValueType, WhenSkipped, Work,
+    Approval, Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, OnTimeout, Overlap, Part,
+    Probe, Program, Retry, Runbook, Settlement, Step, Stop, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::{Digest, StepNo};
 use runbook_core::limits;
-use runbook_core::time::Span;
+use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::condition::{Codes, Cond, NUMBER};
-use super::design::{Design, Name, OUTPUT_TYPES, SLOT, StepCodes};
+use super::design::{Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, StepCodes};
 use super::random::Random;
+use super::world::EPOCH;
 
 /// How many steps the worlds with large runbooks may have.
 pub(crate) const LARGE_STEPS: usize = 300;
@@ -33,6 +34,7 @@ pub(crate) struct Richness {
     codes: u32,
     go_on: u32,
     undoes: u32,
+    waits: u32,
 }
 
 impl Richness {
@@ -49,6 +51,7 @@ impl Richness {
             codes: draw(),
             go_on: draw(),
             undoes: draw(),
+            waits: draw() / 2,
         }
     }
 }
@@ -73,16 +76,21 @@ pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         group: None,
     };
     names(random, &mut design);
-    let outputs: Vec<IndexMap<String, ValueType>> = edges.iter().map(|_| outputs(random, rich)).collect();
+    let waits: Vec<bool> = edges.iter().map(|_| random.percent(rich.waits)).collect();
+    let outputs: Vec<IndexMap<String, ValueType>> =
+        waits.iter().map(|waits| if *waits { IndexMap::new() } else { outputs(random, rich) }).collect();
     for (no, needs) in edges.iter().enumerate() {
         let part = if no < main { Part::Main } else { Part::Finally };
-        let (mut step, codes) = step(random, rich, part, id(no));
+        let (mut step, codes) =
+            if waits[no] { wait(random, rich, part, id(no)) } else { step(random, rich, part, id(no)) };
         step.needs = needs.iter().map(|need| StepNo(*need as u32)).collect();
         if part == Part::Finally && random.percent(rich.undoes) {
             let main: Vec<usize> = (0..main).collect();
             step.undoes = some(random, &main, 3).into_iter().map(|undone| StepNo(undone as u32)).collect();
         }
-        step.outputs.clone_from(&outputs[no]);
+        if step.approval().is_none() {
+            step.outputs.clone_from(&outputs[no]);
+        }
         let condition = random.percent(rich.conditions).then(|| {
             let mut seen = upstream(random, &edges, no);
             if part == Part::Finally {
@@ -226,6 +234,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         success: random.percent(rich.codes / 3).then(|| codes(random, &[0, 2])),
         unknown_if: random.percent(rich.codes / 2).then(|| Codes { negated: false, codes: vec![255] }),
         retry_if: random.percent(rich.codes).then(|| codes(random, &[3, 1])),
+        ..StepCodes::default()
     };
     let cleanup = Some(Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS));
     let retry = random.percent(rich.retries).then(|| retry(random, codes.retry_if.as_ref()));
@@ -252,6 +261,80 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         allow_failure: random.percent(rich.allow_failure),
     };
     (step, codes)
+}
+
+/// A step that waits, or fails by itself.
+fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, StepCodes) {
+    let mut codes = StepCodes::default();
+    let work = match random.below(10) {
+        0 => Work::Fail("as-it-should".to_owned()),
+        1..=3 if part == Part::Main => Work::Approval(Box::new(approval(random))),
+        1..=3 => Work::Wait(Box::new(Wait::For(Span::millis(random.spread(1, 7_200_000))))),
+        4 => Work::Wait(Box::new(Wait::For(Span::millis(random.spread(1, 7_200_000))))),
+        5 => {
+            let time = Timestamp(EPOCH + random.between(0, 4 * 3_600) * 1_000_000);
+            Work::Wait(Box::new(Wait::Until(time.to_string())))
+        }
+        _ => {
+            codes.until = random.percent(50).then(|| self::codes(random, &[0, 2]));
+            codes.fail_if = random.percent(rich.codes).then(|| Codes { negated: false, codes: vec![3, 255] });
+            let every = Span::millis(random.spread(1_000, 60_000));
+            Work::Wait(Box::new(Wait::Probe(Box::new(Probe {
+                command: command("look", Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS))),
+                until: codes.until.as_ref().map(Codes::text),
+                fail_if: codes.fail_if.as_ref().map(Codes::text),
+                every,
+                within: Span::millis(random.spread(1, every.as_millis() * 12)),
+            }))))
+        }
+    };
+    let (mut step, _) = step(random, rich, part, id);
+    step = Step {
+        work,
+        artifacts: Vec::new(),
+        success: None,
+        unknown_if: None,
+        retry: None,
+        effect: Effect::Read,
+        target: None,
+        verify: None,
+        on_cancel: None,
+        ..step
+    };
+    if let Some(approval) = step.approval() {
+        let own = [("decision".to_owned(), ValueType::String), ("approvers".to_owned(), ValueType::List)];
+        let fields = approval.fields.iter().map(|(name, field)| (name.clone(), field.value_type));
+        step.outputs = own.into_iter().chain(fields).collect();
+    }
+    (step, codes)
+}
+
+fn approval(random: &mut Random) -> Approval {
+    let timeout = random.percent(50).then(|| Span::millis(random.spread(1, 7_200_000)));
+    let field = random.percent(40).then(|| InputDecl {
+        value_type: ValueType::String,
+        required: random.percent(50),
+        default: None,
+        choices: Vec::new(),
+        pattern: None,
+        minimum: None,
+        maximum: None,
+        secret: false,
+        description: String::new(),
+    });
+    let roles = if random.percent(50) { random.below(ROLES.len() + 1) } else { 0 };
+    Approval {
+        message: "please".to_owned(),
+        roles: ROLES.iter().take(roles).map(ToString::to_string).collect(),
+        approvals: random.pick([1, 1, 2, 3]),
+        not_requester: random.percent(50),
+        timeout,
+        on_timeout: match timeout {
+            Some(_) => random.pick([OnTimeout::Reject, OnTimeout::Approve, OnTimeout::Fail]),
+            None => OnTimeout::default(),
+        },
+        fields: field.map(|field| (FIELD.to_owned(), field)).into_iter().collect(),
+    }
 }
 
 fn command(program: &str, timeout: Option<Span>) -> Command {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, How, Input, Origin, Principal, Start};
+use runbook_core::run::{AttemptEnd, Ballot, How, Input, Origin, Principal, Start};
 use serde_json::Value;
 
-use super::design::SLOT;
+use super::design::{FIELD, ROLES, SLOT};
 use super::faults::Settings;
-use super::model::{Ask, Status};
+use super::model::{Ask, Status, StepModel};
 use super::outside;
 use super::random::Random;
 use super::world::{Happening, World};
@@ -132,8 +132,10 @@ impl World {
             .collect();
         let terminal = run.is_terminal();
         let steps = run.steps.len();
-        let what = match self.random.below(10) {
-            odd @ 0..=3 => odd,
+        let asking = self.asking(uid);
+        let what = match self.random.below(12) {
+            odd @ 0..=4 => odd,
+            _ if !asking.is_empty() && self.random.percent(75) => 4,
             _ if !unknown.is_empty() && self.random.percent(75) => 2,
             _ if terminal => 1,
             _ => 0,
@@ -158,6 +160,26 @@ impl World {
                 }
                 Input::Resolve { step: StepNo(step as u32), settlement, outputs, by, reason }
             }
+            4 => {
+                let step = if asking.is_empty() || self.random.percent(10) {
+                    self.random.below(steps)
+                } else {
+                    asking[self.random.below(asking.len())]
+                };
+                let uid = self.random.pick([None, Some(1_000), Some(1_001), Some(1_002)]);
+                let roles = if self.random.percent(60) { self.random.below(ROLES.len() + 1) } else { 0 };
+                let text = self.random.pick(["a", "b"]);
+                let field = if self.random.percent(10) { "none" } else { FIELD };
+                let filled = self.random.percent(50);
+                let ballot = Ballot {
+                    approve: self.random.percent(80),
+                    fields: filled.then(|| (field.to_owned(), Value::from(text))).into_iter().collect(),
+                    roles: ROLES.iter().take(roles).map(ToString::to_string).collect(),
+                    by: Principal { name: format!("{uid:?}"), uid },
+                    reason,
+                };
+                Input::Decide { step: StepNo(step as u32), ballot: Box::new(ballot) }
+            }
             // The end of an attempt that nobody started, or that ended long ago.
             _ => {
                 let step = self.random.below(steps);
@@ -175,6 +197,31 @@ impl World {
         };
         let token = self.token(&Deed::Poke);
         Some(Ask::Run { token: Some(token), run: uid, input })
+    }
+
+    /// The steps of a run that wait for persons.
+    pub(crate) fn asking(&self, run: RunUid) -> Vec<usize> {
+        let steps = self.model.runs.get(&run).map_or(&[][..], |run| &run.steps);
+        let asking = |step: &StepModel| matches!(step.status, Status::Asking { .. });
+        steps.iter().enumerate().filter(|(_, step)| asking(step)).map(|(no, _)| no).collect()
+    }
+
+    /// A person who may decides about an approval.
+    pub(crate) fn decide(&mut self, run: RunUid, step: usize) -> Ask {
+        let known = self.model.runs.get(&run).and_then(|run| Some((run.steps.get(step)?, run.approval(step).ok()?)));
+        let (before, given, fields) = known.map_or((0, None, None), |(model, approval)| {
+            let given = model.approved.iter().find_map(|(_, fields)| fields.get(FIELD)).cloned();
+            (model.approved.len() as u32, given, approval.fields.get(FIELD))
+        });
+        let value = fields.map(|_| (FIELD.to_owned(), given.unwrap_or_else(|| Value::from("a"))));
+        let ballot = Ballot {
+            approve: self.random.percent(80),
+            fields: value.into_iter().collect(),
+            roles: ROLES.iter().map(ToString::to_string).collect(),
+            by: Principal { name: "approver".to_owned(), uid: Some(2_000 + before) },
+            reason: "seen".to_owned(),
+        };
+        Ask::Run { token: None, run, input: Input::Decide { step: StepNo(step as u32), ballot: Box::new(ballot) } }
     }
 
     /// A person knows what became of an unknown step.

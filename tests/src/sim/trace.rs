@@ -61,7 +61,11 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::Resumed { epoch, .. } => format!("epoch {epoch}"),
         Fact::Resolved { settlement, .. } => format!("{settlement:?}"),
         Fact::DeadlinesShifted { by } => by.to_string(),
-        Fact::StepReady { .. } => String::new(),
+        Fact::WaitBegan { until, fixed, .. } => format!("until {until}, fixed {fixed}"),
+        Fact::ApprovalAsked { until, .. } => format!("until {until:?}"),
+        Fact::ApprovalGiven { approve, by, then, .. } => format!("{approve} by {by:?}, then {then:?}"),
+        Fact::ApprovalTimedOut { then, .. } => format!("then {then:?}"),
+        Fact::StepReady { .. } | Fact::WaitEnded { .. } => String::new(),
     };
     format!("  run {number} event {} {} {step} {detail}", event.number, event.fact.kind())
 }

@@ -24,7 +24,7 @@ use super::trace::Trace;
 use super::turn::Daemon;
 
 /// Where the wall clock stands at first: some day.
-const EPOCH: i64 = 1_800_000_000_000_000;
+pub(crate) const EPOCH: i64 = 1_800_000_000_000_000;
 /// More turns than any world needs.
 const TURNS: u64 = 40_000;
 /// The daemon looks at the clock at least so often, in microseconds.
@@ -283,7 +283,9 @@ impl World {
 
     /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
     fn check_waiting(&self) -> Check {
-        let waits = |uid: &RunUid| self.model.runs.get(uid).is_some_and(|run| run.has_unknown());
+        let waits = |uid: &RunUid| {
+            self.model.runs.get(uid).is_some_and(|run| run.has_unknown()) || !self.asking(*uid).is_empty()
+        };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
             let wants = run.wants();
             let held = self.model.runs.values().any(|other| {
@@ -296,7 +298,7 @@ impl World {
         must(left.is_none(), || format!("liveness: processes are left: {left:?}"))
     }
 
-    /// A person settles every unknown step, until nothing is left.
+    /// A person settles every unknown step, and persons decide about every approval, until nothing is left.
     fn settle_everything(&mut self) -> Check {
         for _ in 0..ROUNDS {
             let mut unknown = Vec::new();
@@ -305,8 +307,16 @@ impl World {
                 let steps = steps.filter(|(_, step)| matches!(step.status, Status::Unknown { .. }));
                 unknown.extend(steps.map(|(no, _)| (run.uid, no)));
             }
-            if unknown.is_empty() {
+            let runs: Vec<RunUid> = self.model.runs.keys().copied().collect();
+            let asking = |uid: RunUid| self.asking(uid).into_iter().map(move |no| (uid, no));
+            let asking: Vec<(RunUid, usize)> = runs.into_iter().flat_map(asking).collect();
+            if unknown.is_empty() && asking.is_empty() {
                 return Ok(());
+            }
+            for (run, step) in asking {
+                self.seen.mark("decided at last");
+                let ask = self.decide(run, step);
+                self.ask(ask);
             }
             for (run, step) in unknown {
                 self.seen.mark("settled at last");

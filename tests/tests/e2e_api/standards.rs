@@ -9,7 +9,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::NOTHING;
 
-const SERVICES: [&str; 3] = ["runbook.v1.RunService", "runbook.v1.RunbookService", "runbook.v1.SystemService"];
+const SERVICES: [&str; 4] =
+    ["runbook.v1.ApprovalService", "runbook.v1.RunService", "runbook.v1.RunbookService", "runbook.v1.SystemService"];
 
 #[test]
 fn health_answers_for_the_daemon_and_each_service() {

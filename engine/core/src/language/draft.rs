@@ -63,6 +63,8 @@ pub(super) enum Use {
     Condition,
     /// `success`, `unknown_if`, `retry.if`: an expression over `exit_code`.
     Outcome,
+    /// `until` and `fail_if` of a probe: an expression over `exit_code`, `attempt.outputs` and what `if` may mention.
+    Probe,
     /// Text that is seen by the program alone: secrets may go there.
     Hidden,
     /// The text of `env` at the top, which `${{ env.NAME }}` stands for; secrets may go there.

@@ -99,7 +99,7 @@ fn parse<'t>(place: Place<'t>) -> Result<Parsed<'t>, Vec<Fault>> {
     let text = place.item.raw();
     let offset = offset_of(&place);
     let body = match place.usage {
-        Use::Condition | Use::Outcome => Body::Expression(Expression::parse(&text[bare(text)])?),
+        Use::Condition | Use::Outcome | Use::Probe => Body::Expression(Expression::parse(&text[bare(text)])?),
         Use::Hidden | Use::Variable | Use::Shown => Body::Template(Template::parse(text)?),
     };
     Ok(Parsed { place, body, offset })
@@ -107,7 +107,7 @@ fn parse<'t>(place: Place<'t>) -> Result<Parsed<'t>, Vec<Fault>> {
 
 fn offset_of(place: &Place<'_>) -> usize {
     match place.usage {
-        Use::Condition | Use::Outcome => bare(place.item.raw()).start,
+        Use::Condition | Use::Outcome | Use::Probe => bare(place.item.raw()).start,
         Use::Hidden | Use::Variable | Use::Shown => 0,
     }
 }
@@ -200,7 +200,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         let range = whole();
         place.item.locate(range.start + parsed.offset..range.end + parsed.offset, report)
     };
-    if matches!(place.usage, Use::Condition | Use::Outcome) && !of.fits(ValueType::Boolean) {
+    if matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe) && !of.fits(ValueType::Boolean) {
         report.add(
             Problem::new(
                 Code::ExpressionType,
@@ -228,7 +228,7 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
     let range = reference.span.start + parsed.offset..reference.span.end + parsed.offset;
     let message = format!("`{}` is a secret, and `{}` is stored and shown", reference.value, place.key);
     let help = match (place.usage, place.owner) {
-        (Use::Condition | Use::Outcome, _) | (_, Owner::Start) => {
+        (Use::Condition | Use::Outcome | Use::Probe, _) | (_, Owner::Start) => {
             "secrets may go into `env`, `stdin` and `files` of a command".to_owned()
         }
         _ => "give it by `env`, `stdin` or `files`, and let the program read it there".to_owned(),

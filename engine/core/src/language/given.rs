@@ -115,6 +115,17 @@ pub fn check_inputs(runbook: &Runbook, given: &Map<String, Value>) -> Result<Map
     }
 }
 
+/// Checks the value of a field by its declaration.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_field(name: &str, decl: &InputDecl, mut value: Value) -> Result<Value, InputFault> {
+    match judge(decl, &mut value) {
+        None => Ok(value),
+        Some(fault) => Err(fault.of(name)),
+    }
+}
+
 /// Reads the value of an input from a text such as a command line has, by its declared type: text as it is,
 /// numbers and booleans as JSON writes them, lists and maps as JSON. Its bounds are left to [`check_inputs`].
 ///

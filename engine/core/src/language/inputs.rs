@@ -44,7 +44,8 @@ pub(super) fn read(item: Item<'_>, report: &mut Report<'_>) -> (IndexMap<String,
     (inputs, places)
 }
 
-fn declaration(entry: Entry<'_>, report: &mut Report<'_>) -> Option<InputDecl> {
+/// Reads one declaration.
+pub(super) fn declaration(entry: Entry<'_>, report: &mut Report<'_>) -> Option<InputDecl> {
     let fields = entry.value.section(&schema::INPUT, entry.key.span(), report)?;
     // Without a type, nothing can be said about the values; the rest is read all the same.
     let value_type = fields.get("type").and_then(|item| item.word(&TYPES, report));

@@ -45,7 +45,6 @@ impl<'t> Item<'t> {
     }
 
     /// What a scalar is.
-    #[cfg(test)]
     pub fn scalar(self) -> Option<Scalar> {
         match self.node().kind {
             Kind::Scalar(_, scalar) => Some(scalar),

@@ -95,7 +95,8 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "an expression" | "an expression, boolean" | "an expression over `exit_code`, boolean" => {
             json!({"type": ["string", "boolean"]})
         }
-        "a duration" => json!({"type": "string", "pattern": DURATION}),
+        "text with `${{ }}`, or with `probe` an expression" => json!({"type": ["string", "boolean"]}),
+        "a duration" | "a duration from `1s`" => json!({"type": "string", "pattern": DURATION}),
         "a number" => json!({"type": "number"}),
         "a number from 1" => json!({"type": "number", "minimum": 1}),
         "a whole number from 1" => json!({"type": "integer", "minimum": 1}),
@@ -118,6 +119,10 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         }
         "a map of variables to text with `${{ }}`" => map(Some(VARIABLE), literal()),
         "a map of file names to text with `${{ }}`" => map(None, literal()),
+        "a map, by `uses`" => {
+            let ways = SECTIONS.iter().filter(|section| section.name.starts_with("`with` of"));
+            json!({"anyOf": ways.map(|section| json!({"$ref": reference(section)})).collect::<Vec<_>>()})
+        }
         "a map" | "a command" => section(&format!("`{}`", key.name)).unwrap_or_else(|| json!({"type": "object"})),
         takes => words(takes)?,
     })

@@ -2,7 +2,7 @@
 //!
 //! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
 //! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
-//! 3: `top`, `inputs`, `steps`, `command` read the typed definition with the one description of keys in `schema`;
+//! 3: `top`, `inputs`, `steps`, `work`, `command` read the typed definition with the one description of keys in `schema`;
 //! `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
 //!
 //! Takes texts, never opens a file, never knows who asks.
@@ -38,10 +38,11 @@ mod tests;
 mod top;
 mod tree;
 mod values;
+mod work;
 pub mod yaml;
 
 pub use code::{Code, Severity};
-pub use given::{InputCode, InputFault, check_inputs, parse_input};
+pub use given::{InputCode, InputFault, check_field, check_inputs, parse_input};
 pub use json_schema::json_schema;
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};

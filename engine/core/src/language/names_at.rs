@@ -49,9 +49,9 @@ impl Names for At<'_> {
             | Reference::StepOutput(id, _)
             | Reference::StepArtifact(id, _) => self.step(reference, id, fixed),
             Reference::Run(field) => self.run(*field, fixed),
-            Reference::ExitCode if self.usage == Use::Outcome => Ok(fixed),
+            Reference::ExitCode if matches!(self.usage, Use::Outcome | Use::Probe) => Ok(fixed),
             Reference::ExitCode => misplaced(
-                "`exit_code` has a value in `success`, `unknown_if` and `retry.if` only".to_owned(),
+                "`exit_code` has a value in `success`, `unknown_if`, `retry.if` and about a `probe` only".to_owned(),
                 "the exit code of another step is `steps.ID.exit_code`",
             ),
             Reference::AttemptOutput(key) => self.attempt_output(key, fixed),
@@ -143,13 +143,22 @@ impl<'c> At<'c> {
     }
 
     fn attempt_output(&self, key: &str, fixed: Type) -> Answer {
-        let Owner::Cleanup(index) = self.owner else {
-            return misplaced(
-                "`attempt.outputs` has values in `verify` and `on_cancel` only".to_owned(),
-                "outputs of another step are `steps.ID.outputs.KEY`",
-            );
+        let (index, probe) = match self.owner {
+            Owner::Cleanup(index) => (index, false),
+            Owner::Step(index) if self.usage == Use::Probe => (index, true),
+            Owner::Start | Owner::Step(_) => {
+                return misplaced(
+                    "`attempt.outputs` has values in `verify`, in `on_cancel` and about a `probe` only".to_owned(),
+                    "outputs of another step are `steps.ID.outputs.KEY`",
+                );
+            }
         };
-        self.declared_output(&self.runbook().steps[index], key).map(|()| fixed)
+        let step = &self.runbook().steps[index];
+        self.declared_output(step, key)?;
+        Ok(match step.outputs.get(key).filter(|_| probe) {
+            Some(declared) => Type::of((*declared).into()).nullable(),
+            None => fixed,
+        })
     }
 
     fn declared_output(&self, step: &Step, key: &str) -> Result<(), NameFault> {
@@ -158,6 +167,7 @@ impl<'c> At<'c> {
         }
         let help = match self.meant(key, step.outputs.keys().map(String::as_str)) {
             Some(meant) => meant,
+            None if step.approval().is_some() => "what approvers fill in is declared under `with.fields`".to_owned(),
             None => format!("declare it there: `outputs: {{{}: string}}`", show(key)),
         };
         let message = format!("the step `{}` declares no output `{}`", step.id, show(key));
@@ -181,7 +191,13 @@ impl<'c> At<'c> {
         let of = match reference {
             Reference::StepOutput(_, key) => {
                 self.declared_output(step, key)?;
-                step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()))
+                let of = step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()));
+                // A field that an approver may leave out.
+                let field = step.approval().and_then(|approval| approval.fields.get(key));
+                match field.is_some_and(|field| !field.required && field.default.is_none()) {
+                    true => of.nullable(),
+                    false => of,
+                }
             }
             Reference::StepArtifact(_, name) => {
                 self.declared_artifact(step, name)?;

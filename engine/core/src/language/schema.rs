@@ -51,6 +51,10 @@ pub const SECTIONS: &[&Section] = &[
     &CONCURRENCY,
     &ATTENTION,
     &STEP,
+    &FAIL,
+    &WAIT,
+    &PROBE,
+    &APPROVAL,
     &CLEANUP,
     &RETRY,
     &BACKOFF,
@@ -286,7 +290,7 @@ const COMMAND: &[Key] = &[
     key(
         "timeout",
         "a duration",
-        "none; `10m` in `finally`, `verify` and `on_cancel`",
+        "none; `10m` in `finally`, `verify` and `on_cancel`; `1m` in `probe`",
         "How long one attempt may take. Time of a suspended machine is not counted.",
     ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
@@ -325,6 +329,13 @@ pub static STEP: Section = Section {
         )],
         COMMAND,
         &[
+            key(
+                "uses",
+                "`approval`, `fail` or `wait`",
+                "",
+                "What the step does where that is no command; excludes `run`, `argv` and what belongs to them.",
+            ),
+            key("with", "a map, by `uses`", "", "What `uses` needs to be told."),
             key(
                 "outputs",
                 "a map of ids to types",
@@ -378,8 +389,6 @@ pub static STEP: Section = Section {
         ],
     ],
     later: &[
-        "uses",
-        "with",
         "rollback",
         "no_return",
         "locks",
@@ -407,6 +416,82 @@ pub static STEP: Section = Section {
         ("retries", "write `retry: {attempts: 3}`"),
         ("continue-on-error", "write `allow_failure: true`"),
         ("environment", "write `env:`"),
+    ],
+};
+
+/// `with` of `uses: fail`.
+pub static FAIL: Section = Section {
+    name: "`with` of `uses: fail`",
+    keys: &[&[required("message", "text with `${{ }}`", "Why the step fails. May mention what `if` may.")]],
+    later: &[],
+    elsewhere: &[("exit_code", "a step that fails by itself has none")],
+};
+
+/// `with` of `uses: wait`.
+pub static WAIT: Section = Section {
+    name: "`with` of `uses: wait`",
+    keys: &[&[
+        key(
+            "for",
+            "a duration",
+            "`1h` with `probe`",
+            "How long to wait. With `probe`: after this long the step fails.",
+        ),
+        key(
+            "until",
+            "text with `${{ }}`, or with `probe` an expression",
+            "`exit_code == 0` with `probe`",
+            "The time to wait for, as `2026-12-01T08:00:00Z`. With `probe`: tells that the wait is over.",
+        ),
+        key("probe", "a command", "none", "A command that is run again and again until it says that the wait is over."),
+        key(
+            "fail_if",
+            "an expression, boolean",
+            "`false`",
+            "Tells by the end of a probe that the wait will never be over: the step fails at once.",
+        ),
+        key("every", "a duration from `1s`", "`30s`", "How long after the end of a probe the next one follows."),
+    ]],
+    later: &[],
+    elsewhere: &[
+        ("duration", "write `for:`"),
+        ("seconds", "write `for: 30s`"),
+        ("timeout", "write `for:`"),
+        ("interval", "write `every:`"),
+    ],
+};
+
+/// `probe` of a wait.
+pub static PROBE: Section = Section {
+    name: "`probe`",
+    keys: &[COMMAND],
+    later: &["uses", "with"],
+    elsewhere: &[("retry", "it is run again `every` so often by itself")],
+};
+
+/// `with` of `uses: approval`.
+pub static APPROVAL: Section = Section {
+    name: "`with` of `uses: approval`",
+    keys: &[&[
+        required("message", "text with `${{ }}`", "What the approvers are told. May mention what `if` may."),
+        key("roles", "a list of ids", "whoever reaches the daemon", "Who may decide: persons with one of these roles."),
+        key("approvals", "a whole number from 1", "`1`", "How many different persons have to approve."),
+        key("not_requester", "`true` or `false`", "`false`", "Whether the person who started the run may not approve."),
+        key("timeout", "a duration", "for ever", "How long they have."),
+        key(
+            "on_timeout",
+            "`reject`, `approve` or `fail`",
+            "`reject`",
+            "What it counts as when nobody decided in time. Rejected and failed approvals fail the step.",
+        ),
+        key("fields", "a map of ids to inputs", "none", "What approvers fill in. They become outputs of the step."),
+    ]],
+    later: &[],
+    elsewhere: &[
+        ("approvers", "write `roles:`, and give users roles in the daemon's configuration"),
+        ("quorum", "write `approvals:`"),
+        ("form", "write `fields:`"),
+        ("inputs", "write `fields:`"),
     ],
 };
 

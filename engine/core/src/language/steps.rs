@@ -11,8 +11,8 @@ use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::schema;
-use super::show;
-use crate::definition::{Command, Effect, Part, Step, ValueType, WhenSkipped, Work};
+use super::{show, work};
+use crate::definition::{Effect, Part, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -111,7 +111,7 @@ fn step<'t>(
         condition: None,
         undoes: Vec::new(),
         when_skipped: WhenSkipped::default(),
-        work: Work::Command(Box::new(nothing())),
+        work: work::nothing(),
         outputs: Default::default(),
         artifacts: Vec::new(),
         success: None,
@@ -135,8 +135,17 @@ fn step<'t>(
     }
     step.when_skipped =
         fields.get("when_skipped").and_then(|item| item.word(&WHEN_SKIPPED, reader.report)).unwrap_or_default();
-    step.work = Work::Command(Box::new(command::command(&fields, owner, &inherited, reader)));
-    step.outputs = outputs(&fields, reader);
+    step.work = work::read(&fields, owner, &inherited, reader);
+    step.outputs = match step.approval() {
+        Some(approval) => work::outputs_of_approval(approval),
+        None => outputs(&fields, reader),
+    };
+    if let (Some(entry), Part::Finally, Some(_)) = (fields.entry("uses"), part, step.approval()) {
+        reader.report.add(
+            Problem::new(Code::ApprovalInFinally, entry.value.span(), "`finally` waits for nobody")
+                .help("ask in a main step, and let `finally` read its outcome"),
+        );
+    }
     if let Some(item) = fields.get("artifacts") {
         step.artifacts = names::distinct(item, reader.report, names::inner_path);
         let count = step.artifacts.len();
@@ -146,9 +155,11 @@ fn step<'t>(
     step.unknown_if = reader.expression_of(&fields, "unknown_if", owner, Use::Outcome);
     step.retry = match fields.entry("retry") {
         Some(entry) => command::retry(entry.value, entry.key, owner, reader),
-        None => defaults.retry.clone(),
+        None => defaults.retry.clone().filter(|_| matches!(step.work, Work::Command(_))),
     };
-    step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or_default();
+    // What waits or fails by itself changes nothing.
+    let effect = if matches!(step.work, Work::Command(_)) { Effect::default() } else { Effect::Read };
+    step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or(effect);
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
@@ -160,7 +171,9 @@ fn step<'t>(
     let on_cancel = follow("on_cancel", reader);
     (step.verify, step.on_cancel) = (verify, on_cancel);
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
-    effects(&fields, &step, reader);
+    if matches!(step.work, Work::Command(_)) {
+        effects(&fields, &step, reader);
+    }
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);
     if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {
@@ -172,21 +185,6 @@ fn step<'t>(
     }
     let when_skipped = fields.entry("when_skipped").map(|entry| entry.key.span());
     (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped })
-}
-
-/// The command of a step that could not be read; the runbook is refused then.
-fn nothing() -> Command {
-    Command {
-        program: crate::definition::Program::Argv(Vec::new()),
-        stdin: None,
-        env: Default::default(),
-        env_file: None,
-        pass_env: Vec::new(),
-        working_dir: None,
-        files: Default::default(),
-        timeout: None,
-        stop: Default::default(),
-    }
 }
 
 fn step_list<'t>(fields: &Fields<'t>, key: &'static str, reader: &mut Reader<'_, '_, 't>) -> Vec<Item<'t>> {

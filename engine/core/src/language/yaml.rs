@@ -25,8 +25,8 @@ pub enum Content {
     Number(String),
     /// Text.
     Text(String),
-    /// A list. Its items are not kept: who wants them is not here yet.
-    List,
+    /// A list.
+    List(Vec<Value>),
     /// Keys, scalars all, and values in the order of the file; a key that is there twice, twice.
     Map(Vec<(Value, Value)>),
 }
@@ -56,7 +56,7 @@ fn value(tree: &Tree<'_>, id: NodeId, lines: &Lines) -> Value {
             Scalar::Integer(_) | Scalar::Float(_) | Scalar::TooBig => Content::Number(text.to_string()),
             Scalar::Text => Content::Text(text.to_string()),
         },
-        Kind::List(_) => Content::List,
+        Kind::List(items) => Content::List(items.iter().map(|item| value(tree, *item, lines)).collect()),
         Kind::Map(entries) => Content::Map(
             entries.iter().map(|(key, item)| (value(tree, *key, lines), value(tree, *item, lines))).collect(),
         ),

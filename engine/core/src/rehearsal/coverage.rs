@@ -80,13 +80,18 @@ fn mark(fact: &Fact) -> Option<Mark> {
     match fact {
         Fact::StepReady { step } => Some(Mark::Held(*step)),
         Fact::StepSkipped { step, why: SkipReason::Condition } => Some(Mark::NotHeld(*step)),
-        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => Some(Mark::Ran(*step)),
+        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. }
+        | Fact::WaitBegan { step, .. }
+        | Fact::ApprovalAsked { step, .. } => Some(Mark::Ran(*step)),
         Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => Some(Mark::Verified(*step)),
         Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => Some(Mark::TidiedUp(*step)),
         Fact::StepSkipped { why: SkipReason::Need(_) | SkipReason::NothingToUndo, .. }
         | Fact::Created(_)
         | Fact::Admitted { .. }
         | Fact::StepFailed { .. }
+        | Fact::WaitEnded { .. }
+        | Fact::ApprovalGiven { .. }
+        | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptEnded { .. }
         | Fact::Ending { .. }
         | Fact::Finishing { .. }

@@ -72,6 +72,7 @@ impl Rehearsal {
             StepStatus::Pending
             | StepStatus::Running
             | StepStatus::Retrying
+            | StepStatus::Waiting
             | StepStatus::Unknown
             | StepStatus::Failed
             | StepStatus::Skipped

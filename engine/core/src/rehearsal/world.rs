@@ -175,15 +175,15 @@ fn within(how: How, command: Option<&Command>, takes: Span) -> (How, Span) {
 
 /// Whether the step's `success` takes an exit code.
 fn succeeds(run: &RunState, no: StepNo, step: &Step, code: i32) -> bool {
-    match &step.success {
+    match step.probe().map_or(&step.success, |probe| &probe.until) {
         None => code == 0,
-        Some(_) => holds(run, no, step.success.as_deref(), code),
+        Some(expression) => holds(run, no, Some(expression), code),
     }
 }
 
 /// Whether an expression over `exit_code` holds; one that is not there, or fails, does not.
 fn holds(run: &RunState, no: StepNo, expression: Option<&str>, code: i32) -> bool {
-    let scope = RunScope { run, step: Some(no), exit_code: Some(code) };
+    let scope = RunScope { run, step: Some(no), exit_code: Some(code), written: None };
     let parsed = expression.and_then(|text| Expression::parse(text).ok());
     parsed.is_some_and(|parsed| parsed.holds(&scope).unwrap_or(false))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, SkipReason, Then};
 use super::pinned::Pinned;
-use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Part, Settlement, Step};
+use super::state::{Phase, Progress, RunState, StepState, Vote};
+use crate::definition::{Part, Settlement, Step, Work};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::time::Timestamp;
 
@@ -30,6 +30,11 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("pending", "step_ready"),
     ("pending", "step_skipped"),
     ("pending", "step_failed"),
+    ("pending", "wait_began"),
+    ("waiting", "wait_ended"),
+    ("pending", "approval_asked"),
+    ("asking", "approval_given"),
+    ("asking", "approval_timed_out"),
     ("pending", "attempt_starting"),
     ("ready", "attempt_starting"),
     ("live", "attempt_ended"),
@@ -49,6 +54,11 @@ impl Fact {
             Self::StepReady { .. } => "step_ready",
             Self::StepSkipped { .. } => "step_skipped",
             Self::StepFailed { .. } => "step_failed",
+            Self::WaitBegan { .. } => "wait_began",
+            Self::WaitEnded { .. } => "wait_ended",
+            Self::ApprovalAsked { .. } => "approval_asked",
+            Self::ApprovalGiven { .. } => "approval_given",
+            Self::ApprovalTimedOut { .. } => "approval_timed_out",
             Self::AttemptStarting { .. } => "attempt_starting",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::Ending { .. } => "ending",
@@ -66,6 +76,11 @@ impl Fact {
             Self::StepReady { step }
             | Self::StepSkipped { step, .. }
             | Self::StepFailed { step, .. }
+            | Self::WaitBegan { step, .. }
+            | Self::WaitEnded { step }
+            | Self::ApprovalAsked { step, .. }
+            | Self::ApprovalGiven { step, .. }
+            | Self::ApprovalTimedOut { step, .. }
             | Self::AttemptStarting { step, .. }
             | Self::AttemptEnded { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
@@ -88,6 +103,8 @@ impl Progress {
             Self::Ready => "ready",
             Self::Live(..) => "live",
             Self::Retry(_) => "retry",
+            Self::Waiting { .. } => "waiting",
+            Self::Asking { .. } => "asking",
             Self::Verify(_) => "verify",
             Self::OnCancel(_) => "on_cancel",
             Self::Unknown { .. } => "unknown",
@@ -133,12 +150,15 @@ impl RunState {
             admitted_at: None,
             finished_at: None,
             deadline: None,
-            attention_since: None,
+            still_since: None,
             steps: vec![StepState::default(); count],
             live: BTreeMap::new(),
             ready: BTreeSet::new(),
             to_judge: BTreeSet::new(),
             timed: BTreeSet::new(),
+            waits: BTreeSet::new(),
+            probing: 0,
+            asking: BTreeSet::new(),
             unknown: BTreeMap::new(),
             open_main: 0,
             open_finally: 0,
@@ -214,7 +234,10 @@ impl RunState {
     fn queue(&mut self, no: StepNo) {
         let pinned = Arc::clone(&self.pinned);
         let Some(step) = pinned.runbook.step(no) else { return };
-        let plain = step.condition.is_none() && step.undoes.is_empty() && self.lacks_nothing(step);
+        let plain = step.condition.is_none()
+            && step.undoes.is_empty()
+            && matches!(step.work, Work::Command(_))
+            && self.lacks_nothing(step);
         if plain {
             self.ready.insert(no);
         } else {
@@ -258,6 +281,7 @@ impl RunState {
             }
         }
         self.apply_fact(event.at, &event.fact).map_err(illegal)?;
+        self.keep_time(event.at);
         self.last_event = event.number;
         self.last_at = event.at;
         Ok(())
@@ -295,6 +319,31 @@ impl RunState {
                 self.close(*step, Progress::Failed, at);
                 Ok(())
             }
+            (Fact::WaitBegan { step, until, fixed }, Phase::Running | Phase::Finishing(_)) => {
+                self.begin_wait(*step, *until, *fixed, at);
+                Ok(())
+            }
+            (Fact::WaitEnded { step }, Phase::Running | Phase::Finishing(_)) => {
+                self.close(*step, Progress::Succeeded, at);
+                Ok(())
+            }
+            (Fact::ApprovalAsked { step, message, until }, Phase::Running | Phase::Finishing(_)) => {
+                self.ask(*step, message, *until, at);
+                Ok(())
+            }
+            (
+                Fact::ApprovalGiven { step, approve, fields, by, reason, then, outputs },
+                Phase::Running | Phase::Finishing(_),
+            ) => {
+                let vote =
+                    Vote { by: by.clone(), at, approve: *approve, reason: reason.clone(), fields: fields.clone() };
+                self.vote(*step, vote, *then, outputs);
+                Ok(())
+            }
+            (Fact::ApprovalTimedOut { step, then, message, outputs }, Phase::Running | Phase::Finishing(_)) => {
+                self.approved(*step, *then, outputs, message, at);
+                Ok(())
+            }
             (Fact::AttemptStarting { step, attempt, kind, .. }, Phase::Running | Phase::Finishing(_)) => {
                 self.attempt_starting(at, *step, *attempt, *kind)
             }
@@ -329,7 +378,7 @@ impl RunState {
                 Ok(())
             }
             (Fact::Resolved { step, settlement, outputs, reason, .. }, Phase::Running) => {
-                self.settle_unknown(*step, at);
+                self.unknown.remove(step);
                 if let Some(state) = self.steps.get_mut(step.index()) {
                     state.message.clone_from(reason);
                     if *settlement == Settlement::Succeeded {
@@ -376,6 +425,8 @@ impl RunState {
             Progress::Verify(_) => kind == AttemptKind::Verify,
             Progress::OnCancel(_) => kind == AttemptKind::OnCancel,
             Progress::Live(..)
+            | Progress::Waiting { .. }
+            | Progress::Asking { .. }
             | Progress::Unknown { .. }
             | Progress::Succeeded
             | Progress::Failed
@@ -425,7 +476,7 @@ impl RunState {
         if self.live.remove(&step).is_some() && kind == AttemptKind::Run && part == Part::Main {
             self.run_live_main = self.run_live_main.saturating_sub(1);
         }
-        self.settle_unknown(step, at);
+        self.unknown.remove(&step);
         let Some(state) = self.steps.get_mut(step.index()) else {
             return Err("no such step".to_owned());
         };
@@ -478,28 +529,30 @@ impl RunState {
                 let processes_left = end.how == How::Lost { processes_left: true };
                 self.set(step, Progress::Unknown { processes_left });
                 self.unknown.insert(step, at);
-                self.attention_since.get_or_insert(at);
             }
         }
         Ok(())
     }
 
-    /// A step is unknown no longer; once none is, the run's timeout goes on where it stood.
-    fn settle_unknown(&mut self, step: StepNo, at: Timestamp) {
-        if self.unknown.remove(&step).is_some()
-            && self.unknown.is_empty()
-            && let Some(since) = self.attention_since.take()
-        {
-            self.deadline = self.deadline.map(|deadline| deadline + (at - since));
-        }
-    }
-
     /// Moves a step to another state, keeping the indexes.
-    fn set(&mut self, step: StepNo, progress: Progress) {
+    pub(super) fn set(&mut self, step: StepNo, progress: Progress) {
         let before = self.progress(step);
+        let probes = self.probes(step);
         match before {
             Progress::Retry(when) | Progress::Verify(when) => {
                 self.timed.remove(&(when, step));
+                if probes {
+                    self.probing = self.probing.saturating_sub(1);
+                }
+            }
+            Progress::Waiting { until, .. } => {
+                self.waits.remove(&(until, step));
+            }
+            Progress::Asking { until } => {
+                self.asking.remove(&step);
+                if let Some(until) = until {
+                    self.waits.remove(&(until, step));
+                }
             }
             Progress::OnCancel(when) => {
                 self.timed.remove(&(when, step));
@@ -520,6 +573,16 @@ impl RunState {
         match progress {
             Progress::Retry(when) | Progress::Verify(when) => {
                 self.timed.insert((when, step));
+                if probes {
+                    self.probing += 1;
+                }
+            }
+            Progress::Waiting { until, .. } => {
+                self.waits.insert((until, step));
+            }
+            Progress::Asking { until } => {
+                self.asking.insert(step);
+                self.waits.extend(until.map(|until| (until, step)));
             }
             Progress::OnCancel(when) => {
                 self.timed.insert((when, step));
@@ -541,12 +604,13 @@ impl RunState {
     }
 
     /// A step becomes terminal; those that waited for it alone are queued.
-    fn close(&mut self, step: StepNo, progress: Progress, at: Timestamp) {
+    pub(super) fn close(&mut self, step: StepNo, progress: Progress, at: Timestamp) {
         self.set(step, progress);
         self.ready.remove(&step);
         self.to_judge.remove(&step);
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.ended_at = Some(at);
+            state.wait_until = None;
         }
         match self.part(step) {
             Part::Main => self.open_main = self.open_main.saturating_sub(1),
@@ -589,6 +653,8 @@ impl RunState {
                 Progress::Pending | Progress::Ready | Progress::Retry(_) if hard => {
                     self.close(no, Progress::Canceled, at);
                 }
+                Progress::Waiting { .. } | Progress::Asking { .. } => self.close(no, Progress::Canceled, at),
+                Progress::Retry(_) if step.probe().is_some() => self.close(no, Progress::Canceled, at),
                 Progress::Pending | Progress::Ready
                     if !step.condition.as_ref().is_some_and(|c| c.accepts_failure()) =>
                 {
@@ -615,7 +681,7 @@ impl RunState {
         self.admitted_at = None;
         self.finished_at = None;
         self.deadline = None;
-        self.attention_since = None;
+        self.still_since = None;
         self.first_failure = None;
         let pinned = Arc::clone(&self.pinned);
         let undone: BTreeSet<StepNo> = self
@@ -637,14 +703,19 @@ impl RunState {
 
     fn shift(&mut self, by: crate::time::Span) {
         self.deadline = self.deadline.map(|at| at + by);
-        self.attention_since = self.attention_since.map(|at| at + by);
+        self.still_since = self.still_since.map(|at| at + by);
+        for state in &mut self.steps {
+            state.wait_until = state.wait_until.map(|at| at + by);
+        }
         for since in self.unknown.values_mut() {
             *since = *since + by;
         }
-        let timed: Vec<StepNo> = self.timed.iter().map(|(_, step)| *step).collect();
+        let timed: Vec<StepNo> = self.timed.iter().chain(&self.waits).map(|(_, step)| *step).collect();
         for step in timed {
             let moved = match self.progress(step) {
                 Progress::Retry(at) => Progress::Retry(at + by),
+                Progress::Waiting { until, fixed: false } => Progress::Waiting { until: until + by, fixed: false },
+                Progress::Asking { until } => Progress::Asking { until: until.map(|until| until + by) },
                 Progress::Verify(at) => Progress::Verify(at + by),
                 Progress::OnCancel(at) => Progress::OnCancel(at + by),
                 other => other,

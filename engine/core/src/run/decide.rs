@@ -6,11 +6,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::approval::Ballot;
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal};
 use super::pinned::Pinned;
 
-use super::state::{Phase, Progress, RunState};
-use super::{ending, judge, verdict};
+use super::state::{Phase, Progress, RunState, StepState};
+use super::{approval, ending, judge, verdict};
 use crate::definition::Settlement;
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, Digest, StepNo};
@@ -76,6 +77,13 @@ pub enum Input {
         by: Principal,
         /// Why.
         reason: String,
+    },
+    /// Somebody decided about an approval.
+    Decide {
+        /// The step.
+        step: StepNo,
+        /// What.
+        ballot: Box<Ballot>,
     },
     /// The wall clock was set.
     ClockSet {
@@ -217,6 +225,38 @@ pub enum Rejection {
         /// The run that has it.
         number: u64,
     },
+    /// The step does not wait for an approval.
+    #[error("step {step:?} is {state}: it does not wait for an approval")]
+    NotAsking {
+        /// The step.
+        step: String,
+        /// Where it is.
+        state: &'static str,
+    },
+    /// This person may not decide.
+    #[error("step {step:?} may not be decided by you: {why}")]
+    MayNotDecide {
+        /// The step.
+        step: String,
+        /// Why not, and which role it takes.
+        why: String,
+    },
+    /// Nobody decides twice.
+    #[error("{by} has decided about step {step:?} already; another person has to")]
+    DecidedAlready {
+        /// The step.
+        step: String,
+        /// Who.
+        by: String,
+    },
+    /// What was filled in does not fit.
+    #[error("the fields of step {step:?}: {problem}")]
+    Fields {
+        /// The step.
+        step: String,
+        /// What is missing or wrong.
+        problem: String,
+    },
     /// A quarantined run takes nothing.
     #[error("the run is quarantined: {why}")]
     Quarantined {
@@ -312,8 +352,12 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Cancel { now, by, reason } => cancel(run, now, by, reason),
         Input::Resume { by, reason } => resume(run, by, reason),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
+        Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {
-            let moves = run.deadline.is_some() || !run.timed.is_empty() || !run.unknown.is_empty();
+            let moves = run.deadline.is_some()
+                || !run.timed.is_empty()
+                || !run.unknown.is_empty()
+                || run.steps.iter().any(StepState::waits_for_long);
             Ok(if moves && !matches!(run.phase, Phase::Terminal(_)) {
                 vec![Fact::DeadlinesShifted { by }]
             } else {
@@ -323,12 +367,18 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
     }
 }
 
-/// What follows from the state alone, one fact at a time until there is none.
-pub fn settle(run: &RunState) -> Option<Fact> {
-    if run.holds()
-        && let Some(step) = run.to_judge.first()
-    {
-        return judge::judge(run, *step);
+/// What follows from the state and the time alone, one fact at a time until there is none.
+pub fn settle(run: &RunState, now: Timestamp) -> Option<Fact> {
+    if run.holds() {
+        if let Some(step) = run.to_judge.first() {
+            return judge::judge(run, *step, now.max(run.last_at));
+        }
+        if let Some((_, step)) = run.waits.first().filter(|(until, _)| *until <= now) {
+            return match run.progress(*step) {
+                Progress::Asking { .. } => approval::timed_out(run, *step),
+                _ => Some(Fact::WaitEnded { step: *step }),
+            };
+        }
     }
     ending::advance(run)
 }

@@ -49,6 +49,57 @@ pub enum Fact {
         /// Why, for a person.
         message: String,
     },
+    /// A step waits: for a time, or for a probe to say that the wait is over.
+    WaitBegan {
+        /// The step.
+        step: StepNo,
+        /// When the wait is over; for a probe, when it is in vain.
+        until: Timestamp,
+        /// Whether this is a time of the wall clock, which stays where it is when the clock is set.
+        fixed: bool,
+    },
+    /// The time that a step waited for has come.
+    WaitEnded {
+        /// The step.
+        step: StepNo,
+    },
+    /// Persons are asked to approve.
+    ApprovalAsked {
+        /// The step.
+        step: StepNo,
+        /// What they are told.
+        message: String,
+        /// How long they have.
+        until: Option<Timestamp>,
+    },
+    /// A person decided.
+    ApprovalGiven {
+        /// The step.
+        step: StepNo,
+        /// Whether for it.
+        approve: bool,
+        /// What the person filled in.
+        fields: IndexMap<String, Value>,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// What follows.
+        then: AfterVote,
+        /// The step's outputs, if it succeeded by this.
+        outputs: IndexMap<String, Value>,
+    },
+    /// Nobody decided in time.
+    ApprovalTimedOut {
+        /// The step.
+        step: StepNo,
+        /// What follows.
+        then: AfterVote,
+        /// Why that, for a person.
+        message: String,
+        /// The step's outputs, if it succeeded by this.
+        outputs: IndexMap<String, Value>,
+    },
     /// An attempt is about to start; from here on it may have processes.
     AttemptStarting {
         /// The step.
@@ -304,6 +355,17 @@ pub enum Then {
     OnCancelAt(Timestamp),
     /// Only a person can tell.
     Unknown,
+}
+
+/// What follows a person's decision, or that there was none in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AfterVote {
+    /// Others have to decide too.
+    Open,
+    /// The step succeeded.
+    Succeeded,
+    /// The step failed.
+    Failed,
 }
 
 /// Why a run goes to its end before its steps are done.

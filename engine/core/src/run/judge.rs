@@ -1,13 +1,17 @@
-//! Whether a step whose needs are all terminal runs, is skipped, or fails at its `if`. Never knows attempts.
+//! Whether a step whose needs are all terminal runs, is skipped, or fails at its `if`; and what begins when it runs.
+//! Never knows attempts.
 
 use super::event::{Fact, SkipReason};
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::expression::Expression;
+use crate::definition::{Step, Wait, Work};
+use crate::expression::{Expression, Template};
 use crate::id::StepNo;
+use crate::limits;
+use crate::time::Timestamp;
 
 /// Judges a step that no open need holds.
-pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
+pub(super) fn judge(run: &RunState, no: StepNo, now: Timestamp) -> Option<Fact> {
     let step = run.pinned.runbook.step(no)?;
     let unmet = step.needs.iter().find(|need| step.implies(**need) && !run.is_met(**need));
     if let Some(need) = unmet {
@@ -18,17 +22,53 @@ pub(super) fn judge(run: &RunState, no: StepNo) -> Option<Fact> {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::NothingToUndo });
     }
     let Some(condition) = &step.condition else {
-        return Some(Fact::StepReady { step: no });
+        return Some(begin(run, no, step, now));
     };
     Some(match holds(run, no, &condition.expression) {
-        Ok(true) => Fact::StepReady { step: no },
+        Ok(true) => begin(run, no, step, now),
         Ok(false) => Fact::StepSkipped { step: no, why: SkipReason::Condition },
         Err(message) => Fact::StepFailed { step: no, message: format!("if: {message}") },
     })
 }
 
+/// What becomes of a step that may run: one with a command waits for a place.
+fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
+    let render = |what: &str, text: &str| -> Result<String, String> {
+        let template = Template::parse(text)
+            .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))?;
+        let scope = RunScope { run, step: Some(no), exit_code: None, written: None };
+        template.render_text(&scope).map_err(|error| format!("{what}: {error}"))
+    };
+    let failed = |mut message: String| {
+        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+        Fact::StepFailed { step: no, message }
+    };
+    match &step.work {
+        Work::Command(_) => Fact::StepReady { step: no },
+        Work::Fail(message) => failed(render("message", message).unwrap_or_else(|problem| problem)),
+        Work::Approval(approval) => match render("message", &approval.message) {
+            Ok(mut message) => {
+                message.truncate(message.floor_char_boundary(limits::APPROVAL_BYTES));
+                Fact::ApprovalAsked { step: no, message, until: approval.timeout.map(|timeout| now + timeout) }
+            }
+            Err(problem) => failed(problem),
+        },
+        Work::Wait(wait) => match &**wait {
+            Wait::For(length) => Fact::WaitBegan { step: no, until: now + *length, fixed: false },
+            Wait::Probe(probe) => Fact::WaitBegan { step: no, until: now + probe.within, fixed: false },
+            Wait::Until(text) => match render("until", text) {
+                Ok(time) => match time.trim().parse() {
+                    Ok(until) => Fact::WaitBegan { step: no, until, fixed: true },
+                    Err(fault) => failed(format!("until: {fault}")),
+                },
+                Err(problem) => failed(problem),
+            },
+        },
+    }
+}
+
 fn holds(run: &RunState, no: StepNo, expression: &str) -> Result<bool, String> {
-    let scope = RunScope { run, step: Some(no), exit_code: None };
+    let scope = RunScope { run, step: Some(no), exit_code: None, written: None };
     evaluate_bool(expression, &scope)
 }
 

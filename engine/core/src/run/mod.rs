@@ -1,10 +1,12 @@
 //! One run: its events, its state, and the decisions about it. Never knows that there are other runs.
 
 pub mod apply;
+mod approval;
 pub mod decide;
 mod ending;
 pub mod event;
 mod judge;
+mod pause;
 pub mod pinned;
 pub mod scope;
 pub mod state;
@@ -12,11 +14,12 @@ mod verdict;
 pub mod view;
 
 pub use apply::{Illegal, LEGAL_STEP_EVENTS};
+pub use approval::Ballot;
 pub use decide::{Input, Rejection, Start, decide, settle};
 pub use event::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Then,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
+    Outcome, Principal, SkipReason, Then,
 };
 pub use pinned::Pinned;
-pub use state::{Phase, Progress, RunState, StepState, StopLevel};
+pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
 pub use verdict::how_text;

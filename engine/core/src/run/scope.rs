@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::Outcome;
@@ -20,6 +21,8 @@ pub struct RunScope<'a> {
     pub step: Option<StepNo>,
     /// The exit code, where `exit_code` means something.
     pub exit_code: Option<i32>,
+    /// What an attempt that has just ended wrote, typed, where `attempt.outputs` means that.
+    pub written: Option<&'a IndexMap<String, Value>>,
 }
 
 impl Scope for RunScope<'_> {
@@ -48,7 +51,10 @@ impl Scope for RunScope<'_> {
             Reference::StepArtifact(..) => None,
             Reference::Run(field) => Some(self.run_field(*field)),
             Reference::ExitCode => self.exit_code.map(Value::from),
-            Reference::AttemptOutput(key) => self.run.step(self.step?)?.attempt_outputs.get(key).cloned(),
+            Reference::AttemptOutput(key) => match self.written {
+                Some(written) => written.get(key).cloned(),
+                None => self.run.step(self.step?)?.attempt_outputs.get(key).cloned(),
+            },
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
         }
@@ -66,6 +72,8 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::Ready
         | Progress::Live(..)
         | Progress::Retry(_)
+        | Progress::Waiting { .. }
+        | Progress::Asking { .. }
         | Progress::Verify(_)
         | Progress::OnCancel(_)
         | Progress::Unknown { .. } => "pending",

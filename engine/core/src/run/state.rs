@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome};
+use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Principal};
 use super::pinned::Pinned;
 use crate::definition::{Part, Step, WhenSkipped};
 use crate::id::{AttemptNo, RunUid, StepNo};
@@ -28,14 +28,19 @@ pub struct RunState {
     pub(super) admitted_at: Option<Timestamp>,
     pub(super) finished_at: Option<Timestamp>,
     pub(super) deadline: Option<Timestamp>,
-    /// Since when some step is unknown; the run's timeout does not count meanwhile.
-    pub(super) attention_since: Option<Timestamp>,
+    /// Since when it stands still; the run's timeout does not count meanwhile.
+    pub(super) still_since: Option<Timestamp>,
     pub(super) steps: Vec<StepState>,
     // Indexes over `steps`: each could be found by a scan; a scan per turn would make a run of n steps cost n².
     pub(super) live: BTreeMap<StepNo, (AttemptNo, AttemptKind)>,
     pub(super) ready: BTreeSet<StepNo>,
     pub(super) to_judge: BTreeSet<StepNo>,
     pub(super) timed: BTreeSet<(Timestamp, StepNo)>,
+    /// Steps that wait for a time, and how many of `timed` wait for their next probe.
+    pub(super) waits: BTreeSet<(Timestamp, StepNo)>,
+    pub(super) probing: usize,
+    /// Steps that wait for persons; those that do so for a time only are in `waits` too.
+    pub(super) asking: BTreeSet<StepNo>,
     pub(super) unknown: BTreeMap<StepNo, Timestamp>,
     pub(super) open_main: usize,
     pub(super) open_finally: usize,
@@ -92,12 +97,39 @@ pub struct StepState {
     pub exit_code: Option<i32>,
     /// The artifacts of the latest attempt of the step itself.
     pub artifacts: Vec<Artifact>,
-    /// When its first attempt of this epoch was decided.
+    /// What persons decided about it in this epoch.
+    pub votes: Vec<Vote>,
+    /// When a step that probes fails unless a probe says that its wait is over.
+    pub wait_until: Option<Timestamp>,
+    /// When its first attempt of this epoch was decided, or its wait began.
     pub started_at: Option<Timestamp>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
     /// Why it is where it is, for a person.
     pub message: String,
+}
+
+/// What a person decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vote {
+    /// Who.
+    pub by: Principal,
+    /// When.
+    pub at: Timestamp,
+    /// Whether for it.
+    pub approve: bool,
+    /// Why.
+    pub reason: String,
+    /// What was filled in.
+    pub fields: IndexMap<String, Value>,
+}
+
+impl StepState {
+    /// Whether it waits for a length of time: that moves when the wall clock is set.
+    pub(super) fn waits_for_long(&self) -> bool {
+        self.wait_until.is_some()
+            || matches!(self.progress, Progress::Waiting { fixed: false, .. } | Progress::Asking { until: Some(_) })
+    }
 }
 
 /// The number of the latest attempt, 0 when there was none.
@@ -115,6 +147,18 @@ pub enum Progress {
     Live(AttemptNo, AttemptKind),
     /// It is tried again at this time.
     Retry(Timestamp),
+    /// It waits for a time, and has no attempts.
+    Waiting {
+        /// The time.
+        until: Timestamp,
+        /// Whether it stays where it is when the wall clock is set.
+        fixed: bool,
+    },
+    /// It waits for persons.
+    Asking {
+        /// How long they have.
+        until: Option<Timestamp>,
+    },
     /// `verify` is asked at this time.
     Verify(Timestamp),
     /// `on_cancel` is run at this time.
@@ -143,6 +187,8 @@ impl Progress {
             | Self::Ready
             | Self::Live(..)
             | Self::Retry(_)
+            | Self::Waiting { .. }
+            | Self::Asking { .. }
             | Self::Verify(_)
             | Self::OnCancel(_)
             | Self::Unknown { .. } => false,
@@ -286,33 +332,56 @@ impl RunState {
         &self.unknown
     }
 
+    /// The steps that wait for persons to approve.
+    pub fn asking(&self) -> impl Iterator<Item = StepNo> {
+        self.asking.iter().copied()
+    }
+
     /// Whether it holds its locks and its group: from its admission to its terminal event.
     pub const fn holds(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Finishing(_))
     }
 
-    /// When, after `now`, something is due by time alone: a retry, the run's timeout, the end of patience.
+    /// When, after `now`, something is due by time alone: a retry, the end of a wait, the run's timeout, the end of
+    /// patience.
     pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
         let deadline = if self.counts_down() { self.deadline } else { None };
-        let timed = (Excluded((now, StepNo(u32::MAX))), Unbounded);
-        let timed = self.timed.range(timed).next().map(|(at, _)| *at);
-        [timed, deadline.filter(|at| *at > now), self.patience_ends().filter(|at| *at > now)]
-            .into_iter()
-            .flatten()
-            .min()
+        let next = |of: &BTreeSet<(Timestamp, StepNo)>| {
+            of.range((Excluded((now, StepNo(u32::MAX))), Unbounded)).next().map(|(at, _)| *at)
+        };
+        [
+            next(&self.timed),
+            next(&self.waits),
+            deadline.filter(|at| *at > now),
+            self.patience_ends().filter(|at| *at > now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// Whether something was due by time alone, and nobody looked: the run's timeout, the end of patience.
+    /// Whether something was due by time alone, and nobody looked: the end of a wait, the run's timeout, the end of
+    /// patience.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         let deadline = self.deadline.filter(|_| self.counts_down());
-        [deadline, self.patience_ends()].into_iter().flatten().any(|at| at <= now)
+        let wait = self.waits.first().map(|(at, _)| *at).filter(|_| self.holds());
+        [deadline, wait, self.patience_ends()].into_iter().flatten().any(|at| at <= now)
+    }
+
+    /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.
+    pub(super) fn stands_still(&self) -> bool {
+        let waiting = self.waits.len() + self.probing + self.asking.len() > 0;
+        !self.unknown.is_empty() || (waiting && !self.is_moving() && self.ready.is_empty())
+    }
+
+    /// Whether attempts are live, or due by and by that are no probes.
+    pub(super) fn is_moving(&self) -> bool {
+        !self.live.is_empty() || self.timed.len() > self.probing
     }
 
     /// Whether the run's own timeout still counts.
     pub(super) fn counts_down(&self) -> bool {
-        self.phase == Phase::Running
-            && !self.ending.as_ref().is_some_and(EndingCause::is_hard)
-            && self.unknown.is_empty()
+        self.phase == Phase::Running && !self.ending.as_ref().is_some_and(EndingCause::is_hard) && !self.stands_still()
     }
 
     /// When the runbook's `attention` settles what is unknown.
@@ -354,6 +423,8 @@ impl RunState {
                 Progress::Pending
                 | Progress::Ready
                 | Progress::Live(..)
+                | Progress::Waiting { .. }
+                | Progress::Asking { .. }
                 | Progress::Unknown { .. }
                 | Progress::Succeeded
                 | Progress::Failed

@@ -8,7 +8,7 @@ use super::event::{AttemptEnd, AttemptKind, CutOff, EndingCause, Fact, How, NotS
 use super::judge::evaluate_bool;
 use super::scope::RunScope;
 use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Backoff, Effect, Jitter, Part, Step, ValueType};
+use crate::definition::{Backoff, Effect, Jitter, Part, Probe, Step, ValueType};
 use crate::id::{AttemptNo, StepNo};
 use crate::limits;
 use crate::time::{Span, Timestamp};
@@ -89,8 +89,61 @@ impl Case<'_> {
     }
 
     fn over_exit_code(&self, expression: &str, code: i32) -> Result<bool, String> {
-        let scope = RunScope { run: self.run, step: Some(self.no), exit_code: Some(code) };
+        let scope = RunScope { run: self.run, step: Some(self.no), exit_code: Some(code), written: None };
         evaluate_bool(expression, &scope)
+    }
+
+    /// A probe came to its own end: is the wait over?
+    fn probed(&self, end: &mut AttemptEnd, probe: &Probe, code: i32) -> Then {
+        let declared = &self.step.outputs;
+        let written: IndexMap<String, Value> = end
+            .outputs
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), as_type(*declared.get(key)?, value)?)))
+            .collect();
+        let scope = RunScope { run: self.run, step: Some(self.no), exit_code: Some(code), written: Some(&written) };
+        let asked = |what: &str, expression: &Option<String>, otherwise: bool| match expression {
+            None => Ok(otherwise),
+            Some(expression) => evaluate_bool(expression, &scope).map_err(|error| format!("{what}: {error}")),
+        };
+        let never = asked("fail_if", &probe.fail_if, false);
+        match never.and_then(|never| Ok((never, asked("until", &probe.until, code == 0)?))) {
+            Err(problem) => {
+                say(end, problem);
+                self.failed_for_good()
+            }
+            Ok((true, _)) => {
+                say(end, format!("what fail_if names: it exited with {code}"));
+                self.failed_for_good()
+            }
+            Ok((false, true)) => match typed_outputs(declared, &end.outputs, &self.step.artifacts, end) {
+                Ok(outputs) => {
+                    end.outputs = outputs;
+                    Then::Succeeded
+                }
+                Err(message) => {
+                    say(end, message);
+                    self.failed_for_good()
+                }
+            },
+            Ok((false, false)) => self.probe_again(end, probe),
+        }
+    }
+
+    /// A probe did not say that the wait is over: another follows, while there is time and no ending.
+    fn probe_again(&self, end: &mut AttemptEnd, probe: &Probe) -> Then {
+        if self.hard().is_some() {
+            return self.failed_for_good();
+        }
+        if self.step.part == Part::Main && self.run.ending.is_some() {
+            return Then::Canceled;
+        }
+        let until = self.state.wait_until.unwrap_or(self.now);
+        if until <= self.now {
+            say(end, format!("it was not so within {}", probe.within));
+            return Then::Failed;
+        }
+        Then::RetryAt(until.min(self.now + probe.every))
     }
 
     fn run_ended(&self, end: &mut AttemptEnd) -> Then {
@@ -99,8 +152,17 @@ impl Case<'_> {
             How::NotStarted(NotStarted::Fenced) => self.false_start(),
             How::NotStarted(NotStarted::Errno(errno)) if PASSING_ERRNOS.contains(&errno) => self.false_start(),
             How::NotStarted(NotStarted::Errno(_)) => self.failed_for_good(),
-            How::Exited(code) => self.exited(end, code),
-            How::CutOff(_) | How::Lost { .. } => self.cut_off(end),
+            How::Exited(code) => match self.step.probe() {
+                Some(probe) => self.probed(end, probe, code),
+                None => self.exited(end, code),
+            },
+            How::CutOff(_) | How::Lost { .. } => match self.step.probe() {
+                Some(probe) => {
+                    say(end, cut_off_message(&end.how));
+                    self.probe_again(end, probe)
+                }
+                None => self.cut_off(end),
+            },
         }
     }
 

@@ -47,6 +47,8 @@ pub enum StepStatus {
     Running,
     /// It waits for its next attempt.
     Retrying,
+    /// It waits for a time, for its next probe, or for persons.
+    Waiting,
     /// Nobody knows what it did.
     Unknown,
     /// It is over, well.
@@ -66,6 +68,7 @@ impl StepStatus {
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Retrying => "retrying",
+            Self::Waiting => "waiting",
             Self::Unknown => "unknown",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -83,7 +86,7 @@ impl RunState {
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
             Phase::Running => {
-                let moving = !self.live.is_empty() || !self.timed.is_empty();
+                let moving = self.is_moving();
                 if self.ending.is_some() && (moving || self.unknown.is_empty()) {
                     RunStatus::Stopping
                 } else if !self.unknown.is_empty() {
@@ -104,6 +107,10 @@ impl RunState {
             Progress::Live(_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel)
             | Progress::Verify(_)
             | Progress::OnCancel(_) => StepStatus::Running,
+            Progress::Waiting { .. } | Progress::Asking { .. } => StepStatus::Waiting,
+            Progress::Retry(_) if self.pinned().runbook.step(no).is_some_and(|step| step.probe().is_some()) => {
+                StepStatus::Waiting
+            }
             Progress::Retry(_) => StepStatus::Retrying,
             Progress::Unknown { .. } => StepStatus::Unknown,
             Progress::Succeeded => StepStatus::Succeeded,

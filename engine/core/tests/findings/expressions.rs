@@ -42,6 +42,10 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nsteps:\n  a:\n    argv:\n      - plain ${{ inputs.a }}\n      - 'quoted ${{ inputs.b }}'\n      - \"escaped \\t ${{ inputs.c }}\"\n      - |\n        a block\n          ${{ inputs.d }}\n      - >-\n        folded\n        ${{ inputs.e }}\n      - ünïcödé ${{ inputs.f }}\n    if: >-\n      ${{ inputs.g }}\n",
     ),
     (
+        "what a wait may mention",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: wait, with: {probe: {argv: [a]}, until: attempt.outputs.x > 1, fail_if: exit_code}, outputs: {x: integer}}\n  b: {uses: wait, with: {probe: {argv: [b]}, until: attempt.outputs.y == 'a', fail_if: always()}}\n  c: {uses: wait, with: {until: '${{ exit_code }}'}}\n  d: {needs: [a], uses: fail, with: {message: 'it is ${{ steps.a.outputs.x }} and ${{ steps.b.outputs.x }}'}}\n  e: {needs: [a], argv: [e, '${{ attempt.outputs.x }}']}\n  f: {uses: wait, with: {probe: {argv: [f]}, until: \"exit_code == 0 && default(attempt.outputs.x, '') == 'yes'\"}, outputs: {x: string}}\n",
+    ),
+    (
         "an input that nothing mentions",
         "name: a\nlanguage: 1\ninputs:\n  used: {type: string, default: a}\n  forgotten: {type: string, default: b}\nsteps:\n  a: {argv: [a, \"${{ inputs.used }}\"]}\n",
     ),

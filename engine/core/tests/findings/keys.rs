@@ -36,5 +36,17 @@ pub const CASES: &[(&str, &str)] = &[
         "verify on what may be repeated",
         "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], effect: read, verify: {argv: [b]}}\n  b: {argv: [a], verify: {argv: [b]}}\n",
     ),
+    (
+        "uses and what it excludes",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: weit, with: {for: 1m}}\n  b: {uses: wait}\n  c: {argv: [c], with: {for: 1m}}\n  d: {uses: wait, argv: [d], with: {for: 1m}, timeout: 1h, env: {A: b}, retry: {attempts: 2}, outputs: {x: string}}\n  e: {uses: fail, with: {mesage: b}, effect: read}\n  f: {uses: wait, with: {probe: {argv: [f], retry: {attempts: 2}}}, success: exit_code == 1, stdin: x, verify: {argv: [v]}}\n",
+    ),
+    (
+        "waits",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: wait, with: {}}\n  b: {uses: wait, with: {for: 1m, until: '2026-12-01T08:00:00Z'}}\n  c: {uses: wait, with: {until: tomorrow}}\n  d: {uses: wait, with: {for: 1m, every: 5s, fail_if: exit_code == 3}}\n  e: {uses: wait, with: {probe: {argv: [e]}, every: 1s, for: 7d}}\n  f: {uses: wait, with: {probe: {argv: [f]}, every: 10ms}}\n  g: {uses: wait, with: {probe: {}}}\n",
+    ),
+    (
+        "approvals",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: approval, with: {roles: [dba, dba], approvals: 0, on_timeout: accept}, timeout: 1h, outputs: {x: string}}\n  b: {uses: approval, with: {message: b, roles: [], timeout: 1h, on_timeout: approve, fields: {decision: {type: string}, code: {type: string, secret: true}, n: {type: integer, default: x}}}}\n  c: {uses: approval, with: {message: c, quorum: 2, roles: [Site Admin]}, effect: mutating, env: {A: b}}\n  d: {needs: [b], argv: [d, '${{ steps.b.outputs.n }}', '${{ steps.b.outputs.decision }}', '${{ steps.b.outputs.other }}']}\nfinally:\n  e: {uses: approval, with: {message: 'e ${{ secrets.x }}'}}\n",
+    ),
     ("one id in both parts", "name: a\nlanguage: 1\nsteps: {a: {argv: [a]}}\nfinally: {a: {argv: [a]}}\n"),
 ];

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use prost_types::Struct;
 use prost_types::value::Kind;
-use runbook_core::definition::{Runbook, Settlement};
+use runbook_core::definition::{Approval, Runbook, Settlement};
+use runbook_core::expression::did_you_mean;
 use runbook_core::id::RunUid;
 use runbook_core::language;
 use runbook_core::limits;
@@ -187,6 +188,60 @@ pub fn inputs(
             Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
         }
     }
+}
+
+/// What a person filled in for an approval; all faults at once.
+///
+/// # Errors
+/// A `BadRequest` with everything that is wrong.
+pub fn fields(approval: &Approval, request: &mut v1::DecideApprovalRequest) -> Result<Map<String, Value>, Status> {
+    let mut given: Vec<(String, Result<Value, String>)> = Vec::new();
+    for (name, item) in request.fields.take().map(|fields| fields.fields).unwrap_or_default() {
+        given.push((name, value(item, 0)));
+    }
+    for (name, text) in std::mem::take(&mut request.field_texts) {
+        let read = match approval.fields.get(&name) {
+            Some(decl) => language::parse_input(decl, &text),
+            None => Ok(Value::String(text)),
+        };
+        given.push((name, read));
+    }
+    given.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut taken = Map::new();
+    let mut faults: Vec<(String, String)> = Vec::new();
+    for (name, read) in given {
+        let Some(decl) = approval.fields.get(&name) else {
+            let names = || approval.fields.keys().map(String::as_str);
+            let help = match did_you_mean(&name, names()) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None if approval.fields.is_empty() => "it has none".to_owned(),
+                None => format!("possible: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            faults.push((name, format!("the approval has no such field; {help}")));
+            continue;
+        };
+        let checked = read.and_then(|value| {
+            language::check_field(&name, decl, value).map_err(|fault| match fault.help {
+                Some(help) => format!("{} ({help})", fault.message),
+                None => fault.message,
+            })
+        });
+        match checked {
+            Ok(value) => {
+                if taken.insert(name.clone(), value).is_some() {
+                    faults.push((name, "it is given twice".to_owned()));
+                }
+            }
+            Err(problem) => faults.push((name, problem)),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(taken);
+    }
+    let list: Vec<String> = faults.iter().map(|(name, problem)| format!("{name}: {problem}")).collect();
+    let fields: Vec<(String, String)> =
+        faults.iter().map(|(name, problem)| (format!("fields.{name}"), problem.clone())).collect();
+    Err(errors::bad_fields("FIELDS", list.join("\n"), &fields))
 }
 
 /// A text of a person, bounded.

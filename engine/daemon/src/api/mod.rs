@@ -1,5 +1,6 @@
 //! The gRPC API on the instance's socket. Holds no policy: it validates, asks the dispatcher, and tells.
 
+mod approvals;
 mod asked;
 mod compare;
 mod errors;
@@ -29,6 +30,7 @@ use runbook_core::time::Timestamp;
 use runbook_journal::limits::ROOM_BYTES;
 use runbook_journal::{View, room};
 use runbook_proto::v1;
+use runbook_proto::v1::approval_service_server::ApprovalServiceServer;
 use runbook_proto::v1::run_service_server::RunServiceServer;
 use runbook_proto::v1::runbook_service_server::RunbookServiceServer;
 use runbook_proto::v1::system_service_server::SystemServiceServer;
@@ -44,6 +46,7 @@ use crate::config::Config;
 use crate::dispatcher::{Handle, all_events};
 use crate::library::Library;
 use crate::preflight::Preflight;
+use crate::roles::Accounts;
 use crate::surroundings::Surroundings;
 use from_proto::RunName;
 
@@ -51,8 +54,6 @@ use from_proto::RunName;
 const REQUEST_BYTES: usize = 16 << 20;
 /// How long clients may take to close their connections once the daemon ends.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
-/// The longest users file that is read for a name, in bytes.
-const PASSWD_BYTES: u64 = 4 << 20;
 
 /// What all services share.
 pub struct Shared {
@@ -152,19 +153,16 @@ fn principal<T>(request: &Request<T>) -> Principal {
         .get::<UdsConnectInfo>()
         .and_then(|info| info.peer_cred)
         .map(|credentials| credentials.uid());
-    let name = uid.map_or_else(|| "unknown".to_owned(), |uid| user_name(uid).unwrap_or_else(|| format!("uid {uid}")));
+    let name = match uid {
+        None => "unknown".to_owned(),
+        Some(uid) => Accounts::read().user(uid).map_or_else(|| format!("uid {uid}"), ToOwned::to_owned),
+    };
     Principal { name, uid }
 }
 
-/// The name of a user in passwd(5).
-fn user_name(uid: u32) -> Option<String> {
-    let bytes = crate::files::read_bounded(Path::new("/etc/passwd"), PASSWD_BYTES).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
+/// The primary group of who is on the other side of the socket.
+fn peer_gid<T>(request: &Request<T>) -> Option<u32> {
+    Some(request.extensions().get::<UdsConnectInfo>()?.peer_cred?.gid())
 }
 
 /// The socket that this daemon made, to be removed at its end.
@@ -184,12 +182,13 @@ impl Socket {
     }
 }
 
-/// Listens on the instance's socket, which its owner alone may use. A socket that a dead daemon left is replaced:
+/// Listens on the instance's socket, which its owner alone may use, and the members of a group where one is given. A
+/// socket that a dead daemon left is replaced:
 /// the lock on the data directory, and silence on the socket, have shown that it is dead.
 ///
 /// # Errors
 /// The socket cannot be made, or it is somebody's.
-pub fn listen(path: &Path, data_dir: &Path) -> anyhow::Result<(UnixListener, Socket)> {
+pub fn listen(path: &Path, data_dir: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, Socket)> {
     crate::instance::make_socket_folder(path, data_dir)?;
     let shown = path.display();
     match std::fs::symlink_metadata(path) {
@@ -203,10 +202,21 @@ pub fn listen(path: &Path, data_dir: &Path) -> anyhow::Result<(UnixListener, Soc
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("the socket {shown} cannot be looked at")),
     }
+    let gid =
+        match group {
+            None => None,
+            Some(group) => Some(Accounts::read().gid(group).with_context(|| {
+                format!("socket_group: there is no group {group}; name one of /etc/group, or a gid")
+            })?),
+        };
     // The umask closes it to others from its first moment on.
     let made = || -> io::Result<(UnixListener, u64)> {
         let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let mode = if gid.is_some() { 0o660 } else { 0o600 };
+        if gid.is_some() {
+            std::os::unix::fs::chown(path, None, gid)?;
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         Ok((listener, std::fs::symlink_metadata(path)?.ino()))
     };
     let (listener, inode) = made().with_context(|| format!("the socket {shown} cannot be made"))?;
@@ -222,6 +232,7 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
     // The empty name is the daemon as a whole.
     let services = [
         "",
+        ApprovalServiceServer::<approvals::Approvals>::NAME,
         RunServiceServer::<runs::Runs>::NAME,
         RunbookServiceServer::<runbooks::Runbooks>::NAME,
         SystemServiceServer::<system::System>::NAME,
@@ -256,6 +267,11 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         ))
         .add_service(Typed(
             RunServiceServer::new(runs::Runs(Arc::clone(&shared)))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(usize::MAX),
+        ))
+        .add_service(Typed(
+            ApprovalServiceServer::new(approvals::Approvals(Arc::clone(&shared)))
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
         ))

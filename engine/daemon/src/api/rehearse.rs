@@ -156,7 +156,7 @@ fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation,
         let mut run = to_proto::run_whole(&lived.state, layout);
         // What a rehearsed step leaves lies nowhere.
         run.steps.iter_mut().flat_map(|step| &mut step.artifacts).for_each(|artifact| artifact.path.clear());
-        (run, lived.events.iter().map(|event| to_proto::event(event, |step| id(&step))).collect())
+        (run, lived.events.iter().map(|event| to_proto::event(event, &lived.state.pinned().runbook)).collect())
     } else {
         (to_proto::run_head(&lived.state), Vec::new())
     };

@@ -145,7 +145,8 @@ impl Runs {
         Ok(to_proto::run_head(&self.0.run_state(uid).await?))
     }
 
-    async fn put(&self, uid: RunUid, input: Input) -> Result<v1::Run, Status> {
+    /// Puts something to a run; gives the run as it is then.
+    pub(super) async fn put(&self, uid: RunUid, input: Input) -> Result<v1::Run, Status> {
         let answer = self.0.dispatcher.run(uid, input).await;
         self.answered(uid, answer).await
     }
@@ -449,7 +450,8 @@ impl RunService for Runs {
     }
 }
 
-fn step_no(state: &RunState, id: &str) -> Result<StepNo, Status> {
+/// The step that a request names.
+pub(super) fn step_no(state: &RunState, id: &str) -> Result<StepNo, Status> {
     let runbook = &state.pinned().runbook;
     runbook.find(id).ok_or_else(|| {
         let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));

@@ -86,7 +86,7 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Option<Duration> {
 
 /// An event as the API tells it.
 pub(super) fn event_of(pinned: &Pinned, event: &run::Event) -> v1::Event {
-    to_proto::event(event, |no| pinned.runbook.step(no).map_or_else(|| no.0.to_string(), |step| step.id.clone()))
+    to_proto::event(event, &pinned.runbook)
 }
 
 /// Durable events of a run: at most `max`, and fewer where they are large.

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{Part, Runbook, Step, WhenSkipped};
+use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::view::{RunStatus, StepStatus};
 use runbook_core::run::{
-    Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress, RunState,
-    SkipReason, Then,
+    AfterVote, Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress,
+    RunState, SkipReason, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::RunRow;
@@ -96,6 +96,7 @@ pub fn step_status(status: StepStatus) -> v1::StepStatus {
         StepStatus::Pending => v1::StepStatus::Pending,
         StepStatus::Running => v1::StepStatus::Running,
         StepStatus::Retrying => v1::StepStatus::Retrying,
+        StepStatus::Waiting => v1::StepStatus::Waiting,
         StepStatus::Unknown => v1::StepStatus::Unknown,
         StepStatus::Succeeded => v1::StepStatus::Succeeded,
         StepStatus::Failed => v1::StepStatus::Failed,
@@ -146,6 +147,12 @@ pub fn run_head(run: &RunState) -> v1::Run {
 /// Why a run goes to its end, or waits for a person.
 fn run_message(run: &RunState) -> String {
     let id = |no| run.pinned().runbook.step(no).map_or("?", |step: &Step| step.id.as_str());
+    let asking: Vec<&str> = run.asking().map(id).collect();
+    if let (Some(step), Phase::Running) = (asking.first(), run.phase()) {
+        let steps = asking.join(", ");
+        let number = run.created().number;
+        return format!("{steps} waits for an approval: `runbook approve {number} {step}`");
+    }
     let unknown: Vec<&str> = run.unknown().keys().map(|no| id(*no)).collect();
     if !unknown.is_empty() && !matches!(run.phase(), Phase::Terminal(_)) {
         let steps = unknown.join(", ");
@@ -209,6 +216,12 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             last_line: String::new(),
             description: step.description.clone(),
             allow_failure: step.allow_failure,
+            waits_until: match state.progress {
+                Progress::Waiting { until, .. } => Some(timestamp(until)),
+                Progress::Asking { until } => until.map(timestamp),
+                _ => state.wait_until.map(timestamp),
+            },
+            approval: approval(run, no),
         });
     }
     whole
@@ -236,8 +249,82 @@ pub fn run_row(row: &RunRow) -> v1::Run {
     }
 }
 
-/// An event. `id` names a step by its number.
-pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> v1::Event {
+const fn after_vote(then: AfterVote) -> &'static str {
+    match then {
+        AfterVote::Open => "open",
+        AfterVote::Succeeded => "succeeded",
+        AfterVote::Failed => "failed",
+    }
+}
+
+/// Whom an approval asks, in words.
+fn asks(approval: &Approval) -> String {
+    let who = match approval.roles.is_empty() {
+        true => "anybody".to_owned(),
+        false => approval.roles.join(" or "),
+    };
+    let many = if approval.approvals > 1 { format!("{} of ", approval.approvals) } else { String::new() };
+    let other = if approval.not_requester { ", not who started the run" } else { "" };
+    format!("{many}{who}{other}")
+}
+
+/// What a step asks of persons; `None` when it does not.
+pub fn approval(run: &RunState, no: runbook_core::id::StepNo) -> Option<v1::Approval> {
+    let (step, state) = (run.pinned().runbook.step(no)?, run.step(no)?);
+    let (Progress::Asking { until }, Some(approval)) = (state.progress, step.approval()) else { return None };
+    let head = run_head(run);
+    let votes = state.votes.iter().map(|vote| v1::Vote {
+        by: Some(principal(&vote.by)),
+        at: Some(timestamp(vote.at)),
+        approve: vote.approve,
+        reason: vote.reason.clone(),
+        fields: Some(object(vote.fields.iter())),
+    });
+    Some(v1::Approval {
+        run: head.name,
+        run_number: head.number,
+        runbook: head.runbook,
+        step: step.id.clone(),
+        message: state.message.clone(),
+        roles: approval.roles.clone(),
+        approvals: approval.approvals,
+        not_requester: approval.not_requester,
+        fields: approval.fields.iter().map(|(name, field)| input(name, field)).collect(),
+        votes: votes.collect(),
+        asked_at: state.started_at.map(timestamp),
+        until: until.map(timestamp),
+        on_timeout: match approval.on_timeout {
+            OnTimeout::Reject => "reject",
+            OnTimeout::Approve => "approve",
+            OnTimeout::Fail => "fail",
+        }
+        .to_owned(),
+        started_by: head.started_by,
+        reason: head.reason,
+        inputs: head.inputs,
+        may_decide: false,
+    })
+}
+
+/// The declaration of an input, or of a field.
+fn input(name: &str, input: &InputDecl) -> v1::Input {
+    v1::Input {
+        name: name.to_owned(),
+        r#type: input.value_type.name().to_owned(),
+        required: input.required,
+        default_json: input.default.as_ref().map(ToString::to_string).unwrap_or_default(),
+        choices_json: input.choices.iter().map(ToString::to_string).collect(),
+        pattern: input.pattern.clone().unwrap_or_default(),
+        minimum: input.minimum,
+        maximum: input.maximum,
+        secret: input.secret,
+        description: input.description.clone(),
+    }
+}
+
+/// An event of a run of this runbook.
+pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
+    let id = |no| runbook.step(no).map_or_else(String::new, |step: &Step| step.id.clone());
     let mut to = v1::Event { number: event.number, at: Some(timestamp(event.at)), ..v1::Event::default() };
     if let Some(step) = event.fact.step() {
         to.step = id(step);
@@ -265,6 +352,31 @@ pub fn event(event: &Event, id: impl Fn(runbook_core::id::StepNo) -> String) -> 
         Fact::StepFailed { message, .. } => {
             to.message.clone_from(message);
             v1::EventType::StepFailed
+        }
+        Fact::WaitBegan { until, .. } => {
+            to.then_at = Some(timestamp(*until));
+            v1::EventType::WaitBegan
+        }
+        Fact::WaitEnded { .. } => v1::EventType::WaitEnded,
+        Fact::ApprovalAsked { step, message, until } => {
+            to.message.clone_from(message);
+            to.then_at = until.map(timestamp);
+            to.asks = runbook.step(*step).and_then(Step::approval).map(asks).unwrap_or_default();
+            v1::EventType::ApprovalAsked
+        }
+        Fact::ApprovalGiven { approve, by, reason, then, outputs, .. } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            to.approve = Some(*approve);
+            to.outputs = Some(object(outputs.iter()));
+            to.then = after_vote(*then).to_owned();
+            v1::EventType::ApprovalGiven
+        }
+        Fact::ApprovalTimedOut { then, message, outputs, .. } => {
+            to.message.clone_from(message);
+            to.outputs = Some(object(outputs.iter()));
+            to.then = after_vote(*then).to_owned();
+            v1::EventType::ApprovalTimedOut
         }
         Fact::AttemptStarting { attempt, kind, .. } => {
             to.attempt = attempt.0;
@@ -392,22 +504,7 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
         name: format!("runbooks/{}", runbook.name),
         description: runbook.description.clone(),
         labels: runbook.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>(),
-        inputs: runbook
-            .inputs
-            .iter()
-            .map(|(name, input)| v1::Input {
-                name: name.clone(),
-                r#type: input.value_type.name().to_owned(),
-                required: input.required,
-                default_json: input.default.as_ref().map(ToString::to_string).unwrap_or_default(),
-                choices_json: input.choices.iter().map(ToString::to_string).collect(),
-                pattern: input.pattern.clone().unwrap_or_default(),
-                minimum: input.minimum,
-                maximum: input.maximum,
-                secret: input.secret,
-                description: input.description.clone(),
-            })
-            .collect(),
+        inputs: runbook.inputs.iter().map(|(name, decl)| input(name, decl)).collect(),
         steps: runbook
             .steps
             .iter()

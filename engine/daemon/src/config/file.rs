@@ -12,17 +12,21 @@ use runbook_core::language::yaml::{self, Content, Value};
 
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, Retention, filter, log_format, number};
 use crate::files;
+use crate::roles::{Members, Roles};
 use crate::secrets::SecretSource;
 
 /// The file, in bytes.
 const FILE_BYTES: u64 = 64 << 10;
 
 /// The keys of the file; those of a map behind a dot.
-pub(super) const KEYS: [&str; 7] = ["data_dir", "socket", "max_attempts", "log", "log_format", "retention", "secrets"];
+pub(super) const KEYS: [&str; 9] =
+    ["data_dir", "socket", "socket_group", "max_attempts", "log", "log_format", "retention", "secrets", "roles"];
 /// The keys of `retention`.
 pub(super) const RETENTION_KEYS: [&str; 2] = ["runs", "days"];
 /// The keys of each of `secrets`.
 pub(super) const SECRET_KEYS: [&str; 2] = ["env", "file"];
+/// The keys of each of `roles`.
+pub(super) const ROLE_KEYS: [&str; 2] = ["users", "groups"];
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub(super) struct File {
     pub log_format: Option<LogFormat>,
     pub retention: Option<Retention>,
     pub secrets: BTreeMap<String, SecretSource>,
+    pub socket_group: Option<String>,
+    pub roles: Roles,
 }
 
 /// Reads the file. What is wrong in it goes to `problems`.
@@ -111,6 +117,8 @@ impl Reader {
                 }
                 "retention" => file.retention = Some(self.retention(line, value)),
                 "secrets" => file.secrets = self.secrets(line, value, project),
+                "socket_group" => file.socket_group = self.name(line, name, value),
+                "roles" => file.roles = self.roles(line, value),
                 _ => {}
             }
         }
@@ -196,6 +204,52 @@ impl Reader {
         retention
     }
 
+    /// A name, or a number that stands for one.
+    fn name(&mut self, line: u32, what: &str, value: &Value) -> Option<String> {
+        let text = shown(&value.content);
+        match &value.content {
+            Content::Text(_) | Content::Nothing | Content::List(_) | Content::Map(_) => self.text(line, what, value),
+            _ if text.parse::<u32>().is_ok() => Some(text.to_owned()),
+            _ => {
+                self.problem(line, what, &format!("{text} is neither a name nor the number of a user or group"));
+                None
+            }
+        }
+    }
+
+    fn roles(&mut self, line: u32, value: &Value) -> Roles {
+        let mut roles = Roles::new();
+        for Entry { name: role, line, value } in self.map(line, "roles", "", value, None).unwrap_or_default() {
+            let what = format!("roles.{role}");
+            if !is_id(role) {
+                let problem = "a role's name has small letters, digits, _ and -, and begins with a letter";
+                self.problem(line, &what, problem);
+                continue;
+            }
+            let before = self.problems.len();
+            let mut members = Members::default();
+            let entries = self.map(line, &what, &format!("{what}."), value, Some(&ROLE_KEYS));
+            for Entry { name: key, line, value } in entries.unwrap_or_default() {
+                let what = format!("{what}.{key}");
+                let Content::List(items) = &value.content else {
+                    let problem = format!("it must be a list of names, and is {}", kind(&value.content));
+                    self.problem(line, &what, &problem);
+                    continue;
+                };
+                let names = items.iter().filter_map(|item| self.name(item.line, &what, item)).collect();
+                match key {
+                    "users" => members.users = names,
+                    _ => members.groups = names,
+                }
+            }
+            if members == Members::default() && self.problems.len() == before {
+                self.problem(line, &what, "nobody has it: give `users` or `groups`");
+            }
+            roles.insert(role.to_owned(), members);
+        }
+        roles
+    }
+
     fn secrets(&mut self, line: u32, value: &Value, project: &Path) -> BTreeMap<String, SecretSource> {
         let mut secrets = BTreeMap::new();
         for Entry { name, line, value } in self.map(line, "secrets", "", value, None).unwrap_or_default() {
@@ -239,7 +293,7 @@ fn kind(content: &Content) -> &'static str {
         Content::Boolean(_) => "true or false",
         Content::Number(_) => "a number",
         Content::Text(_) => "text",
-        Content::List => "a list",
+        Content::List(_) => "a list",
         Content::Map(_) => "a map",
     }
 }
@@ -286,7 +340,7 @@ mod tests {
             "f:10: secrets.both: give either `env: VARIABLE` or `file: PATH`",
             "f:11: secrets.none: give either `env: VARIABLE` or `file: PATH`",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:14: zzz: there is no such key; there are data_dir, socket, max_attempts, log, log_format, retention, secrets",
+            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, log, log_format, retention, secrets, roles",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);
@@ -305,6 +359,27 @@ mod tests {
             "f:6: secrets.d.fil: there is no such key; did you mean `file`?",
         ];
         assert_eq!(problems(text), expected);
+    }
+
+    #[test]
+    fn roles_are_read_and_what_is_wrong_with_them_is_told() {
+        let mut none = Vec::new();
+        let text = "socket_group: 300\nroles: {dba: {users: [ann, 1004], groups: [dba]}}";
+        let file = parse(text, "f".to_owned(), Path::new("/p"), &mut none);
+        assert_eq!((none, file.socket_group.as_deref()), (Vec::new(), Some("300")));
+        let members = &file.roles["dba"];
+        assert_eq!((members.users.join(" "), members.groups.join(" ")), ("ann 1004".to_owned(), "dba".to_owned()));
+        assert_eq!(
+            problems("roles:\n  DBA: {users: [a]}\n  b: {}\n  c: {users: x}\n  d: {groups: [[], 1.5], more: 1}"),
+            [
+                "f:2: roles.DBA: a role's name has small letters, digits, _ and -, and begins with a letter",
+                "f:3: roles.b: nobody has it: give `users` or `groups`",
+                "f:4: roles.c.users: it must be a list of names, and is text",
+                "f:5: roles.d.more: there is no such key; there are users, groups",
+                "f:5: roles.d.groups: it must be text, and is a list",
+                "f:5: roles.d.groups: 1.5 is neither a name nor the number of a user or group",
+            ]
+        );
     }
 
     #[test]

@@ -100,10 +100,14 @@ fn the_page_says_every_flag_variable_key_default_and_limit() {
     }
     for key in file::KEYS {
         let flag = format!("--{}", key.replace('_', "-"));
-        let named = |cell: &String| cell.starts_with(&format!("{key}.")) || cell.split(' ').next() == Some(&flag);
+        let named = |cell: &String| {
+            cell == key || cell.starts_with(&format!("{key}.")) || cell.split(' ').next() == Some(&flag)
+        };
         assert!(cells.iter().any(named), "no row for {key}");
     }
-    for (map, keys) in [("retention", file::RETENTION_KEYS), ("secrets.NAME", file::SECRET_KEYS)] {
+    let maps =
+        [("retention", file::RETENTION_KEYS), ("secrets.NAME", file::SECRET_KEYS), ("roles.NAME", file::ROLE_KEYS)];
+    for (map, keys) in maps {
         for key in keys {
             assert!(cells.contains(&format!("{map}.{key}")), "no row for {map}.{key}");
         }

@@ -4,8 +4,8 @@
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Then,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
+    Outcome, Principal, SkipReason, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use serde_json::json;
@@ -94,6 +94,19 @@ fn resolved(settlement: Settlement) -> Fact {
     }
 }
 
+fn given(approve: bool, then: AfterVote) -> Fact {
+    let decision = ("decision".to_owned(), json!("approved"));
+    Fact::ApprovalGiven {
+        step: STEP,
+        approve,
+        fields: [("ticket".to_owned(), json!("OPS-12"))].into_iter().filter(|_| approve).collect(),
+        by: person(),
+        reason: "looked at the dump".to_owned(),
+        then,
+        outputs: [decision].into_iter().filter(|_| then == AfterVote::Succeeded).collect(),
+    }
+}
+
 /// The events, each with the name of its golden file.
 pub fn all() -> Vec<(&'static str, Event)> {
     let facts = [
@@ -147,6 +160,32 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("resolved-retry", resolved(Settlement::Retry)),
         ("deadlines-shifted", Fact::DeadlinesShifted { by: Span(-3_600_000_000) }),
         ("step-skipped-nothing-to-undo", Fact::StepSkipped { step: STEP, why: SkipReason::NothingToUndo }),
+        ("wait-began", Fact::WaitBegan { step: STEP, until: AT, fixed: false }),
+        ("wait-began-fixed", Fact::WaitBegan { step: StepNo(0), until: Timestamp(0), fixed: true }),
+        ("wait-ended", Fact::WaitEnded { step: STEP }),
+        ("approval-asked", Fact::ApprovalAsked { step: STEP, message: "drop orders?".to_owned(), until: Some(AT) }),
+        ("approval-asked-for-ever", Fact::ApprovalAsked { step: STEP, message: "go?".to_owned(), until: None }),
+        ("approval-given-open", given(true, AfterVote::Open)),
+        ("approval-given-succeeded", given(true, AfterVote::Succeeded)),
+        ("approval-given-failed", given(false, AfterVote::Failed)),
+        (
+            "approval-timed-out-succeeded",
+            Fact::ApprovalTimedOut {
+                step: STEP,
+                then: AfterVote::Succeeded,
+                message: "0 of 1 approved within 4h".to_owned(),
+                outputs: [("decision".to_owned(), json!("timed_out"))].into_iter().collect(),
+            },
+        ),
+        (
+            "approval-timed-out-failed",
+            Fact::ApprovalTimedOut {
+                step: STEP,
+                then: AfterVote::Failed,
+                message: String::new(),
+                outputs: Default::default(),
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -160,6 +199,11 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::StepReady { .. } => "step-ready",
         Fact::StepSkipped { .. } => "step-skipped",
         Fact::StepFailed { .. } => "step-failed",
+        Fact::WaitBegan { .. } => "wait-began",
+        Fact::WaitEnded { .. } => "wait-ended",
+        Fact::ApprovalAsked { .. } => "approval-asked",
+        Fact::ApprovalGiven { .. } => "approval-given",
+        Fact::ApprovalTimedOut { .. } => "approval-timed-out",
         Fact::AttemptStarting { .. } => "attempt-starting",
         Fact::AttemptEnded { .. } => "attempt-ended",
         Fact::Ending { .. } => "ending",

@@ -94,6 +94,8 @@ impl RunModel {
                 };
                 accept_if(unknown && possible)
             }
+            // 50, 51
+            Input::Decide { step, ballot } => accept_if(self.may_decide(step.index(), ballot)),
             Input::Admit | Input::StartAttempt { .. } | Input::Tick | Input::ClockSet { .. } => Answer::Nothing,
         }
     }

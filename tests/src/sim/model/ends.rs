@@ -6,6 +6,7 @@ use runbook_core::run::{AttemptEnd, AttemptKind, CutOff, EndingCause, How, NotSt
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
+use super::super::condition::Codes;
 use super::run::{Past, RunModel};
 
 /// What must follow.
@@ -113,6 +114,8 @@ impl Ended<'_> {
                     Next::Exactly(Then::RetryAt(self.at(Span::seconds(seconds.min(60)))))
                 }
             }
+            How::Exited(code) if step.probe().is_some() => Next::Exactly(self.probe(Some(*code))?),
+            How::CutOff(_) | How::Lost { .. } if step.probe().is_some() => Next::Exactly(self.probe(None)?),
             // 15
             How::Exited(code) => {
                 let asked = self.run.design.codes.get(self.no).and_then(|codes| codes.success.as_ref());
@@ -131,6 +134,37 @@ impl Ended<'_> {
                 }
             }
         })
+    }
+
+    /// 47, 48; without an exit code a probe says nothing.
+    fn probe(&self, code: Option<i32>) -> Result<Then, String> {
+        let (step, model) = self.run.step(self.no)?;
+        let ended = |then: Then| match self.or_hard(then) {
+            Next::Exactly(then) => then,
+            Next::RetryBetween(..) => Then::Failed,
+        };
+        if let Some(code) = code {
+            let asked = self.run.design.codes.get(self.no);
+            let holds = |codes: Option<&Codes>, otherwise: bool| codes.map_or(otherwise, |codes| codes.holds(code));
+            if holds(asked.and_then(|codes| codes.fail_if.as_ref()), false) {
+                return Ok(ended(Then::Failed));
+            }
+            if holds(asked.and_then(|codes| codes.until.as_ref()), code == 0) {
+                let left = |name: &String| self.end.artifacts.iter().any(|artifact| artifact.name == *name);
+                let whole = self.run.has_outputs(self.no, &self.end.outputs) && step.artifacts.iter().all(left);
+                return Ok(if whole { Then::Succeeded } else { ended(Then::Failed) });
+            }
+        }
+        if self.run.hard() {
+            return Ok(ended(Then::Failed));
+        }
+        if self.run.design.is_main(self.no) && self.run.ending.is_some() {
+            return Ok(Then::Canceled);
+        }
+        let (Some(probe), Some(until)) = (step.probe(), model.probes_until) else {
+            return Err(format!("step {} does not probe", self.no));
+        };
+        Ok(if until <= self.now { Then::Failed } else { Then::RetryAt(until.min(self.at(probe.every))) })
     }
 
     /// 17, 18, 24

@@ -1,7 +1,7 @@
 //! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37, 42.
 
-use runbook_core::definition::{OnFailure, Settlement};
-use runbook_core::run::{AttemptKind, EndingCause, Fact, Outcome, Principal, SkipReason};
+use runbook_core::definition::{OnFailure, OnTimeout, Settlement, Wait, Work};
+use runbook_core::run::{AfterVote, AttemptKind, EndingCause, Fact, Outcome, Principal, SkipReason};
 use runbook_core::time::Timestamp;
 
 use super::judge::Judgement;
@@ -30,7 +30,7 @@ impl RunModel {
     }
 
     fn timeout_counts(&self) -> bool {
-        self.stage == Stage::Main && !self.hard() && !self.has_unknown()
+        self.stage == Stage::Main && !self.hard() && !self.stands_still()
     }
 
     fn all_over(&self, main: bool) -> bool {
@@ -86,6 +86,44 @@ impl RunModel {
                         && self.is_unmet(step.index(), need.index())
                 }
             }),
+            Fact::WaitBegan { step, until, fixed } => {
+                self.is_judged(step.index(), |judgement| judgement == Judgement::Wait)?;
+                let now = now.max(self.last_at);
+                let right = match &self.step(step.index())?.0.work {
+                    Work::Wait(wait) => match &**wait {
+                        Wait::For(length) => *until == now + *length && !fixed,
+                        Wait::Probe(probe) => *until == now + probe.within && !fixed,
+                        Wait::Until(text) => *text == until.to_string() && *fixed,
+                    },
+                    Work::Command(_) | Work::Fail(_) | Work::Approval(_) => false,
+                };
+                must(right, || format!("it waits until {until}, fixed {fixed}, which is not right (46, 47)"))
+            }
+            Fact::WaitEnded { step } => match self.step(step.index())?.1.status {
+                Status::Paused { until, .. } => must(until <= now, || format!("it waits until {until} (46)")),
+                _ => Err("it does not wait for a time (46)".to_owned()),
+            },
+            Fact::ApprovalAsked { step, message, until } => {
+                self.is_judged(step.index(), |judgement| judgement == Judgement::Ask)?;
+                let approval = self.approval(step.index())?;
+                let expected = approval.timeout.map(|timeout| now.max(self.last_at) + timeout);
+                must(*until == expected, || format!("it asks until {until:?}, must be {expected:?} (50)"))?;
+                must(*message == approval.message, || format!("it asks {message:?} (50)"))
+            }
+            Fact::ApprovalTimedOut { step, then, .. } => {
+                match self.step(step.index())?.1.status {
+                    Status::Asking { until: Some(until) } => {
+                        must(until <= now, || format!("they have until {until} (53)"))?;
+                    }
+                    _ => return Err("nobody is asked for a time (53)".to_owned()),
+                }
+                let approve = self.approval(step.index())?.on_timeout == OnTimeout::Approve;
+                let expected = match approve && !self.lacks_field(step.index(), None)? {
+                    true => AfterVote::Succeeded,
+                    false => AfterVote::Failed,
+                };
+                must(*then == expected, || format!("then {then:?}, must be {expected:?} (53)"))
+            }
             Fact::Ending { cause } => match cause {
                 EndingCause::FailureStop(step) | EndingCause::FailureCancel(step) => {
                     let fits = match self.design.runbook.on_failure {
@@ -125,6 +163,7 @@ impl RunModel {
             | Fact::Admitted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::Resumed { .. }
+            | Fact::ApprovalGiven { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
         }
     }
@@ -145,6 +184,12 @@ impl RunModel {
             if let Some((until, _)) = self.patience(no) {
                 must(until > now, || format!("patience with step {no} was over at {until} (35)"))?;
             }
+            if let Some(Status::Paused { until, .. }) = self.steps.get(no).map(|step| step.status) {
+                must(until > now, || format!("step {no} waits longer than until {until} (46)"))?;
+            }
+            if let Some(Status::Asking { until: Some(until) }) = self.steps.get(no).map(|step| step.status) {
+                must(until > now, || format!("step {no} asks longer than until {until} (53)"))?;
+            }
             if self.is_judged_now(no) {
                 let judgement = self.judgement(no);
                 let silent = self.is_plain(no) && judgement == Judgement::Ready;
@@ -158,8 +203,10 @@ impl RunModel {
     pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = Vec::new();
         for (no, step) in self.steps.iter().enumerate() {
-            if let Status::Waiting(_, due) = step.status {
-                times.push(due);
+            match step.status {
+                Status::Waiting(_, time) | Status::Paused { until: time, .. } => times.push(time),
+                Status::Asking { until } => times.extend(until),
+                Status::Pending | Status::Ready | Status::Live(..) | Status::Unknown { .. } | Status::Over(_) => {}
             }
             times.extend(self.patience(no).map(|(until, _)| until));
         }
@@ -171,7 +218,16 @@ impl RunModel {
 
     /// Whether a clock that is set moves anything of it (37).
     pub(crate) fn has_times(&self) -> bool {
-        let waits = |step: &super::run::StepModel| matches!(step.status, Status::Waiting(..) | Status::Unknown { .. });
+        let waits = |step: &super::run::StepModel| {
+            let moves = matches!(
+                step.status,
+                Status::Waiting(..)
+                    | Status::Unknown { .. }
+                    | Status::Paused { fixed: false, .. }
+                    | Status::Asking { until: Some(_) }
+            );
+            moves || (!step.is_over() && step.probes_until.is_some())
+        };
         self.steps.iter().any(waits) || (self.stage == Stage::Main && !self.hard() && self.deadline.is_some())
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::condition::{Cond, NUMBER, Names};
 use super::super::design::Design;
 use super::run::{Over, RunModel, Stage, Status};
-use runbook_core::definition::WhenSkipped;
+use runbook_core::definition::{WhenSkipped, Work};
 use runbook_core::run::Outcome;
 
 /// What comes of a step that is judged.
@@ -18,6 +18,10 @@ pub(crate) enum Judgement {
     /// Nothing that it undoes has run.
     SkipForNothing,
     Fail,
+    /// It waits (46, 47).
+    Wait,
+    /// It asks (50).
+    Ask,
 }
 
 impl RunModel {
@@ -96,6 +100,11 @@ impl RunModel {
         unmet.all(|need| self.steps.get(need).is_some_and(|step| step.passed_over))
     }
 
+    /// Whether a step may start without any word that it is ready: it has a command and no `if`.
+    pub(crate) fn starts_unsaid(&self, no: usize) -> bool {
+        self.is_plain(no) && self.is_judged_now(no) && self.judgement(no) == Judgement::Ready
+    }
+
     fn condition(&self, no: usize) -> Option<&Cond> {
         self.design.conditions.get(no)?.as_ref()
     }
@@ -111,7 +120,13 @@ impl RunModel {
             return Judgement::SkipForNothing;
         }
         match self.condition(no).map(|condition| condition.holds(&AsSeen { run: self, step: no })) {
-            None | Some(Ok(true)) => Judgement::Ready,
+            None | Some(Ok(true)) => match self.design.runbook.steps.get(no).map(|step| &step.work) {
+                // 45
+                Some(Work::Fail(_)) | None => Judgement::Fail,
+                Some(Work::Wait(_)) => Judgement::Wait,
+                Some(Work::Approval(_)) => Judgement::Ask,
+                Some(Work::Command(_)) => Judgement::Ready,
+            },
             Some(Ok(false)) => Judgement::SkipForCondition,
             Some(Err(())) => Judgement::Fail,
         }

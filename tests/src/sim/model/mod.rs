@@ -10,10 +10,11 @@ mod judge;
 mod places;
 mod run;
 mod turn;
+mod vote;
 
 pub(crate) use ask::{Answer, Ask};
 pub(crate) use ends::WANT;
-pub(crate) use run::{Over, RunModel, Stage, Status};
+pub(crate) use run::{Over, RunModel, Stage, Status, StepModel};
 pub(crate) use turn::Model;
 
 /// What is wrong, in words.

@@ -58,17 +58,18 @@ impl RunModel {
                 Status::Ready => found.push((no, AttemptKind::Run)),
                 // A step without `if` needs no word that it is ready.
                 Status::Pending => {
-                    if self.is_plain(no)
-                        && self.is_judged_now(no)
-                        && !self.design.needs(no).any(|need| self.is_unmet(no, need))
-                    {
+                    if self.starts_unsaid(no) {
                         found.push((no, AttemptKind::Run));
                     }
                 }
                 Status::Waiting(_, due) if due > now => {}
                 Status::Waiting(AttemptKind::Verify, _) if hard && on_cancel_open => {}
                 Status::Waiting(kind, _) => found.push((no, kind)),
-                Status::Live(..) | Status::Unknown { .. } | Status::Over(_) => {}
+                Status::Live(..)
+                | Status::Paused { .. }
+                | Status::Asking { .. }
+                | Status::Unknown { .. }
+                | Status::Over(_) => {}
             }
         }
         found

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
-    AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
+    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
 };
 use runbook_core::time::Timestamp;
 use serde_json::Value;
@@ -43,6 +43,15 @@ pub(crate) enum Status {
     Live(u32, AttemptKind),
     /// Its next attempt is due at this time.
     Waiting(AttemptKind, Timestamp),
+    /// It waits for this time, without attempts (46).
+    Paused {
+        until: Timestamp,
+        fixed: bool,
+    },
+    /// It waits for persons, so long (50).
+    Asking {
+        until: Option<Timestamp>,
+    },
     Unknown {
         processes_left: bool,
         since: Timestamp,
@@ -72,6 +81,10 @@ pub(crate) struct StepModel {
     /// It is skipped, and nothing that failed is the reason (6).
     pub(crate) passed_over: bool,
     pub(crate) outputs: IndexMap<String, Value>,
+    /// Until when it probes (47).
+    pub(crate) probes_until: Option<Timestamp>,
+    /// Who approved, and what was filled in (50).
+    pub(crate) approved: Vec<(u32, IndexMap<String, Value>)>,
 }
 
 /// A run.
@@ -87,7 +100,7 @@ pub(crate) struct RunModel {
     pub(crate) ending: Option<EndingCause>,
     /// When the timeout strikes, as far as is known now.
     pub(crate) deadline: Option<Timestamp>,
-    /// Since when some step is unknown.
+    /// Since when it stands still (4).
     pub(crate) held_since: Option<Timestamp>,
     pub(crate) steps: Vec<StepModel>,
 }
@@ -115,6 +128,8 @@ impl StepModel {
             kept: false,
             passed_over: false,
             outputs: IndexMap::new(),
+            probes_until: None,
+            approved: Vec::new(),
         }
     }
 
@@ -233,6 +248,31 @@ impl RunModel {
         self.steps.iter().any(|step| matches!(step.status, Status::Unknown { .. }))
     }
 
+    /// Whether a step is between probes (47).
+    fn is_probing(&self, no: usize) -> bool {
+        self.step(no).is_ok_and(|(step, model)| {
+            step.probe().is_some() && matches!(model.status, Status::Waiting(AttemptKind::Run, _))
+        })
+    }
+
+    /// Whether the run's timeout does not count (4).
+    pub(crate) fn stands_still(&self) -> bool {
+        let waits = |no: usize| {
+            let status = self.steps.get(no).map(|step| step.status);
+            self.is_probing(no) || matches!(status, Some(Status::Paused { .. } | Status::Asking { .. }))
+        };
+        let busy = |no: usize| match self.steps.get(no).map(|step| step.status) {
+            Some(Status::Live(..) | Status::Ready) => true,
+            Some(Status::Waiting(..)) => !self.is_probing(no),
+            Some(Status::Pending) => self.starts_unsaid(no),
+            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Unknown { .. } | Status::Over(_)) | None => {
+                false
+            }
+        };
+        let all = || 0..self.steps.len();
+        self.has_unknown() || (all().any(waits) && !all().any(busy))
+    }
+
     /// The live attempts, and how each should be going on (27).
     pub(crate) fn going_on(&self) -> impl Iterator<Item = (usize, u32, StopLevel)> {
         let level = match &self.ending {
@@ -255,6 +295,14 @@ impl RunModel {
     fn close(&mut self, no: usize, over: Over) {
         if let Some(step) = self.steps.get_mut(no) {
             step.status = Status::Over(over);
+        }
+        if over == Over::Succeeded {
+            // 41
+            for undone in self.design.undoes(no).collect::<Vec<_>>() {
+                if let Some(undone) = self.steps.get_mut(undone) {
+                    undone.ran = false;
+                }
+            }
         }
     }
 
@@ -281,6 +329,25 @@ impl RunModel {
                 }
             }
             Fact::StepFailed { step, .. } => self.close(step.index(), Over::Failed),
+            Fact::WaitBegan { step, until, fixed } => {
+                let probes = self.step(step.index()).is_ok_and(|(step, _)| step.probe().is_some());
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.probes_until = probes.then_some(*until);
+                    step.status = match probes {
+                        true => Status::Waiting(AttemptKind::Run, at),
+                        false => Status::Paused { until: *until, fixed: *fixed },
+                    };
+                }
+            }
+            Fact::WaitEnded { step } => self.close(step.index(), Over::Succeeded),
+            Fact::ApprovalAsked { step, until, .. } => self.set(step.index(), Status::Asking { until: *until }),
+            Fact::ApprovalGiven { step, approve, fields, by, then, outputs, .. } => {
+                if let (Some(step), true, Some(uid)) = (self.steps.get_mut(step.index()), approve, by.uid) {
+                    step.approved.push((uid, fields.clone()));
+                }
+                self.decided(step.index(), *then, outputs);
+            }
+            Fact::ApprovalTimedOut { step, then, outputs, .. } => self.decided(step.index(), *then, outputs),
             Fact::AttemptStarting { step, attempt, kind, .. } => {
                 self.set(step.index(), Status::Live(attempt.0, *kind));
                 if let Some(step) = self.steps.get_mut(step.index()) {
@@ -308,7 +375,12 @@ impl RunModel {
                 self.deadline = self.deadline.map(|deadline| deadline + *by);
                 self.held_since = self.held_since.map(|since| since + *by);
                 for step in &mut self.steps {
+                    step.probes_until = step.probes_until.map(|until| until + *by);
                     match &mut step.status {
+                        // 49
+                        Status::Paused { until, fixed: false } => *until = *until + *by,
+                        Status::Paused { fixed: true, .. } => {}
+                        Status::Asking { until } => *until = until.map(|until| until + *by),
                         Status::Waiting(_, due) => *due = *due + *by,
                         Status::Unknown { since, .. } => *since = *since + *by,
                         Status::Pending | Status::Ready | Status::Live(..) | Status::Over(_) => {}
@@ -316,8 +388,8 @@ impl RunModel {
                 }
             }
         }
-        // 4: the timeout does not count while any step is unknown.
-        match (self.has_unknown(), self.held_since) {
+        // 4: the timeout does not count while the run stands still.
+        match (self.stands_still(), self.held_since) {
             (true, None) => self.held_since = Some(at),
             (false, Some(since)) => {
                 self.deadline = self.deadline.map(|deadline| deadline + (at - since));
@@ -330,6 +402,19 @@ impl RunModel {
     fn set(&mut self, no: usize, status: Status) {
         if let Some(step) = self.steps.get_mut(no) {
             step.status = status;
+        }
+    }
+
+    /// What a decision about an approval does.
+    fn decided(&mut self, no: usize, then: AfterVote, outputs: &IndexMap<String, Value>) {
+        let Some(step) = self.steps.get_mut(no) else { return };
+        match then {
+            AfterVote::Open => {}
+            AfterVote::Succeeded => {
+                step.status = Status::Over(Over::Succeeded);
+                step.outputs.clone_from(outputs);
+            }
+            AfterVote::Failed => step.status = Status::Over(Over::Failed),
         }
     }
 
@@ -380,12 +465,16 @@ impl RunModel {
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let needs: Vec<usize> = self.design.needs(no).collect();
+            let probing = self.is_probing(no);
             let Some(step) = self.steps.get_mut(no) else { continue };
             if !main {
                 // 31
                 if queued {
                     step.status = Status::Over(Over::Skipped);
                 }
+            } else if probing || matches!(step.status, Status::Paused { .. } | Status::Asking { .. }) {
+                // 48
+                step.status = Status::Over(Over::Canceled);
             } else if hard {
                 // 27
                 if step.is_before() || matches!(step.status, Status::Waiting(AttemptKind::Run, _)) {

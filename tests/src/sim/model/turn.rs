@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
-use runbook_core::run::{AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
+use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
 use runbook_core::time::{Span, Timestamp};
 
 use super::super::design::{Design, SLOT};
@@ -224,6 +224,16 @@ impl Model {
                 ) if (step, settlement, by, reason) == (no, wanted, who, why) => {
                     must(outputs == given, || "its outputs were changed".to_owned())
                 }
+                (
+                    Fact::ApprovalGiven { step, approve, fields, by, reason, then, outputs },
+                    Input::Decide { step: no, ballot },
+                ) if step == no && *approve == ballot.approve && *by == ballot.by && *reason == ballot.reason => {
+                    must(*fields == ballot.fields, || "what was filled in was changed".to_owned())?;
+                    let expected = self.run(uid)?.after_vote(step.index(), ballot)?;
+                    must(*then == expected, || format!("then {then:?}, must be {expected:?} (50)"))?;
+                    let given = outputs.contains_key("decision") && outputs.contains_key("approvers");
+                    must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))
+                }
                 _ => other(),
             },
             _ => other(),
@@ -277,13 +287,17 @@ fn is_right(reply: &Reply, run: &RunModel) -> bool {
 /// Whether somebody outside must have asked for a fact.
 fn is_asked_for(fact: &Fact) -> bool {
     match fact {
-        Fact::Created(_) | Fact::AttemptEnded { .. } | Fact::Resumed { .. } => true,
+        Fact::Created(_) | Fact::AttemptEnded { .. } | Fact::Resumed { .. } | Fact::ApprovalGiven { .. } => true,
         Fact::Ending { cause } => matches!(cause, EndingCause::Cancel { .. }),
         Fact::Resolved { by, .. } => *by != runbook_core::run::Principal::engine(),
         Fact::Admitted { .. }
         | Fact::StepReady { .. }
         | Fact::StepSkipped { .. }
         | Fact::StepFailed { .. }
+        | Fact::WaitBegan { .. }
+        | Fact::WaitEnded { .. }
+        | Fact::ApprovalAsked { .. }
+        | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptStarting { .. }
         | Fact::Finishing { .. }
         | Fact::Finished { .. }

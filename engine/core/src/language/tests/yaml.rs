@@ -23,7 +23,8 @@ fn values_have_their_lines_in_every_style() {
     }
     let Content::Map(entries) = value.content else { panic!("a map") };
     let contents: Vec<_> = entries.into_iter().skip(1).map(|(_, value)| value.content).collect();
-    assert_eq!(contents, [Content::List, Content::Nothing, Content::Boolean("true".into())]);
+    let list = Content::List(vec![Value { line: 4, content: Content::Number("1".into()) }]);
+    assert_eq!(contents, [list, Content::Nothing, Content::Boolean("true".into())]);
 }
 
 #[test]

@@ -1,0 +1,299 @@
+//! What a step does: a command, or what `uses` names, with what `with` tells it. Which other keys make sense beside
+//! that is said here too. Never knows the graph.
+
+use indexmap::IndexMap;
+
+use super::code::Code;
+use super::command::{self, Inherited, Reader};
+use super::draft::{Owner, Use};
+use super::item::{Entry, Fields};
+use super::report::{Problem, Report};
+use super::{inputs, names, schema, show};
+use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, Program, ValueType, Wait, Work};
+use crate::limits;
+use crate::time::{Span, Timestamp};
+
+/// What `uses` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Uses {
+    Approval,
+    Fail,
+    Wait,
+}
+
+const USES: [(&str, Uses); 3] = [("approval", Uses::Approval), ("fail", Uses::Fail), ("wait", Uses::Wait)];
+
+const ON_TIMEOUT: [(&str, OnTimeout); 3] =
+    [("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve), ("fail", OnTimeout::Fail)];
+
+/// The keys of a step that are about its command.
+const OF_COMMANDS: [&str; 17] = [
+    "run",
+    "argv",
+    "shell",
+    "stdin",
+    "env",
+    "env_file",
+    "pass_env",
+    "working_dir",
+    "files",
+    "timeout",
+    "stop",
+    "success",
+    "unknown_if",
+    "retry",
+    "effect",
+    "target",
+    "verify",
+];
+
+/// How a time is written.
+const TIME_RULE: &str = "a time is written as RFC 3339 has it: 2026-12-01T08:00:00Z, or with +01:00 for Z";
+/// How long a wait with a probe lasts unless it says so.
+const WITHIN: Span = Span::minutes(60);
+/// The wait between probes unless it is given, and at least.
+const EVERY: (Span, Span) = (Span::seconds(30), Span::seconds(1));
+
+/// Reads what a step does.
+pub(super) fn read<'t>(
+    fields: &Fields<'t>,
+    owner: Owner,
+    inherited: &Inherited<'_>,
+    reader: &mut Reader<'_, '_, 't>,
+) -> Work {
+    let Some(uses) = fields.entry("uses") else {
+        if let Some(with) = fields.entry("with") {
+            reader.report.add(
+                Problem::new(Code::ConflictingKeys, with.key.span(), "`with` belongs to `uses`, which is not here")
+                    .help("add `uses:`, or leave `with` out"),
+            );
+        }
+        return Work::Command(Box::new(command::command(fields, owner, inherited, reader)));
+    };
+    let Some(kind) = uses.value.word(&USES, reader.report) else { return nothing() };
+    let word = uses.value.raw();
+    let section = match kind {
+        Uses::Approval => &schema::APPROVAL,
+        Uses::Fail => &schema::FAIL,
+        Uses::Wait => &schema::WAIT,
+    };
+    let with = match fields.entry("with") {
+        Some(with) => with.value.section(section, with.key.span(), reader.report),
+        None => {
+            let message = format!("`uses: {word}` needs `with`");
+            let keys: Vec<&str> = section.all().map(|key| key.name).collect();
+            reader.report.add(
+                Problem::new(Code::MissingKey, uses.value.span(), message)
+                    .help(format!("add `with:` with {}", keys.join(", "))),
+            );
+            None
+        }
+    };
+    let probes = with.as_ref().is_some_and(|with| kind == Uses::Wait && with.get("probe").is_some());
+    strangers(fields, word, probes, reader);
+    let Some(with) = with else { return nothing() };
+    match kind {
+        Uses::Approval => Work::Approval(Box::new(approval(&with, owner, reader))),
+        Uses::Fail => Work::Fail(reader.template_of(&with, "message", owner, Use::Shown).unwrap_or_default()),
+        Uses::Wait => wait(&with, owner, inherited, reader).map_or_else(nothing, |wait| Work::Wait(Box::new(wait))),
+    }
+}
+
+/// The work of a step that could not be read; the runbook is refused then.
+pub(super) fn nothing() -> Work {
+    Work::Command(Box::new(Command {
+        program: Program::Argv(Vec::new()),
+        stdin: None,
+        env: Default::default(),
+        env_file: None,
+        pass_env: Vec::new(),
+        working_dir: None,
+        files: Default::default(),
+        timeout: None,
+        stop: Default::default(),
+    }))
+}
+
+/// Keys that mean nothing beside `uses`.
+fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<'_, '_, '_>) {
+    let of_attempts = ["outputs", "artifacts"].into_iter().filter(|_| !probes);
+    for key in OF_COMMANDS.into_iter().chain(["on_cancel"]).chain(of_attempts) {
+        let Some(entry) = fields.entry(key) else { continue };
+        let (message, help) = match key {
+            "run" | "argv" => (
+                format!("`uses: {word}` and `{key}` exclude each other"),
+                "make two steps of it: one needs the other".to_owned(),
+            ),
+            "timeout" if word == "wait" => {
+                ("`timeout` is for attempts, and a wait is none".to_owned(), "write `for:` under `with`".to_owned())
+            }
+            "timeout" if word == "approval" => (
+                "`timeout` is for attempts, and an approval is none".to_owned(),
+                "write `timeout:` under `with`".to_owned(),
+            ),
+            "outputs" if word == "approval" => (
+                "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
+                "write `fields:` under `with`".to_owned(),
+            ),
+            "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "effect" | "target" => (
+                format!("`{key}` is about what an attempt did, and `uses: {word}` changes nothing"),
+                match (key, probes) {
+                    ("success", true) => "write `until:` under `with`".to_owned(),
+                    ("retry", true) => "write `every:` and `for:` under `with`".to_owned(),
+                    _ => "leave it out".to_owned(),
+                },
+            ),
+            _ => (
+                format!("`{key}` is for commands, and `uses: {word}` starts none itself"),
+                match probes {
+                    true if !matches!(key, "outputs" | "artifacts") => format!("write `{key}` under `with.probe`"),
+                    _ => "leave it out".to_owned(),
+                },
+            ),
+        };
+        reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+    }
+}
+
+fn wait<'t>(
+    with: &Fields<'t>,
+    owner: Owner,
+    inherited: &Inherited<'_>,
+    reader: &mut Reader<'_, '_, 't>,
+) -> Option<Wait> {
+    if let Some(probe) = with.entry("probe") {
+        return self::probe(probe, with, owner, inherited, reader).map(|probe| Wait::Probe(Box::new(probe)));
+    }
+    for key in ["fail_if", "every"] {
+        if let Some(entry) = with.entry(key) {
+            reader.report.add(
+                Problem::new(Code::ConflictingKeys, entry.key.span(), format!("`{key}` means nothing without `probe`"))
+                    .help("add `probe:` with a command, or leave it out"),
+            );
+        }
+    }
+    match (with.entry("for"), with.entry("until")) {
+        (Some(length), Some(until)) => {
+            reader.report.add(
+                Problem::new(Code::ConflictingKeys, until.key.span(), "`for` and `until` exclude each other")
+                    .related(length.key.span(), "`for` is here")
+                    .help("keep one: `for` is a length of time, `until` a time"),
+            );
+            None
+        }
+        (Some(_), None) => reader.duration(with, "for").map(Wait::For),
+        (None, Some(until)) => {
+            let text = reader.template(until.value, "until", owner, Use::Shown)?;
+            if !text.contains("${{") && text.trim().parse::<Timestamp>().is_err() {
+                let message = format!("`{}` is no time", show(&text));
+                reader.report.add(Problem::new(Code::InvalidTime, until.value.span(), message).help(TIME_RULE));
+            }
+            Some(Wait::Until(text))
+        }
+        (None, None) => {
+            reader.report.add(
+                Problem::new(Code::MissingKey, with.at.clone(), "nothing is said about what to wait for")
+                    .help("add `for:` with a duration, `until:` with a time, or `probe:` with a command"),
+            );
+            None
+        }
+    }
+}
+
+fn probe<'t>(
+    entry: Entry<'t>,
+    with: &Fields<'t>,
+    owner: Owner,
+    inherited: &Inherited<'_>,
+    reader: &mut Reader<'_, '_, 't>,
+) -> Option<Probe> {
+    let own = entry.value.section(&schema::PROBE, entry.key.span(), reader.report)?;
+    let timeout = Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS));
+    let inherited = Inherited { defaults: inherited.defaults, step: None, timeout };
+    let command = command::command(&own, owner, &inherited, reader);
+    let within = reader.duration(with, "for").unwrap_or(WITHIN);
+    let every = match with.get("every") {
+        Some(item) => item.duration(EVERY.1, reader.report).unwrap_or(EVERY.0),
+        None => EVERY.0,
+    };
+    if within.0 / every.0.max(1) > limits::PROBES {
+        let message = format!(
+            "a probe every {every} for {within} is made more than {} times, which is the limit",
+            limits::PROBES
+        );
+        reader.report.add(
+            Problem::new(Code::OverLimit, entry.key.span(), message).help("make `every` longer, or `for` shorter"),
+        );
+    }
+    Some(Probe {
+        command,
+        until: reader.expression_of(with, "until", owner, Use::Probe),
+        fail_if: reader.expression_of(with, "fail_if", owner, Use::Probe),
+        every,
+        within,
+    })
+}
+
+/// Reads `with` of an approval.
+fn approval<'t>(with: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Approval {
+    let message = reader.template_of(with, "message", owner, Use::Shown).unwrap_or_default();
+    let timeout = reader.duration(with, "timeout");
+    let report = &mut *reader.report;
+    if let (Some(entry), None) = (with.entry("on_timeout"), with.entry("timeout")) {
+        report.add(
+            Problem::new(Code::ConflictingKeys, entry.key.span(), "`on_timeout` means nothing without `timeout`")
+                .help("add `timeout:`, or leave it out"),
+        );
+    }
+    let mut roles = Vec::new();
+    if let Some(item) = with.get("roles") {
+        roles = names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
+        names::within(item, "`roles`", roles.len(), limits::APPROVAL_ITEMS, "roles", report);
+        if roles.is_empty() && !item.is_map() && item.scalar().is_none() {
+            report.add(
+                Problem::new(Code::OutOfRange, item.span(), "an empty `roles` would let nobody approve")
+                    .help("leave it out to let everybody who reaches the daemon"),
+            );
+        }
+    }
+    let approvals = with.get("approvals").and_then(|item| item.integer(1..=limits::APPROVALS, report));
+    Approval {
+        message,
+        roles,
+        approvals: approvals.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        not_requester: with.get("not_requester").and_then(|item| item.boolean(report)).unwrap_or(false),
+        timeout,
+        on_timeout: with.get("on_timeout").and_then(|item| item.word(&ON_TIMEOUT, report)).unwrap_or_default(),
+        fields: fields_of_approval(with, report),
+    }
+}
+
+fn fields_of_approval(with: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<String, InputDecl> {
+    let mut fields = IndexMap::new();
+    let Some(item) = with.get("fields") else { return fields };
+    let Some(entries) = item.entries(report) else { return fields };
+    names::within(item, "`fields`", entries.len(), limits::APPROVAL_ITEMS, "fields", report);
+    for entry in entries {
+        let name = names::id(entry.key, report);
+        if [Approval::DECISION, Approval::APPROVERS].contains(&name) {
+            let message = format!("`{name}` is an output of every approval, and no field");
+            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("choose another name"));
+        }
+        let Some(decl) = inputs::declaration(entry, report) else { continue };
+        if let (true, Some(secret)) = (decl.secret, entry.value.peek("secret")) {
+            report.add(
+                Problem::new(Code::UnsupportedKey, secret.span(), "secret fields are not supported by this version")
+                    .help("list the secret under `requires.secrets`, or make it a secret input of the run"),
+            );
+        }
+        fields.insert(name.to_owned(), decl);
+    }
+    fields
+}
+
+/// What other steps can read of an approval.
+pub(super) fn outputs_of_approval(approval: &Approval) -> IndexMap<String, ValueType> {
+    let fields = approval.fields.iter().map(|(name, field)| (name.clone(), field.value_type));
+    let own = [(Approval::DECISION.to_owned(), ValueType::String), (Approval::APPROVERS.to_owned(), ValueType::List)];
+    own.into_iter().chain(fields).collect()
+}

@@ -1,0 +1,125 @@
+//! The service of approvals: what runs ask of persons, and their answers.
+
+use std::sync::Arc;
+
+use runbook_core::id::RunUid;
+use runbook_core::run::{Ballot, Input, Principal, RunState};
+use runbook_proto::v1;
+use runbook_proto::v1::approval_service_server::ApprovalService;
+use tonic::{Request, Response, Status};
+
+use super::runs::{Runs, step_no};
+use super::{Shared, errors, from_proto, peer_gid, principal, to_proto};
+use crate::roles::Accounts;
+
+/// Approvals in one page, by default and at most.
+const PAGE: (usize, usize) = (100, 1_000);
+
+pub(super) struct Approvals(pub Arc<Shared>);
+
+/// A place in the list: a run's number and a step's.
+type Place = (u64, u32);
+
+impl Approvals {
+    /// Who asks, and the roles of that person.
+    fn caller<T>(&self, request: &Request<T>) -> (Principal, Vec<String>) {
+        let by = principal(request);
+        let roles = &self.0.config.roles;
+        let roles = match (by.uid, peer_gid(request)) {
+            (Some(uid), Some(gid)) if !roles.is_empty() => Accounts::read().roles_of(roles, uid, gid),
+            _ => Vec::new(),
+        };
+        (by, roles)
+    }
+}
+
+/// What a run asks, each with its place.
+fn asked(run: &RunState, by: &Principal, roles: &[String]) -> Vec<(Place, v1::Approval)> {
+    let number = run.created().number;
+    let told = |no| {
+        let mut told = to_proto::approval(run, no)?;
+        let own = told.not_requester && run.created().by.uid == by.uid;
+        let role = told.roles.is_empty() || told.roles.iter().any(|role| roles.contains(role));
+        let done = told.votes.iter().any(|vote| vote.by.as_ref().and_then(|who| who.uid) == by.uid);
+        told.may_decide = by.uid.is_some() && role && !own && !done;
+        Some(((number, no.0), told))
+    };
+    run.asking().filter_map(told).collect()
+}
+
+fn place(token: &str) -> Result<Option<Place>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parsed = token.split_once('.').and_then(|(run, step)| Some((run.parse().ok()?, step.parse().ok()?)));
+    parsed.map(Some).ok_or_else(|| errors::bad_field("page_token", "it is not one that this daemon gave"))
+}
+
+#[tonic::async_trait]
+impl ApprovalService for Approvals {
+    async fn list_approvals(
+        &self,
+        request: Request<v1::ListApprovalsRequest>,
+    ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
+        let (by, roles) = self.caller(&request);
+        let request = request.into_inner();
+        let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
+        let after = place(&request.page_token)?;
+        let only: Option<RunUid> = match request.run.is_empty() {
+            true => None,
+            false => Some(self.0.run_uid(from_proto::run_name_in("run", &request.run)?).await?),
+        };
+        let mine = request.mine;
+        let mut found = self
+            .0
+            .dispatcher
+            .query(move |machine| {
+                let runs = machine.runs().filter(|run| only.is_none_or(|uid| run.uid() == uid));
+                runs.flat_map(|run| asked(run, &by, &roles))
+                    .filter(|(place, told)| after.is_none_or(|after| *place > after) && (!mine || told.may_decide))
+                    .take(size + 1)
+                    .collect::<Vec<_>>()
+            })
+            .await
+            .map_err(|_| errors::ending())?;
+        let more = found.len() > size;
+        found.truncate(size);
+        let last = found.last().filter(|_| more);
+        Ok(Response::new(v1::ListApprovalsResponse {
+            next_page_token: last.map(|((run, step), _)| format!("{run}.{step}")).unwrap_or_default(),
+            approvals: found.into_iter().map(|(_, told)| told).collect(),
+        }))
+    }
+
+    async fn decide_approval(
+        &self,
+        request: Request<v1::DecideApprovalRequest>,
+    ) -> Result<Response<v1::DecideApprovalResponse>, Status> {
+        let (by, roles) = self.caller(&request);
+        let mut request = request.into_inner();
+        let name = from_proto::run_name_in("run", &request.run)?;
+        let approve = match v1::Decision::try_from(request.decision) {
+            Ok(v1::Decision::Approve) => true,
+            Ok(v1::Decision::Reject) => false,
+            Ok(v1::Decision::Unspecified) | Err(_) => {
+                return Err(errors::bad_field("decision", "it must be approve or reject"));
+            }
+        };
+        let uid = self.0.run_uid(name).await?;
+        let reason = from_proto::reason(&request.reason)?;
+        if !approve && reason.trim().is_empty() {
+            return Err(errors::bad_field("reason", "say why: it is what those who wait for it will read"));
+        }
+        let state = self.0.run_state(uid).await?;
+        let step = step_no(&state, &request.step)?;
+        let fields = match state.pinned().runbook.step(step).and_then(|step| step.approval()) {
+            Some(approval) => from_proto::fields(approval, &mut request)?,
+            // Refused as what it is by the core.
+            None => serde_json::Map::new(),
+        };
+        let ballot = Ballot { approve, fields: fields.into_iter().collect(), roles, by, reason };
+        let input = Input::Decide { step, ballot: Box::new(ballot) };
+        let run = Runs(Arc::clone(&self.0)).put(uid, input).await?;
+        Ok(Response::new(v1::DecideApprovalResponse { run: Some(run) }))
+    }
+}
