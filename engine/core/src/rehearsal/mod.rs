@@ -33,7 +33,7 @@ pub struct Rehearsal {
     pub refused: Vec<String>,
     /// What the script tells and the run never came to, in words.
     pub unreached: Vec<String>,
-    /// Steps that ran and whose duration nobody knows: [`drive::UNKNOWN_DURATION`] was taken.
+    /// Steps that ran and whose duration nobody knows: one second was taken.
     pub guessed: Vec<StepNo>,
 }
 
