@@ -211,8 +211,8 @@ fn tell_child(started: &Started) -> io::Result<()> {
     let child = Child { pgid: started.pid, start_time: process.start_time };
     let bytes = child.encode().map_err(io::Error::other)?;
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(OWNER_ONLY).open(paths::CHILD)?;
-    io::Write::write_all(&mut file, &bytes)
+    let file = options.write(true).create(true).truncate(false).mode(OWNER_ONLY).open(paths::CHILD)?;
+    files::overwrite(&file, &bytes)
 }
 
 fn micros(from: Instant, to: Instant) -> u64 {

@@ -11,8 +11,8 @@ pub use spec::{SPEC_MAX_BYTES, Spec, StopPolicy, StopSignal, StopTarget};
 pub use verdict::{Artifact, Ending, Exit, LogCount, NotStarted, Outputs, Verdict};
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub const OWNER_ONLY: u32 = 0o600;
 
 /// Most small files are shorter than this, in bytes, and so are read at once.
 const USUAL_BYTES: usize = 4096;
+
+/// What no file of ours begins with.
+const SPOILED: [u8; 8] = [0; 8];
 
 /// The format that is written, and the only one that is read so far.
 pub const FORMAT: u32 = 1;
@@ -116,8 +119,27 @@ pub fn read<T: SmallFile>(file: &File) -> io::Result<Result<T, Damage>> {
 pub fn place<T: SmallFile>(dir: &Path, value: &T) -> io::Result<()> {
     let bytes = value.encode().map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     let new = dir.join(format!(".{}.new", T::NAME));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&new)?;
-    file.write_all(&bytes)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(&new)?;
+    overwrite(&file, &bytes)?;
     drop(file);
     fs::rename(&new, dir.join(T::NAME))
+}
+
+/// Gives a file this content. The room that it has on the disk is kept: a file that is truncated first gives it back, and
+/// ext4 then writes the new content out at once when the file is closed. Whoever reads meanwhile sees something torn.
+///
+/// # Errors
+/// It cannot be written.
+pub fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all_at(bytes, 0)?;
+    let length = bytes.len() as u64;
+    if file.metadata()?.len() == length { Ok(()) } else { file.set_len(length) }
+}
+
+/// Spoils a small file so that it counts as absent, for as little as [`overwrite`] costs. One that is absent stays so.
+///
+/// # Errors
+/// It cannot be opened or written.
+pub fn spoil(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all_at(&SPOILED, 0)
 }

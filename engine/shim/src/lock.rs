@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -67,8 +67,7 @@ impl Held {
     /// It cannot be written.
     pub fn tell(&self, holder: Holder) -> io::Result<()> {
         let bytes = holder.encode().map_err(io::Error::other)?;
-        self.file.write_all_at(&bytes, 0)?;
-        self.file.set_len(bytes.len() as u64)
+        files::overwrite(&self.file, &bytes)
     }
 }
 

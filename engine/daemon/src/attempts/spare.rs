@@ -1,13 +1,13 @@
 //! Directories of attempts that are over, used again for the next ones: on some file systems a file that is made costs
-//! more than the command that it is for. A spare directory holds no claim, an empty `child`, and files whose content is
+//! more than the command that it is for. A spare directory holds no claim, a spoiled `child`, and files whose content is
 //! overwritten before anybody reads them; it is out of reach of every shim, since its path is another one.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use runbook_shim::files::{SmallFile as _, Spec};
+use runbook_shim::files::{self as shim_files, SmallFile as _, Spec};
 use runbook_shim::paths;
 
 use crate::files;
@@ -57,7 +57,7 @@ impl Spares {
         match fs::rename(&spare, directory) {
             Ok(()) => {
                 // What it says is about a shim that is gone.
-                OpenOptions::new().write(true).truncate(true).open(directory.join(paths::LOCK))?;
+                shim_files::spoil(&directory.join(paths::LOCK))?;
                 Ok(true)
             }
             Err(error) => {
@@ -83,7 +83,7 @@ impl Spares {
         // While the claim is there no shim can begin, so it goes last.
         fs::rename(directory.join(Spec::NAME), directory.join(format!(".{}.new", Spec::NAME)))?;
         fs::rename(directory.join(paths::VERDICT), directory.join(paths::VERDICT_RESERVE))?;
-        OpenOptions::new().write(true).truncate(true).open(directory.join(paths::CHILD))?;
+        shim_files::spoil(&directory.join(paths::CHILD))?;
         fs::rename(directory, &target)?;
         fs::remove_file(target.join(paths::CLAIM))?;
         self.state().spare.push(target);

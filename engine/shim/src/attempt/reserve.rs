@@ -2,9 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 
-use runbook_shim::files::{OWNER_ONLY, SmallFile, Spec, Verdict};
+use runbook_shim::files::{self, OWNER_ONLY, SmallFile, Spec, Verdict};
 use runbook_shim::paths;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
@@ -31,10 +31,10 @@ impl Reserve {
     /// There is no room, or no file can be made.
     pub fn make(spec: &Spec) -> io::Result<Reserve> {
         let file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(paths::VERDICT_RESERVE)?;
+            OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(paths::VERDICT_RESERVE)?;
         let artifacts: u64 = spec.artifacts.iter().map(|name| ARTIFACT_ROOM + ESCAPED * name.len() as u64).sum();
         let room = ROOM + artifacts;
-        match fallocate(&file, FallocateFlags::empty(), 0, room) {
+        match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, room) {
             Ok(()) => {}
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&file, room)?,
             Err(e) => return Err(e.into()),
@@ -48,8 +48,7 @@ impl Reserve {
     /// It cannot be written.
     pub fn place(&self, verdict: &Verdict) -> io::Result<()> {
         let bytes = verdict.encode().map_err(io::Error::other)?;
-        self.file.write_all_at(&bytes, 0)?;
-        self.file.set_len(bytes.len() as u64)?;
+        files::overwrite(&self.file, &bytes)?;
         fs::rename(paths::VERDICT_RESERVE, paths::VERDICT)
     }
 }
