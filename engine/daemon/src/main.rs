@@ -1,6 +1,7 @@
 //! `runbookd`: reads its arguments, serves or checks, and says how it ended with its exit code.
 
 mod inherited;
+mod memory;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ const FAILED: u8 = 1;
 const IN_USE: u8 = 3;
 
 fn main() -> ExitCode {
+    memory::share_one_arena();
     let closed = inherited::close_descriptors();
     let arguments = Arguments::parse();
     if let Err(error) = closed {
