@@ -21,7 +21,8 @@ const ATTEMPTS: usize = 101;
 /// optimization it may be more.
 const TIMES_TRUE: f64 = if cfg!(debug_assertions) { 5.0 } else { 2.0 };
 
-/// A shim's own processor time, in microseconds; more where the compiler left everything in.
+/// A shim's own processor time, in microseconds, on a machine that starts a program in half of it; where that takes longer,
+/// the ratio alone counts. More where the compiler left everything in.
 const OWN_MICROS: u64 = if cfg!(debug_assertions) { 6_000 } else { 600 };
 
 /// Shims that run at the same time when their memory is measured.
@@ -76,8 +77,8 @@ fn own_processor_time_is_bounded() {
     }
     let (own, reference) = (median(own), median(reference));
     tell(&format!("a shim's own processor time: {own} µs; /bin/true: {reference} µs"));
-    assert!(own as f64 <= reference as f64 * TIMES_TRUE);
-    assert!(own <= OWN_MICROS, "{own} µs of its own");
+    let bound = (reference as f64 * TIMES_TRUE).max(OWN_MICROS as f64);
+    assert!(own as f64 <= bound, "{own} µs of its own, at most {bound}");
 }
 
 #[test]
