@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Rehearsal;
-use crate::definition::Runbook;
+use crate::definition::{Runbook, Work};
 use crate::id::StepNo;
 use crate::run::{AttemptKind, Fact, SkipReason};
 
@@ -66,7 +66,7 @@ impl Coverage {
     /// Takes in what a rehearsal came to.
     pub fn add(&mut self, rehearsal: &Rehearsal) {
         for event in &rehearsal.events {
-            self.seen.extend(mark(&event.fact));
+            self.seen.extend(marks(&rehearsal.state.pinned().runbook, &event.fact));
         }
     }
 
@@ -76,19 +76,22 @@ impl Coverage {
     }
 }
 
-fn mark(fact: &Fact) -> Option<Mark> {
+fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
     match fact {
-        Fact::StepReady { step } => Some(Mark::Held(*step)),
-        Fact::StepSkipped { step, why: SkipReason::Condition } => Some(Mark::NotHeld(*step)),
-        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. }
-        | Fact::WaitBegan { step, .. }
-        | Fact::ApprovalAsked { step, .. } => Some(Mark::Ran(*step)),
-        Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => Some(Mark::Verified(*step)),
-        Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => Some(Mark::TidiedUp(*step)),
+        Fact::StepReady { step } => vec![Mark::Held(*step)],
+        Fact::StepSkipped { step, why: SkipReason::Condition } => vec![Mark::NotHeld(*step)],
+        // A step of its own kind is at work as soon as its `if` is true.
+        Fact::WaitBegan { step, .. } | Fact::ApprovalAsked { step, .. } => vec![Mark::Held(*step), Mark::Ran(*step)],
+        Fact::StepFailed { step, .. } => match runbook.step(*step).map(|step| &step.work) {
+            Some(Work::Fail(_)) => vec![Mark::Held(*step), Mark::Ran(*step)],
+            Some(Work::Command(_) | Work::Wait(_) | Work::Approval(_)) | None => Vec::new(),
+        },
+        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => vec![Mark::Ran(*step)],
+        Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => vec![Mark::Verified(*step)],
+        Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => vec![Mark::TidiedUp(*step)],
         Fact::StepSkipped { why: SkipReason::Need(_) | SkipReason::NothingToUndo, .. }
         | Fact::Created(_)
         | Fact::Admitted { .. }
-        | Fact::StepFailed { .. }
         | Fact::WaitEnded { .. }
         | Fact::ApprovalGiven { .. }
         | Fact::ApprovalTimedOut { .. }
@@ -98,6 +101,6 @@ fn mark(fact: &Fact) -> Option<Mark> {
         | Fact::Finished { .. }
         | Fact::Resumed { .. }
         | Fact::Resolved { .. }
-        | Fact::DeadlinesShifted { .. } => None,
+        | Fact::DeadlinesShifted { .. } => Vec::new(),
     }
 }

@@ -118,7 +118,9 @@ pub fn every_failure(
     for (index, _) in pinned.runbook.steps.iter().enumerate() {
         let step = StepNo(index as u32);
         let mut script = script.clone();
-        script.step(step).always = Some(End::Failed);
+        let told = script.step(step);
+        told.tries.clear();
+        told.always = Some(End::Failed);
         let rehearsal = rehearse(pinned, setting, &script)?;
         left = left.saturating_sub(rehearsal.events.len());
         each(step, rehearsal);
