@@ -102,7 +102,10 @@ fn each_of_their_failures_ends_as_it_should() {
 #[test]
 fn the_page_of_examples_names_all_of_them() {
     let page = include_str!("../../docs/examples/README.md");
-    let missing: Vec<String> =
-        examples().into_iter().map(|example| example.name).filter(|name| !page.contains(&format!("({name}.yaml)"))).collect();
+    let missing: Vec<String> = examples()
+        .into_iter()
+        .map(|example| example.name)
+        .filter(|name| !page.contains(&format!("({name}.yaml)")))
+        .collect();
     assert_eq!(missing, Vec::<String>::new());
 }

@@ -30,8 +30,12 @@ impl Reserve {
     /// # Errors
     /// There is no room, or no file can be made.
     pub fn make(spec: &Spec) -> io::Result<Reserve> {
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(paths::VERDICT_RESERVE)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWNER_ONLY)
+            .open(paths::VERDICT_RESERVE)?;
         let artifacts: u64 = spec.artifacts.iter().map(|name| ARTIFACT_ROOM + ESCAPED * name.len() as u64).sum();
         let room = ROOM + artifacts;
         match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, room) {
