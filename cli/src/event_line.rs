@@ -16,7 +16,8 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             Line::of(Tone::Dim, &format!("event {} of a kind that this version does not know", event.number))
         }
         EventType::Created => {
-            about(&run, Tone::Plain, &format!("created by {}", who(event.by.as_ref())), &event.reason)
+            let what = format!("created by {}{}", who(event.by.as_ref()), confirmed(event));
+            about(&run, Tone::Plain, &what, &event.reason)
         }
         EventType::Admitted => about(&run, Tone::Plain, "admitted: its steps may start", ""),
         EventType::Ending => about(&run, Tone::Warn, "goes to its end", &event.message),
@@ -25,7 +26,7 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         }
         EventType::Finished => about(&run, run_tone(event.outcome()), &outcome(event), ""),
         EventType::Resumed => {
-            let what = format!("resumed by {} as epoch {}", who(event.by.as_ref()), event.epoch);
+            let what = format!("resumed by {} as epoch {}{}", who(event.by.as_ref()), event.epoch, confirmed(event));
             about(&run, Tone::Plain, &what, &event.reason)
         }
         EventType::DeadlinesShifted => {
@@ -87,6 +88,14 @@ fn line(head: Line, tone: Tone, what: &str, more: &str) -> Line {
 
 fn outcome(event: &Event) -> String {
     run_status(event.outcome()).replace('_', " ")
+}
+
+/// What somebody confirmed that it is destroyed.
+fn confirmed(event: &Event) -> String {
+    match event.confirmed.is_empty() {
+        true => String::new(),
+        false => format!(", who confirmed {}", event.confirmed.join(", ")),
+    }
 }
 
 fn who(by: Option<&Principal>) -> &str {

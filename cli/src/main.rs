@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod complete;
+mod confirm;
 mod console;
 mod context;
 mod daemon_process;

@@ -1,5 +1,5 @@
-//! Ctrl-C in a watched run: asks whether to detach or to cancel, while the run goes on. Knows the question and its
-//! answers, never what follows from them.
+//! Questions to a person: the lines that are typed, and Ctrl-C in a watched run, which asks whether to detach or to
+//! cancel while the run goes on. Knows questions and answers, never what follows from them.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::console::Console;
 
 /// The longest answer that is read, in bytes.
-const ANSWER_BYTES: usize = 256;
+const ANSWER_BYTES: usize = 1_024;
 /// How often the terminal is looked at while a question is open: a person does not feel it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -49,19 +49,27 @@ impl Prompt {
     /// # Errors
     /// Standard input cannot be read.
     pub async fn answer(&self) -> io::Result<Answer> {
-        let input = io::stdin();
-        loop {
-            let mut wanted = [PollFd::new(&input, PollFlags::IN)];
-            if poll(&mut wanted, Some(&Timespec::default()))? > 0 {
-                break;
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        let mut bytes = [0; ANSWER_BYTES];
-        // A terminal in its usual mode is readable when a whole line is there.
-        let length = rustix::io::read(&input, &mut bytes)?;
-        Ok(parse(&bytes[..length], self.canceling))
+        Ok(parse(typed_line().await?.as_bytes(), self.canceling))
     }
+}
+
+/// A line that a person types; empty at the end of the input.
+///
+/// # Errors
+/// Standard input cannot be read.
+pub async fn typed_line() -> io::Result<String> {
+    let input = io::stdin();
+    loop {
+        let mut wanted = [PollFd::new(&input, PollFlags::IN)];
+        if poll(&mut wanted, Some(&Timespec::default()))? > 0 {
+            break;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    let mut bytes = [0; ANSWER_BYTES];
+    // A terminal in its usual mode is readable when a whole line is there.
+    let length = rustix::io::read(&input, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 fn parse(typed: &[u8], canceling: bool) -> Answer {

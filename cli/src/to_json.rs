@@ -146,6 +146,7 @@ pub fn run(run: &v1::Run) -> Value {
         "last_event": run.last_event,
         "message": text(&run.message),
         "waits_for": run.waits_for,
+        "confirmed": run.confirmed,
     });
     if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
         json.insert("steps".to_owned(), run.steps.iter().map(run_step).collect());
@@ -236,6 +237,7 @@ pub fn event(event: &v1::Event) -> Value {
         "ended_at": time(event.ended_at.as_ref()),
         "asks": text(&event.asks),
         "approve": event.approve,
+        "confirmed": (!event.confirmed.is_empty()).then_some(&event.confirmed),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),
@@ -413,7 +415,12 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "expected_p90_seconds": plan.expected_p90.as_ref().map(seconds),
         "unmeasured": plan.unmeasured,
         "past_runs": plan.past_runs,
+        "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
     })
+}
+
+fn target(target: &v1::PlannedTarget) -> Value {
+    json!({"name": target.name, "steps": target.steps, "confirmed": target.confirmed})
 }
 
 fn planned_step(step: &v1::PlannedStep) -> Value {

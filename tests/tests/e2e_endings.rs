@@ -27,7 +27,7 @@ fn resolve(daemon: &Daemon, name: &str, step: &str, settlement: Settlement) -> R
 }
 
 fn resume(daemon: &Daemon, name: &str) {
-    let request = ResumeRunRequest { name: name.to_owned(), reason: String::new() };
+    let request = ResumeRunRequest { name: name.to_owned(), reason: String::new(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
 }
 

@@ -9,7 +9,7 @@ use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::language::check;
 use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
 use runbook_core::run::{
-    AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Then,
+    AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Terms, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 
@@ -58,6 +58,7 @@ impl History {
             reason: String::new(),
             request_id: String::new(),
             request_digest: Digest::of(b""),
+            terms: Terms::default(),
         };
         MachineInput::Start { token: 0, uid: uid(number), start: Box::new(start) }
     }
@@ -182,7 +183,10 @@ fn a_run_that_was_canceled_and_resumed_has_one_turn_among_others() {
         let batch = history.turn(after(second), vec![asked(2, cancel)]);
         assert!(matches!(batch.events.last().unwrap().1.fact, Fact::Finished { outcome: Outcome::Canceled }));
         history.load(2, after(second));
-        history.turn(after(second), vec![asked(2, Input::Resume { by: ann(), reason: String::new() })]);
+        history.turn(
+            after(second),
+            vec![asked(2, Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new() })],
+        );
     }
     let mut order = Vec::new();
     let mut live = (1, 0, 1);

@@ -8,6 +8,7 @@ use runbook_proto::v1::{Origin, Run, StartRunRequest, StartRunResponse};
 use serde_json::json;
 
 use crate::complete;
+use crate::confirm;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -23,7 +24,7 @@ use crate::to_json;
 #[command(after_help = "Ctrl-C asks whether to detach or to cancel; the run goes on without its watcher.\n\
     A repeated request with the same --request-id starts one run.\n\n\
     Examples:\n  runbook exec backup\n  runbook exec backup -i keep=7 -i source=/srv --reason 'before the move'\n  \
-    runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach")]
+    runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -43,6 +44,9 @@ pub struct Exec {
     /// Why; it stays in the run's history
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Confirms what the run destroys, by its name; may be repeated. Without it a person at a terminal is asked
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Vec<String>,
     /// Makes all checks and starts nothing
     #[arg(long)]
     pub validate_only: bool,
@@ -53,13 +57,24 @@ pub struct Exec {
 /// # Errors
 /// The file or an input is wrong, the daemon refuses, or none answers.
 pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
-    let request = request(cx, &args)?;
+    let mut request = request(cx, &args)?;
     let mut interrupts = interrupts()?;
-    let response: StartRunResponse = tokio::select! {
-        response = cx.session.ask(async |channel| runs(channel).start_run(request.clone()).await) => {
-            response.map_err(|failure| with_advice(failure, &args.what))?
+    let response = loop {
+        let answer: Result<StartRunResponse> = tokio::select! {
+            answer = cx.session.ask(async |channel| runs(channel).start_run(request.clone()).await) => answer,
+            _ = interrupts.recv() => return Err(interrupted()),
+        };
+        let failure = match answer {
+            Ok(response) => break response,
+            Err(failure) => failure,
+        };
+        let Some(names) = confirm::wanted(&failure) else { return Err(with_advice(failure, &args.what)) };
+        if args.validate_only || !confirm::can_ask(cx) {
+            let runbook = Some(request.runbook.as_str()).filter(|name| !name.is_empty());
+            return Err(confirm::advise(cx, failure, &names, runbook).await);
         }
-        _ = interrupts.recv() => return Err(interrupted()),
+        confirm::ask(cx, &mut interrupts, &failure, &names).await?;
+        request.confirm.extend(names);
     };
     let run = response.run.ok_or_else(|| Failure::other("the daemon answered without a run"))?;
     if args.validate_only {
@@ -97,6 +112,7 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         reason: args.reason.clone().unwrap_or_default(),
         origin: origin.into(),
         validate_only: args.validate_only,
+        confirm: args.confirm.clone(),
     })
 }
 

@@ -213,6 +213,10 @@ fn verdict(plan: &PlanRunResponse) -> Vec<Line> {
         .iter()
         .map(|problem| Line::of(Tone::Bad, "would be refused: ").with(Tone::Plain, &problem.problem))
         .collect();
+    for target in plan.targets.iter().filter(|target| !target.confirmed) {
+        let by = format!("  (destroyed by {})", target.steps.join(", "));
+        lines.push(Line::of(Tone::Warn, "has to be confirmed: ").with(Tone::Bold, &target.name).with(Tone::Dim, &by));
+    }
     if plan.preflight_skipped {
         lines.push(Line::of(Tone::Dim, "nobody looked for tools and secrets"));
     }

@@ -6,6 +6,7 @@ use runbook_proto::v1::ResumeRunRequest;
 
 use super::changed;
 use crate::complete;
+use crate::confirm;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -16,7 +17,7 @@ use crate::session::runs;
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
 #[command(after_help = "Failed and canceled steps run once more, by the definition that the run is pinned to; \
-    succeeded ones are kept.\n\n\
+    succeeded ones are kept. A destructive step that was tried before is confirmed anew.\n\n\
     Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach")]
 pub struct Resume {
     /// A run's number or uid, or `last`
@@ -25,6 +26,9 @@ pub struct Resume {
     /// Why; it stays in the run's history
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Confirms what is destroyed again, by its name; may be repeated. Without it a person at a terminal is asked
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Vec<String>,
     /// Does not watch
     #[arg(short, long)]
     pub detach: bool,
@@ -38,9 +42,25 @@ pub async fn run(cx: &mut Context, args: &Resume) -> Result<ExitCode> {
     let name = resolve(cx, &args.run).await?;
     // What happens from here on is told; what was before is not.
     let before = snapshot(cx, &name).await?;
-    let interrupts = interrupts()?;
-    let request = ResumeRunRequest { name: name.clone(), reason: args.reason.clone().unwrap_or_default() };
-    let response = cx.session.tell(async |channel| runs(channel).resume_run(request).await).await?;
+    let mut interrupts = interrupts()?;
+    let mut request = ResumeRunRequest {
+        name: name.clone(),
+        reason: args.reason.clone().unwrap_or_default(),
+        confirm: args.confirm.clone(),
+    };
+    let response = loop {
+        let sent = request.clone();
+        let failure = match cx.session.tell(async |channel| runs(channel).resume_run(sent).await).await {
+            Ok(response) => break response,
+            Err(failure) => failure,
+        };
+        let Some(names) = confirm::wanted(&failure) else { return Err(failure) };
+        if !confirm::can_ask(cx) {
+            return Err(confirm::advise(cx, failure, &names, None).await);
+        }
+        confirm::ask(cx, &mut interrupts, &failure, &names).await?;
+        request.confirm.extend(names);
+    };
     if args.detach {
         return changed(cx, response.run, "goes on");
     }

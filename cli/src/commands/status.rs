@@ -69,6 +69,7 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
         facts.push(("started", format!("{}{by}", created.date_clock())));
     }
     facts.push(("why", run.reason.clone()));
+    facts.push(("confirmed", run.confirmed.join(", ")));
     facts.push(("state", run.message.clone()));
     if run.epoch > 1 {
         facts.push(("epoch", run.epoch.to_string()));

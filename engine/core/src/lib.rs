@@ -7,6 +7,7 @@
 pub mod calendar;
 pub mod comparison;
 pub mod definition;
+pub mod destruction;
 pub mod expression;
 pub mod id;
 pub mod language;

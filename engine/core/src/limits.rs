@@ -50,6 +50,8 @@ pub const FINDINGS: usize = 200;
 pub const LOCKS: usize = 64;
 /// A lock's or a group's name once rendered, in bytes.
 pub const LOCK_NAME_BYTES: usize = 256;
+/// The name of what a destructive step destroys, once rendered, in bytes.
+pub const TARGET_BYTES: usize = 256;
 /// How often `verify` is asked about one attempt.
 pub const VERIFY_TRIES: u32 = 3;
 /// How often `on_cancel` is tried for one attempt.

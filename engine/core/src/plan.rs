@@ -107,7 +107,7 @@ pub fn plan(runbook: &Runbook, inputs: &IndexMap<String, Value>, took: &BTreeMap
 }
 
 /// All steps, each behind those that it needs; otherwise in the order of the definition.
-fn order(runbook: &Runbook) -> Vec<StepNo> {
+pub(crate) fn order(runbook: &Runbook) -> Vec<StepNo> {
     let mut open: Vec<usize> = runbook.steps.iter().map(|step| step.needs.len()).collect();
     let mut dependants = vec![Vec::new(); runbook.steps.len()];
     for (index, step) in runbook.steps.iter().enumerate() {
@@ -332,7 +332,7 @@ steps:
   last: {needs: [sum, drop], argv: [last]}
   dump: {argv: [dump], outputs: {bytes: integer}}
   sum: {needs: [dump], if: "inputs.prod || steps.dump.outputs.bytes > 0", argv: [sum]}
-  drop: {needs: [dump], if: inputs.prod, argv: [drop], effect: destructive, target: "db/${{ inputs.prod }}/${{ run.uid }}"}
+  drop: {needs: [dump], if: inputs.prod, argv: [drop], effect: destructive, target: "db/${{ inputs.prod }}/${{ run.reason }}"}
   after-drop: {needs: [drop], argv: [a]}
   either: {needs: [drop], if: "steps.drop.status == 'skipped'", argv: [e]}
   mend: {needs: [dump], if: failure(), argv: [m]}

@@ -6,7 +6,7 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Then,
+    Outcome, Principal, SkipReason, Terms, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
@@ -127,7 +127,9 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         From::Ending(it) => Fact::Ending { cause: ending_cause(it.cause)? },
         From::Finishing(it) => Fact::Finishing { outcome: outcome(it.outcome)? },
         From::Finished(it) => Fact::Finished { outcome: outcome(it.outcome)? },
-        From::Resumed(it) => Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason },
+        From::Resumed(it) => {
+            Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason, confirmed: it.confirmed }
+        }
         From::Resolved(it) => Fact::Resolved {
             step: StepNo(it.step),
             settlement: settlement(it.settlement)?,
@@ -153,7 +155,12 @@ fn created(it: disk::Created) -> Result<Created> {
         reason: it.reason,
         request_id: it.request_id,
         request_digest: digest(&it.request_digest, "created.request_digest")?,
+        terms: it.terms.map(terms).unwrap_or_default(),
     })
+}
+
+fn terms(it: disk::Terms) -> Terms {
+    Terms { confirmed: it.confirmed }
 }
 
 fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {

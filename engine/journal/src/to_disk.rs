@@ -3,7 +3,7 @@
 use runbook_core::definition::Settlement;
 use runbook_core::run::{
     AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Then,
+    Principal, SkipReason, Terms, Then,
 };
 use runbook_proto::journal as disk;
 
@@ -80,9 +80,12 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::Ending { cause } => To::Ending(disk::Ending { cause: Some(ending_cause(cause)) }),
         Fact::Finishing { outcome: it } => To::Finishing(disk::Finishing { outcome: outcome(*it).into() }),
         Fact::Finished { outcome: it } => To::Finished(disk::Finished { outcome: outcome(*it).into() }),
-        Fact::Resumed { epoch, by, reason } => {
-            To::Resumed(disk::Resumed { epoch: *epoch, by: Some(principal(by)), reason: reason.clone() })
-        }
+        Fact::Resumed { epoch, by, reason, confirmed } => To::Resumed(disk::Resumed {
+            epoch: *epoch,
+            by: Some(principal(by)),
+            reason: reason.clone(),
+            confirmed: confirmed.clone(),
+        }),
         Fact::Resolved { step, settlement: it, outputs, by, reason } => To::Resolved(disk::Resolved {
             step: step.0,
             settlement: settlement(*it).into(),
@@ -108,7 +111,12 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         reason: it.reason.clone(),
         request_id: it.request_id.clone(),
         request_digest: it.request_digest.0.to_vec(),
+        terms: (it.terms != Terms::default()).then(|| terms(&it.terms)),
     })
+}
+
+fn terms(it: &Terms) -> disk::Terms {
+    disk::Terms { confirmed: it.confirmed.clone() }
 }
 
 fn attempt_ended(

@@ -26,6 +26,8 @@ pub(crate) enum Cond {
         step: usize,
         than: i64,
     },
+    /// `inputs.slot == 'word'`
+    Slot(&'static str),
     /// `run.outcome == 'word'`, in `finally`.
     Outcome(&'static str),
     Not(Box<Self>),
@@ -50,6 +52,7 @@ impl Cond {
             Self::Ratio { step, than } => {
                 format!("10 / default(steps.{}.outputs.{NUMBER}, 0) > {than}", id(*step))
             }
+            Self::Slot(word) => format!("inputs.slot == '{word}'"),
             Self::Outcome(word) => format!("run.outcome == '{word}'"),
             Self::Not(inner) => format!("!({})", inner.text(id)),
             Self::And(left, right) => format!("({} && {})", left.text(id), right.text(id)),
@@ -71,6 +74,7 @@ impl Cond {
             | Self::Status { .. }
             | Self::Over { .. }
             | Self::Ratio { .. }
+            | Self::Slot(_)
             | Self::Outcome(_) => {}
         }
     }
@@ -103,6 +107,25 @@ impl Cond {
         Condition { expression: self.text(id), any_outcome: self.lifts_all(), lifts }
     }
 
+    /// Its answer as far as the input alone tells.
+    pub(crate) fn known(&self, slot: &str) -> Option<bool> {
+        match self {
+            Self::Constant(value) => Some(*value),
+            Self::Always => Some(true),
+            Self::Slot(word) => Some(slot == *word),
+            Self::Failure | Self::Status { .. } | Self::Over { .. } | Self::Ratio { .. } | Self::Outcome(_) => None,
+            Self::Not(inner) => inner.known(slot).map(|known| !known),
+            Self::And(left, right) => match (left.known(slot), right.known(slot)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (left, right) => left.and(right),
+            },
+            Self::Or(left, right) => match (left.known(slot), right.known(slot)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (left, right) => left.and(right),
+            },
+        }
+    }
+
     /// Its answer; `Err` where it has none. `and` and `or` ask from left to right and stop at the first answer.
     pub(crate) fn holds(&self, names: &dyn Names) -> Result<bool, ()> {
         Ok(match self {
@@ -115,6 +138,7 @@ impl Cond {
                 0 => return Err(()),
                 n => 10 / n > *than,
             },
+            Self::Slot(word) => names.slot() == *word,
             Self::Outcome(word) => names.outcome() == *word,
             Self::Not(inner) => !inner.holds(names)?,
             Self::And(left, right) => left.holds(names)? && right.holds(names)?,
@@ -130,6 +154,7 @@ pub(crate) trait Names {
     fn number(&self, step: usize) -> Option<i64>;
     fn failure(&self) -> bool;
     fn outcome(&self) -> &'static str;
+    fn slot(&self) -> &str;
 }
 
 /// A question about an exit code: one of these, or none of these.

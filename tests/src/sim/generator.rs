@@ -20,6 +20,8 @@ pub(crate) const LARGE_STEPS: usize = 300;
 /// How many steps other runbooks may have.
 pub(crate) const STEPS: usize = 40;
 const FINALLY_STEPS: usize = 4;
+/// What destructive steps destroy.
+const TARGETS: [&str; 3] = ["the-world", "the-moon", "moon-${{ inputs.slot }}"];
 
 /// How rich the runbooks of a world are, in percent of the steps that have a thing.
 #[derive(Debug, Clone, Copy)]
@@ -255,7 +257,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         unknown_if: codes.unknown_if.as_ref().map(Codes::text),
         retry,
         effect,
-        target: (effect == Effect::Destructive).then(|| "the-world".to_owned()),
+        target: (effect == Effect::Destructive).then(|| random.pick(TARGETS).to_owned()),
         verify: verify.then(|| command("ask", cleanup)),
         on_cancel: on_cancel.then(|| command("tidy", cleanup)),
         allow_failure: random.percent(rich.allow_failure),
@@ -400,9 +402,10 @@ fn condition(
         };
     }
     let words = ["succeeded", "failed", "skipped", "canceled"];
-    match (random.below(10), step, with_number) {
+    match (random.below(11), step, with_number) {
         (0, _, _) => Cond::Constant(false),
         (1, _, _) => Cond::Constant(true),
+        (10, _, _) => Cond::Slot(random.pick(["a", "b"])),
         (2 | 3, _, _) => Cond::Always,
         (4, _, _) => Cond::Failure,
         (5, _, Some(step)) => Cond::Ratio { step, than: random.between(0, 4) },

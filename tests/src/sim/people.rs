@@ -6,12 +6,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, Ballot, How, Input, Origin, Principal, Start};
+use runbook_core::run::{AttemptEnd, Ballot, How, Input, Origin, Principal, Start, Terms};
 use serde_json::Value;
 
 use super::design::{FIELD, ROLES, SLOT};
 use super::faults::Settings;
-use super::model::{Ask, Status, StepModel};
+use super::model::{Ask, Status, StepModel, to_confirm};
 use super::outside;
 use super::random::Random;
 use super::world::{Happening, World};
@@ -84,6 +84,10 @@ impl World {
         let Deed::Start { book, slot, origin, request, content } = deed else { return };
         let Some(design) = self.designs.get(*book).cloned() else { return };
         let uid = RunUid::from_bits((u128::from(self.random.next()) << 64) | u128::from(self.random.next()));
+        let mut confirmed = to_confirm(&design, slot, |_| true);
+        if self.random.percent(5) {
+            confirmed.pop();
+        }
         let start = Start {
             number: 0,
             pinned: self.pinned(&design),
@@ -94,6 +98,7 @@ impl World {
             reason: String::new(),
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
+            terms: Terms { confirmed },
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
         let token = self.token(deed);
@@ -144,7 +149,13 @@ impl World {
         let reason = format!("reason {}", self.random.below(100));
         let input = match what {
             0 => Input::Cancel { now: self.random.percent(30), by, reason },
-            1 => Input::Resume { by, reason },
+            1 => {
+                let mut confirmed = self.model.runs.get(&uid)?.to_confirm_again();
+                if self.random.percent(10) {
+                    confirmed.pop();
+                }
+                Input::Resume { by, reason, confirmed }
+            }
             2 => {
                 let step = if unknown.is_empty() {
                     self.random.below(steps + 1)

@@ -59,7 +59,7 @@ fn a_run_with_large_outputs_is_told_whole() {
     assert_eq!((found.status(), found.last_event), (RunStatus::Failed, last), "{}", found.message);
     assert!(step(&found, "s0").outputs.is_some());
     project.file("mended", "");
-    let resume = ResumeRunRequest { name: run.name.clone(), reason: String::new() };
+    let resume = ResumeRunRequest { name: run.name.clone(), reason: String::new(), ..Default::default() };
     client.block_on(client.runs().resume_run(resume)).unwrap_or_else(|status| panic!("{status:?}\n{}", server.log()));
     wait_for("the second end", || {
         let runs = client.list(Default::default()).runs;

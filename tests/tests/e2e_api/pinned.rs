@@ -42,7 +42,7 @@ fn a_run_goes_on_as_it_was_started() {
     project.file("mended", "");
     server.kill();
     let (_server, client) = Server::start(&project);
-    let resume = ResumeRunRequest { name: run.name.clone(), reason: String::new() };
+    let resume = ResumeRunRequest { name: run.name.clone(), reason: String::new(), ..Default::default() };
     client.block_on(client.runs().resume_run(resume)).unwrap();
     wait_for("the second end", || (client.get(&run.name).status() == RunStatus::Succeeded).then_some(()));
 

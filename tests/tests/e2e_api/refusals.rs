@@ -126,7 +126,7 @@ fn all_fields_that_are_wrong_are_named_at_once() {
     assert_eq!(fields(client.block_on(runs.resolve_step(resolve))), ["name", "reason", "settlement"]);
     let cancel = CancelRunRequest { name: name.clone(), reason: long.clone(), ..Default::default() };
     assert_eq!(fields(client.block_on(runs.cancel_run(cancel))), ["name", "reason"]);
-    let resume = ResumeRunRequest { name: name.clone(), reason: long };
+    let resume = ResumeRunRequest { name: name.clone(), reason: long, ..Default::default() };
     assert_eq!(fields(client.block_on(runs.resume_run(resume))), ["name", "reason"]);
     let events = ListEventsRequest { name, page_size: -1, ..Default::default() };
     assert_eq!(fields(client.block_on(runs.list_events(events))), ["name", "page_size"]);

@@ -28,7 +28,7 @@ fn the_former_content_is_kept_or_removed_as_asked() {
 }
 
 fn resume(daemon: &Daemon, name: &str) {
-    let request = ResumeRunRequest { name: name.to_owned(), reason: String::new() };
+    let request = ResumeRunRequest { name: name.to_owned(), reason: String::new(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("a resume");
 }
 

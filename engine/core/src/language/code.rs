@@ -159,6 +159,8 @@ codes! {
     "`${{ }}` inside `run`. Data must never become code: give the value as an environment variable and use that in the script."
     NoTarget Error "no-target"
     "A destructive step that does not say what it destroys."
+    LateTarget Error "late-target"
+    "A `target` that is known only while the run is on: who starts the run confirms by this name what is destroyed. Make it of `inputs` and `env`, or let an approval come before the step."
     ApprovalInFinally Error "approval-in-finally"
     "An approval in `finally`, which runs by itself however a run ended, at night too, and has to come to its end."
     DuplicateName Error "duplicate-name"

@@ -12,7 +12,11 @@ use super::reach;
 use super::report::{Problem, Report};
 use super::show;
 use crate::definition::{Condition, Part, ValueType};
+use crate::destruction::{approved, is_late};
 use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, Template, Type};
+
+/// The key that holds the name of what a step destroys.
+const TARGET: &str = "target";
 
 /// A text whose expressions were read.
 pub(super) struct Parsed<'t> {
@@ -66,6 +70,7 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
         ids: graph::index(&draft.runbook.steps),
         secret_env: secret_env(draft, &parsed),
         upstream,
+        approved: approved(&draft.runbook),
         graph,
         suggest: std::cell::Cell::new(true),
     };
@@ -191,6 +196,9 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
             return;
         }
     };
+    if place.key == TARGET && place.usage == Use::Shown {
+        report_late(parsed, context, report);
+    }
     let text = place.item.raw();
     let whole = || match &parsed.body {
         Body::Expression(expression) => expression.span(),
@@ -220,6 +228,26 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         );
     } else if let (Use::Condition, Body::Expression(condition)) = (place.usage, &parsed.body) {
         reach::check_condition(parsed, condition, context, report);
+    }
+}
+
+/// What a target is made of that nobody knows when the run is started.
+fn report_late(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>) {
+    let place = &parsed.place;
+    let Some(step) = place.owner.step() else { return };
+    if !context.graph.is_ordered() || context.graph.broken[step] || context.approved[step] {
+        return;
+    }
+    for reference in parsed.references().filter(|reference| is_late(context.runbook, &reference.value)) {
+        let range = reference.span.start + parsed.offset..reference.span.end + parsed.offset;
+        let message = format!("who starts the run confirms this name, and `{}` is not known then", reference.value);
+        let help = match context.runbook.steps[step].part {
+            Part::Main => "make it of `inputs` and `env`, or let the step need a `uses: approval`",
+            Part::Finally => {
+                "make it of `inputs` and `env`; what removes only what this run made is no destructive step"
+            }
+        };
+        report.add(Problem::new(Code::LateTarget, place.item.locate(range, report), message).help(help));
     }
 }
 

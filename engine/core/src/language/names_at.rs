@@ -17,6 +17,8 @@ pub(super) struct Context<'c> {
     /// Variables of the runbook whose text holds a secret.
     pub secret_env: HashSet<&'c str>,
     pub upstream: Upstream,
+    /// Of each step, whether it runs only when persons approved.
+    pub approved: Vec<bool>,
     pub graph: &'c Graph,
     /// Whether anybody will read a suggestion: searching for one costs time.
     pub suggest: Cell<bool>,

@@ -14,7 +14,7 @@ use crate::definition::{Runbook, Settlement};
 use crate::id::{Digest, RunUid, StepNo};
 use crate::limits;
 use crate::machine::{AttemptRef, Batch, Machine, MachineInput, Settings};
-use crate::run::{AttemptKind, Ballot, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel};
+use crate::run::{AttemptKind, Ballot, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel, Terms};
 use crate::time::{Span, Timestamp};
 
 /// How long a try takes of which nobody knows how long it takes.
@@ -64,7 +64,7 @@ impl Setting {
 /// # Errors
 /// The start is refused, or there is no end.
 pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Result<Rehearsal, Stuck> {
-    let start = Start {
+    let mut start = Start {
         number: 0,
         pinned: Arc::clone(pinned),
         inputs: setting.inputs.clone(),
@@ -74,7 +74,12 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         reason: String::new(),
         request_id: String::new(),
         request_digest: Digest::of(b""),
+        terms: Terms::default(),
     };
+    // Whoever starts it means it; where a name cannot be made, the start says so.
+    if let Ok(targets) = start.targets() {
+        start.terms.confirmed = targets.into_iter().map(|target| target.name).collect();
+    }
     let mut drive = Drive {
         pinned,
         setting,

@@ -674,6 +674,11 @@ impl RunState {
         }
     }
 
+    /// The main steps of which something was undone in this epoch.
+    pub(super) fn undone(&self) -> BTreeSet<StepNo> {
+        self.steps().filter(|(_, _, state)| state.ran).flat_map(|(_, step, _)| step.undoes.iter().copied()).collect()
+    }
+
     fn reopen(&mut self, epoch: u32) {
         self.epoch = epoch;
         self.phase = Phase::Queued;
@@ -684,11 +689,7 @@ impl RunState {
         self.still_since = None;
         self.first_failure = None;
         let pinned = Arc::clone(&self.pinned);
-        let undone: BTreeSet<StepNo> = self
-            .steps()
-            .filter(|(_, _, state)| state.ran)
-            .flat_map(|(_, step, _)| step.undoes.iter().copied())
-            .collect();
+        let undone = self.undone();
         for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
             let main = step.part == Part::Main;
             if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {

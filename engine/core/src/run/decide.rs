@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::approval::Ballot;
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal};
 use super::pinned::Pinned;
+use super::terms::Terms;
 
 use super::state::{Phase, Progress, RunState, StepState};
-use super::{approval, ending, judge, verdict};
+use super::{approval, confirm, ending, judge, verdict};
 use crate::definition::Settlement;
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, Digest, StepNo};
@@ -64,6 +65,8 @@ pub enum Input {
         by: Principal,
         /// Why.
         reason: String,
+        /// Names of what is destroyed again.
+        confirmed: Vec<String>,
     },
     /// Somebody knows what became of an unknown step.
     Resolve {
@@ -113,6 +116,8 @@ pub struct Start {
     pub request_id: String,
     /// What was asked, hashed.
     pub request_digest: Digest,
+    /// What else is said.
+    pub terms: Terms,
 }
 
 /// A typed refusal of an input. The state stays as it was.
@@ -196,6 +201,12 @@ pub enum Rejection {
         what: &'static str,
         /// Why not.
         problem: String,
+    },
+    /// Something is destroyed, and who asks has not confirmed it by name.
+    #[error("this destroys what was not confirmed by name: {}", confirm::told(targets))]
+    Unconfirmed {
+        /// The names, and the steps that destroy what they name.
+        targets: Vec<(String, Vec<String>)>,
     },
     /// The group is busy, and the runbook says skip.
     #[error("run {number} of the same group ({group}) is {state}, and the runbook says overlap: skip")]
@@ -285,7 +296,7 @@ impl Scope for InputScope<'_> {
 /// The first fact of a new run.
 ///
 /// # Errors
-/// The name of a lock or of the group cannot be made from the inputs.
+/// The name of a lock, of the group or of a target cannot be made from the inputs, or a target is not confirmed.
 pub fn create(start: &Start) -> Result<Fact, Rejection> {
     let runbook = &start.pinned.runbook;
     let scope = InputScope { start };
@@ -303,6 +314,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         }
         Ok(name)
     };
+    let confirmed = confirm::at_start(start)?;
     let group = match &runbook.concurrency {
         Some(concurrency) => Some(render("concurrency.group", &concurrency.group)?),
         None => None,
@@ -323,6 +335,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         reason: start.reason.clone(),
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
+        terms: Terms { confirmed },
     })))
 }
 
@@ -333,7 +346,9 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
 pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>, Rejection> {
     match input {
         Input::Admit => Ok(if run.phase == Phase::Queued && run.ending.is_none() {
-            let deadline = run.pinned.runbook.timeout.map(|timeout| now + timeout);
+            // Within a run time never goes back, and what is counted from an event counts from its time.
+            let at = now.max(run.last_at);
+            let deadline = run.pinned.runbook.timeout.map(|timeout| at + timeout);
             vec![Fact::Admitted { deadline }]
         } else {
             Vec::new()
@@ -350,7 +365,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Verdict { step, attempt, end, chance } => Ok(verdict(run, now, step, attempt, *end, chance)),
         Input::Tick => Ok(tick(run, now)),
         Input::Cancel { now, by, reason } => cancel(run, now, by, reason),
-        Input::Resume { by, reason } => resume(run, by, reason),
+        Input::Resume { by, reason, confirmed } => resume(run, by, reason, &confirmed),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {
@@ -451,7 +466,7 @@ fn cancel(run: &RunState, now: bool, by: Principal, reason: String) -> Result<Ve
     Ok(vec![Fact::Ending { cause: EndingCause::Cancel { now, by, reason } }])
 }
 
-fn resume(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
+fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -> Result<Vec<Fact>, Rejection> {
     match run.phase {
         Phase::Terminal(Outcome::Failed) => {}
         Phase::Terminal(Outcome::Canceled) if by.uid.is_some() => {}
@@ -470,7 +485,8 @@ fn resume(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Re
             });
         }
     }
-    Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason }])
+    let confirmed = confirm::at_resume(run, confirmed)?;
+    Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason, confirmed }])
 }
 
 fn resolve(

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::terms::Terms;
 use crate::definition::Settlement;
 use crate::id::{AttemptNo, Digest, StepNo};
 use crate::time::{Span, Timestamp};
@@ -145,6 +146,8 @@ pub enum Fact {
         by: Principal,
         /// Why.
         reason: String,
+        /// Names of what is destroyed again, as who asked confirmed them.
+        confirmed: Vec<String>,
     },
     /// An unknown step was settled.
     Resolved {
@@ -193,6 +196,8 @@ pub struct Created {
     pub request_id: String,
     /// What the request asked for, hashed, to tell a repetition from a mistake.
     pub request_digest: Digest,
+    /// What else was said.
+    pub terms: Terms,
 }
 
 /// Who asked.

@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod approval;
+mod confirm;
 pub mod decide;
 mod ending;
 pub mod event;
@@ -10,6 +11,7 @@ mod pause;
 pub mod pinned;
 pub mod scope;
 pub mod state;
+mod terms;
 mod verdict;
 pub mod view;
 
@@ -22,4 +24,5 @@ pub use event::{
 };
 pub use pinned::Pinned;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
+pub use terms::Terms;
 pub use verdict::how_text;

@@ -46,6 +46,10 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nsteps:\n  a: {uses: wait, with: {probe: {argv: [a]}, until: attempt.outputs.x > 1, fail_if: exit_code}, outputs: {x: integer}}\n  b: {uses: wait, with: {probe: {argv: [b]}, until: attempt.outputs.y == 'a', fail_if: always()}}\n  c: {uses: wait, with: {until: '${{ exit_code }}'}}\n  d: {needs: [a], uses: fail, with: {message: 'it is ${{ steps.a.outputs.x }} and ${{ steps.b.outputs.x }}'}}\n  e: {needs: [a], argv: [e, '${{ attempt.outputs.x }}']}\n  f: {uses: wait, with: {probe: {argv: [f]}, until: \"exit_code == 0 && default(attempt.outputs.x, '') == 'yes'\"}, outputs: {x: string}}\n",
     ),
     (
+        "targets that nobody can confirm at the start",
+        "name: a\nlanguage: 1\nenv: {WHERE: \"x/${{ run.number }}\", HERE: y}\nsteps:\n  a: {effect: read, argv: [a], outputs: {x: string}}\n  b: {needs: [a], effect: destructive, target: \"${{ steps.a.outputs.x }}\", argv: [b]}\n  c: {effect: destructive, target: \"${{ env.HERE }}/${{ env.WHERE }}/${{ run.uid }}/${{ run.reason }}\", argv: [c]}\n  go: {needs: [a], uses: approval, with: {message: go}}\n  d: {needs: [go], effect: destructive, target: \"${{ steps.a.outputs.x }}\", argv: [d]}\n  e: {needs: [a, go], if: always(), effect: destructive, target: \"${{ default(steps.a.outputs.x, '') }}\", argv: [e]}\nfinally:\n  f: {effect: destructive, target: \"${{ default(steps.a.outputs.x, '') }}\", argv: [f]}\n  g: {undoes: [d], effect: destructive, target: \"${{ run.uid }}\", argv: [g]}\n",
+    ),
+    (
         "an input that nothing mentions",
         "name: a\nlanguage: 1\ninputs:\n  used: {type: string, default: a}\n  forgotten: {type: string, default: b}\nsteps:\n  a: {argv: [a, \"${{ inputs.used }}\"]}\n",
     ),

@@ -46,12 +46,27 @@ pub fn not_written(error: &std::io::Error, what: &dyn std::fmt::Display) -> Stat
 /// A refusal by the core.
 pub fn rejection(rejection: &Rejection) -> Status {
     let (code, reason) = kind(rejection);
-    status(code, reason, rejection.to_string())
+    match rejection {
+        Rejection::Unconfirmed { targets } => unconfirmed(reason, targets, rejection.to_string()),
+        _ => status(code, reason, rejection.to_string()),
+    }
 }
 
 /// The reason of a refusal by the core.
 pub fn reason(rejection: &Rejection) -> &'static str {
     kind(rejection).1
+}
+
+/// Something is destroyed that was not confirmed: the names are in the reason's metadata, as a list in JSON.
+fn unconfirmed(reason: &str, targets: &[(String, Vec<String>)], message: String) -> Status {
+    let names: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
+    let mut details = ErrorDetails::new();
+    let metadata = [("targets".to_owned(), serde_json::json!(names).to_string())];
+    details.set_error_info(reason, DOMAIN, std::collections::HashMap::from(metadata));
+    for (name, steps) in targets {
+        details.add_precondition_failure_violation(reason, name, format!("destroyed by step {}", steps.join(", ")));
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
 fn kind(rejection: &Rejection) -> (Code, &'static str) {
@@ -68,6 +83,7 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::RetryWhileEnding { .. } => (Code::FailedPrecondition, "RETRY_WHILE_ENDING"),
         Rejection::Outputs { .. } => (Code::InvalidArgument, "OUTPUTS_MISSING"),
         Rejection::Name { .. } => (Code::InvalidArgument, "INVALID_NAME"),
+        Rejection::Unconfirmed { .. } => (Code::FailedPrecondition, "UNCONFIRMED"),
         Rejection::GroupBusy { .. } => (Code::FailedPrecondition, "GROUP_BUSY"),
         Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
         Rejection::RequestIdReused { .. } => (Code::AlreadyExists, "REQUEST_ID_REUSED"),

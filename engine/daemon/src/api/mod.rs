@@ -13,6 +13,7 @@ mod runbooks;
 mod runs;
 mod streams;
 mod system;
+mod terms;
 mod to_proto;
 mod typed;
 

@@ -15,7 +15,7 @@ use runbook_proto::v1;
 use serde_json::{Map, Value};
 use tonic::Status;
 
-use super::{Shared, errors, internal, to_proto};
+use super::{Shared, errors, internal, terms, to_proto};
 use crate::history::{self, Past};
 use crate::preflight::Missing;
 
@@ -47,7 +47,10 @@ pub(super) async fn answer(
         .await
         .map_err(|error| internal(&error))?
         .map_err(|error| internal(&error))?;
-    let Considered { pinned, given, inputs, start, .. } = considered;
+    let Considered { pinned, given, inputs, mut start, .. } = considered;
+    let targets = terms::planned_targets(&start);
+    // A start asks for what is missing of these: it is no reason to refuse the plan.
+    start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
     let (refused, locks) = shared
         .dispatcher
         .query(move |machine| (machine.check_start(&start).err(), locks(machine, &start)))
@@ -75,6 +78,7 @@ pub(super) async fn answer(
         expected_p90: Some(to_proto::duration(plan.expected_p90)),
         unmeasured: plan.unmeasured.iter().map(|no| id(runbook, *no)).collect(),
         past_runs: past.runs,
+        targets,
     })
 }
 

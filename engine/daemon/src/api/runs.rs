@@ -18,7 +18,7 @@ use super::asked::{Asked, asked};
 use super::from_proto::Faults;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
-use super::{Shared, compare, errors, from_proto, internal, logs, principal, to_proto};
+use super::{Shared, compare, errors, from_proto, internal, logs, principal, terms, to_proto};
 use crate::definitions::DefinitionError;
 use crate::dispatcher::{Answer, Ending};
 use crate::preflight::Missing;
@@ -45,6 +45,7 @@ struct Intended {
     origin: run::Origin,
     reason: String,
     request_id: String,
+    terms: run::Terms,
 }
 
 impl Runs {
@@ -56,7 +57,10 @@ impl Runs {
         let reason = faults.take(from_proto::reason(&request.reason));
         let request_id = faults.take(from_proto::request_id(&request.request_id));
         let origin = faults.take(from_proto::origin(request.origin));
-        let (Some(wanted), Some(reason), Some(request_id), Some(origin)) = (wanted, reason, request_id, origin) else {
+        let terms = faults.take(terms::terms(&mut request));
+        let (Some(wanted), Some(reason), Some(request_id), Some(origin), Some(terms)) =
+            (wanted, reason, request_id, origin, terms)
+        else {
             return Err(faults.refusal());
         };
         let asked = asked(&self.0, wanted).await?;
@@ -64,12 +68,12 @@ impl Runs {
         let names = typed.iter().flat_map(|typed| typed.fields.keys()).chain(request.input_texts.keys());
         let given = names.cloned().collect();
         let inputs = from_proto::inputs(&asked.runbook, typed, std::mem::take(&mut request.input_texts))?;
-        Ok(Intended { asked, given, inputs, origin, reason, request_id })
+        Ok(Intended { asked, given, inputs, origin, reason, request_id, terms })
     }
 
     /// The start as it would be made: its definition is pinned.
     async fn consider(&self, by: run::Principal, intended: Intended) -> Result<Considered, Status> {
-        let Intended { asked, given, inputs, origin, reason, request_id } = intended;
+        let Intended { asked, given, inputs, origin, reason, request_id, terms } = intended;
         let pinned = self.pin(asked).await?;
         let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
         let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
@@ -91,6 +95,7 @@ impl Runs {
             reason,
             request_id,
             request_digest: digest,
+            terms,
         };
         Ok(Considered { pinned, given, inputs, sealed, start })
     }
@@ -420,8 +425,9 @@ impl RunService for Runs {
         let by = principal(&request);
         let request = request.into_inner();
         let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
+        let confirmed = terms::confirmed(request.confirm)?;
         let uid = self.0.run_uid(name).await?;
-        let run = self.put(uid, Input::Resume { by, reason }).await?;
+        let run = self.put(uid, Input::Resume { by, reason, confirmed }).await?;
         Ok(Response::new(v1::ResumeRunResponse { run: Some(run) }))
     }
 

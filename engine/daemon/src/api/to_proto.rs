@@ -141,6 +141,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         steps: Vec::new(),
         deadline: run.deadline().map(timestamp),
         request_id: created.request_id.clone(),
+        confirmed: created.terms.confirmed.clone(),
     }
 }
 
@@ -334,6 +335,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.by = Some(principal(&created.by));
             to.reason = created.reason.clone();
             to.message = format!("run {} of {}", created.number, created.runbook);
+            to.confirmed.clone_from(&created.terms.confirmed);
             v1::EventType::Created
         }
         Fact::Admitted { deadline } => {
@@ -437,8 +439,9 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.outcome = outcome(*ended).into();
             v1::EventType::Finished
         }
-        Fact::Resumed { epoch, by, reason } => {
+        Fact::Resumed { epoch, by, reason, confirmed } => {
             to.epoch = *epoch;
+            to.confirmed.clone_from(confirmed);
             to.by = Some(principal(by));
             to.reason.clone_from(reason);
             v1::EventType::Resumed

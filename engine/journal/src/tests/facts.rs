@@ -5,7 +5,7 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Then,
+    Outcome, Principal, SkipReason, Terms, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use serde_json::json;
@@ -38,7 +38,12 @@ fn created() -> Created {
         reason: "the nightly one failed".to_owned(),
         request_id: "0b6c7a7e-33c9-4a7e-9d0f-8b1f0a3c9b11".to_owned(),
         request_digest: Digest([0x7e; 32]),
+        terms: Terms::default(),
     }
+}
+
+fn with_terms(terms: Terms) -> Fact {
+    Fact::Created(Box::new(Created { terms, ..created() }))
 }
 
 fn end(how: How) -> AttemptEnd {
@@ -154,7 +159,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("finished-succeeded", Fact::Finished { outcome: Outcome::Succeeded }),
         ("finished-failed", Fact::Finished { outcome: Outcome::Failed }),
         ("finished-canceled", Fact::Finished { outcome: Outcome::Canceled }),
-        ("resumed", Fact::Resumed { epoch: 2, by: person(), reason: "disk is back".to_owned() }),
+        ("resumed", Fact::Resumed { epoch: 2, by: person(), reason: "disk is back".to_owned(), confirmed: Vec::new() }),
         ("resolved-succeeded", resolved(Settlement::Succeeded)),
         ("resolved-failed", resolved(Settlement::Failed)),
         ("resolved-retry", resolved(Settlement::Retry)),
@@ -185,6 +190,11 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 message: String::new(),
                 outputs: Default::default(),
             },
+        ),
+        ("created-confirmed", with_terms(Terms { confirmed: vec!["db/orders".to_owned(), "old dumps".to_owned()] })),
+        (
+            "resumed-confirmed",
+            Fact::Resumed { epoch: 3, by: person(), reason: String::new(), confirmed: vec!["db/orders".to_owned()] },
         ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };

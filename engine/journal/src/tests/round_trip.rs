@@ -10,7 +10,7 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Then,
+    Principal, SkipReason, Terms, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
@@ -64,6 +64,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop::sample::select(vec![Outcome::Succeeded, Outcome::Failed, Outcome::Canceled])
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    vec(text(), 0..3).prop_map(|confirmed| Terms { confirmed })
+}
+
 fn created() -> impl Strategy<Value = Created> {
     let names = (any::<u64>(), text(), digest(), pairs(), vec(text(), 0..4));
     let holds = (
@@ -72,7 +76,7 @@ fn created() -> impl Strategy<Value = Created> {
         prop::sample::select(vec![Origin::Person, Origin::Api, Origin::Schedule]),
         principal(),
     );
-    (names, holds, (text(), text(), digest())).prop_map(|(names, holds, asked)| Created {
+    (names, holds, (text(), text(), digest(), terms())).prop_map(|(names, holds, asked)| Created {
         number: names.0,
         runbook: names.1,
         definition: names.2,
@@ -85,6 +89,7 @@ fn created() -> impl Strategy<Value = Created> {
         reason: asked.0,
         request_id: asked.1,
         request_digest: asked.2,
+        terms: asked.3,
     })
 }
 
@@ -174,7 +179,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         cause().prop_map(|cause| Fact::Ending { cause }),
         outcome().prop_map(|outcome| Fact::Finishing { outcome }),
         outcome().prop_map(|outcome| Fact::Finished { outcome }),
-        (any::<u32>(), principal(), text()).prop_map(|(epoch, by, reason)| Fact::Resumed { epoch, by, reason }),
+        (any::<u32>(), principal(), text(), vec(text(), 0..3))
+            .prop_map(|(epoch, by, reason, confirmed)| Fact::Resumed { epoch, by, reason, confirmed }),
         (step(), settlement(), pairs(), principal(), text()).prop_map(|(step, settlement, outputs, by, reason)| {
             Fact::Resolved { step, settlement, outputs: outputs.into_iter().collect(), by, reason }
         }),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, AttemptKind, Created, Event, Fact, How, Origin, Outcome, Principal, Then};
+use runbook_core::run::{AttemptEnd, AttemptKind, Created, Event, Fact, How, Origin, Outcome, Principal, Terms, Then};
 use runbook_core::time::Timestamp;
 use runbook_journal::{Store, View};
 
@@ -29,6 +29,7 @@ pub fn created(number: u64, runbook: &str, request_id: &str) -> Fact {
         reason: String::new(),
         request_id: request_id.to_owned(),
         request_digest: Digest([7; 32]),
+        terms: Terms::default(),
     }))
 }
 
@@ -58,7 +59,7 @@ pub fn finished(outcome: Outcome) -> Fact {
 }
 
 pub fn resumed(epoch: u32) -> Fact {
-    Fact::Resumed { epoch, by: Principal::engine(), reason: "again".to_owned() }
+    Fact::Resumed { epoch, by: Principal::engine(), reason: "again".to_owned(), confirmed: Vec::new() }
 }
 
 /// Numbers events per run, and remembers what was appended.

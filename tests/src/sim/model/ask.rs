@@ -8,6 +8,7 @@ use runbook_core::run::{EndingCause, How, Input, Outcome, Start};
 use runbook_core::time::Span;
 
 use super::super::design::Design;
+use super::confirm::to_confirm;
 use super::run::{RunModel, Stage, Status};
 use super::turn::Model;
 
@@ -49,6 +50,11 @@ impl Model {
             let equal = known.created.request_digest == start.request_digest;
             return if equal { Answer::Repeated(known.uid) } else { Answer::Refused };
         }
+        // 54
+        let names = to_confirm(design, slot, |_| true);
+        if names.iter().any(|name| !start.terms.confirmed.contains(name)) {
+            return Answer::Refused;
+        }
         // 3
         let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
         let group = design.group.as_ref().map(|name| name.rendered(slot));
@@ -77,10 +83,13 @@ impl RunModel {
                 (Stage::Queued | Stage::Main, Some(EndingCause::Cancel { now: before, .. })) => *now && !before,
                 (Stage::Queued | Stage::Main, _) => true,
             }),
-            // 36
-            Input::Resume { by, .. } => accept_if(match self.stage {
-                Stage::Terminal(Outcome::Failed) => true,
-                Stage::Terminal(Outcome::Canceled) => by.uid.is_some(),
+            // 36, 55
+            Input::Resume { by, confirmed, .. } => accept_if(match self.stage {
+                Stage::Terminal(Outcome::Failed | Outcome::Canceled) => {
+                    let canceled = self.stage == Stage::Terminal(Outcome::Canceled);
+                    (!canceled || by.uid.is_some())
+                        && self.to_confirm_again().iter().all(|name| confirmed.contains(name))
+                }
                 Stage::Terminal(Outcome::Succeeded) | Stage::Queued | Stage::Main | Stage::Finally(_) => false,
             }),
             // 34

@@ -236,7 +236,7 @@ impl Model {
     /// Whether an admission follows (1, 4).
     pub(crate) fn admission_follows(&self, run: &RunModel, deadline: Option<Timestamp>) -> Check {
         must(self.is_admissible(run), || "it is not its turn (1)".to_owned())?;
-        let expected = run.design.runbook.timeout.map(|timeout| self.now + timeout);
+        let expected = run.design.runbook.timeout.map(|timeout| self.now.max(run.last_at) + timeout);
         must(deadline == expected, || format!("its timeout must strike at {expected:?} (4)"))
     }
 

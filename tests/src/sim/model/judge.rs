@@ -164,6 +164,10 @@ impl Names for AsSeen<'_> {
             .any(|step| self.run.steps.get(*step).is_some_and(|step| step.failed()))
     }
 
+    fn slot(&self) -> &str {
+        self.run.slot()
+    }
+
     fn outcome(&self) -> &'static str {
         match self.run.stage {
             Stage::Finally(outcome) => outcome.name(),

@@ -4,6 +4,7 @@
 //! Written from that page alone. Numbers in comments are its rules.
 
 mod ask;
+mod confirm;
 mod ends;
 mod follow;
 mod judge;
@@ -13,6 +14,7 @@ mod turn;
 mod vote;
 
 pub(crate) use ask::{Answer, Ask};
+pub(crate) use confirm::to_confirm;
 pub(crate) use ends::WANT;
 pub(crate) use run::{Over, RunModel, Stage, Status, StepModel};
 pub(crate) use turn::Model;

@@ -13,7 +13,7 @@ use runbook_core::time::Timestamp;
 use serde_json::Value;
 
 use super::super::condition::Cond;
-use super::super::design::Design;
+use super::super::design::{Design, SLOT};
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -491,12 +491,22 @@ impl RunModel {
         }
     }
 
-    /// 36, 43
-    fn reopen(&mut self, epoch: u32) {
-        let undone: Vec<usize> = (0..self.steps.len())
+    /// The main steps that a step of `finally` undid in this epoch (43).
+    pub(crate) fn undone(&self) -> Vec<usize> {
+        (0..self.steps.len())
             .filter(|no| !self.design.is_main(*no) && self.steps.get(*no).is_some_and(|step| step.ran))
             .flat_map(|no| self.design.undoes(no).collect::<Vec<_>>())
-            .collect();
+            .collect()
+    }
+
+    /// The input that names and conditions depend on.
+    pub(crate) fn slot(&self) -> &str {
+        self.created.inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// 36, 43
+    fn reopen(&mut self, epoch: u32) {
+        let undone = self.undone();
         self.epoch = epoch;
         self.stage = Stage::Queued;
         self.ending = None;

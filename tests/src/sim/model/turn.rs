@@ -11,6 +11,7 @@ use runbook_core::time::{Span, Timestamp};
 
 use super::super::design::{Design, SLOT};
 use super::ask::{Answer, Ask};
+use super::confirm::to_confirm;
 use super::places::Rank;
 use super::run::RunModel;
 use super::{Check, must};
@@ -212,11 +213,17 @@ impl Model {
                     Fact::Ending { cause: EndingCause::Cancel { now, by, reason } },
                     Input::Cancel { now: wanted, by: who, reason: why },
                 ) if now == wanted && by == who && reason == why => Ok(()),
-                (Fact::Resumed { epoch, by, reason }, Input::Resume { by: who, reason: why })
-                    if by == who && reason == why =>
-                {
+                (
+                    Fact::Resumed { epoch, by, reason, confirmed },
+                    Input::Resume { by: who, reason: why, confirmed: named },
+                ) if by == who && reason == why => {
                     let before = self.run(uid)?.epoch;
-                    must(*epoch == before + 1, || format!("the epoch before is {before} (36)"))
+                    must(*epoch == before + 1, || format!("the epoch before is {before} (36)"))?;
+                    let names = sorted(confirmed);
+                    must(names == self.run(uid)?.to_confirm_again(), || {
+                        format!("it says that {names:?} is confirmed (55)")
+                    })?;
+                    must(names.iter().all(|name| named.contains(name)), || "nobody confirmed it (55)".to_owned())
                 }
                 (
                     Fact::Resolved { step, settlement, outputs, by, reason },
@@ -243,6 +250,8 @@ impl Model {
     fn check_created(&self, created: &Created, start: &runbook_core::run::Start, design: &Design, slot: &str) -> Check {
         let highest = self.runs.values().map(|run| run.created.number).max().unwrap_or(0);
         must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
+        let names = sorted(&created.terms.confirmed);
+        must(names == to_confirm(design, slot, |_| true), || format!("it says that {names:?} is confirmed (54)"))?;
         let group = design.group.as_ref().map(|name| name.rendered(slot));
         let same = created.locks == design.locks_of(slot)
             && created.group == group
@@ -275,6 +284,12 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names
 }
 
 fn is_right(reply: &Reply, run: &RunModel) -> bool {

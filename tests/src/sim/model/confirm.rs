@@ -1,0 +1,78 @@
+//! Rules 54 and 55: what a start and a resume have to confirm by name.
+
+use runbook_core::definition::{Effect, OnTimeout, WhenSkipped};
+
+use super::super::condition::Cond;
+use super::super::design::Design;
+use super::run::RunModel;
+
+/// The names of what a run of a design destroys without asking anybody, for steps that are wanted.
+pub(crate) fn to_confirm(design: &Design, slot: &str, wanted: impl Fn(usize) -> bool) -> Vec<String> {
+    let (approved, never) = (approved(design), never(design, slot));
+    let steps = design.runbook.steps.iter().enumerate();
+    let steps = steps.filter(|(no, step)| step.effect == Effect::Destructive && !approved[*no] && !never[*no]);
+    let mut names: Vec<String> = steps
+        .filter(|(no, _)| wanted(*no))
+        .filter_map(|(_, step)| Some(rendered(step.target.as_ref()?, slot)))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl RunModel {
+    /// What a resume of it has to confirm (55).
+    pub(crate) fn to_confirm_again(&self) -> Vec<String> {
+        let undone = self.undone();
+        let again = |no: usize| {
+            let kept = self.design.is_main(no) && self.steps[no].succeeded() && !undone.contains(&no);
+            self.steps[no].latest > 0 && !kept
+        };
+        to_confirm(&self.design, self.slot(), again)
+    }
+}
+
+fn rendered(target: &str, slot: &str) -> String {
+    target.replace("${{ inputs.slot }}", slot)
+}
+
+/// Marks steps until no rule marks another one.
+fn marked(design: &Design, rule: impl Fn(usize, &[bool]) -> bool) -> Vec<bool> {
+    let mut marks = vec![false; design.runbook.steps.len()];
+    loop {
+        let before = marks.clone();
+        for (no, mark) in marks.iter_mut().enumerate() {
+            *mark = *mark || rule(no, &before);
+        }
+        if marks == before {
+            return marks;
+        }
+    }
+}
+
+/// The needs whose success is implied and that do not let others go on.
+fn strict_needs(design: &Design, no: usize) -> impl Iterator<Item = usize> {
+    let condition = design.conditions.get(no).and_then(Option::as_ref);
+    let implied =
+        move |need: &usize| condition.is_none_or(|cond: &Cond| !cond.lifts_all() && !cond.mentions_status(*need));
+    design.needs(no).filter(implied).filter(|need| design.runbook.steps[*need].when_skipped == WhenSkipped::Skip)
+}
+
+fn approved(design: &Design) -> Vec<bool> {
+    let asks = |no: usize| {
+        design.runbook.steps[no].approval().is_some_and(|approval| approval.on_timeout != OnTimeout::Approve)
+    };
+    marked(design, |no, marks| {
+        strict_needs(design, no).any(|need| asks(need) || marks[need])
+            || (design.undoes(no).next().is_some() && design.undoes(no).all(|undone| marks[undone]))
+    })
+}
+
+fn never(design: &Design, slot: &str) -> Vec<bool> {
+    marked(design, |no, marks| {
+        let excluded = design.conditions[no].as_ref().is_some_and(|cond| cond.known(slot) == Some(false));
+        excluded
+            || strict_needs(design, no).any(|need| marks[need])
+            || (design.undoes(no).next().is_some() && design.undoes(no).all(|undone| marks[undone]))
+    })
+}

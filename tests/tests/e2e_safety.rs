@@ -1,0 +1,6 @@
+//! What a start may say, and what protects whoever says it: with the real programs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+#[path = "e2e_safety/confirm.rs"]
+mod confirm;
