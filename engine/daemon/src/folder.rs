@@ -75,7 +75,8 @@ impl Watch {
         Self { project: project.to_owned(), sender, watcher: None, watched: None }
     }
 
-    /// Watches the folder that bears the name now, if another one or none was watched.
+    /// Watches the folder that bears the name now, if another one or none was watched. What was written before told nobody,
+    /// so the folder is to be read afterwards.
     fn renew(&mut self) {
         let now = identity(&self.project.join(FOLDER));
         if now == self.watched && self.watcher.is_some() {
@@ -85,8 +86,6 @@ impl Watch {
             Ok(watcher) => {
                 self.watcher = Some(watcher);
                 self.watched = now;
-                // What was written before the watch began told nobody.
-                let _ = self.sender.send(());
             }
             Err(error) => {
                 if self.watcher.take().is_some() || self.watched != now {
@@ -143,7 +142,6 @@ mod tests {
         let (sender, receiver) = channel();
         let mut watch = Watch::new(project.path(), sender);
         watch.renew();
-        told(&receiver, "the beginning");
         fs::write(folder.join("a.yaml"), "a").unwrap();
         told(&receiver, "a file");
         fs::create_dir(folder.join("below")).unwrap();
@@ -156,7 +154,6 @@ mod tests {
         fs::rename(&other, &folder).unwrap();
         told(&receiver, "the exchange");
         watch.renew();
-        told(&receiver, "the other folder");
         fs::write(folder.join("c.yaml"), "c").unwrap();
         told(&receiver, "a file in the other folder");
 
@@ -166,7 +163,6 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         told(&receiver, "that it is there again");
         watch.renew();
-        told(&receiver, "the new beginning");
         fs::write(folder.join("d.yaml"), "d").unwrap();
         told(&receiver, "a file in the folder that is there again");
     }
@@ -178,7 +174,6 @@ mod tests {
         let (sender, receiver) = channel();
         let mut watch = Watch::new(project.path(), sender);
         watch.renew();
-        told(&receiver, "the beginning");
         fs::write(project.path().join("README"), "x").unwrap();
         fs::write(project.path().join(FOLDER).join("a.yaml"), "a").unwrap();
         // The kernel tells in order: what came first would have been told first.
