@@ -104,6 +104,8 @@ pub enum Command {
     Cancel(commands::cancel::Cancel),
     /// Open a run that failed or was canceled again; what succeeded is kept
     Resume(commands::resume::Resume),
+    /// Compensate what a run did that failed or was canceled
+    Rollback(commands::rollback::Rollback),
     /// Settle a step of which nobody knows what it did
     Resolve(commands::resolve::Resolve),
     /// Start, stop or look at the daemon

@@ -21,6 +21,13 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         }
         EventType::Admitted => about(&run, Tone::Plain, "admitted: its steps may start", ""),
         EventType::Ending => about(&run, Tone::Warn, "goes to its end", &event.message),
+        EventType::RollingBack => about(&run, Tone::Warn, "is rolled back", &event.message),
+        EventType::RollbackAsked => {
+            about(&run, Tone::Warn, &format!("is to be rolled back, says {}", who(event.by.as_ref())), &event.reason)
+        }
+        EventType::RollbackAbandoned => {
+            about(&run, Tone::Warn, &format!("its rollback is given up by {}", who(event.by.as_ref())), &event.reason)
+        }
         EventType::Finishing => {
             about(&run, Tone::Plain, &format!("its steps are over ({}); finally follows", outcome(event)), "")
         }
@@ -124,6 +131,10 @@ fn ended(event: &Event, model: &Model) -> Line {
         "succeeded" => step(event, Tone::Good, &format!("succeeded{took}"), &event.message),
         "failed" => step(event, Tone::Bad, &format!("failed{took}"), &how),
         "canceled" => step(event, Tone::Warn, &format!("canceled{took}"), &how),
+        "rolled_back" => step(event, Tone::Good, &format!("rolled back{took}"), ""),
+        "rollback_failed" => {
+            step(event, Tone::Bad, &format!("could not be rolled back, a person must settle it{took}"), &how)
+        }
         "unknown" => step(event, Tone::Warn, &format!("unknown, a person must settle it{took}"), &how),
         "retry" => {
             let wait = moment(event.then_at.as_ref()).map_or(0, |then| then.since(at));

@@ -305,7 +305,8 @@ impl Follow<'_> {
             Ok(Answer::CancelNow) => true,
         };
         self.view.go_on();
-        let request = CancelRunRequest { name: self.model.uid.clone(), now, reason: "Ctrl-C".to_owned() };
+        let request =
+            CancelRunRequest { name: self.model.uid.clone(), now, reason: "Ctrl-C".to_owned(), past: Vec::new() };
         match self.cx.session.tell(async |channel| runs(channel).cancel_run(request).await).await {
             Ok(_) => self.canceling = true,
             // It may be over already; the stream will tell.
@@ -382,7 +383,8 @@ impl Follow<'_> {
         self.model = Model::of(&run).with_words_of(&self.model);
         let Some(code) = exit_code(run.status()) else { return Ok(None) };
         for place in 0..self.model.steps.len() {
-            if matches!(self.model.steps[place].status, StepStatus::Failed | StepStatus::Unknown) {
+            let status = self.model.steps[place].status;
+            if matches!(status, StepStatus::Failed | StepStatus::Unknown | StepStatus::RollbackFailed) {
                 self.tell_trouble(place, None).await?;
             }
         }

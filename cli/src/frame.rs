@@ -49,8 +49,11 @@ fn header(model: &Model, now: Moment) -> Line {
 
 /// How many steps are in each status, in words.
 pub fn counts(model: &Model) -> String {
-    let parts: Vec<String> =
-        model.counts().iter().map(|(status, count)| format!("{count} {}", step_status(*status))).collect();
+    let parts: Vec<String> = model
+        .counts()
+        .iter()
+        .map(|(status, count)| format!("{count} {}", step_status(*status).replace('_', " ")))
+        .collect();
     format!("{}: {}", plural(model.steps.len() as u64, "step"), parts.join(", "))
 }
 
@@ -76,12 +79,12 @@ fn choose(model: &Model, room: usize) -> Vec<&Step> {
 
 fn rank(model: &Model, step: &Step) -> u8 {
     match step.status {
-        StepStatus::Unknown => 0,
+        StepStatus::Unknown | StepStatus::RollbackFailed => 0,
         StepStatus::Failed => 1,
-        StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting => 2,
+        StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting | StepStatus::RollingBack => 2,
         StepStatus::Pending | StepStatus::Unspecified if model.is_next(step) => 3,
         StepStatus::Canceled => 4,
-        StepStatus::Succeeded | StepStatus::Skipped => 5,
+        StepStatus::Succeeded | StepStatus::Skipped | StepStatus::RolledBack => 5,
         StepStatus::Pending | StepStatus::Unspecified => 6,
     }
 }
@@ -93,6 +96,9 @@ pub const fn sign(status: StepStatus) -> (&'static str, Tone) {
         StepStatus::Failed => ("✗", Tone::Bad),
         StepStatus::Skipped => ("–", Tone::Dim),
         StepStatus::Canceled => ("–", Tone::Warn),
+        StepStatus::RolledBack => ("↩", Tone::Good),
+        StepStatus::RollbackFailed => ("✗", Tone::Bad),
+        StepStatus::RollingBack => ("●", Tone::Warn),
         StepStatus::Unknown => ("?", Tone::Warn),
         StepStatus::Running => ("●", Tone::Busy),
         StepStatus::Retrying => ("↻", Tone::Warn),
@@ -119,7 +125,7 @@ impl Row<'_> {
             line.push(Tone::Plain, "  ");
         }
         let tone = match self.step.status {
-            StepStatus::Failed | StepStatus::Unknown | StepStatus::Retrying => tone,
+            StepStatus::Failed | StepStatus::Unknown | StepStatus::Retrying | StepStatus::RollbackFailed => tone,
             _ => Tone::Dim,
         };
         line.with(tone, &self.words)
@@ -132,7 +138,12 @@ fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
         _ => String::new(),
     };
     let (time, words) = match step.status {
-        StepStatus::Running => {
+        StepStatus::RollingBack if step.running.is_none() => {
+            let left = step.retry_at.map_or(0, |at| at.since(now));
+            let again = format!("rollback again in {}", running_span(left));
+            (String::new(), words(&[&again, &step.how]))
+        }
+        StepStatus::Running | StepStatus::RollingBack => {
             let since = step.attempt_began.filter(|_| step.running.is_some());
             (since.map(|since| running_span(now.since(since))).unwrap_or_default(), running(step))
         }
@@ -143,6 +154,8 @@ fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
         }
         StepStatus::Unknown => (String::new(), words(&["needs a person", &step.how])),
         StepStatus::Pending | StepStatus::Unspecified => (String::new(), pending(model, step)),
+        StepStatus::RolledBack => (took, step_status(step.status).replace('_', " ")),
+        StepStatus::RollbackFailed => (String::new(), words(&["could not be rolled back", &step.how])),
         StepStatus::Succeeded => (took, attempt(step)),
         StepStatus::Failed => (took, words(&[&attempt(step), &step.how])),
         StepStatus::Skipped | StepStatus::Canceled => (took, words(&[step_status(step.status), &step.how])),
@@ -156,6 +169,7 @@ fn running(step: &Step) -> String {
         Some(Running::Run) | None => "",
         Some(Running::Verify) => "verify",
         Some(Running::OnCancel) => "on_cancel",
+        Some(Running::Rollback) => "rollback",
     };
     // What it is for, until it says something itself.
     let says = if step.last_line.is_empty() { &step.description } else { &step.last_line };

@@ -19,6 +19,8 @@ pub enum Running {
     Verify,
     /// Its `on_cancel`.
     OnCancel,
+    /// Its `rollback`.
+    Rollback,
 }
 
 impl Running {
@@ -27,6 +29,7 @@ impl Running {
             "run" => Some(Self::Run),
             "verify" => Some(Self::Verify),
             "on_cancel" => Some(Self::OnCancel),
+            "rollback" => Some(Self::Rollback),
             _ => None,
         }
     }
@@ -123,7 +126,10 @@ impl Step {
 
     /// Whether it goes on without a person.
     pub const fn is_moving(&self) -> bool {
-        matches!(self.status, StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting)
+        matches!(
+            self.status,
+            StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting | StepStatus::RollingBack
+        )
     }
 
     fn end(&mut self, status: StepStatus, at: Moment) {
@@ -152,7 +158,15 @@ impl Step {
 }
 
 const fn is_terminal_step(status: StepStatus) -> bool {
-    matches!(status, StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped | StepStatus::Canceled)
+    matches!(
+        status,
+        StepStatus::Succeeded
+            | StepStatus::Failed
+            | StepStatus::Skipped
+            | StepStatus::Canceled
+            | StepStatus::RolledBack
+            | StepStatus::RollbackFailed
+    )
 }
 
 /// Whether a run in this status is over.
@@ -317,7 +331,18 @@ impl Model {
                     step.end(StepStatus::Canceled, at);
                 }
             }
-            EventType::Finishing => {}
+            EventType::Finishing | EventType::RollingBack => {}
+            EventType::RollbackAsked => {
+                self.finished = None;
+                self.steps.iter_mut().filter(|step| step.in_finally).for_each(Step::reopen);
+                return Ok(Change::Reopened);
+            }
+            EventType::RollbackAbandoned => {
+                let waits = |step: &&mut Step| step.status == StepStatus::RollingBack && step.retry_at.is_some();
+                for step in self.steps.iter_mut().filter(waits) {
+                    step.end(StepStatus::RollbackFailed, at);
+                }
+            }
             EventType::Finished => self.finished = Some(at),
             EventType::Resumed => {
                 self.reopen(at);
@@ -338,7 +363,7 @@ impl Model {
                 if let Some(step) = self.steps.get_mut(place) {
                     fold_step(step, event, at);
                     return Ok(match step.status {
-                        StepStatus::Failed => Change::Failed(place),
+                        StepStatus::Failed | StepStatus::RollbackFailed => Change::Failed(place),
                         StepStatus::Unknown => Change::Unknown(place),
                         _ => Change::Plain,
                     });
@@ -374,12 +399,15 @@ impl Model {
 
     /// How many steps are in each status that has any, in the order in which they are told.
     pub fn counts(&self) -> Vec<(StepStatus, usize)> {
-        const ORDER: [StepStatus; 9] = [
+        const ORDER: [StepStatus; 12] = [
             StepStatus::Succeeded,
             StepStatus::Failed,
             StepStatus::Skipped,
             StepStatus::Canceled,
+            StepStatus::RolledBack,
+            StepStatus::RollbackFailed,
             StepStatus::Unknown,
+            StepStatus::RollingBack,
             StepStatus::Running,
             StepStatus::Retrying,
             StepStatus::Waiting,
@@ -431,7 +459,8 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             follow_up(step, event, at);
         }
         EventType::AttemptStarting => {
-            step.status = StepStatus::Running;
+            let compensates = event.attempt_kind == "rollback";
+            step.status = if compensates { StepStatus::RollingBack } else { StepStatus::Running };
             step.attempts = event.attempt;
             step.running = Running::from_word(&event.attempt_kind).or(Some(Running::Run));
             step.began.get_or_insert(at);
@@ -445,7 +474,13 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
         }
         EventType::Resolved => {
             step.how = format!("settled: {}", event.reason);
-            follow_up(step, event, at);
+            match (step.status, event.then.as_str()) {
+                // Of a compensation that failed.
+                (StepStatus::RollbackFailed, "succeeded") => step.end(StepStatus::RolledBack, at),
+                (StepStatus::RollbackFailed, "retry") => step.end(StepStatus::RollingBack, at),
+                (StepStatus::RollbackFailed, _) => {}
+                _ => follow_up(step, event, at),
+            }
         }
         _ => {}
     }
@@ -457,6 +492,12 @@ fn follow_up(step: &mut Step, event: &Event, at: Moment) {
         "succeeded" => step.end(StepStatus::Succeeded, at),
         "failed" => step.end(StepStatus::Failed, at),
         "canceled" => step.end(StepStatus::Canceled, at),
+        "rolled_back" => step.end(StepStatus::RolledBack, at),
+        "rollback_failed" => step.end(StepStatus::RollbackFailed, at),
+        "rollback" => {
+            step.end(StepStatus::RollingBack, at);
+            step.retry_at = moment(event.then_at.as_ref());
+        }
         "unknown" => step.end(StepStatus::Unknown, at),
         "retry" => {
             // Between probes it waits.

@@ -114,7 +114,10 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
     let number = run.number;
     let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
     let mut commands: Vec<(String, &str)> = Vec::new();
-    if let Some(step) = of(StepStatus::Unknown).next().or_else(|| of(StepStatus::Failed).next())
+    let rolling_back = matches!(run.status(), RunStatus::RollingBack | RunStatus::Attention);
+    let stuck: Vec<_> = of(StepStatus::RollbackFailed).filter(|_| rolling_back).collect();
+    let unknown = of(StepStatus::Unknown).next().or(stuck.first().copied());
+    if let Some(step) = unknown.or_else(|| of(StepStatus::Failed).next())
         && step.attempts > 0
     {
         commands.push((format!("runbook logs {number} {}", step.id), "shows all that it wrote"));
@@ -130,9 +133,23 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
             "or reject; `runbook approvals` says who may",
         ));
     }
+    if !stuck.is_empty() {
+        commands.push((format!("runbook resume {number}"), "tries every rollback that failed again"));
+        for step in stuck.iter().take(NAMED_STEPS) {
+            commands.push((resolve_command(number, &step.id), "OUTCOME: succeeded (by hand), skipped or retry"));
+        }
+        commands.push((format!("runbook rollback {number} --abandon --reason WHY"), "gives the rollback up"));
+    }
     match run.status() {
         RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
-            commands.push((format!("runbook resume {number}"), "goes on; what succeeded is kept"));
+            // What could not be rolled back is not built upon.
+            if of(StepStatus::RollbackFailed).next().is_none() {
+                commands.push((format!("runbook resume {number}"), "goes on; what succeeded is kept"));
+            }
+            if run.can_roll_back {
+                let past: String = run.no_return.iter().map(|step| format!(" --past {step}")).collect();
+                commands.push((format!("runbook rollback {number}{past}"), "compensates what was done"));
+            }
         }
         RunStatus::Succeeded => {}
         _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
@@ -179,7 +196,7 @@ pub fn trouble(step: &Step) -> Line {
         .with(Tone::Plain, " step ")
         .with(Tone::Bold, &step.id)
         .with(Tone::Plain, ": ")
-        .with(tone, &format!("{}{attempt}", to_json::step_status(step.status)));
+        .with(tone, &format!("{}{attempt}", to_json::step_status(step.status).replace('_', " ")));
     if step.how.is_empty() { line } else { line.with(Tone::Plain, ": ").with(Tone::Plain, &step.how) }
 }
 

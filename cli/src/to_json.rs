@@ -74,6 +74,9 @@ pub const fn step_status(status: v1::StepStatus) -> &'static str {
         v1::StepStatus::Failed => "failed",
         v1::StepStatus::Skipped => "skipped",
         v1::StepStatus::Canceled => "canceled",
+        v1::StepStatus::RollingBack => "rolling_back",
+        v1::StepStatus::RolledBack => "rolled_back",
+        v1::StepStatus::RollbackFailed => "rollback_failed",
     }
 }
 
@@ -108,6 +111,9 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::ApprovalAsked => "approval_asked",
         v1::EventType::ApprovalGiven => "approval_given",
         v1::EventType::ApprovalTimedOut => "approval_timed_out",
+        v1::EventType::RollingBack => "rolling_back",
+        v1::EventType::RollbackAsked => "rollback_asked",
+        v1::EventType::RollbackAbandoned => "rollback_abandoned",
     }
 }
 
@@ -149,6 +155,8 @@ pub fn run(run: &v1::Run) -> Value {
         "confirmed": run.confirmed,
     });
     if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
+        json.insert("can_roll_back".to_owned(), json!(run.can_roll_back));
+        json.insert("no_return".to_owned(), json!(run.no_return));
         json.insert("steps".to_owned(), run.steps.iter().map(run_step).collect());
     }
     json
@@ -318,6 +326,8 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
                 "effect": text(&step.effect),
                 "when_skipped": text(&step.when_skipped),
                 "undoes": step.undoes,
+                "has_rollback": step.has_rollback,
+                "no_return": step.no_return,
             })
         })
         .collect();
@@ -416,6 +426,8 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "unmeasured": plan.unmeasured,
         "past_runs": plan.past_runs,
         "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
+        "rollback": plan.rollback,
+        "rollback_of": plan.rollback_of,
     })
 }
 
@@ -444,6 +456,8 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "median_seconds": step.median.as_ref().map(seconds),
         "p90_seconds": step.p90.as_ref().map(seconds),
         "samples": step.samples,
+        "has_rollback": step.has_rollback,
+        "no_return": step.no_return,
     })
 }
 
@@ -456,6 +470,7 @@ pub fn rehearsal(rehearsal: &v1::Rehearsal) -> Value {
         "message": rehearsal.run.as_ref().map_or(Value::Null, |run| text(&run.message)),
         "took_seconds": rehearsal.took.as_ref().map(seconds),
         "undone": undone.collect::<Vec<_>>(),
+        "compensated": rehearsal.compensated,
         "remains": rehearsal.remains,
         "crashes": rehearsal.crashes,
         "notes": rehearsal.notes,

@@ -11,7 +11,7 @@ use runbook_proto::v1::{
 use runbook_tests::e2e::{Daemon, Project, is_alive, step, wait_for};
 
 fn cancel(daemon: &Daemon, name: &str, now: bool) {
-    let request = CancelRunRequest { name: name.to_owned(), now, reason: "test".into() };
+    let request = CancelRunRequest { name: name.to_owned(), now, reason: "test".into(), past: Vec::new() };
     daemon.runs(|mut client| async move { client.cancel_run(request).await }).expect("cancel");
 }
 
@@ -70,7 +70,7 @@ finally:
     log[1..3].sort();
     assert_eq!(log, ["got-term", "deaf-tidied", "tidied", "finally"]);
     assert_eq!(step(&run, "next").status(), StepStatus::Canceled);
-    let again = CancelRunRequest { name: run.name.clone(), now: true, reason: String::new() };
+    let again = CancelRunRequest { name: run.name.clone(), now: true, ..Default::default() };
     let refused = daemon.runs(|mut client| async move { client.cancel_run(again).await }).expect_err("terminal");
     assert_eq!(refused.message(), "the run is canceled already");
 }

@@ -18,7 +18,7 @@ use runbook_tests::e2e::server::Server;
 use runbook_tests::e2e::{Daemon, Project, cli, step};
 
 fn cancel(daemon: &Daemon, name: &str) {
-    let request = CancelRunRequest { name: name.to_owned(), now: false, reason: String::new() };
+    let request = CancelRunRequest { name: name.to_owned(), ..Default::default() };
     daemon.runs(|mut client| async move { client.cancel_run(request).await }).expect("cancel");
 }
 

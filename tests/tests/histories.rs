@@ -179,7 +179,7 @@ fn a_run_that_was_canceled_and_resumed_has_one_turn_among_others() {
     history.turn(BEGIN, starts);
     // Twice on its way to a place, each time from the back.
     for second in [1, 2] {
-        let cancel = Input::Cancel { now: false, by: ann(), reason: String::new() };
+        let cancel = Input::Cancel { now: false, by: ann(), reason: String::new(), past: Vec::new() };
         let batch = history.turn(after(second), vec![asked(2, cancel)]);
         assert!(matches!(batch.events.last().unwrap().1.fact, Fact::Finished { outcome: Outcome::Canceled }));
         history.load(2, after(second));
@@ -198,4 +198,22 @@ fn a_run_that_was_canceled_and_resumed_has_one_turn_among_others() {
         order.push(next.run.bits());
     }
     assert_eq!(order, [3, 1, 2, 3, 1, 2], "in turn");
+}
+
+#[test]
+fn a_clock_that_goes_back_while_a_run_is_over_takes_nothing_of_its_next_timeout() {
+    let mut history = History::new(1, "timeout: 60s\nsteps: {s: {run: work}}\n");
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    history.turn(after(30), vec![ended(1, 0, 1, How::Exited(1))]);
+    // A run that is over has no deadlines that move: its next event is no earlier than its last.
+    history.turn(after(-3_600), vec![MachineInput::ClockSet(Span::seconds(-3_630))]);
+    history.load(1, after(-3_600));
+    let again = Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new() };
+    let batch = history.turn(after(-3_600), vec![asked(1, again)]);
+    let deadline = batch.events.iter().find_map(|(_, event)| match event.fact {
+        Fact::Admitted { deadline } => Some(deadline),
+        _ => None,
+    });
+    assert_eq!(deadline, Some(Some(after(90))));
 }

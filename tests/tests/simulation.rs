@@ -22,7 +22,7 @@ use runbook_core::run::LEGAL_STEP_EVENTS;
 use runbook_tests::sim::{Failure, Limits, Sabotage, Seen, check_language, command, shrink, simulate};
 
 /// Worlds that are the same on every day.
-const FIXED: u64 = 1_200;
+const FIXED: u64 = 1_600;
 /// Worlds that nobody has seen before, where nothing else is said.
 const FRESH: u64 = 50;
 /// So many worlds are lived through at the same time.
@@ -145,6 +145,9 @@ fn every_fact_and_every_consequence_is_reached() {
         "resumed",
         "resolved",
         "deadlines_shifted",
+        "rolling_back",
+        "rollback_asked",
+        "rollback_abandoned",
     ];
     assert_eq!(fixed().facts, BTreeSet::from(facts));
     assert_eq!(fixed().thens, BTreeSet::from(Seen::THENS));
@@ -155,6 +158,7 @@ fn every_fault_is_reached() {
     let marks = [
         "adopted",
         "client repeats after a crash",
+        "compensation settled at last",
         "clock set",
         "clock set a little",
         "crash between turns",
@@ -170,6 +174,8 @@ fn every_fault_is_reached() {
         "report doubled",
         "report late",
         "report lost",
+        "resumed at last",
+        "rolled back at last",
         "settled at last",
         "spawned after a start",
         "start",

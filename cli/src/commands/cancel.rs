@@ -27,6 +27,9 @@ pub struct Cancel {
     /// Why; it stays in the run's history
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// A step without a way back that has started, which must be named; may be repeated
+    #[arg(long, value_name = "STEP")]
+    pub past: Vec<String>,
     /// Watches until the run is over; 0 when it ended canceled
     #[arg(long)]
     pub wait: bool,
@@ -38,8 +41,12 @@ pub struct Cancel {
 /// The run is over or its steps are, there is none, or no daemon answers.
 pub async fn run(cx: &mut Context, args: &Cancel) -> Result<ExitCode> {
     let name = resolve(cx, &args.run).await?;
-    let request =
-        CancelRunRequest { name: name.clone(), now: args.now, reason: args.reason.clone().unwrap_or_default() };
+    let request = CancelRunRequest {
+        name: name.clone(),
+        now: args.now,
+        reason: args.reason.clone().unwrap_or_default(),
+        past: args.past.clone(),
+    };
     let response = cx.session.tell(async |channel| runs(channel).cancel_run(request).await).await?;
     if !args.wait {
         return changed(cx, response.run, "is being canceled");

@@ -17,6 +17,7 @@ pub mod rehearse;
 pub mod reject;
 pub mod resolve;
 pub mod resume;
+pub mod rollback;
 pub mod runs;
 pub mod show;
 pub mod status;
@@ -73,6 +74,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Reject(args) => reject::run(cx, &args).await,
         Command::Cancel(args) => cancel::run(cx, &args).await,
         Command::Resume(args) => resume::run(cx, &args).await,
+        Command::Rollback(args) => rollback::run(cx, &args).await,
         Command::Resolve(args) => resolve::run(cx, args).await,
         Command::Daemon(args) => daemon::run(cx, &args).await,
         Command::Completions(args) => completions::run(console, &args),

@@ -86,7 +86,7 @@ fn human(console: &Console, plan: &PlanRunResponse) -> Result<()> {
         }
     }
     console.line(&Line::new())?;
-    for line in times(plan) {
+    for line in times(plan).into_iter().chain(way_back(plan)) {
         console.wrapped_line(&line, INDENT)?;
     }
     for line in verdict(plan) {
@@ -205,6 +205,27 @@ fn times(plan: &PlanRunResponse) -> Vec<Line> {
         lines.push(Line::of(Tone::Dim, &text));
     }
     lines
+}
+
+/// What can be compensated if the run does not succeed.
+fn way_back(plan: &PlanRunResponse) -> Vec<Line> {
+    let may_run = plan.steps.iter().filter(|step| step.outlook() != StepOutlook::Skipped);
+    let ids = |which: fn(&PlannedStep) -> bool| {
+        may_run.clone().filter(|step| which(step)).map(|step| step.id.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (back, no_return) = (ids(|step| step.has_rollback), ids(|step| step.no_return));
+    let mut lines = Vec::new();
+    let of = if plan.rollback_of == "started" { "what has started of" } else { "what succeeded of" };
+    match plan.rollback.as_str() {
+        _ if back.is_empty() => {}
+        "automatic" => lines.push(format!("if it does not succeed, {of} {back} is rolled back")),
+        "manual" => lines.push(format!("if it does not succeed, `runbook rollback` compensates {of} {back}")),
+        _ => lines.push(format!("nothing is rolled back, although {back} could be (`rollback: never`)")),
+    }
+    if !no_return.is_empty() {
+        lines.push(format!("no way back once this has started: {no_return}"));
+    }
+    lines.iter().map(|text| Line::of(Tone::Plain, text)).collect()
 }
 
 fn verdict(plan: &PlanRunResponse) -> Vec<Line> {

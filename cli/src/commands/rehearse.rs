@@ -139,7 +139,11 @@ fn path(cx: &Context, rehearsal: &Rehearsal) -> Result<()> {
     if !run.message.is_empty() {
         cx.console.wrapped_line(&Line::of(Tone::Plain, &format!("  {}", run.message)), INDENT)?;
     }
-    for (what, list) in [("not done", undone(rehearsal)), ("stays as it is", rehearsal.remains.clone())] {
+    for (what, list) in [
+        ("not done", undone(rehearsal)),
+        ("rolled back", rehearsal.compensated.clone()),
+        ("stays as it is", rehearsal.remains.clone()),
+    ] {
         if !list.is_empty() {
             let line = Line::of(Tone::Dim, &format!("  {what}: ")).with(Tone::Plain, &few(&list));
             cx.console.wrapped_line(&line, INDENT)?;
@@ -160,17 +164,26 @@ fn path(cx: &Context, rehearsal: &Rehearsal) -> Result<()> {
 
 /// A row for each step that fails.
 fn table(cx: &Context, response: &RehearseRunbookResponse) -> Result<()> {
-    let mut table = Table::new(&["FAILS", "END", "AFTER", "STAYS", "NOT DONE"]).wrapped();
+    // Most runbooks compensate nothing by themselves.
+    let compensates = response.rehearsals.iter().any(|rehearsal| !rehearsal.compensated.is_empty());
+    let mut head = vec!["FAILS", "END", "AFTER", "STAYS", "NOT DONE"];
+    if compensates {
+        head.insert(3, "ROLLED BACK");
+    }
+    let mut table = Table::new(&head).wrapped();
     for rehearsal in &response.rehearsals {
         let status = rehearsal.run.as_ref().map(|run| run.status()).unwrap_or_default();
-        let others: Vec<String> = undone(rehearsal);
-        table.row(vec![
+        let mut row = vec![
             (Tone::Bold, rehearsal.name.clone()),
             (run_tone(status), run_status(status).replace('_', " ")),
             (Tone::Plain, span(micros(rehearsal.took.as_ref()))),
             (Tone::Plain, few(&rehearsal.remains)),
-            (Tone::Plain, few(&others)),
-        ]);
+            (Tone::Plain, few(&undone(rehearsal))),
+        ];
+        if compensates {
+            row.insert(3, (Tone::Plain, few(&rehearsal.compensated)));
+        }
+        table.row(row);
     }
     cx.console.table(&table)?;
     if response.steps_left_out > 0 {

@@ -24,6 +24,8 @@ pub enum As {
     Failed,
     /// It may run once more.
     Retry,
+    /// Of a rollback that failed: it is left as it is, and the others go on.
+    Skipped,
 }
 
 /// Arguments of `resolve`.
@@ -31,7 +33,8 @@ pub enum As {
 #[command(after_help = "Look first whether it happened. What others read of a step that counts as succeeded must be \
     given with --set-output.\n\n\
     Examples:\n  runbook resolve 12 publish --as succeeded --set-output url=https://example.org/x --reason 'seen on the server'\n  \
-    runbook resolve 12 publish --as retry --reason 'the server has nothing'")]
+    runbook resolve 12 publish --as retry --reason 'the server has nothing'\n  \
+    runbook resolve 12 dns --as skipped --reason 'removed by hand'")]
 pub struct Resolve {
     /// A run's number or uid, or `last`
     #[arg(add = ArgValueCompleter::new(complete::run))]
@@ -64,6 +67,7 @@ pub async fn run(cx: &mut Context, args: Resolve) -> Result<ExitCode> {
         As::Succeeded => Settlement::Succeeded,
         As::Failed => Settlement::Failed,
         As::Retry => Settlement::Retry,
+        As::Skipped => Settlement::Skipped,
     };
     let request = ResolveStepRequest {
         name: resolve(cx, &args.run).await?,

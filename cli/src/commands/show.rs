@@ -131,6 +131,11 @@ fn steps(steps: &[Step]) -> Table {
     let mut table = Table::new(&["STEP", "NEEDS", "EFFECT", "DESCRIPTION"]).wrapped();
     for step in steps {
         let condition = if step.condition.is_empty() { String::new() } else { format!("if {}", step.condition) };
+        let back = match (step.has_rollback, step.no_return) {
+            (true, _) => "can be rolled back",
+            (false, true) => "no way back once it has started",
+            (false, false) => "",
+        };
         let undoes = if step.undoes.is_empty() { String::new() } else { format!("undoes {}", step.undoes.join(", ")) };
         let goes_on = if step.when_skipped == "go_on" { "skipped: go on" } else { "" };
         let part = if step.in_finally { "finally" } else { "" };
@@ -138,7 +143,7 @@ fn steps(steps: &[Step]) -> Table {
             (Tone::Bold, step.id.clone()),
             (Tone::Plain, step.needs.join(", ")),
             (Tone::Plain, step.effect.clone()),
-            (Tone::Plain, join(&[part, &undoes, &condition, goes_on, &step.description], "; ")),
+            (Tone::Plain, join(&[part, &undoes, &condition, goes_on, back, &step.description], "; ")),
         ]);
     }
     table

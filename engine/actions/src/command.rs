@@ -95,6 +95,7 @@ pub fn prepare(
         AttemptKind::Run => main,
         AttemptKind::Verify => step.verify.as_ref().ok_or_else(none)?,
         AttemptKind::OnCancel => step.on_cancel.as_ref().ok_or_else(none)?,
+        AttemptKind::Rollback => step.rollback.as_ref().ok_or_else(none)?,
     };
     let maker = Maker { run, no, step, kind, main, command, attempt, world, values: Values::new(run, no, world) };
     maker.make()
@@ -253,7 +254,7 @@ impl Maker<'_> {
         }
         let env_file = self.command.env_file.as_ref().or(match self.kind {
             AttemptKind::Run => None,
-            AttemptKind::Verify | AttemptKind::OnCancel => self.main.env_file.as_ref(),
+            AttemptKind::Verify | AttemptKind::OnCancel | AttemptKind::Rollback => self.main.env_file.as_ref(),
         });
         if let Some(source) = env_file {
             for (name, value) in self.env_file(source)? {

@@ -36,6 +36,9 @@ pub struct Runbook {
     /// What a failed step does to the others.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// Whether and how what its steps did is compensated.
+    #[serde(default)]
+    pub rollback: Rollback,
     /// Locks held from the first attempt to the terminal event.
     #[serde(default)]
     pub locks: Vec<Template>,
@@ -178,6 +181,62 @@ pub enum OnFailure {
     Cancel,
 }
 
+/// Whether and how what the steps of a runbook did is compensated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// When.
+    #[serde(default)]
+    pub policy: RollbackPolicy,
+    /// Of which steps.
+    #[serde(default)]
+    pub of: RollbackOf,
+}
+
+/// When what steps did is compensated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackPolicy {
+    /// When a person asks, once the run is over.
+    #[default]
+    Manual,
+    /// When the run does not succeed.
+    Automatic,
+    /// Never.
+    Never,
+}
+
+impl RollbackPolicy {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Automatic => "automatic",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// Which steps are compensated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackOf {
+    /// Those that succeeded.
+    #[default]
+    Succeeded,
+    /// All that have run, whatever came of them.
+    Started,
+}
+
+impl RollbackOf {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Started => "started",
+        }
+    }
+}
+
 /// Which runs exclude each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Concurrency {
@@ -219,6 +278,8 @@ pub enum Settlement {
     Failed,
     /// It did not happen, and is tried again.
     Retry,
+    /// Of a compensation alone: it is left as it is, and the others go on.
+    Skipped,
 }
 
 /// A text with `${{ }}` in it, as the author wrote it; `expression::Template` parses it.
@@ -322,6 +383,12 @@ pub struct Step {
     /// Tidies up after an attempt that a cancel cut off.
     #[serde(default)]
     pub on_cancel: Option<Command>,
+    /// Compensates what it did.
+    #[serde(default)]
+    pub rollback: Option<Command>,
+    /// Whether there is no way back once it has started.
+    #[serde(default)]
+    pub no_return: bool,
     /// Whether its failure leaves the run as if it had not failed.
     #[serde(default)]
     pub allow_failure: bool,

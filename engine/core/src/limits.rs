@@ -56,11 +56,13 @@ pub const TARGET_BYTES: usize = 256;
 pub const VERIFY_TRIES: u32 = 3;
 /// How often `on_cancel` is tried for one attempt.
 pub const ON_CANCEL_TRIES: u32 = 3;
+/// How often the compensation of a step is tried.
+pub const ROLLBACK_TRIES: u32 = 3;
 /// Runs that are not terminal, in one daemon.
 pub const ACTIVE_RUNS: usize = 100_000;
 /// A text in an event that tells why something happened, in bytes.
 pub const MESSAGE_BYTES: usize = 2 << 10;
-/// The default time limit of `finally` steps, `on_cancel` and `verify`, in seconds.
+/// The default time limit of `finally` steps, `on_cancel`, `verify` and `rollback`, in seconds.
 pub const CLEANUP_TIMEOUT_SECONDS: i64 = 600;
 /// The default time limit of one probe of a wait, in seconds.
 pub const PROBE_TIMEOUT_SECONDS: i64 = 60;

@@ -539,7 +539,7 @@ impl Machine {
                 );
             }
             Fact::Finished { .. } => batch.finished.push(uid),
-            Fact::Resumed { .. } => batch.finished.retain(|finished| *finished != uid),
+            Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
             | Fact::Admitted { .. }
             | Fact::StepReady { .. }
@@ -550,6 +550,8 @@ impl Machine {
             | Fact::ApprovalAsked { .. }
             | Fact::ApprovalGiven { .. }
             | Fact::ApprovalTimedOut { .. }
+            | Fact::RollingBack { .. }
+            | Fact::RollbackAbandoned { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::DeadlinesShifted { .. } => {}

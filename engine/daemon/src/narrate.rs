@@ -31,8 +31,17 @@ fn tell(state: &RunState, event: &Event) {
                 Then::Unknown => {
                     tracing::warn!(%run, number, step, attempt, how, "nobody knows what the attempt did: a person must say");
                 }
+                Then::RollbackFailed => {
+                    tracing::warn!(%run, number, step, attempt, how, "the step could not be rolled back: a person must say");
+                }
                 Then::Failed => tracing::info!(%run, number, step, attempt, how, "step failed"),
-                Then::Succeeded | Then::Canceled | Then::RetryAt(_) | Then::VerifyAt(_) | Then::OnCancelAt(_) => {
+                Then::Succeeded
+                | Then::Canceled
+                | Then::RetryAt(_)
+                | Then::VerifyAt(_)
+                | Then::OnCancelAt(_)
+                | Then::RolledBack
+                | Then::RollbackAt(_) => {
                     tracing::debug!(%run, number, step, attempt, how, "attempt ended")
                 }
             }
@@ -49,12 +58,22 @@ fn tell(state: &RunState, event: &Event) {
             tracing::info!(%run, number, step = id(*step), by = by.name, "step resolved");
         }
         Fact::Resumed { epoch, by, .. } => tracing::info!(%run, number, runbook, epoch, by = by.name, "run resumed"),
+        Fact::RollbackAsked { by, .. } => {
+            tracing::info!(%run, number, runbook, by = by.name, "run is to be rolled back");
+        }
+        Fact::RollingBack { steps, .. } => {
+            tracing::info!(%run, number, runbook, steps = steps.len(), "run is rolled back");
+        }
+        Fact::RollbackAbandoned { by, .. } => {
+            tracing::warn!(%run, number, runbook, by = by.name, "rollback given up");
+        }
         Fact::Ending { .. } => tracing::info!(%run, number, runbook, "run goes to its end"),
         Fact::Finished { outcome } => {
             let outcome = match outcome {
                 Outcome::Succeeded => "succeeded",
                 Outcome::Failed => "failed",
                 Outcome::Canceled => "canceled",
+                Outcome::RolledBack => "rolled back",
             };
             tracing::info!(%run, number, runbook, outcome, "run over");
         }

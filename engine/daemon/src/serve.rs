@@ -254,6 +254,7 @@ fn take_up(
             Some(AttemptKind::Run) | None => step.command(),
             Some(AttemptKind::Verify) => step.verify.as_ref(),
             Some(AttemptKind::OnCancel) => step.on_cancel.as_ref(),
+            Some(AttemptKind::Rollback) => step.rollback.as_ref(),
         });
         let patience = Patience {
             timeout: command.and_then(|command| command.timeout),

@@ -137,6 +137,11 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             by: principal(it.by)?,
             reason: it.reason,
         },
+        From::RollingBack(it) => Fact::RollingBack { outcome: outcome(it.outcome)?, steps: steps(it.steps) },
+        From::RollbackAsked(it) => {
+            Fact::RollbackAsked { by: principal(it.by)?, reason: it.reason, past: steps(it.past) }
+        }
+        From::RollbackAbandoned(it) => Fact::RollbackAbandoned { by: principal(it.by)?, reason: it.reason },
         From::DeadlinesShifted(it) => Fact::DeadlinesShifted { by: Span(it.by_micros) },
     })
 }
@@ -191,8 +196,16 @@ fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
         Some(FromThen::VerifyAtMicros(at)) => Then::VerifyAt(Timestamp(at)),
         Some(FromThen::OnCancelAtMicros(at)) => Then::OnCancelAt(Timestamp(at)),
         Some(FromThen::Unknown(true)) => Then::Unknown,
+        Some(FromThen::RolledBack(true)) => Then::RolledBack,
+        Some(FromThen::RollbackFailed(true)) => Then::RollbackFailed,
+        Some(FromThen::RollbackAtMicros(at)) => Then::RollbackAt(Timestamp(at)),
         Some(
-            FromThen::Succeeded(false) | FromThen::Failed(false) | FromThen::Canceled(false) | FromThen::Unknown(false),
+            FromThen::Succeeded(false)
+            | FromThen::Failed(false)
+            | FromThen::Canceled(false)
+            | FromThen::Unknown(false)
+            | FromThen::RolledBack(false)
+            | FromThen::RollbackFailed(false),
         )
         | None => return Err(Undecodable::Missing("attempt_ended.then")),
     };
@@ -228,9 +241,15 @@ fn ending_cause(cause: Option<disk::ending::Cause>) -> Result<EndingCause> {
         Some(From::FailureStop(step)) => EndingCause::FailureStop(StepNo(step)),
         Some(From::FailureCancel(step)) => EndingCause::FailureCancel(StepNo(step)),
         Some(From::Timeout(true)) => EndingCause::Timeout,
-        Some(From::Cancel(it)) => EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason },
+        Some(From::Cancel(it)) => {
+            EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason, past: steps(it.past) }
+        }
         Some(From::Timeout(false)) | None => return Err(Undecodable::Missing("ending.cause")),
     })
+}
+
+fn steps(numbers: Vec<u32>) -> Vec<StepNo> {
+    numbers.into_iter().map(StepNo).collect()
 }
 
 fn principal(it: Option<disk::Principal>) -> Result<Principal> {
@@ -264,6 +283,7 @@ fn outcome(value: i32) -> Result<Outcome> {
         Succeeded => Outcome::Succeeded,
         Failed => Outcome::Failed,
         Canceled => Outcome::Canceled,
+        RolledBack => Outcome::RolledBack,
     })
 }
 
@@ -272,6 +292,7 @@ fn attempt_kind(value: i32) -> Result<AttemptKind> {
         Run => AttemptKind::Run,
         Verify => AttemptKind::Verify,
         OnCancel => AttemptKind::OnCancel,
+        Rollback => AttemptKind::Rollback,
     })
 }
 
@@ -288,6 +309,7 @@ fn settlement(value: i32) -> Result<Settlement> {
         Succeeded => Settlement::Succeeded,
         Failed => Settlement::Failed,
         Retry => Settlement::Retry,
+        Skipped => Settlement::Skipped,
     })
 }
 

@@ -72,6 +72,8 @@ impl RunRow {
                 self.finished = None;
                 self.epoch = *epoch;
             }
+            // It is not over any more.
+            Fact::RollbackAsked { .. } => self.finished = None,
             Fact::Created(_)
             | Fact::Admitted { .. }
             | Fact::StepReady { .. }
@@ -85,6 +87,8 @@ impl RunRow {
             | Fact::AttemptStarting { .. }
             | Fact::AttemptEnded { .. }
             | Fact::Ending { .. }
+            | Fact::RollingBack { .. }
+            | Fact::RollbackAbandoned { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::DeadlinesShifted { .. } => return false,

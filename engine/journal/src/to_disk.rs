@@ -1,6 +1,7 @@
 //! From an event of the core to the disk format: the one way there. Never judges what it writes.
 
 use runbook_core::definition::Settlement;
+use runbook_core::id::StepNo;
 use runbook_core::run::{
     AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
     Principal, SkipReason, Terms, Then,
@@ -93,6 +94,17 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
             by: Some(principal(by)),
             reason: reason.clone(),
         }),
+        Fact::RollingBack { outcome: it, steps } => {
+            To::RollingBack(disk::RollingBack { outcome: outcome(*it).into(), steps: numbers(steps) })
+        }
+        Fact::RollbackAsked { by, reason, past } => To::RollbackAsked(disk::RollbackAsked {
+            by: Some(principal(by)),
+            reason: reason.clone(),
+            past: numbers(past),
+        }),
+        Fact::RollbackAbandoned { by, reason } => {
+            To::RollbackAbandoned(disk::RollbackAbandoned { by: Some(principal(by)), reason: reason.clone() })
+        }
         Fact::DeadlinesShifted { by } => To::DeadlinesShifted(disk::DeadlinesShifted { by_micros: by.0 }),
     })
 }
@@ -165,6 +177,9 @@ fn attempt_ended(
             Then::VerifyAt(at) => ToThen::VerifyAtMicros(at.0),
             Then::OnCancelAt(at) => ToThen::OnCancelAtMicros(at.0),
             Then::Unknown => ToThen::Unknown(true),
+            Then::RolledBack => ToThen::RolledBack(true),
+            Then::RollbackFailed => ToThen::RollbackFailed(true),
+            Then::RollbackAt(at) => ToThen::RollbackAtMicros(at.0),
         }),
     })
 }
@@ -175,10 +190,14 @@ fn ending_cause(cause: &EndingCause) -> disk::ending::Cause {
         EndingCause::FailureStop(step) => To::FailureStop(step.0),
         EndingCause::FailureCancel(step) => To::FailureCancel(step.0),
         EndingCause::Timeout => To::Timeout(true),
-        EndingCause::Cancel { now, by, reason } => {
-            To::Cancel(disk::Cancel { now: *now, by: Some(principal(by)), reason: reason.clone() })
+        EndingCause::Cancel { now, by, reason, past } => {
+            To::Cancel(disk::Cancel { now: *now, by: Some(principal(by)), reason: reason.clone(), past: numbers(past) })
         }
     }
+}
+
+fn numbers(steps: &[StepNo]) -> Vec<u32> {
+    steps.iter().map(|step| step.0).collect()
 }
 
 fn principal(it: &Principal) -> disk::Principal {
@@ -198,6 +217,7 @@ const fn outcome(it: Outcome) -> disk::Outcome {
         Outcome::Succeeded => disk::Outcome::Succeeded,
         Outcome::Failed => disk::Outcome::Failed,
         Outcome::Canceled => disk::Outcome::Canceled,
+        Outcome::RolledBack => disk::Outcome::RolledBack,
     }
 }
 
@@ -206,6 +226,7 @@ const fn attempt_kind(it: AttemptKind) -> disk::AttemptKind {
         AttemptKind::Run => disk::AttemptKind::Run,
         AttemptKind::Verify => disk::AttemptKind::Verify,
         AttemptKind::OnCancel => disk::AttemptKind::OnCancel,
+        AttemptKind::Rollback => disk::AttemptKind::Rollback,
     }
 }
 
@@ -222,6 +243,7 @@ const fn settlement(it: Settlement) -> disk::Settlement {
         Settlement::Succeeded => disk::Settlement::Succeeded,
         Settlement::Failed => disk::Settlement::Failed,
         Settlement::Retry => disk::Settlement::Retry,
+        Settlement::Skipped => disk::Settlement::Skipped,
     }
 }
 

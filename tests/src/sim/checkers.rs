@@ -63,11 +63,14 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
             | (Progress::Succeeded, Status::Over(Over::Succeeded))
             | (Progress::Failed, Status::Over(Over::Failed))
             | (Progress::Skipped, Status::Over(Over::Skipped))
-            | (Progress::Canceled, Status::Over(Over::Canceled)) => true,
+            | (Progress::Canceled, Status::Over(Over::Canceled))
+            | (Progress::RolledBack, Status::Over(Over::RolledBack))
+            | (Progress::RollbackFailed, Status::Over(Over::RollbackFailed)) => true,
             (Progress::Live(attempt, kind), Status::Live(number, wanted)) => attempt.0 == number && kind == wanted,
             (Progress::Retry(at), Status::Waiting(AttemptKind::Run, due))
             | (Progress::Verify(at), Status::Waiting(AttemptKind::Verify, due))
-            | (Progress::OnCancel(at), Status::Waiting(AttemptKind::OnCancel, due)) => at == due,
+            | (Progress::OnCancel(at), Status::Waiting(AttemptKind::OnCancel, due))
+            | (Progress::RollbackRetry(at), Status::Waiting(AttemptKind::Rollback, due)) => at == due,
             (Progress::Waiting { until, fixed }, Status::Paused { until: wanted, fixed: stays }) => {
                 until == wanted && fixed == stays
             }
@@ -127,6 +130,15 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
         must(run.part(true).all(|(_, _, step)| step.is_over()), || {
             "`finally` starts before the main steps are over".to_owned()
         })?;
+    }
+    if kind == AttemptKind::Rollback {
+        let other = outside.running().find(|other| {
+            other.run == attempt.run && {
+                let no = other.step.index();
+                super::model::before(&run.design, no).contains(&step.index())
+            }
+        });
+        must(other.is_none(), || format!("step {} is compensated beside {other:?}, which comes after it", step.0))?;
     }
     must(run.holds(), || "an attempt of a run that holds nothing starts".to_owned())?;
     let running: Vec<AttemptRef> = outside.running().collect();

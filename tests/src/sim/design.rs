@@ -2,8 +2,8 @@
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
 use runbook_core::definition::{
-    Approval, Command, Effect, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, Runbook, Settlement, ValueType,
-    Wait, WhenSkipped, Work,
+    Approval, Command, Effect, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf, RollbackPolicy,
+    Runbook, Settlement, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -98,6 +98,15 @@ impl Design {
             OnFailure::Continue => "on_failure: continue\n",
             OnFailure::Cancel => "on_failure: cancel\n",
         };
+        let policy = match runbook.rollback.policy {
+            RollbackPolicy::Manual => "manual",
+            RollbackPolicy::Automatic => "automatic",
+            RollbackPolicy::Never => "never",
+        };
+        text += &match runbook.rollback.of {
+            RollbackOf::Succeeded => format!("rollback: {policy}\n"),
+            RollbackOf::Started => format!("rollback: {{policy: {policy}, of: started}}\n"),
+        };
         if !runbook.locks.is_empty() {
             text += "locks:\n";
             text += &runbook.locks.iter().map(|lock| format!("  - {lock}\n")).collect::<String>();
@@ -114,6 +123,7 @@ impl Design {
                 Settlement::Succeeded => "succeeded",
                 Settlement::Failed => "failed",
                 Settlement::Retry => "retry",
+                Settlement::Skipped => "skipped",
             };
             text += &format!("attention: {{after: {}, as: {settle_as}}}\n", span(attention.after));
         }
@@ -197,6 +207,12 @@ impl Design {
         }
         if let Some(on_cancel) = &step.on_cancel {
             line(format!("on_cancel: {{{}}}", command(on_cancel)));
+        }
+        if let Some(rollback) = &step.rollback {
+            line(format!("rollback: {{{}}}", command(rollback)));
+        }
+        if step.no_return {
+            line("no_return: true".to_owned());
         }
         if step.allow_failure {
             line("allow_failure: true".to_owned());

@@ -134,7 +134,7 @@ impl Settings {
             (false, 1) => 12,
             (false, _) => 5,
         };
-        let pokes = size.below(3 * runs + 1);
+        let pokes = size.below(4 * runs + 1);
         let horizon = size.pick([MINUTE, 10 * MINUTE, 60 * MINUTE]);
         let places = size.between(1, 16) as usize;
         Self {

@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use runbook_core::definition::{
     Approval, Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, OnTimeout, Overlap, Part,
-    Probe, Program, Retry, Runbook, Settlement, Step, Stop, ValueType, Wait, WhenSkipped, Work,
+    Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, Stop, ValueType, Wait,
+    WhenSkipped, Work,
 };
 use runbook_core::id::{Digest, StepNo};
 use runbook_core::limits;
@@ -37,6 +38,8 @@ pub(crate) struct Richness {
     go_on: u32,
     undoes: u32,
     waits: u32,
+    rollbacks: u32,
+    no_returns: u32,
 }
 
 impl Richness {
@@ -54,6 +57,8 @@ impl Richness {
             go_on: draw(),
             undoes: draw(),
             waits: draw() / 2,
+            rollbacks: draw(),
+            no_returns: draw() / 4,
         }
     }
 }
@@ -87,8 +92,15 @@ pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
             if waits[no] { wait(random, rich, part, id(no)) } else { step(random, rich, part, id(no)) };
         step.needs = needs.iter().map(|need| StepNo(*need as u32)).collect();
         if part == Part::Finally && random.percent(rich.undoes) {
-            let main: Vec<usize> = (0..main).collect();
-            step.undoes = some(random, &main, 3).into_iter().map(|undone| StepNo(undone as u32)).collect();
+            // Often what a step stands on that can be rolled back: it may be skipped the next time, and has run.
+            let stood_on = design.runbook.steps.iter().filter(|step| step.rollback.is_some()).flat_map(|s| &s.needs);
+            let mut undone: Vec<usize> = stood_on.map(|need| need.index()).filter(|need| *need < main).collect();
+            undone.sort_unstable();
+            undone.dedup();
+            if undone.is_empty() || random.percent(40) {
+                undone = (0..main).collect();
+            }
+            step.undoes = some(random, &undone, 3).into_iter().map(|undone| StepNo(undone as u32)).collect();
         }
         if step.approval().is_none() {
             step.outputs.clone_from(&outputs[no]);
@@ -148,6 +160,16 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         timeout: random.percent(25).then(|| Span::seconds(random.spread(1, 7_200))),
         max_parallel: random.percent(30).then(|| random.between(1, 6) as u32),
         on_failure: random.pick([OnFailure::Stop, OnFailure::Stop, OnFailure::Continue, OnFailure::Cancel]),
+        rollback: Rollback {
+            policy: random.pick([
+                RollbackPolicy::Manual,
+                RollbackPolicy::Manual,
+                RollbackPolicy::Automatic,
+                RollbackPolicy::Automatic,
+                RollbackPolicy::Never,
+            ]),
+            of: random.pick([RollbackOf::Succeeded, RollbackOf::Started]),
+        },
         locks: Vec::new(),
         concurrency: None,
         attention: random.percent(30).then(|| Attention {
@@ -242,6 +264,8 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
     let retry = random.percent(rich.retries).then(|| retry(random, codes.retry_if.as_ref()));
     let verify = main && !effect.repeatable() && random.percent(rich.verifies);
     let on_cancel = main && random.percent(rich.on_cancels);
+    let rollback = main && random.percent(rich.rollbacks);
+    let no_return = main && !rollback && random.percent(rich.no_returns);
     let step = Step {
         id,
         part,
@@ -260,6 +284,8 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         target: (effect == Effect::Destructive).then(|| random.pick(TARGETS).to_owned()),
         verify: verify.then(|| command("ask", cleanup)),
         on_cancel: on_cancel.then(|| command("tidy", cleanup)),
+        rollback: rollback.then(|| command("undo", cleanup)),
+        no_return,
         allow_failure: random.percent(rich.allow_failure),
     };
     (step, codes)
@@ -301,6 +327,8 @@ fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         target: None,
         verify: None,
         on_cancel: None,
+        rollback: None,
+        no_return: false,
         ..step
     };
     if let Some(approval) = step.approval() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::design::{FIELD, ROLES, SLOT};
 use super::faults::Settings;
-use super::model::{Ask, Status, StepModel, to_confirm};
+use super::model::{Ask, Stage, Status, StepModel, to_confirm};
 use super::outside;
 use super::random::Random;
 use super::world::{Happening, World};
@@ -126,7 +126,8 @@ impl World {
         let runs: Vec<RunUid> = self.model.runs.keys().copied().collect();
         if runs.is_empty() || self.random.permille(20) {
             let nobody = RunUid::from_bits(u128::from(self.random.next()));
-            let input = Input::Cancel { now: false, by: self.principal(), reason: String::new() };
+            let (by, reason) = (self.principal(), String::new());
+            let input = Input::Cancel { now: false, by, reason, past: Vec::new() };
             let token = self.token(&Deed::Poke);
             return Some(Ask::Run { token: Some(token), run: nobody, input });
         }
@@ -134,21 +135,30 @@ impl World {
         let run = self.model.runs.get(&uid)?;
         let unknown: Vec<usize> = (0..run.steps.len())
             .filter(|no| run.steps.get(*no).is_some_and(|step| matches!(step.status, Status::Unknown { .. })))
+            .chain(run.stuck().iter().copied())
             .collect();
+        let named = run.no_way_back();
+        let rolls = matches!(run.stage, Stage::RollingBack(_)) || run.asked.is_some();
         let terminal = run.is_terminal();
         let steps = run.steps.len();
         let asking = self.asking(uid);
-        let what = match self.random.below(12) {
-            odd @ 0..=4 => odd,
+        let what = match self.random.below(16) {
+            odd @ 0..=6 => odd,
             _ if !asking.is_empty() && self.random.percent(75) => 4,
+            _ if rolls && self.random.percent(30) => 6,
+            _ if terminal && self.random.percent(35) => 5,
             _ if !unknown.is_empty() && self.random.percent(75) => 2,
             _ if terminal => 1,
             _ => 0,
         };
         let by = self.principal();
         let reason = format!("reason {}", self.random.below(100));
+        let past =
+            if self.random.percent(60) { named.iter().map(|no| StepNo(*no as u32)).collect() } else { Vec::new() };
         let input = match what {
-            0 => Input::Cancel { now: self.random.percent(30), by, reason },
+            0 => Input::Cancel { now: self.random.percent(30), by, reason, past },
+            5 => Input::RollBack { by, reason, past },
+            6 => Input::AbandonRollback { by, reason },
             1 => {
                 let mut confirmed = self.model.runs.get(&uid)?.to_confirm_again();
                 if self.random.percent(10) {
@@ -162,7 +172,12 @@ impl World {
                 } else {
                     unknown[self.random.below(unknown.len())]
                 };
-                let settlement = self.random.pick([Settlement::Succeeded, Settlement::Failed, Settlement::Retry]);
+                let settlement = self.random.pick([
+                    Settlement::Succeeded,
+                    Settlement::Failed,
+                    Settlement::Retry,
+                    Settlement::Skipped,
+                ]);
                 let declared =
                     self.model.runs.get(&uid)?.design.runbook.steps.get(step).map(|step| step.outputs.clone());
                 let mut outputs = IndexMap::new();
@@ -233,6 +248,35 @@ impl World {
             reason: "seen".to_owned(),
         };
         Ask::Run { token: None, run, input: Input::Decide { step: StepNo(step as u32), ballot: Box::new(ballot) } }
+    }
+
+    /// A person settles a failed compensation, or gives the rollback up.
+    pub(crate) fn settle_stuck(&mut self, run: RunUid, step: usize) -> Ask {
+        let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
+        let reason = "seen".to_owned();
+        let settlement = self.random.pick([Settlement::Retry, Settlement::Succeeded, Settlement::Skipped]);
+        let input = match self.random.below(6) {
+            0 => Input::AbandonRollback { by, reason },
+            1 => Input::Resume { by, reason, confirmed: Vec::new() },
+            _ => Input::Resolve { step: StepNo(step as u32), settlement, outputs: IndexMap::new(), by, reason },
+        };
+        Ask::Run { token: None, run, input }
+    }
+
+    /// A person comes back to a run that did not succeed: resumes it, or rolls it back.
+    pub(crate) fn come_back(&mut self, uid: RunUid, resumes: bool) -> Option<Ask> {
+        let run = self.model.runs.get(&uid)?;
+        let past = run.no_way_back().into_iter().map(|no| StepNo(no as u32)).collect();
+        let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
+        let reason = "back".to_owned();
+        let input = if resumes {
+            Input::Resume { by, reason, confirmed: run.to_confirm_again() }
+        } else {
+            Input::RollBack { by, reason, past }
+        };
+        // What is over is out of memory: only somebody who waits for an answer has it loaded.
+        let token = self.token(&Deed::Poke);
+        Some(Ask::Run { token: Some(token), run: uid, input })
     }
 
     /// A person knows what became of an unknown step.

@@ -42,8 +42,18 @@ impl Seen {
     }
 
     /// The name of every variant of `Then`.
-    pub const THENS: [&'static str; 7] =
-        ["succeeded", "failed", "canceled", "retry_at", "verify_at", "on_cancel_at", "unknown"];
+    pub const THENS: [&'static str; 10] = [
+        "succeeded",
+        "failed",
+        "canceled",
+        "retry_at",
+        "verify_at",
+        "on_cancel_at",
+        "unknown",
+        "rolled_back",
+        "rollback_failed",
+        "rollback_at",
+    ];
 
     pub(crate) const fn then(then: Then) -> &'static str {
         match then {
@@ -54,6 +64,9 @@ impl Seen {
             Then::VerifyAt(_) => "verify_at",
             Then::OnCancelAt(_) => "on_cancel_at",
             Then::Unknown => "unknown",
+            Then::RolledBack => "rolled_back",
+            Then::RollbackFailed => "rollback_failed",
+            Then::RollbackAt(_) => "rollback_at",
         }
     }
 }

@@ -284,7 +284,8 @@ impl World {
     /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
     fn check_waiting(&self) -> Check {
         let waits = |uid: &RunUid| {
-            self.model.runs.get(uid).is_some_and(|run| run.has_unknown()) || !self.asking(*uid).is_empty()
+            self.model.runs.get(uid).is_some_and(|run| run.has_unknown() || !run.stuck().is_empty())
+                || !self.asking(*uid).is_empty()
         };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
             let wants = run.wants();
@@ -298,8 +299,10 @@ impl World {
         must(left.is_none(), || format!("liveness: processes are left: {left:?}"))
     }
 
-    /// A person settles every unknown step, and persons decide about every approval, until nothing is left.
+    /// A person settles every unknown step, and persons decide about every approval, until nothing is left. Then some of
+    /// what did not succeed is resumed, and after that rolled back.
     fn settle_everything(&mut self) -> Check {
+        let mut backs = [true, false].into_iter();
         for _ in 0..ROUNDS {
             let mut unknown = Vec::new();
             for run in self.model.runs.values() {
@@ -310,8 +313,16 @@ impl World {
             let runs: Vec<RunUid> = self.model.runs.keys().copied().collect();
             let asking = |uid: RunUid| self.asking(uid).into_iter().map(move |no| (uid, no));
             let asking: Vec<(RunUid, usize)> = runs.into_iter().flat_map(asking).collect();
-            if unknown.is_empty() && asking.is_empty() {
-                return Ok(());
+            let stuck: Vec<(RunUid, usize)> =
+                self.model.runs.values().filter_map(|run| Some((run.uid, *run.stuck().first()?))).collect();
+            if unknown.is_empty() && asking.is_empty() && stuck.is_empty() {
+                let Some(resumes) = backs.next() else { return Ok(()) };
+                self.come_back_to_all(resumes);
+            }
+            for (run, step) in stuck {
+                self.seen.mark("compensation settled at last");
+                let ask = self.settle_stuck(run, step);
+                self.ask(ask);
             }
             for (run, step) in asking {
                 self.seen.mark("decided at last");
@@ -328,6 +339,19 @@ impl World {
         let unknown: Vec<String> =
             self.model.runs.values().filter(|run| run.has_unknown()).map(ToString::to_string).collect();
         Err(format!("liveness: all was settled {ROUNDS} times, and still something is unknown: {unknown:?}"))
+    }
+
+    fn come_back_to_all(&mut self, resumes: bool) {
+        let over: Vec<RunUid> =
+            self.model.runs.values().filter(|run| run.is_terminal() && !run.is_done()).map(|run| run.uid).collect();
+        for uid in over {
+            if self.random.percent(70)
+                && let Some(ask) = self.come_back(uid, resumes)
+            {
+                self.seen.mark(if resumes { "resumed at last" } else { "rolled back at last" });
+                self.ask(ask);
+            }
+        }
     }
 
     /// Everything is over.

@@ -8,7 +8,7 @@ use super::gate::{Gate, Side};
 use super::{DATA, backups, beside, fill, holds, repository, start, succeed, told};
 
 fn cancel(daemon: &Daemon, name: &str) -> Run {
-    let request = CancelRunRequest { name: name.to_owned(), now: false, reason: "test".into() };
+    let request = CancelRunRequest { name: name.to_owned(), reason: "test".into(), ..Default::default() };
     daemon.runs(|mut client| async move { client.cancel_run(request).await }).expect("a cancel");
     daemon.wait_over(name)
 }

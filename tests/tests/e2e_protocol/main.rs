@@ -23,7 +23,7 @@ use tonic::Status;
 
 /// Asks a run to end.
 fn cancel(daemon: &Daemon, name: &str, now: bool) -> Result<v1::Run, Status> {
-    let request = CancelRunRequest { name: name.to_owned(), now, reason: "test".into() };
+    let request = CancelRunRequest { name: name.to_owned(), now, reason: "test".into(), past: Vec::new() };
     let answer = daemon.runs(|mut client| async move { client.cancel_run(request).await })?;
     Ok(answer.run.expect("a run"))
 }

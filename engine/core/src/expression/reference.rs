@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::types::{Base, Type};
 
 /// The words of `steps.ID.status`.
-pub const STEP_STATUSES: &[&str] = &["succeeded", "failed", "skipped", "canceled"];
+pub const STEP_STATUSES: &[&str] = &["succeeded", "failed", "skipped", "canceled", "rolled_back", "rollback_failed"];
 /// The words of `run.outcome`.
 pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "rolled_back", "canceled"];
 

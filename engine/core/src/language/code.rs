@@ -140,7 +140,7 @@ codes! {
     UnknownReference Error "unknown-reference"
     "An expression that mentions an input, a variable, a field or a function that does not exist."
     NotHere Error "not-here"
-    "Something that exists, but has no value at this place: `exit_code` outside of `success`, `unknown_if`, `retry.if` and a probe's `until` and `fail_if`, `attempt.outputs` outside of these two, `verify` and `on_cancel`, a step's results in what is settled before the first step starts."
+    "Something that exists, but has no value at this place: `exit_code` outside of `success`, `unknown_if`, `retry.if` and a probe's `until` and `fail_if`, `attempt.outputs` outside of these two, `verify`, `on_cancel` and `rollback`, a step's results in what is settled before the first step starts."
     UndeclaredOutput Error "undeclared-output"
     "An output that its step does not declare under `outputs`."
     UndeclaredArtifact Error "undeclared-artifact"

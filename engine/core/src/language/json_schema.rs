@@ -123,6 +123,9 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
             let ways = SECTIONS.iter().filter(|section| section.name.starts_with("`with` of"));
             json!({"anyOf": ways.map(|section| json!({"$ref": reference(section)})).collect::<Vec<_>>()})
         }
+        "`manual`, `automatic`, `never`, or a map" => {
+            json!({"anyOf": [words("`manual`, `automatic` or `never`")?, section("a rollback policy")?]})
+        }
         "a map" | "a command" => section(&format!("`{}`", key.name)).unwrap_or_else(|| json!({"type": "object"})),
         takes => words(takes)?,
     })

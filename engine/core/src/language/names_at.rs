@@ -150,7 +150,8 @@ impl<'c> At<'c> {
             Owner::Step(index) if self.usage == Use::Probe => (index, true),
             Owner::Start | Owner::Step(_) => {
                 return misplaced(
-                    "`attempt.outputs` has values in `verify`, in `on_cancel` and about a `probe` only".to_owned(),
+                    "`attempt.outputs` has values in `verify`, `on_cancel`, `rollback` and about a `probe` only"
+                        .to_owned(),
                     "outputs of another step are `steps.ID.outputs.KEY`",
                 );
             }

@@ -9,7 +9,7 @@ use super::expressions::Parsed;
 use super::names_at::Context;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{InputDecl, OnFailure, Part, Step, ValueType, WhenSkipped};
+use crate::definition::{InputDecl, OnFailure, Part, RollbackPolicy, Step, ValueType, WhenSkipped};
 use crate::expression::{Expression, RUN_OUTCOMES, Reference, RunField};
 
 /// Choices of an input that are followed.
@@ -76,10 +76,17 @@ impl Reach<'_> {
             }
             Reference::Input(name) => choices(self.context.runbook.inputs.get(name)?),
             Reference::Run(RunField::Outcome) => {
-                Some(words(RUN_OUTCOMES.iter().copied().filter(|word| *word != "rolled_back").collect()))
+                let rolls_back = self.context.runbook.steps.iter().any(|step| self.rolls_back(step));
+                let possible = |word: &&str| rolls_back || *word != "rolled_back";
+                Some(words(RUN_OUTCOMES.iter().copied().filter(possible).collect()))
             }
             _ => None,
         }
+    }
+
+    /// Whether what a step did may be compensated.
+    fn rolls_back(&self, step: &Step) -> bool {
+        step.rollback.is_some() && self.context.runbook.rollback.policy != RollbackPolicy::Never
     }
 
     /// What may have come of another step.
@@ -99,6 +106,9 @@ impl Reach<'_> {
         // What is canceled ends with its run: no main step is judged after it.
         if main && !same {
             statuses.push("canceled");
+            if self.rolls_back(step) {
+                statuses.extend(["rolled_back", "rollback_failed"]);
+            }
         }
         // Where a failure skips what is between the two at once, the other may still be on.
         if stops && same && !self.step.needs.iter().any(|need| need.index() == other) {

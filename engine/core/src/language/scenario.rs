@@ -17,9 +17,13 @@ use crate::limits;
 use crate::rehearsal::{Answer, Cancel, End, Expectation, Script, StepScript, When};
 use crate::time::Span;
 
-const SETTLEMENTS: [(&str, Settlement); 3] =
-    [("succeeded", Settlement::Succeeded), ("failed", Settlement::Failed), ("retry", Settlement::Retry)];
-/// Whether `on_cancel` fails.
+const SETTLEMENTS: [(&str, Settlement); 4] = [
+    ("succeeded", Settlement::Succeeded),
+    ("failed", Settlement::Failed),
+    ("retry", Settlement::Retry),
+    ("skipped", Settlement::Skipped),
+];
+/// Whether `on_cancel` or `rollback` fails.
 const TIDYING: [(&str, bool); 2] = [("succeeded", false), ("failed", true)];
 
 /// A scenario of a runbook.
@@ -213,10 +217,15 @@ fn step(entry: Entry<'_>, runbook: &Runbook, no: StepNo, report: &mut Report<'_>
     told.outputs = outputs(&fields, runbook, no, report);
     told.verify = fields.get("verify").and_then(|item| item.word(&Answer::WORDS, report)).unwrap_or_default();
     told.on_cancel_fails = fields.get("on_cancel").and_then(|item| item.word(&TIDYING, report)).unwrap_or(false);
+    told.rollback_fails = fields.get("rollback").and_then(|item| item.word(&TIDYING, report)).unwrap_or(false);
     told.crash = fields.get("crash").and_then(|item| item.boolean(report)).unwrap_or(false);
     told.resolve = fields.get("resolve").and_then(|item| item.word(&SETTLEMENTS, report));
     let definition = runbook.step(no)?;
-    for (key, there) in [("verify", definition.verify.is_some()), ("on_cancel", definition.on_cancel.is_some())] {
+    for (key, there) in [
+        ("verify", definition.verify.is_some()),
+        ("on_cancel", definition.on_cancel.is_some()),
+        ("rollback", definition.rollback.is_some()),
+    ] {
         if let (Some(entry), false) = (fields.entry(key), there) {
             let message = format!("step `{}` has no `{key}`", definition.id);
             report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("leave it out"));

@@ -50,6 +50,7 @@ pub const SECTIONS: &[&Section] = &[
     &DEFAULTS,
     &CONCURRENCY,
     &ATTENTION,
+    &ROLLBACK,
     &STEP,
     &FAIL,
     &WAIT,
@@ -111,6 +112,12 @@ pub static RUNBOOK: Section = Section {
             "What a failed step does to steps that have not begun. `stop`: only those whose `if` accepts failure start. `continue`: branches that do not need the failed step go on. `cancel`: what runs is stopped too.",
         ),
         key(
+            "rollback",
+            "`manual`, `automatic`, `never`, or a map",
+            "`manual`",
+            "When what the steps did is compensated. `manual`: when a person asks, once the run is over. `automatic`: when the run does not succeed. `never`: not at all.",
+        ),
+        key(
             "locks",
             "a list of texts with `${{ }}`",
             "none",
@@ -130,7 +137,7 @@ pub static RUNBOOK: Section = Section {
             "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
         ),
     ]],
-    later: &["schedules", "objective", "rollback"],
+    later: &["schedules", "objective"],
     elsewhere: &[
         ("on", "runs are started by `runbook exec` or over the API"),
         ("jobs", "write `steps:`"),
@@ -209,7 +216,7 @@ pub static DEFAULTS: Section = Section {
             "none",
             "Under the `env` of each step, over that of the runbook. May mention what that may.",
         ),
-        key("shell", "`sh` or `bash`", "`sh`", "For every `run`, also of `verify` and `on_cancel`."),
+        key("shell", "`sh` or `bash`", "`sh`", "For every `run`, also of `verify`, `on_cancel` and `rollback`."),
         key("stop", "a map", "as `stop`", "As `stop` of a step. A step's own `stop` replaces it whole."),
     ]],
     later: &["working_dir", "env_file", "pass_env"],
@@ -251,7 +258,26 @@ pub static ATTENTION: Section = Section {
     elsewhere: &[],
 };
 
-/// What a command is, for steps, `verify` and `on_cancel` alike.
+/// `rollback` of a runbook.
+pub static ROLLBACK: Section = Section {
+    name: "a rollback policy",
+    keys: &[&[
+        key("policy", "`manual`, `automatic` or `never`", "`manual`", "When what the steps did is compensated."),
+        key(
+            "of",
+            "`succeeded` or `started`",
+            "`succeeded`",
+            "Which steps are compensated: those that succeeded, or all that have started, whatever came of them.",
+        ),
+    ]],
+    later: &[],
+    elsewhere: &[
+        ("run", "what compensates a step stands in the step's own `rollback:`"),
+        ("argv", "what compensates a step stands in the step's own `rollback:`"),
+    ],
+};
+
+/// What a command is, for steps, `verify`, `on_cancel` and `rollback` alike.
 const COMMAND: &[Key] = &[
     key(
         "run",
@@ -290,7 +316,7 @@ const COMMAND: &[Key] = &[
     key(
         "timeout",
         "a duration",
-        "none; `10m` in `finally`, `verify` and `on_cancel`; `1m` in `probe`",
+        "none; `10m` in `finally`, `verify`, `on_cancel` and `rollback`; `1m` in `probe`",
         "How long one attempt may take. Time of a suspended machine is not counted.",
     ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
@@ -381,6 +407,18 @@ pub static STEP: Section = Section {
                 "Tidies up after an attempt that a cancel cut off. Written to be run again.",
             ),
             key(
+                "rollback",
+                "a command",
+                "none",
+                "Compensates what the step did, when the run is rolled back. Sees what the step saw, and `attempt.outputs.KEY`. Written to be run again.",
+            ),
+            key(
+                "no_return",
+                "`true` or `false`",
+                "`false`",
+                "Whether there is no way back once the step has started: a cancel must then name it (`--past`), and what came before is never rolled back by itself.",
+            ),
+            key(
                 "allow_failure",
                 "`true` or `false`",
                 "`false`",
@@ -388,18 +426,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
-    later: &[
-        "rollback",
-        "no_return",
-        "locks",
-        "for_each",
-        "max_parallel",
-        "max_failures",
-        "steps",
-        "finally",
-        "repeat",
-        "dry_run",
-    ],
+    later: &["locks", "for_each", "max_parallel", "max_failures", "steps", "finally", "repeat", "dry_run"],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),
@@ -495,9 +522,9 @@ pub static APPROVAL: Section = Section {
     ],
 };
 
-/// `verify` and `on_cancel`.
+/// `verify`, `on_cancel` and `rollback` of a step.
 pub static CLEANUP: Section = Section {
-    name: "`verify` and `on_cancel`",
+    name: "`verify`, `on_cancel` and `rollback` of a step",
     keys: &[COMMAND],
     later: &["uses", "with"],
     elsewhere: &[("retry", "it is tried three times by itself")],

@@ -121,6 +121,8 @@ fn step<'t>(
         target: None,
         verify: None,
         on_cancel: None,
+        rollback: None,
+        no_return: false,
         allow_failure: false,
     };
     let Some(fields) = entry.value.section(&schema::STEP, entry.key.span(), reader.report) else {
@@ -169,7 +171,10 @@ fn step<'t>(
     };
     let verify = follow("verify", reader);
     let on_cancel = follow("on_cancel", reader);
-    (step.verify, step.on_cancel) = (verify, on_cancel);
+    let rollback = follow("rollback", reader);
+    (step.verify, step.on_cancel, step.rollback) = (verify, on_cancel, rollback);
+    step.no_return = fields.get("no_return").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
+    ways_back(&fields, &step, reader);
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);
@@ -206,6 +211,24 @@ fn outputs(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> indexmap::In
         }
     }
     outputs
+}
+
+/// What `rollback` and `no_return` do not fit.
+fn ways_back(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
+    let (rollback, no_return) = (fields.entry("rollback"), fields.entry("no_return").filter(|_| step.no_return));
+    if let (Some(rollback), Some(no_return)) = (rollback, no_return) {
+        reader.report.add(
+            Problem::new(Code::ConflictingKeys, rollback.key.span(), "`rollback` and `no_return` exclude each other")
+                .related(no_return.key.span(), "`no_return` is here")
+                .help("leave one out: where there is no way back, nothing is compensated"),
+        );
+    }
+    if step.part == Part::Finally {
+        for entry in [rollback, no_return].into_iter().flatten() {
+            let message = format!("`{}` is for main steps: what `finally` did is not rolled back", entry.key.raw());
+            reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("leave it out"));
+        }
+    }
 }
 
 /// What follows from `effect`.

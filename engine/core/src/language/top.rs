@@ -12,13 +12,19 @@ use super::report::{Problem, Report};
 use super::schema;
 use super::show;
 use super::steps;
-use crate::definition::{Attention, Concurrency, OnFailure, Overlap, Requires, Runbook, Settlement, Template, Tool};
+use crate::definition::{
+    Attention, Concurrency, OnFailure, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement,
+    Template, Tool,
+};
 use crate::limits;
 use crate::time::Span;
 
 const ON_FAILURE: [(&str, OnFailure); 3] =
     [("stop", OnFailure::Stop), ("continue", OnFailure::Continue), ("cancel", OnFailure::Cancel)];
 const OVERLAPS: [(&str, Overlap); 2] = [("queue", Overlap::Queue), ("skip", Overlap::Skip)];
+const ROLLBACK_POLICIES: [(&str, RollbackPolicy); 3] =
+    [("manual", RollbackPolicy::Manual), ("automatic", RollbackPolicy::Automatic), ("never", RollbackPolicy::Never)];
+const ROLLBACK_OF: [(&str, RollbackOf); 2] = [("succeeded", RollbackOf::Succeeded), ("started", RollbackOf::Started)];
 const SETTLEMENTS: [(&str, Settlement); 2] = [("failed", Settlement::Failed), ("succeeded", Settlement::Succeeded)];
 
 /// The version of the language that is read here.
@@ -53,6 +59,7 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
             .and_then(|item| item.integer(1..=limits::STEPS as i64, reader.report))
             .and_then(|n| u32::try_from(n).ok()),
         on_failure: fields.get("on_failure").and_then(|item| item.word(&ON_FAILURE, reader.report)).unwrap_or_default(),
+        rollback: rollback(&fields, reader.report),
         locks: locks(&fields, &mut reader),
         concurrency: concurrency(&fields, &mut reader),
         attention: attention(&fields, &mut reader),
@@ -192,6 +199,19 @@ fn concurrency<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Opti
     lock_name(group, "the name of a group", reader.report);
     let group = reader.template(group, "group", Owner::Start, Use::Shown)?;
     Some(Concurrency { group, overlap: overlap.unwrap_or_default() })
+}
+
+fn rollback(fields: &Fields<'_>, report: &mut Report<'_>) -> Rollback {
+    let mut rollback = Rollback::default();
+    let Some(entry) = fields.entry("rollback") else { return rollback };
+    if !entry.value.is_map() {
+        rollback.policy = entry.value.word(&ROLLBACK_POLICIES, report).unwrap_or_default();
+        return rollback;
+    }
+    let Some(fields) = entry.value.section(&schema::ROLLBACK, entry.key.span(), report) else { return rollback };
+    rollback.policy = fields.get("policy").and_then(|item| item.word(&ROLLBACK_POLICIES, report)).unwrap_or_default();
+    rollback.of = fields.get("of").and_then(|item| item.word(&ROLLBACK_OF, report)).unwrap_or_default();
+    rollback
 }
 
 fn attention(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> Option<Attention> {

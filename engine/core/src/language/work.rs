@@ -117,7 +117,7 @@ pub(super) fn nothing() -> Work {
 /// Keys that mean nothing beside `uses`.
 fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<'_, '_, '_>) {
     let of_attempts = ["outputs", "artifacts"].into_iter().filter(|_| !probes);
-    for key in OF_COMMANDS.into_iter().chain(["on_cancel"]).chain(of_attempts) {
+    for key in OF_COMMANDS.into_iter().chain(["on_cancel", "rollback", "no_return"]).chain(of_attempts) {
         let Some(entry) = fields.entry(key) else { continue };
         let (message, help) = match key {
             "run" | "argv" => (
@@ -135,7 +135,8 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
                 "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
                 "write `fields:` under `with`".to_owned(),
             ),
-            "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "effect" | "target" => (
+            "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "rollback" | "no_return" | "effect"
+            | "target" => (
                 format!("`{key}` is about what an attempt did, and `uses: {word}` changes nothing"),
                 match (key, probes) {
                     ("success", true) => "write `until:` under `with`".to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Rehearsal;
-use crate::definition::{Runbook, Work};
+use crate::definition::{RollbackPolicy, Runbook, Work};
 use crate::id::StepNo;
 use crate::run::{AttemptKind, Fact, SkipReason};
 
@@ -21,6 +21,8 @@ pub enum Mark {
     Verified(StepNo),
     /// Its `on_cancel` ran.
     TidiedUp(StepNo),
+    /// Its `rollback` ran.
+    RolledBack(StepNo),
 }
 
 impl Mark {
@@ -33,6 +35,7 @@ impl Mark {
             Self::NotHeld(step) => format!("the `if` of {} is false", id(step)),
             Self::Verified(step) => format!("the `verify` of {} is asked", id(step)),
             Self::TidiedUp(step) => format!("the `on_cancel` of {} runs", id(step)),
+            Self::RolledBack(step) => format!("the `rollback` of {} runs", id(step)),
         }
     }
 }
@@ -58,6 +61,10 @@ impl Coverage {
             }
             if step.on_cancel.is_some() {
                 compensations.push(Mark::TidiedUp(no));
+            }
+            // By hand is not rehearsed.
+            if step.rollback.is_some() && runbook.rollback.policy == RollbackPolicy::Automatic {
+                compensations.push(Mark::RolledBack(no));
             }
         }
         [("steps", steps), ("branches", branches), ("compensations", compensations)]
@@ -89,6 +96,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => vec![Mark::Ran(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => vec![Mark::Verified(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => vec![Mark::TidiedUp(*step)],
+        Fact::AttemptStarting { step, kind: AttemptKind::Rollback, .. } => vec![Mark::RolledBack(*step)],
         Fact::StepSkipped { why: SkipReason::Need(_) | SkipReason::NothingToUndo, .. }
         | Fact::Created(_)
         | Fact::Admitted { .. }
@@ -97,6 +105,9 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptEnded { .. }
         | Fact::Ending { .. }
+        | Fact::RollingBack { .. }
+        | Fact::RollbackAsked { .. }
+        | Fact::RollbackAbandoned { .. }
         | Fact::Finishing { .. }
         | Fact::Finished { .. }
         | Fact::Resumed { .. }

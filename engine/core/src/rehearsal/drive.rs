@@ -239,9 +239,12 @@ impl Drive<'_> {
             && self.setting.at + after <= self.now
         {
             self.cancel = None;
-            inputs.push(Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned() });
+            // Whoever cancels knows what he passes.
+            let past = run.points_of_no_return().collect();
+            inputs.push(Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned(), past });
         }
-        for step in run.unknown().keys() {
+        let stuck = run.rollback().into_iter().flat_map(|rollback| rollback.failed());
+        for step in run.unknown().keys().chain(stuck) {
             let told = self.script.steps.get(step).and_then(|told| told.resolve);
             if let (Some(settlement), true) = (told, self.settled.insert(*step)) {
                 let outputs = match (settlement, run.pinned().runbook.step(*step)) {

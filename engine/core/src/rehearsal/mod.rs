@@ -17,7 +17,7 @@ use crate::definition::Part;
 use crate::id::StepNo;
 use crate::limits;
 use crate::run::view::{RunStatus, StepStatus};
-use crate::run::{AttemptKind, Event, Fact, Outcome, Rejection, RunState};
+use crate::run::{AttemptKind, Event, Fact, Outcome, Rejection, RunState, Then};
 use crate::time::Span;
 
 /// A run that was lived through.
@@ -65,10 +65,26 @@ impl Rehearsal {
         self.state.last_at() - self.state.created_at()
     }
 
-    /// The steps that did not succeed, with what became of them.
+    /// The steps whose compensation succeeded, in the order in which it did.
+    pub fn compensated(&self) -> Vec<StepNo> {
+        let ended = self.events.iter().filter_map(|event| match &event.fact {
+            Fact::AttemptEnded { step, then: Then::RolledBack, .. } => Some(*step),
+            Fact::Resolved { step, .. } => Some(*step),
+            _ => None,
+        });
+        let mut steps: Vec<StepNo> = Vec::new();
+        for step in ended.filter(|step| self.state.step_status(*step) == StepStatus::RolledBack) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    /// The steps that did not succeed, and are not compensated either, with what became of them.
     pub fn undone(&self) -> impl Iterator<Item = (StepNo, StepStatus)> {
         self.state.steps().map(|(no, _, _)| (no, self.state.step_status(no))).filter(|(_, status)| match status {
-            StepStatus::Succeeded => false,
+            StepStatus::Succeeded | StepStatus::RolledBack => false,
             StepStatus::Pending
             | StepStatus::Running
             | StepStatus::Retrying
@@ -76,17 +92,22 @@ impl Rehearsal {
             | StepStatus::Unknown
             | StepStatus::Failed
             | StepStatus::Skipped
-            | StepStatus::Canceled => true,
+            | StepStatus::Canceled
+            | StepStatus::RollingBack
+            | StepStatus::RollbackFailed => true,
         })
     }
 
-    /// What stays of a run that did not succeed: main steps that changed something and succeeded.
+    /// What stays of a run that did not succeed: main steps that changed something and succeeded, or could not be
+    /// rolled back.
     pub fn remains(&self) -> Vec<StepNo> {
         if self.status() == RunStatus::Terminal(Outcome::Succeeded) {
             return Vec::new();
         }
         let changed = self.state.steps().filter(|(no, step, _)| {
-            step.part == Part::Main && !step.effect.repeatable() && self.state.step_status(*no) == StepStatus::Succeeded
+            let status = self.state.step_status(*no);
+            let is_there = matches!(status, StepStatus::Succeeded | StepStatus::RollbackFailed);
+            step.part == Part::Main && !step.effect.repeatable() && is_there
         });
         changed.map(|(no, _, _)| no).collect()
     }

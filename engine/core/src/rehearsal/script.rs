@@ -73,6 +73,8 @@ pub struct StepScript {
     pub verify: Answer,
     /// Whether its `on_cancel` fails.
     pub on_cancel_fails: bool,
+    /// Whether its `rollback` fails.
+    pub rollback_fails: bool,
     /// Whether the daemon crashes while its first try runs.
     pub crash: bool,
     /// What a person settles it as, the first time that it is unknown.

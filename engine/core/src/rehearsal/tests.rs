@@ -1,7 +1,7 @@
 //! Rehearsals as people ask for them: each a runbook, a script, and what the engine makes of it.
 
 use super::*;
-use crate::definition::Runbook;
+use crate::definition::{Runbook, Settlement};
 use crate::id::Digest;
 use crate::language;
 use crate::run::Pinned;
@@ -233,9 +233,71 @@ fn no_script_goes_on_for_ever() {
     // Nobody answers, and whoever settles it wants it tried again: once, and not for ever.
     let lived = lived(RUNBOOK, |runbook, script| {
         script.end(runbook, "after", End::Lost).unwrap();
-        script.step(StepNo(3)).resolve = Some(crate::definition::Settlement::Retry);
+        script.step(StepNo(3)).resolve = Some(Settlement::Retry);
     });
     assert_eq!((lived.status().name(), lived.tries(StepNo(3))), ("attention", 2));
+}
+
+const UNDO: &str = r#"
+name: move
+language: 1
+rollback: automatic
+steps:
+  network: {argv: [n], rollback: {argv: [u]}}
+  disk: {needs: [network], argv: [d], rollback: {argv: [u]}}
+  image: {argv: [i], effect: read}
+  machine: {needs: [disk, image], argv: [m], rollback: {argv: [u]}}
+  traffic: {needs: [machine], argv: [t], no_return: true}
+  check: {needs: [traffic], argv: [c]}
+finally:
+  tell: {argv: [tell], if: "run.outcome == 'rolled_back'"}
+"#;
+
+#[test]
+fn what_is_compensated_is_told_and_what_stays() {
+    let failing = |step: &str| lived(UNDO, |runbook, script| script.end(runbook, step, End::Failed).unwrap());
+    let undone = |lived: &Rehearsal| lived.undone().map(|(no, _)| no.0).collect::<Vec<_>>();
+    let machine = failing("machine");
+    assert_eq!(
+        end(&machine),
+        "rolled_back 6s network=rolled_back/1 disk=rolled_back/1 image=succeeded/1 machine=failed/1 traffic=skipped/0 \
+         check=skipped/0 tell=succeeded/1"
+    );
+    assert_eq!((machine.compensated(), machine.remains()), (vec![StepNo(1), StepNo(0)], vec![]));
+    assert_eq!(undone(&machine), [3, 4, 5]);
+    // Behind a point of no return nothing is rolled back by itself.
+    let check = failing("check");
+    assert_eq!((check.status().name(), check.compensated()), ("failed", vec![]));
+    assert_eq!(check.remains(), [StepNo(0), StepNo(1), StepNo(3), StepNo(4)]);
+}
+
+#[test]
+fn a_rollback_that_fails_waits_for_the_scripts_person() {
+    let lived = |resolve: Option<Settlement>| {
+        lived(UNDO, |runbook, script| {
+            script.end(runbook, "machine", End::Failed).unwrap();
+            let disk = script.step(StepNo(1));
+            disk.rollback_fails = true;
+            disk.resolve = resolve;
+        })
+    };
+    let stuck = lived(None);
+    assert_eq!((stuck.status().name(), stuck.compensated()), ("attention", vec![]));
+    assert_eq!(stuck.remains(), [StepNo(0), StepNo(1)]);
+    let by_hand = lived(Some(Settlement::Succeeded));
+    assert_eq!((by_hand.status().name(), by_hand.compensated()), ("rolled_back", vec![StepNo(1), StepNo(0)]));
+    let left = lived(Some(Settlement::Skipped));
+    assert_eq!((left.status().name(), left.compensated()), ("failed", vec![StepNo(0)]));
+    assert_eq!(left.remains(), [StepNo(1)]);
+}
+
+#[test]
+fn only_rollbacks_that_come_by_themselves_count_as_coverage() {
+    let count = |source: &str| {
+        let [_, _, (_, compensations)] = Coverage::all(&pinned(source).runbook);
+        compensations.len()
+    };
+    assert_eq!((count(UNDO), count(&UNDO.replace("automatic", "manual"))), (3, 0));
 }
 
 const SCENARIOS: &str = "

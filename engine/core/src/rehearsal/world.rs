@@ -83,6 +83,9 @@ impl<'a> World<'a> {
             AttemptKind::OnCancel => {
                 within(How::Exited(i32::from(told.on_cancel_fails)), step.on_cancel.as_ref(), self.unknown)
             }
+            AttemptKind::Rollback => {
+                within(How::Exited(i32::from(told.rollback_fails)), step.rollback.as_ref(), self.unknown)
+            }
         };
         let mut end = AttemptEnd::bare(how);
         if matches!(end.how, How::Exited(_)) {
@@ -98,7 +101,7 @@ impl<'a> World<'a> {
                 (AttemptKind::Verify, Answer::No) => {
                     end.outputs.insert("happened".to_owned(), Value::from("no"));
                 }
-                (AttemptKind::Verify, Answer::Silent) | (AttemptKind::OnCancel, _) => {}
+                (AttemptKind::Verify, Answer::Silent) | (AttemptKind::OnCancel | AttemptKind::Rollback, _) => {}
             }
         }
         let until = now + takes;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::approval::Ballot;
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal};
 use super::pinned::Pinned;
+use super::rollback::Compensation;
 use super::terms::Terms;
 
 use super::state::{Phase, Progress, RunState, StepState};
@@ -58,6 +59,8 @@ pub enum Input {
         by: Principal,
         /// Why.
         reason: String,
+        /// Steps without a way back that whoever asks knows of.
+        past: Vec<StepNo>,
     },
     /// Somebody wants it opened again.
     Resume {
@@ -68,7 +71,23 @@ pub enum Input {
         /// Names of what is destroyed again.
         confirmed: Vec<String>,
     },
-    /// Somebody knows what became of an unknown step.
+    /// Somebody wants what it did compensated.
+    RollBack {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// Steps without a way back that whoever asks knows of.
+        past: Vec<StepNo>,
+    },
+    /// Somebody wants nothing more compensated.
+    AbandonRollback {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody knows what became of an unknown step, or of a compensation that failed.
     Resolve {
         /// The step.
         step: StepNo,
@@ -186,6 +205,44 @@ pub enum Rejection {
         /// The step.
         step: String,
     },
+    /// What was asked for does not fit where the step is.
+    #[error("step {step:?} is {state}; it can be settled as {possible}")]
+    Settlement {
+        /// The step.
+        step: String,
+        /// Where it is.
+        state: &'static str,
+        /// What it can be settled as.
+        possible: &'static str,
+    },
+    /// There is no way back from a step, and whoever asks did not name it.
+    #[error("there is no way back from step {}: it has started; name it with --past {} if you want this all the same", quoted(steps), steps.join(" --past "))]
+    NoReturn {
+        /// The steps that were not named.
+        steps: Vec<String>,
+    },
+    /// There is nothing to roll back, or it may not be.
+    #[error("the run cannot be rolled back: {why}")]
+    NothingToRollBack {
+        /// Why not.
+        why: &'static str,
+    },
+    /// It is being rolled back.
+    #[error(
+        "the run is being rolled back, and nothing else happens until that is over; `runbook rollback RUN --abandon` gives it up"
+    )]
+    RollingBack,
+    /// It is not being rolled back.
+    #[error("the run is not being rolled back: there is nothing to abandon")]
+    NotRollingBack,
+    /// The compensation of a step failed.
+    #[error(
+        "step {step:?} could not be rolled back, and nobody knows what is left of it; roll the run back once more, or start a new one"
+    )]
+    RollbackUnfinished {
+        /// The step.
+        step: String,
+    },
     /// A step resolved as succeeded lacks outputs that others read, or has wrong ones.
     #[error("step {step:?} cannot count as succeeded: {problem}; give it with --set-output {step}.KEY=VALUE")]
     Outputs {
@@ -276,6 +333,11 @@ pub enum Rejection {
     },
 }
 
+/// Names in a row.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
 struct InputScope<'a> {
     start: &'a Start,
 }
@@ -345,10 +407,12 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
 /// The input is refused.
 pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>, Rejection> {
     match input {
-        Input::Admit => Ok(if run.phase == Phase::Queued && run.ending.is_none() {
+        Input::Admit => Ok(if run.phase == Phase::Queued && (run.ending.is_none() || run.rollback_asked.is_some()) {
             // Within a run time never goes back, and what is counted from an event counts from its time.
             let at = now.max(run.last_at);
-            let deadline = run.pinned.runbook.timeout.map(|timeout| at + timeout);
+            // A rollback takes as long as it takes.
+            let timeout = run.pinned.runbook.timeout.filter(|_| run.rollback_asked.is_none());
+            let deadline = timeout.map(|timeout| at + timeout);
             vec![Fact::Admitted { deadline }]
         } else {
             Vec::new()
@@ -364,7 +428,9 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         }
         Input::Verdict { step, attempt, end, chance } => Ok(verdict(run, now, step, attempt, *end, chance)),
         Input::Tick => Ok(tick(run, now)),
-        Input::Cancel { now, by, reason } => cancel(run, now, by, reason),
+        Input::Cancel { now, by, reason, past } => cancel(run, now, by, reason, past),
+        Input::RollBack { by, reason, past } => roll_back(run, by, reason, past),
+        Input::AbandonRollback { by, reason } => abandon(run, by, reason),
         Input::Resume { by, reason, confirmed } => resume(run, by, reason, &confirmed),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
@@ -450,8 +516,10 @@ fn tick(run: &RunState, now: Timestamp) -> Vec<Fact> {
         .collect()
 }
 
-fn cancel(run: &RunState, now: bool, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
+fn cancel(run: &RunState, now: bool, by: Principal, reason: String, past: Vec<StepNo>) -> Result<Vec<Fact>, Rejection> {
     match run.phase {
+        Phase::RollingBack(_) => return Err(Rejection::RollingBack),
+        Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
         Phase::Terminal(outcome) => {
             return Err(Rejection::AlreadyTerminal { outcome: outcome.name() });
         }
@@ -463,14 +531,41 @@ fn cancel(run: &RunState, now: bool, by: Principal, reason: String) -> Result<Ve
     {
         return Err(Rejection::AlreadyCanceling { by: who.name.clone() });
     }
-    Ok(vec![Fact::Ending { cause: EndingCause::Cancel { now, by, reason } }])
+    all_named(run, &past)?;
+    Ok(vec![Fact::Ending { cause: EndingCause::Cancel { now, by, reason, past } }])
+}
+
+/// Refuses unless every started step without a way back is named.
+fn all_named(run: &RunState, past: &[StepNo]) -> Result<(), Rejection> {
+    let id = |no: StepNo| run.pinned.runbook.step(no).map(|step| step.id.clone());
+    let steps: Vec<String> = run.points_of_no_return().filter(|no| !past.contains(no)).filter_map(id).collect();
+    if steps.is_empty() { Ok(()) } else { Err(Rejection::NoReturn { steps }) }
+}
+
+fn roll_back(run: &RunState, by: Principal, reason: String, past: Vec<StepNo>) -> Result<Vec<Fact>, Rejection> {
+    run.can_roll_back()?;
+    all_named(run, &past)?;
+    Ok(vec![Fact::RollbackAsked { by, reason, past }])
+}
+
+fn abandon(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
+    let on = match run.phase {
+        Phase::RollingBack(_) => !run.rollback.as_ref().is_some_and(Compensation::is_abandoned),
+        Phase::Queued => run.rollback_asked.is_some(),
+        Phase::Running | Phase::Finishing(_) | Phase::Terminal(_) => false,
+    };
+    if on { Ok(vec![Fact::RollbackAbandoned { by, reason }]) } else { Err(Rejection::NotRollingBack) }
 }
 
 fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -> Result<Vec<Fact>, Rejection> {
+    let canceled = matches!(run.ending, Some(EndingCause::Cancel { .. }));
     match run.phase {
         Phase::Terminal(Outcome::Failed) => {}
         Phase::Terminal(Outcome::Canceled) if by.uid.is_some() => {}
-        Phase::Terminal(Outcome::Canceled) => return Err(Rejection::CanceledByPerson),
+        Phase::Terminal(Outcome::RolledBack) if by.uid.is_some() || !canceled => {}
+        Phase::Terminal(Outcome::Canceled | Outcome::RolledBack) => return Err(Rejection::CanceledByPerson),
+        Phase::RollingBack(_) => return try_again(run, &by, &reason),
+        Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
         Phase::Terminal(Outcome::Succeeded) => {
             return Err(Rejection::NotResumable { state: "succeeded", hint: "start a new run of the runbook" });
         }
@@ -485,8 +580,26 @@ fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -
             });
         }
     }
+    if let Some((_, step, _)) = run.steps().find(|(_, _, state)| state.progress == Progress::RollbackFailed) {
+        return Err(Rejection::RollbackUnfinished { step: step.id.clone() });
+    }
     let confirmed = confirm::at_resume(run, confirmed)?;
     Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason, confirmed }])
+}
+
+/// Every compensation that failed is tried again.
+fn try_again(run: &RunState, by: &Principal, reason: &str) -> Result<Vec<Fact>, Rejection> {
+    let failed = run.rollback.iter().flat_map(Compensation::failed);
+    let again: Vec<Fact> = failed
+        .map(|step| Fact::Resolved {
+            step: *step,
+            settlement: Settlement::Retry,
+            outputs: IndexMap::new(),
+            by: by.clone(),
+            reason: reason.to_owned(),
+        })
+        .collect();
+    if again.is_empty() { Err(Rejection::RollingBack) } else { Ok(again) }
 }
 
 fn resolve(
@@ -507,9 +620,20 @@ fn resolve(
         Progress::Unknown { processes_left: true } => {
             return Err(Rejection::ProcessesLeft { step: id() });
         }
+        Progress::RollbackFailed if run.rollback.iter().any(|rollback| rollback.failed().contains(&step)) => {
+            if settlement == Settlement::Failed {
+                let (state, possible) = (state.progress.name(), "retry, succeeded or skipped");
+                return Err(Rejection::Settlement { step: id(), state, possible });
+            }
+            return Ok(vec![Fact::Resolved { step, settlement, outputs: IndexMap::new(), by, reason }]);
+        }
         other => return Err(Rejection::NotUnknown { step: id(), state: other.name() }),
     }
     match settlement {
+        Settlement::Skipped => {
+            let (state, possible) = (state.progress.name(), "succeeded, failed or retry");
+            return Err(Rejection::Settlement { step: id(), state, possible });
+        }
         Settlement::Retry if run.ending.is_some() => {
             return Err(Rejection::RetryWhileEnding { step: id() });
         }

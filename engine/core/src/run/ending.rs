@@ -2,14 +2,27 @@
 //! what started or stopped an attempt.
 
 use super::event::{EndingCause, Fact, Outcome};
+use super::rollback::Compensation;
 use super::state::{Phase, Progress, RunState};
-use crate::definition::{OnFailure, Part};
+use crate::definition::{OnFailure, Part, RollbackPolicy};
 
 /// The next fact about the run as a whole that its state calls for; `None` when it calls for none.
 pub(super) fn advance(run: &RunState) -> Option<Fact> {
     match run.phase {
-        Phase::Queued if run.ending.is_some() && run.open_main == 0 => Some(Fact::Finishing { outcome: outcome(run) }),
+        // A rollback that was withdrawn before it began.
+        Phase::Queued if run.rollback.as_ref().is_some_and(Compensation::is_abandoned) => {
+            Some(Fact::Finishing { outcome: run.rollback_asked.unwrap_or_else(|| outcome(run)) })
+        }
+        Phase::Queued if run.rollback_asked.is_none() && run.ending.is_some() && run.open_main == 0 => {
+            Some(Fact::Finishing { outcome: outcome(run) })
+        }
         Phase::Running => running(run),
+        Phase::RollingBack(otherwise) => {
+            run.rollback.as_ref().filter(|rollback| rollback.is_over())?;
+            // What was skipped, abandoned or left out is still there.
+            let whole = run.to_compensate(false).is_empty();
+            Some(Fact::Finishing { outcome: if whole { Outcome::RolledBack } else { otherwise } })
+        }
         Phase::Finishing(outcome) if run.open_finally == 0 => {
             let failed = run.steps().any(|(_, step, state)| {
                 step.part == Part::Finally && state.progress == Progress::Failed && !step.allow_failure
@@ -33,10 +46,23 @@ fn running(run: &RunState) -> Option<Fact> {
             OnFailure::Continue => {}
         }
     }
-    (run.open_main == 0).then(|| Fact::Finishing { outcome: outcome(run) })
+    if run.open_main > 0 {
+        return None;
+    }
+    if let Some(outcome) = run.rollback_asked {
+        return Some(Fact::RollingBack { outcome, steps: run.to_compensate(false) });
+    }
+    let outcome = outcome(run);
+    if outcome != Outcome::Succeeded && run.pinned.runbook.rollback.policy == RollbackPolicy::Automatic {
+        let steps = run.to_compensate(true);
+        if !steps.is_empty() {
+            return Some(Fact::RollingBack { outcome, steps });
+        }
+    }
+    Some(Fact::Finishing { outcome })
 }
 
-/// How the run ends if `finally` succeeds.
+/// How the run ends if nothing is compensated and `finally` succeeds.
 fn outcome(run: &RunState) -> Outcome {
     match &run.ending {
         Some(EndingCause::Cancel { .. }) => Outcome::Canceled,

@@ -128,6 +128,29 @@ pub enum Fact {
         /// Why.
         cause: EndingCause,
     },
+    /// The steps are over, and what these did is compensated.
+    RollingBack {
+        /// How the run ends if that is not done to its end.
+        outcome: Outcome,
+        /// The steps.
+        steps: Vec<StepNo>,
+    },
+    /// A terminal run was opened again, to be rolled back.
+    RollbackAsked {
+        /// Who asked.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// The steps without a way back that whoever asked named.
+        past: Vec<StepNo>,
+    },
+    /// Nothing more is compensated.
+    RollbackAbandoned {
+        /// Who asked.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// The steps are over; those of `finally` follow.
     Finishing {
         /// How the run ends if `finally` succeeds.
@@ -247,6 +270,8 @@ pub enum AttemptKind {
     Verify,
     /// Its `on_cancel`.
     OnCancel,
+    /// Its `rollback`.
+    Rollback,
 }
 
 /// All that is known of the end of an attempt.
@@ -360,6 +385,12 @@ pub enum Then {
     OnCancelAt(Timestamp),
     /// Only a person can tell.
     Unknown,
+    /// What the step did is compensated.
+    RolledBack,
+    /// The compensation failed: a person must say what follows.
+    RollbackFailed,
+    /// The compensation is tried again at this time.
+    RollbackAt(Timestamp),
 }
 
 /// What follows a person's decision, or that there was none in time.
@@ -390,12 +421,14 @@ pub enum EndingCause {
         by: Principal,
         /// Why.
         reason: String,
+        /// The steps without a way back that whoever asked named.
+        past: Vec<StepNo>,
     },
 }
 
 /// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every step succeeded, was skipped, or was allowed to fail.
     Succeeded,
@@ -403,6 +436,8 @@ pub enum Outcome {
     Failed,
     /// It was canceled.
     Canceled,
+    /// It did not succeed, and what it did is compensated.
+    RolledBack,
 }
 
 impl Outcome {
@@ -412,6 +447,7 @@ impl Outcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Canceled => "canceled",
+            Self::RolledBack => "rolled_back",
         }
     }
 }

@@ -1,27 +1,33 @@
 //! One run: its events, its state, and the decisions about it. Never knows that there are other runs.
 
 pub mod apply;
+mod apply_attempt;
+mod apply_rollback;
+mod apply_run;
+mod apply_steps;
 mod approval;
 mod confirm;
 pub mod decide;
 mod ending;
 pub mod event;
 mod judge;
+pub mod legal;
 mod pause;
 pub mod pinned;
+pub mod rollback;
 pub mod scope;
 pub mod state;
 mod terms;
 mod verdict;
 pub mod view;
 
-pub use apply::{Illegal, LEGAL_STEP_EVENTS};
 pub use approval::Ballot;
 pub use decide::{Input, Rejection, Start, decide, settle};
 pub use event::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Principal, SkipReason, Then,
 };
+pub use legal::{Illegal, LEGAL_STEP_EVENTS};
 pub use pinned::Pinned;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
 pub use terms::Terms;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::Outcome;
-use super::state::{Phase, Progress, RunState};
+use super::event::{EndingCause, Outcome};
+use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, ValueType};
 use crate::expression::{Reference, RunField, Scope, Template};
 use crate::id::StepNo;
@@ -44,7 +44,10 @@ impl Scope for RunScope<'_> {
             Reference::StepOutput(id, key) => {
                 let runbook = &self.run.pinned.runbook;
                 let declared = *runbook.step(self.run.pinned.find(id)?)?.outputs.get(key)?;
-                let value = step(id).filter(|state| state.progress == Progress::Succeeded)?.outputs.get(key)?;
+                // A compensation sees what there was, whatever was compensated meanwhile.
+                let compensates = matches!(self.run.phase, Phase::RollingBack(_));
+                let seen = |state: &&StepState| compensates || state.progress == Progress::Succeeded;
+                let value = step(id).filter(seen)?.outputs.get(key)?;
                 Some(as_declared(declared, value))
             }
             // Where artifacts lie is the daemon's knowledge.
@@ -53,7 +56,10 @@ impl Scope for RunScope<'_> {
             Reference::ExitCode => self.exit_code.map(Value::from),
             Reference::AttemptOutput(key) => match self.written {
                 Some(written) => written.get(key).cloned(),
-                None => self.run.step(self.step?)?.attempt_outputs.get(key).cloned(),
+                None => {
+                    let state = self.run.step(self.step?)?;
+                    state.outputs.get(key).or_else(|| state.attempt_outputs.get(key)).cloned()
+                }
             },
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
@@ -68,6 +74,8 @@ const fn status_word(progress: Progress) -> &'static str {
         Progress::Failed => "failed",
         Progress::Skipped => "skipped",
         Progress::Canceled => "canceled",
+        Progress::RolledBack => "rolled_back",
+        Progress::RollbackFailed => "rollback_failed",
         Progress::Pending
         | Progress::Ready
         | Progress::Live(..)
@@ -76,6 +84,7 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::Asking { .. }
         | Progress::Verify(_)
         | Progress::OnCancel(_)
+        | Progress::RollbackRetry(_)
         | Progress::Unknown { .. } => "pending",
     }
 }
@@ -97,7 +106,7 @@ impl RunScope<'_> {
             RunField::Runbook => Value::from(created.runbook.clone()),
             RunField::Outcome => match self.run.phase {
                 Phase::Finishing(outcome) | Phase::Terminal(outcome) => Value::from(outcome.name()),
-                Phase::Queued | Phase::Running => Value::Null,
+                Phase::Queued | Phase::Running | Phase::RollingBack(_) => Value::Null,
             },
             RunField::Reason if created.reason.is_empty() => Value::Null,
             RunField::Reason => Value::from(created.reason.clone()),
@@ -110,7 +119,11 @@ impl RunScope<'_> {
         let Some(no) = self.step else { return false };
         let runbook = &self.run.pinned.runbook;
         if runbook.step(no).is_some_and(|step| step.part == Part::Finally)
-            && self.run.phase == Phase::Finishing(Outcome::Failed)
+            && match self.run.phase {
+                Phase::Finishing(Outcome::Failed) => true,
+                Phase::Finishing(Outcome::RolledBack) => !matches!(self.run.ending, Some(EndingCause::Cancel { .. })),
+                _ => false,
+            }
         {
             return true;
         }

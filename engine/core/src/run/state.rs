@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Principal};
 use super::pinned::Pinned;
+use super::rollback::Compensation;
 use crate::definition::{Part, Step, WhenSkipped};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::time::Timestamp;
@@ -47,6 +48,10 @@ pub struct RunState {
     pub(super) on_cancel_open: usize,
     pub(super) run_live_main: usize,
     pub(super) first_failure: Option<StepNo>,
+    /// A rollback that was asked for and has not begun, with how the run had ended.
+    pub(super) rollback_asked: Option<Outcome>,
+    /// What is left of a rollback; kept once it is over.
+    pub(super) rollback: Option<Compensation>,
 }
 
 /// Where a run is.
@@ -56,6 +61,8 @@ pub enum Phase {
     Queued,
     /// Its steps are on, or it is ending.
     Running,
+    /// What steps did is compensated; how the run ends if that is not done to its end.
+    RollingBack(Outcome),
     /// `finally` is on.
     Finishing(Outcome),
     /// It is over.
@@ -176,13 +183,24 @@ pub enum Progress {
     Skipped,
     /// It was canceled.
     Canceled,
+    /// Its compensation is tried again at this time.
+    RollbackRetry(Timestamp),
+    /// What it did is compensated.
+    RolledBack,
+    /// Its compensation failed.
+    RollbackFailed,
 }
 
 impl Progress {
     /// Whether nothing more happens to the step in this epoch.
     pub const fn is_terminal(self) -> bool {
         match self {
-            Self::Succeeded | Self::Failed | Self::Skipped | Self::Canceled => true,
+            Self::Succeeded
+            | Self::Failed
+            | Self::Skipped
+            | Self::Canceled
+            | Self::RolledBack
+            | Self::RollbackFailed => true,
             Self::Pending
             | Self::Ready
             | Self::Live(..)
@@ -191,6 +209,7 @@ impl Progress {
             | Self::Asking { .. }
             | Self::Verify(_)
             | Self::OnCancel(_)
+            | Self::RollbackRetry(_)
             | Self::Unknown { .. } => false,
         }
     }
@@ -323,7 +342,9 @@ impl RunState {
                 | EndingCause::FailureCancel(_)
                 | EndingCause::FailureStop(_) => StopLevel::Graceful,
             },
-            (_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel) => StopLevel::Run,
+            (_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel | AttemptKind::Rollback) => {
+                StopLevel::Run
+            }
         }
     }
 
@@ -339,7 +360,7 @@ impl RunState {
 
     /// Whether it holds its locks and its group: from its admission to its terminal event.
     pub const fn holds(&self) -> bool {
-        matches!(self.phase, Phase::Running | Phase::Finishing(_))
+        matches!(self.phase, Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_))
     }
 
     /// When, after `now`, something is due by time alone: a retry, the end of a wait, the run's timeout, the end of
@@ -416,6 +437,7 @@ impl RunState {
                 break;
             }
             match self.steps.get(step.index())?.progress {
+                Progress::RollbackRetry(_) => return Some((*step, AttemptKind::Rollback)),
                 Progress::Retry(_) => return Some((*step, AttemptKind::Run)),
                 Progress::OnCancel(_) => return Some((*step, AttemptKind::OnCancel)),
                 Progress::Verify(_) if hard && self.on_cancel_open > 0 => {}
@@ -429,15 +451,21 @@ impl RunState {
                 | Progress::Succeeded
                 | Progress::Failed
                 | Progress::Skipped
-                | Progress::Canceled => {}
+                | Progress::Canceled
+                | Progress::RolledBack
+                | Progress::RollbackFailed => {}
             }
+        }
+        if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
+            return rollback.next().map(|step| (step, AttemptKind::Rollback));
         }
         self.ready.first().map(|step| (*step, AttemptKind::Run))
     }
 
     /// Whether the next start tidies up, and so goes before all others.
     pub fn is_cleaning_up(&self) -> bool {
-        matches!(self.phase, Phase::Finishing(_)) || self.ending.as_ref().is_some_and(EndingCause::is_hard)
+        matches!(self.phase, Phase::RollingBack(_) | Phase::Finishing(_))
+            || self.ending.as_ref().is_some_and(EndingCause::is_hard)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::event::{AttemptEnd, AttemptKind, CutOff, EndingCause, Fact, How, NotStarted, Then};
 use super::judge::evaluate_bool;
+use super::rollback::Compensation;
 use super::scope::RunScope;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Backoff, Effect, Jitter, Part, Probe, Step, ValueType};
@@ -48,6 +49,7 @@ pub(super) fn ended(
             AttemptKind::Run => case.run_ended(&mut end),
             AttemptKind::Verify => case.verify_ended(&mut end),
             AttemptKind::OnCancel => case.on_cancel_ended(&mut end),
+            AttemptKind::Rollback => case.rollback_ended(&mut end),
         }
     };
     end.message.truncate(end.message.floor_char_boundary(limits::MESSAGE_BYTES));
@@ -321,6 +323,22 @@ impl Case<'_> {
             Then::Canceled => Then::Failed,
             then => then,
         }
+    }
+}
+
+impl Case<'_> {
+    fn rollback_ended(&self, end: &mut AttemptEnd) -> Then {
+        if end.how == How::Exited(0) {
+            return Then::RolledBack;
+        }
+        let tries = self.state.side_tries + 1;
+        let abandoned = self.run.rollback().is_some_and(Compensation::is_abandoned);
+        if tries < limits::ROLLBACK_TRIES && !abandoned {
+            say(end, format!("rollback failed ({})", how_text(&end.how)));
+            return Then::RollbackAt(self.now + backoff(&SIDE_BACKOFF, tries, self.chance));
+        }
+        say(end, format!("rollback failed {tries} times ({})", how_text(&end.how)));
+        Then::RollbackFailed
     }
 }
 

@@ -9,6 +9,8 @@ use crate::id::StepNo;
 pub enum RunStatus {
     /// It goes to its end: attempts are being stopped, tidied up after, or asked about.
     Stopping,
+    /// What steps did is being compensated.
+    RollingBack,
     /// `finally` is on.
     Finishing,
     /// A step waits for a person.
@@ -28,6 +30,7 @@ impl RunStatus {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stopping => "stopping",
+            Self::RollingBack => "rolling_back",
             Self::Finishing => "finishing",
             Self::Attention => "attention",
             Self::Running => "running",
@@ -59,6 +62,12 @@ pub enum StepStatus {
     Skipped,
     /// It was canceled.
     Canceled,
+    /// What it did is being compensated.
+    RollingBack,
+    /// What it did is compensated.
+    RolledBack,
+    /// The compensation of what it did failed.
+    RollbackFailed,
 }
 
 impl StepStatus {
@@ -74,6 +83,9 @@ impl StepStatus {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Canceled => "canceled",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
+            Self::RollbackFailed => "rollback_failed",
         }
     }
 }
@@ -85,6 +97,8 @@ impl RunState {
             Phase::Terminal(outcome) => RunStatus::Terminal(outcome),
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
+            Phase::RollingBack(_) if self.live.is_empty() && self.waits_in_rollback() => RunStatus::Attention,
+            Phase::RollingBack(_) => RunStatus::RollingBack,
             Phase::Running => {
                 let moving = self.is_moving();
                 if self.ending.is_some() && (moving || self.unknown.is_empty()) {
@@ -111,6 +125,9 @@ impl RunState {
             Progress::Retry(_) if self.pinned().runbook.step(no).is_some_and(|step| step.probe().is_some()) => {
                 StepStatus::Waiting
             }
+            Progress::Live(_, AttemptKind::Rollback) | Progress::RollbackRetry(_) => StepStatus::RollingBack,
+            Progress::RolledBack => StepStatus::RolledBack,
+            Progress::RollbackFailed => StepStatus::RollbackFailed,
             Progress::Retry(_) => StepStatus::Retrying,
             Progress::Unknown { .. } => StepStatus::Unknown,
             Progress::Succeeded => StepStatus::Succeeded,

@@ -11,7 +11,7 @@ pub const CASES: &[(&str, &str)] = &[
     ),
     (
         "keys of the later language",
-        "name: a\nlanguage: 1\nschedules: {nightly: {cron: '0 2 * * *'}}\nrollback: automatic\nsteps:\n  a: {uses: http, with: {url: x}}\n  b: {argv: [b], for_each: [1, 2], rollback: {argv: [c]}}\n",
+        "name: a\nlanguage: 1\nschedules: {nightly: {cron: '0 2 * * *'}}\nobjective: {rpo: 24h}\nsteps:\n  a: {uses: http, with: {url: x}}\n  b: {argv: [b], for_each: [1, 2], dry_run: skip}\n",
     ),
     ("nothing but a name", "name: a\n"),
     (
@@ -49,4 +49,9 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nsteps:\n  a: {uses: approval, with: {roles: [dba, dba], approvals: 0, on_timeout: accept}, timeout: 1h, outputs: {x: string}}\n  b: {uses: approval, with: {message: b, roles: [], timeout: 1h, on_timeout: approve, fields: {decision: {type: string}, code: {type: string, secret: true}, n: {type: integer, default: x}}}}\n  c: {uses: approval, with: {message: c, quorum: 2, roles: [Site Admin]}, effect: mutating, env: {A: b}}\n  d: {needs: [b], argv: [d, '${{ steps.b.outputs.n }}', '${{ steps.b.outputs.decision }}', '${{ steps.b.outputs.other }}']}\nfinally:\n  e: {uses: approval, with: {message: 'e ${{ secrets.x }}'}}\n",
     ),
     ("one id in both parts", "name: a\nlanguage: 1\nsteps: {a: {argv: [a]}}\nfinally: {a: {argv: [a]}}\n"),
+    (
+        "ways back",
+        "name: a\nlanguage: 1\nrollback: {policy: always, off: started, run: undo}\nsteps:\n  a: {argv: [a], rollback: {argv: [b, \"${{ attempt.outputs.y }}\"]}, no_return: true}\n  b: {argv: [a], rollback: automatic}\nfinally:\n  c: {argv: [a], rollback: {argv: [b]}}\n  d: {argv: [a], no_return: true}\n",
+    ),
+    ("a policy", "name: a\nlanguage: 1\nrollback: auto\nsteps: {a: {argv: [a]}}\n"),
 ];

@@ -356,7 +356,10 @@ pub fn settlement(settlement: i32) -> Result<Settlement, Fault> {
         Ok(v1::Settlement::Succeeded) => Ok(Settlement::Succeeded),
         Ok(v1::Settlement::Failed) => Ok(Settlement::Failed),
         Ok(v1::Settlement::Retry) => Ok(Settlement::Retry),
-        Ok(v1::Settlement::Unspecified) | Err(_) => Err(fault("settlement", "it must be succeeded, failed or retry")),
+        Ok(v1::Settlement::Skipped) => Ok(Settlement::Skipped),
+        Ok(v1::Settlement::Unspecified) | Err(_) => {
+            Err(fault("settlement", "it must be succeeded, failed, retry or skipped"))
+        }
     }
 }
 

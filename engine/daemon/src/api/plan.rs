@@ -79,6 +79,8 @@ pub(super) async fn answer(
         unmeasured: plan.unmeasured.iter().map(|no| id(runbook, *no)).collect(),
         past_runs: past.runs,
         targets,
+        rollback: runbook.rollback.policy.name().to_owned(),
+        rollback_of: runbook.rollback.of.name().to_owned(),
     })
 }
 
@@ -137,6 +139,8 @@ fn steps(runbook: &Runbook, inputs: &IndexMap<String, Value>, plan: &Plan, past:
             median: took.map(|took| to_proto::duration(took.median)),
             p90: took.map(|took| to_proto::duration(took.p90)),
             samples: took.map_or(0, |took| took.samples),
+            has_rollback: step.rollback.is_some(),
+            no_return: step.no_return,
         }
     };
     runbook.steps.iter().zip(&plan.steps).map(told).collect()

@@ -171,5 +171,6 @@ fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation,
         notes: lived.refused.iter().map(|why| format!("refused: {why}")).chain(lived.unreached.clone()).collect(),
         unmet: expect.unmet(lived),
         guessed: lived.guessed.iter().map(id).collect(),
+        compensated: lived.compensated().iter().map(id).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! The service of runs. Every change goes through the dispatcher; a client that goes away loses only its answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use prost::Message as _;
@@ -154,6 +154,16 @@ impl Runs {
     pub(super) async fn put(&self, uid: RunUid, input: Input) -> Result<v1::Run, Status> {
         let answer = self.0.dispatcher.run(uid, input).await;
         self.answered(uid, answer).await
+    }
+
+    /// The steps of a run that a request names.
+    async fn named(&self, uid: RunUid, ids: &[String]) -> Result<Vec<StepNo>, Status> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let state = self.0.run_state(uid).await?;
+        let named: BTreeSet<StepNo> = ids.iter().map(|id| step_no(&state, id)).collect::<Result<_, _>>()?;
+        Ok(named.into_iter().collect())
     }
 
     async fn answered(&self, uid: RunUid, answer: Result<Answer, Ending>) -> Result<v1::Run, Status> {
@@ -413,8 +423,34 @@ impl RunService for Runs {
         let request = request.into_inner();
         let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
         let uid = self.0.run_uid(name).await?;
-        let run = self.put(uid, Input::Cancel { now: request.now, by, reason }).await?;
+        let past = self.named(uid, &request.past).await?;
+        let run = self.put(uid, Input::Cancel { now: request.now, by, reason, past }).await?;
         Ok(Response::new(v1::CancelRunResponse { run: Some(run) }))
+    }
+
+    async fn roll_back_run(
+        &self,
+        request: Request<v1::RollBackRunRequest>,
+    ) -> Result<Response<v1::RollBackRunResponse>, Status> {
+        super::check_open(&self.0)?;
+        let by = principal(&request);
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let name = faults.take(from_proto::run_name(&request.name));
+        // Who gives up says why: it stays in the run's history.
+        let reason = match request.abandon {
+            true => faults.take(from_proto::why(&request.reason)),
+            false => faults.take(from_proto::reason(&request.reason)),
+        };
+        let (Some(name), Some(reason)) = (name, reason) else { return Err(faults.refusal()) };
+        let uid = self.0.run_uid(name).await?;
+        let input = if request.abandon {
+            Input::AbandonRollback { by, reason }
+        } else {
+            Input::RollBack { by, reason, past: self.named(uid, &request.past).await? }
+        };
+        let run = self.put(uid, input).await?;
+        Ok(Response::new(v1::RollBackRunResponse { run: Some(run) }))
     }
 
     async fn resume_run(

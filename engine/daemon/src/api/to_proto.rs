@@ -74,6 +74,7 @@ pub fn outcome(outcome: Outcome) -> v1::RunStatus {
         Outcome::Succeeded => v1::RunStatus::Succeeded,
         Outcome::Failed => v1::RunStatus::Failed,
         Outcome::Canceled => v1::RunStatus::Canceled,
+        Outcome::RolledBack => v1::RunStatus::RolledBack,
     }
 }
 
@@ -81,6 +82,7 @@ pub fn outcome(outcome: Outcome) -> v1::RunStatus {
 pub fn run_status(status: RunStatus) -> v1::RunStatus {
     match status {
         RunStatus::Stopping => v1::RunStatus::Stopping,
+        RunStatus::RollingBack => v1::RunStatus::RollingBack,
         RunStatus::Finishing => v1::RunStatus::Finishing,
         RunStatus::Attention => v1::RunStatus::Attention,
         RunStatus::Running => v1::RunStatus::Running,
@@ -102,6 +104,9 @@ pub fn step_status(status: StepStatus) -> v1::StepStatus {
         StepStatus::Failed => v1::StepStatus::Failed,
         StepStatus::Skipped => v1::StepStatus::Skipped,
         StepStatus::Canceled => v1::StepStatus::Canceled,
+        StepStatus::RollingBack => v1::StepStatus::RollingBack,
+        StepStatus::RolledBack => v1::StepStatus::RolledBack,
+        StepStatus::RollbackFailed => v1::StepStatus::RollbackFailed,
     }
 }
 
@@ -110,6 +115,7 @@ fn attempt_kind(kind: AttemptKind) -> &'static str {
         AttemptKind::Run => "run",
         AttemptKind::Verify => "verify",
         AttemptKind::OnCancel => "on_cancel",
+        AttemptKind::Rollback => "rollback",
     }
 }
 
@@ -142,6 +148,9 @@ pub fn run_head(run: &RunState) -> v1::Run {
         deadline: run.deadline().map(timestamp),
         request_id: created.request_id.clone(),
         confirmed: created.terms.confirmed.clone(),
+        // What needs a look at every step is told with the steps.
+        can_roll_back: false,
+        no_return: Vec::new(),
     }
 }
 
@@ -153,6 +162,13 @@ fn run_message(run: &RunState) -> String {
         let steps = asking.join(", ");
         let number = run.created().number;
         return format!("{steps} waits for an approval: `runbook approve {number} {step}`");
+    }
+    let failed: Vec<&str> = run.rollback().iter().flat_map(|rollback| rollback.failed()).map(|no| id(*no)).collect();
+    if !failed.is_empty() {
+        let steps = failed.join(", ");
+        return format!(
+            "{steps} could not be rolled back; settle it with `runbook resolve`, or try again with `runbook resume`"
+        );
     }
     let unknown: Vec<&str> = run.unknown().keys().map(|no| id(*no)).collect();
     if !unknown.is_empty() && !matches!(run.phase(), Phase::Terminal(_)) {
@@ -183,6 +199,8 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     let mut whole = run_head(run);
     let runbook = &run.pinned().runbook;
     let id = |no| runbook.step(no).map_or_else(String::new, |step: &Step| step.id.clone());
+    whole.can_roll_back = run.can_roll_back().is_ok();
+    whole.no_return = run.points_of_no_return().map(id).collect();
     for (no, step, state) in run.steps() {
         let kept = |name: &str| {
             state.last_run.map_or_else(String::new, |attempt| {
@@ -207,7 +225,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
                 .collect(),
             message: state.message.clone(),
             retry_at: match state.progress {
-                Progress::Retry(at) => Some(timestamp(at)),
+                Progress::Retry(at) | Progress::RollbackRetry(at) => Some(timestamp(at)),
                 _ => None,
             },
             running: match state.progress {
@@ -409,6 +427,9 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
                 Then::VerifyAt(at) => ("verify", Some(*at)),
                 Then::OnCancelAt(at) => ("on_cancel", Some(*at)),
                 Then::Unknown => ("unknown", None),
+                Then::RolledBack => ("rolled_back", None),
+                Then::RollbackFailed => ("rollback_failed", None),
+                Then::RollbackAt(at) => ("rollback", Some(*at)),
             };
             to.then = word.to_owned();
             to.then_at = at.map(timestamp);
@@ -423,13 +444,29 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
                     to.message = format!("step {} failed; what runs is stopped", id(*step));
                 }
                 EndingCause::Timeout => to.message = "the run's timeout struck".to_owned(),
-                EndingCause::Cancel { now, by, reason } => {
+                EndingCause::Cancel { now, by, reason, .. } => {
                     to.by = Some(principal(by));
                     to.reason.clone_from(reason);
                     to.message = if *now { "canceled at once" } else { "canceled" }.to_owned();
                 }
             }
             v1::EventType::Ending
+        }
+        Fact::RollingBack { outcome: otherwise, steps } => {
+            to.outcome = outcome(*otherwise).into();
+            let count = steps.len();
+            to.message = format!("{count} {} compensated", if count == 1 { "step is" } else { "steps are" });
+            v1::EventType::RollingBack
+        }
+        Fact::RollbackAsked { by, reason, .. } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::RollbackAsked
+        }
+        Fact::RollbackAbandoned { by, reason } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::RollbackAbandoned
         }
         Fact::Finishing { outcome: ended } => {
             to.outcome = outcome(*ended).into();
@@ -455,6 +492,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
                 Settlement::Succeeded => "succeeded",
                 Settlement::Failed => "failed",
                 Settlement::Retry => "retry",
+                Settlement::Skipped => "skipped",
             }
             .to_owned();
             v1::EventType::Resolved
@@ -519,6 +557,8 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
                 condition: step.condition.as_ref().map(|c| c.expression.clone()).unwrap_or_default(),
                 effect: step.effect.name().to_owned(),
                 undoes: step.undoes.iter().map(id).collect(),
+                has_rollback: step.rollback.is_some(),
+                no_return: step.no_return,
                 when_skipped: match step.when_skipped {
                     WhenSkipped::Skip => "skip",
                     WhenSkipped::GoOn => "go_on",

@@ -148,12 +148,20 @@ pub fn all() -> Vec<(&'static str, Event)> {
                     now: false,
                     by: Principal { name: "root".to_owned(), uid: Some(0) },
                     reason: "wrong database".to_owned(),
+                    past: Vec::new(),
                 },
             },
         ),
         (
             "ending-cancel-now",
-            Fact::Ending { cause: EndingCause::Cancel { now: true, by: Principal::engine(), reason: String::new() } },
+            Fact::Ending {
+                cause: EndingCause::Cancel {
+                    now: true,
+                    by: Principal::engine(),
+                    reason: String::new(),
+                    past: Vec::new(),
+                },
+            },
         ),
         ("finishing", Fact::Finishing { outcome: Outcome::Failed }),
         ("finished-succeeded", Fact::Finished { outcome: Outcome::Succeeded }),
@@ -196,6 +204,29 @@ pub fn all() -> Vec<(&'static str, Event)> {
             "resumed-confirmed",
             Fact::Resumed { epoch: 3, by: person(), reason: String::new(), confirmed: vec!["db/orders".to_owned()] },
         ),
+        ("attempt-starting-rollback", starting(AttemptKind::Rollback)),
+        ("attempt-ended-rolled-back", ended(How::Exited(0), Then::RolledBack)),
+        ("attempt-ended-rollback-failed", ended(How::Exited(1), Then::RollbackFailed)),
+        ("attempt-ended-rollback-at", ended(How::CutOff(CutOff::Timeout), Then::RollbackAt(AT))),
+        ("rolling-back", Fact::RollingBack { outcome: Outcome::Failed, steps: vec![StepNo(0), STEP] }),
+        (
+            "rollback-asked",
+            Fact::RollbackAsked { by: person(), reason: "the release is bad".to_owned(), past: vec![STEP] },
+        ),
+        ("rollback-abandoned", Fact::RollbackAbandoned { by: person(), reason: "by hand".to_owned() }),
+        ("finished-rolled-back", Fact::Finished { outcome: Outcome::RolledBack }),
+        ("resolved-skipped", resolved(Settlement::Skipped)),
+        (
+            "ending-cancel-past",
+            Fact::Ending {
+                cause: EndingCause::Cancel {
+                    now: false,
+                    by: person(),
+                    reason: String::new(),
+                    past: vec![StepNo(0), STEP],
+                },
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -222,5 +253,8 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::Resumed { .. } => "resumed",
         Fact::Resolved { .. } => "resolved",
         Fact::DeadlinesShifted { .. } => "deadlines-shifted",
+        Fact::RollingBack { .. } => "rolling-back",
+        Fact::RollbackAsked { .. } => "rollback-asked",
+        Fact::RollbackAbandoned { .. } => "rollback-abandoned",
     }
 }

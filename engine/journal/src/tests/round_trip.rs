@@ -61,7 +61,7 @@ fn principal() -> impl Strategy<Value = Principal> {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    prop::sample::select(vec![Outcome::Succeeded, Outcome::Failed, Outcome::Canceled])
+    prop::sample::select(vec![Outcome::Succeeded, Outcome::Failed, Outcome::Canceled, Outcome::RolledBack])
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
@@ -116,6 +116,9 @@ fn then() -> impl Strategy<Value = Then> {
         time().prop_map(Then::VerifyAt),
         time().prop_map(Then::OnCancelAt),
         Just(Then::Unknown),
+        Just(Then::RolledBack),
+        Just(Then::RollbackFailed),
+        time().prop_map(Then::RollbackAt),
     ]
 }
 
@@ -145,16 +148,17 @@ fn cause() -> impl Strategy<Value = EndingCause> {
         step().prop_map(EndingCause::FailureStop),
         step().prop_map(EndingCause::FailureCancel),
         Just(EndingCause::Timeout),
-        (any::<bool>(), principal(), text()).prop_map(|(now, by, reason)| EndingCause::Cancel { now, by, reason }),
+        (any::<bool>(), principal(), text(), vec(step(), 0..4))
+            .prop_map(|(now, by, reason, past)| EndingCause::Cancel { now, by, reason, past }),
     ]
 }
 
 fn settlement() -> impl Strategy<Value = Settlement> {
-    prop::sample::select(vec![Settlement::Succeeded, Settlement::Failed, Settlement::Retry])
+    prop::sample::select(vec![Settlement::Succeeded, Settlement::Failed, Settlement::Retry, Settlement::Skipped])
 }
 
 fn kind() -> impl Strategy<Value = AttemptKind> {
-    prop::sample::select(vec![AttemptKind::Run, AttemptKind::Verify, AttemptKind::OnCancel])
+    prop::sample::select(vec![AttemptKind::Run, AttemptKind::Verify, AttemptKind::OnCancel, AttemptKind::Rollback])
 }
 
 fn attempt() -> impl Strategy<Value = AttemptNo> {
@@ -177,6 +181,13 @@ fn fact() -> impl Strategy<Value = Fact> {
         (step(), attempt(), attempt_end(), then())
             .prop_map(|(step, attempt, end, then)| { Fact::AttemptEnded { step, attempt, end: Box::new(end), then } }),
         cause().prop_map(|cause| Fact::Ending { cause }),
+        (outcome(), vec(step(), 0..4)).prop_map(|(outcome, steps)| Fact::RollingBack { outcome, steps }),
+        (principal(), text(), vec(step(), 0..4)).prop_map(|(by, reason, past)| Fact::RollbackAsked {
+            by,
+            reason,
+            past
+        }),
+        (principal(), text()).prop_map(|(by, reason)| Fact::RollbackAbandoned { by, reason }),
         outcome().prop_map(|outcome| Fact::Finishing { outcome }),
         outcome().prop_map(|outcome| Fact::Finished { outcome }),
         (any::<u32>(), principal(), text(), vec(text(), 0..3))

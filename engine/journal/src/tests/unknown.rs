@@ -53,7 +53,7 @@ fn newer_values_of_enums_are_refused() {
     change!("created", "`origin` has the value 0", Created, it => it.origin = 0);
     change!("finished-failed", "`outcome` has the value 77", Finished, it => it.outcome = 77);
     change!("finishing", "`outcome` has the value 0", Finishing, it => it.outcome = 0);
-    change!("attempt-starting-run", "kind` has the value 4", AttemptStarting, it => it.kind = 4);
+    change!("attempt-starting-run", "kind` has the value 40", AttemptStarting, it => it.kind = 40);
     change!("resolved-retry", "settlement` has the value 9", Resolved, it => it.settlement = 9);
 }
 

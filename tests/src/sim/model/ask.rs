@@ -1,15 +1,15 @@
-//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40.
+//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65.
 
 use std::sync::Arc;
 
-use runbook_core::definition::{Overlap, Settlement};
-use runbook_core::id::RunUid;
+use runbook_core::definition::{Overlap, RollbackPolicy, Settlement};
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::run::{EndingCause, How, Input, Outcome, Start};
 use runbook_core::time::Span;
 
 use super::super::design::Design;
 use super::confirm::to_confirm;
-use super::run::{RunModel, Stage, Status};
+use super::run::{Over, RunModel, Stage, Status};
 use super::turn::Model;
 
 /// Something that is put to the engine.
@@ -64,6 +64,11 @@ impl Model {
 }
 
 impl RunModel {
+    /// Whether every step without a way back that has started is named (65).
+    fn names_all(&self, past: &[StepNo]) -> bool {
+        self.no_way_back().into_iter().all(|no| past.iter().any(|named| named.index() == no))
+    }
+
     fn answer(&self, input: &Input) -> Answer {
         let accept_if = |accepted: bool| if accepted { Answer::Accepted } else { Answer::Refused };
         match input {
@@ -76,18 +81,40 @@ impl RunModel {
                     _ => Answer::Nothing,
                 }
             }
-            Input::Cancel { now, .. } => accept_if(match (self.stage, &self.ending) {
+            Input::Cancel { now, past, .. } => accept_if(match (self.stage, &self.ending) {
+                // 65
+                _ if !self.names_all(past) => false,
+                // 64
+                (Stage::RollingBack(_), _) => false,
+                (Stage::Queued, _) if self.asked.is_some() => false,
                 // 32
                 (Stage::Finally(_) | Stage::Terminal(_), _) => false,
                 // 25
                 (Stage::Queued | Stage::Main, Some(EndingCause::Cancel { now: before, .. })) => *now && !before,
                 (Stage::Queued | Stage::Main, _) => true,
             }),
-            // 36, 55
+            // 58
+            Input::RollBack { past, .. } => accept_if(
+                matches!(self.stage, Stage::Terminal(Outcome::Failed | Outcome::Canceled))
+                    && self.design.runbook.rollback.policy != RollbackPolicy::Never
+                    && !self.to_compensate(false).is_empty()
+                    && self.names_all(past),
+            ),
+            // 62
+            Input::AbandonRollback { .. } => accept_if(match self.stage {
+                Stage::RollingBack(_) => !self.rolling.as_ref().is_some_and(|rolling| rolling.abandoned),
+                Stage::Queued => self.asked.is_some(),
+                Stage::Main | Stage::Finally(_) | Stage::Terminal(_) => false,
+            }),
+            // 36, 55, 61, 64
             Input::Resume { by, confirmed, .. } => accept_if(match self.stage {
-                Stage::Terminal(Outcome::Failed | Outcome::Canceled) => {
-                    let canceled = self.stage == Stage::Terminal(Outcome::Canceled);
-                    (!canceled || by.uid.is_some())
+                Stage::RollingBack(_) => !self.stuck().is_empty(),
+                Stage::Terminal(_) if self.steps.iter().any(|s| s.status == Status::Over(Over::RollbackFailed)) => {
+                    false
+                }
+                Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack) => {
+                    let canceled = matches!(self.ending, Some(EndingCause::Cancel { .. }));
+                    (by.uid.is_some() || !canceled || self.stage == Stage::Terminal(Outcome::Failed))
                         && self.to_confirm_again().iter().all(|name| confirmed.contains(name))
                 }
                 Stage::Terminal(Outcome::Succeeded) | Stage::Queued | Stage::Main | Stage::Finally(_) => false,
@@ -96,7 +123,12 @@ impl RunModel {
             Input::Resolve { step, settlement, outputs, .. } => {
                 let status = self.steps.get(step.index()).map(|step| step.status);
                 let unknown = matches!(status, Some(Status::Unknown { processes_left: false, .. }));
+                if self.stuck().contains(&step.index()) {
+                    // 61
+                    return accept_if(*settlement != Settlement::Failed);
+                }
                 let possible = match settlement {
+                    Settlement::Skipped => false,
                     Settlement::Succeeded => self.has_outputs(step.index(), outputs),
                     Settlement::Failed => true,
                     Settlement::Retry => self.ending.is_none(),

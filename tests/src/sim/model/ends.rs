@@ -1,4 +1,4 @@
-//! Rules 11 to 24: what follows the end of an attempt.
+//! Rules 11 to 24, and 60: what follows the end of an attempt.
 
 use indexmap::IndexMap;
 use runbook_core::definition::{Backoff, Jitter};
@@ -81,6 +81,7 @@ impl RunModel {
                 AttemptKind::Run => ended.run(&how)?,
                 AttemptKind::Verify => ended.verify()?,
                 AttemptKind::OnCancel => ended.on_cancel()?,
+                AttemptKind::Rollback => ended.rollback(),
             }
         };
         Ok(Expected { how, then })
@@ -222,7 +223,7 @@ impl Ended<'_> {
         self.run.steps.get(self.no).is_some_and(|step| {
             step.past.iter().any(|past| match past {
                 Past::Ended { attempt, .. } => *attempt == self.attempt,
-                Past::Settled(_) => false,
+                Past::Settled(_) | Past::Chosen => false,
             }) || self.run.kind_of(self.no, self.attempt) != Some(AttemptKind::Run)
         })
     }
@@ -254,6 +255,16 @@ impl Ended<'_> {
                 Next::Exactly(Then::Canceled) => Next::Exactly(Then::Failed),
                 other => other,
             },
+        })
+    }
+
+    /// 60, 62
+    fn rollback(&self) -> Next {
+        let abandoned = self.run.rolling.as_ref().is_some_and(|rolling| rolling.abandoned);
+        Next::Exactly(match self.wait_after(AttemptKind::Rollback) {
+            _ if self.end.how == How::Exited(0) => Then::RolledBack,
+            Some(wait) if !abandoned => Then::RollbackAt(self.at(wait)),
+            Some(_) | None => Then::RollbackFailed,
         })
     }
 

@@ -1,6 +1,6 @@
-//! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37, 42.
+//! What follows from where a run is, without anybody asking: rules 1, 5 to 8, 25, 30, 31, 35, 37, 42, 57, 58, 63.
 
-use runbook_core::definition::{OnFailure, OnTimeout, Settlement, Wait, Work};
+use runbook_core::definition::{OnFailure, OnTimeout, RollbackPolicy, Settlement, Wait, Work};
 use runbook_core::run::{AfterVote, AttemptKind, EndingCause, Fact, Outcome, Principal, SkipReason};
 use runbook_core::time::Timestamp;
 
@@ -37,6 +37,30 @@ impl RunModel {
         self.part(main).all(|(_, _, step)| step.is_over())
     }
 
+    /// The rollback that begins now (57, 58), with what the outcome is without.
+    fn rollback_follows(&self) -> Option<(Outcome, Vec<usize>)> {
+        if self.stage != Stage::Main || self.failure_ends() || !self.all_over(true) {
+            return None;
+        }
+        if let Some(outcome) = self.asked {
+            return Some((outcome, self.to_compensate(false)));
+        }
+        let automatic = self.design.runbook.rollback.policy == RollbackPolicy::Automatic;
+        let outcome = self.outcome();
+        let steps = self.to_compensate(true);
+        (automatic && outcome != Outcome::Succeeded && !steps.is_empty()).then_some((outcome, steps))
+    }
+
+    /// How the run ends if `finally` succeeds (30, 62, 63).
+    fn finally_outcome(&self) -> Outcome {
+        match (self.stage, &self.rolling, self.asked) {
+            (Stage::RollingBack(otherwise), _, _) if !self.to_compensate(false).is_empty() => otherwise,
+            (Stage::RollingBack(_), _, _) => Outcome::RolledBack,
+            (Stage::Queued, Some(_), Some(asked)) => asked,
+            _ => self.outcome(),
+        }
+    }
+
     /// 30
     fn outcome(&self) -> Outcome {
         match &self.ending {
@@ -49,8 +73,15 @@ impl RunModel {
 
     /// Whether `finally` comes now: 30, 31.
     fn finally_follows(&self) -> bool {
-        let begun = self.stage == Stage::Main || (self.stage == Stage::Queued && self.ending.is_some());
-        begun && !self.failure_ends() && self.all_over(true)
+        match self.stage {
+            Stage::Main => !self.failure_ends() && self.all_over(true) && self.rollback_follows().is_none(),
+            // 63
+            Stage::RollingBack(_) => self.rolling.as_ref().is_some_and(|rolling| rolling.left.is_empty()),
+            // 62
+            Stage::Queued if self.asked.is_some() => self.rolling.is_some(),
+            Stage::Queued => self.ending.is_some() && self.all_over(true),
+            Stage::Finally(_) | Stage::Terminal(_) => false,
+        }
     }
 
     /// 30
@@ -142,7 +173,13 @@ impl RunModel {
             },
             Fact::Finishing { outcome } => {
                 must(self.finally_follows(), || "the main steps are not over, or an ending is due (30)".to_owned())?;
-                must(*outcome == self.outcome(), || format!("the outcome must be {} (30)", self.outcome().name()))
+                let expected = self.finally_outcome();
+                must(*outcome == expected, || format!("the outcome must be {} (30, 63)", expected.name()))
+            }
+            Fact::RollingBack { outcome, steps } => {
+                let steps: Vec<usize> = steps.iter().map(|step| step.index()).collect();
+                let expected = self.rollback_follows();
+                must(expected == Some((*outcome, steps)), || format!("the rollback must be {expected:?} (57, 58)"))
             }
             Fact::Finished { outcome } => match self.terminal_follows() {
                 None => Err("`finally` is not over (30)".to_owned()),
@@ -164,6 +201,8 @@ impl RunModel {
             | Fact::AttemptEnded { .. }
             | Fact::Resumed { .. }
             | Fact::ApprovalGiven { .. }
+            | Fact::RollbackAsked { .. }
+            | Fact::RollbackAbandoned { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
         }
     }
@@ -178,6 +217,7 @@ impl RunModel {
     pub(crate) fn overdue(&self, now: Timestamp) -> Check {
         must(!self.failure_ends(), || "a failed step begins no ending (25)".to_owned())?;
         must(!self.is_timed_out(now), || "the run's timeout is over (4, 25)".to_owned())?;
+        must(self.rollback_follows().is_none(), || "its rollback does not begin (57, 58)".to_owned())?;
         must(!self.finally_follows(), || "its main steps are over, `finally` does not come (30, 31)".to_owned())?;
         must(self.terminal_follows().is_none(), || "all its steps are over, the run is not (30)".to_owned())?;
         for no in 0..self.steps.len() {
@@ -236,7 +276,8 @@ impl Model {
     /// Whether an admission follows (1, 4).
     pub(crate) fn admission_follows(&self, run: &RunModel, deadline: Option<Timestamp>) -> Check {
         must(self.is_admissible(run), || "it is not its turn (1)".to_owned())?;
-        let expected = run.design.runbook.timeout.map(|timeout| self.now.max(run.last_at) + timeout);
+        let timeout = run.design.runbook.timeout.filter(|_| run.asked.is_none());
+        let expected = timeout.map(|timeout| self.now.max(run.last_at) + timeout);
         must(deadline == expected, || format!("its timeout must strike at {expected:?} (4)"))
     }
 

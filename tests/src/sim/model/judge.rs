@@ -6,7 +6,7 @@ use super::super::condition::{Cond, NUMBER, Names};
 use super::super::design::Design;
 use super::run::{Over, RunModel, Stage, Status};
 use runbook_core::definition::{WhenSkipped, Work};
-use runbook_core::run::Outcome;
+use runbook_core::run::{EndingCause, Outcome};
 
 /// What comes of a step that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl RunModel {
         let stage_fits = match self.stage {
             Stage::Main => self.design.is_main(no),
             Stage::Finally(_) => !self.design.is_main(no),
-            Stage::Queued | Stage::Terminal(_) => false,
+            Stage::Queued | Stage::RollingBack(_) | Stage::Terminal(_) => false,
         };
         let pending = self.steps.get(no).is_some_and(|step| step.status == Status::Pending);
         stage_fits && pending && self.design.needs(no).all(|need| self.is_over_for_others(need))
@@ -145,6 +145,8 @@ impl Names for AsSeen<'_> {
             Some(Status::Over(Over::Failed)) => "failed",
             Some(Status::Over(Over::Skipped)) => "skipped",
             Some(Status::Over(Over::Canceled)) => "canceled",
+            Some(Status::Over(Over::RolledBack)) => "rolled_back",
+            Some(Status::Over(Over::RollbackFailed)) => "rollback_failed",
             _ => "pending",
         }
     }
@@ -156,7 +158,14 @@ impl Names for AsSeen<'_> {
 
     /// 8
     fn failure(&self) -> bool {
-        if !self.run.design.is_main(self.step) && self.run.stage == Stage::Finally(Outcome::Failed) {
+        let canceled = matches!(self.run.ending, Some(EndingCause::Cancel { .. }));
+        let failed = match self.run.stage {
+            Stage::Finally(Outcome::Failed) => true,
+            // 63
+            Stage::Finally(Outcome::RolledBack) => !canceled,
+            _ => false,
+        };
+        if failed && !self.run.design.is_main(self.step) {
             return true;
         }
         before(&self.run.design, self.step)
@@ -171,13 +180,13 @@ impl Names for AsSeen<'_> {
     fn outcome(&self) -> &'static str {
         match self.run.stage {
             Stage::Finally(outcome) => outcome.name(),
-            Stage::Queued | Stage::Main | Stage::Terminal(_) => "",
+            Stage::Queued | Stage::Main | Stage::RollingBack(_) | Stage::Terminal(_) => "",
         }
     }
 }
 
 /// The steps that one comes after, directly or not.
-fn before(design: &Design, step: usize) -> Vec<usize> {
+pub(crate) fn before(design: &Design, step: usize) -> Vec<usize> {
     let mut found: Vec<usize> = design.needs(step).collect();
     let mut next = 0;
     while let Some(step) = found.get(next).copied() {

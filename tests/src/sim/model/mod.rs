@@ -16,6 +16,7 @@ mod vote;
 pub(crate) use ask::{Answer, Ask};
 pub(crate) use confirm::to_confirm;
 pub(crate) use ends::WANT;
+pub(crate) use judge::before;
 pub(crate) use run::{Over, RunModel, Stage, Status, StepModel};
 pub(crate) use turn::Model;
 

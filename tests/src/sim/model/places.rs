@@ -4,7 +4,8 @@ use runbook_core::id::RunUid;
 use runbook_core::run::{AttemptKind, Origin};
 use runbook_core::time::Timestamp;
 
-use super::run::{RunModel, Stage, Status};
+use super::judge::before;
+use super::run::{RunModel, Stage, Status, StepModel};
 use super::turn::Model;
 use super::{Check, must};
 
@@ -19,7 +20,7 @@ pub(crate) enum Rank {
 
 impl RunModel {
     pub(crate) fn rank(&self) -> Rank {
-        if self.hard() || matches!(self.stage, Stage::Finally(_)) {
+        if self.hard() || matches!(self.stage, Stage::RollingBack(_) | Stage::Finally(_)) {
             return Rank::TidiesUp;
         }
         match self.created.origin {
@@ -41,6 +42,9 @@ impl RunModel {
         }
         if self.design.runbook.max_parallel.is_some_and(|most| self.live() >= most as usize) {
             return Vec::new();
+        }
+        if matches!(self.stage, Stage::RollingBack(_)) {
+            return self.compensations(now);
         }
         let hard = self.hard();
         // 28
@@ -73,6 +77,30 @@ impl RunModel {
             }
         }
         found
+    }
+}
+
+impl RunModel {
+    /// The compensations that may start (59).
+    fn compensations(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
+        let left = self.rolling.iter().flat_map(|rolling| rolling.left.iter().copied());
+        let left: Vec<(usize, &StepModel)> = left.filter_map(|no| Some((no, self.steps.get(no)?))).collect();
+        let due = |step: &StepModel| matches!(step.status, Status::Waiting(_, due) if due <= now);
+        let again: Vec<usize> = left.iter().filter(|(_, step)| due(step)).map(|(no, _)| *no).collect();
+        if !again.is_empty() {
+            return again.into_iter().map(|no| (no, AttemptKind::Rollback)).collect();
+        }
+        let mut behind = Vec::new();
+        for (no, _) in &left {
+            behind.extend(before(&self.design, *no));
+        }
+        let free: Vec<(usize, Timestamp)> = left
+            .into_iter()
+            .filter(|(no, step)| step.is_over() && !behind.contains(no) && !self.stuck().contains(no))
+            .map(|(no, step)| (no, step.over_at))
+            .collect();
+        let last = free.iter().map(|(_, at)| *at).max();
+        free.into_iter().filter(|(_, at)| Some(*at) == last).map(|(no, _)| (no, AttemptKind::Rollback)).collect()
     }
 }
 
@@ -154,7 +182,8 @@ impl Model {
         let turn = |run: &RunModel| (run.created.origin, run.created.number);
         let wants = run.wants();
         run.stage == Stage::Queued
-            && run.ending.is_none()
+            && (run.ending.is_none() || run.asked.is_some())
+            && !run.rolling.as_ref().is_some_and(|rolling| rolling.abandoned)
             && self.runs.values().filter(|other| other.uid != run.uid).all(|other| {
                 let before = other.stage == Stage::Queued && turn(other) < turn(run);
                 !(other.holds() || before) || !other.wants().iter().any(|name| wants.contains(name))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Settlement, Step};
+use runbook_core::definition::{RollbackOf, Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
     AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
@@ -20,6 +20,8 @@ use super::super::design::{Design, SLOT};
 pub(crate) enum Stage {
     Queued,
     Main,
+    /// What steps did is compensated; how the run ends if that is not done to its end.
+    RollingBack(Outcome),
     Finally(Outcome),
     Terminal(Outcome),
 }
@@ -31,6 +33,18 @@ pub(crate) enum Over {
     Failed,
     Skipped,
     Canceled,
+    RolledBack,
+    RollbackFailed,
+}
+
+/// A rollback that is on, or was.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rolling {
+    /// Steps that are still to be compensated.
+    pub(crate) left: Vec<usize>,
+    /// Of these, those whose compensation failed and that wait for a person.
+    pub(crate) stuck: Vec<usize>,
+    pub(crate) abandoned: bool,
 }
 
 /// Where a step is.
@@ -62,8 +76,15 @@ pub(crate) enum Status {
 /// Something that happened to a step in this epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Past {
-    Ended { attempt: u32, kind: AttemptKind, how: How, then: Then },
+    Ended {
+        attempt: u32,
+        kind: AttemptKind,
+        how: How,
+        then: Then,
+    },
     Settled(Settlement),
+    /// It was chosen to be compensated.
+    Chosen,
 }
 
 /// A step.
@@ -80,6 +101,8 @@ pub(crate) struct StepModel {
     pub(crate) kept: bool,
     /// It is skipped, and nothing that failed is the reason (6).
     pub(crate) passed_over: bool,
+    /// When it became terminal.
+    pub(crate) over_at: Timestamp,
     pub(crate) outputs: IndexMap<String, Value>,
     /// Until when it probes (47).
     pub(crate) probes_until: Option<Timestamp>,
@@ -102,6 +125,10 @@ pub(crate) struct RunModel {
     pub(crate) deadline: Option<Timestamp>,
     /// Since when it stands still (4).
     pub(crate) held_since: Option<Timestamp>,
+    /// A rollback by hand that has not begun, and how the run had ended.
+    pub(crate) asked: Option<Outcome>,
+    /// The rollback of this epoch.
+    pub(crate) rolling: Option<Rolling>,
     pub(crate) steps: Vec<StepModel>,
 }
 
@@ -127,6 +154,7 @@ impl StepModel {
             ran: false,
             kept: false,
             passed_over: false,
+            over_at: Timestamp(0),
             outputs: IndexMap::new(),
             probes_until: None,
             approved: Vec::new(),
@@ -139,7 +167,7 @@ impl StepModel {
         for past in &self.past {
             match past {
                 Past::Settled(Settlement::Retry) => attempts.clear(),
-                Past::Settled(_) => {}
+                Past::Settled(_) | Past::Chosen => {}
                 // An attempt whose processes were left may end twice; it is one attempt.
                 Past::Ended { attempt, kind: AttemptKind::Run, how, .. } if counts(how) => {
                     if !attempts.contains(attempt) {
@@ -207,6 +235,8 @@ impl RunModel {
             ending: None,
             deadline: None,
             held_since: None,
+            asked: None,
+            rolling: None,
             steps,
         }
     }
@@ -233,15 +263,49 @@ impl RunModel {
 
     /// From its admission to its terminal event (2).
     pub(crate) const fn holds(&self) -> bool {
-        matches!(self.stage, Stage::Main | Stage::Finally(_))
+        matches!(self.stage, Stage::Main | Stage::RollingBack(_) | Stage::Finally(_))
     }
 
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self.stage, Stage::Terminal(_))
     }
 
+    /// It succeeded.
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Terminal(Outcome::Succeeded))
+    }
+
     pub(crate) fn live(&self) -> usize {
         self.steps.iter().filter(|step| matches!(step.status, Status::Live(..))).count()
+    }
+
+    /// The compensations that failed and wait for a person (60).
+    pub(crate) fn stuck(&self) -> &[usize] {
+        self.rolling.as_ref().map_or(&[], |rolling| &rolling.stuck)
+    }
+
+    /// The steps without a way back that have started (65).
+    pub(crate) fn no_way_back(&self) -> Vec<usize> {
+        let started = |step: &StepModel| step.ran || matches!(step.status, Status::Live(_, AttemptKind::Run));
+        self.part(true).filter(|(_, step, model)| step.no_return && started(model)).map(|(no, ..)| no).collect()
+    }
+
+    /// What is to be compensated (56), by itself or by hand (57).
+    pub(crate) fn to_compensate(&self, by_itself: bool) -> Vec<usize> {
+        let mut left_out = Vec::new();
+        if by_itself {
+            for no in self.no_way_back() {
+                left_out.extend(super::judge::before(&self.design, no));
+            }
+        }
+        let of = self.design.runbook.rollback.of;
+        let wanted = |model: &StepModel| {
+            of == RollbackOf::Started || matches!(model.status, Status::Over(Over::Succeeded | Over::RollbackFailed))
+        };
+        self.part(true)
+            .filter(|(no, step, model)| step.rollback.is_some() && model.ran && wanted(model) && !left_out.contains(no))
+            .map(|(no, ..)| no)
+            .collect()
     }
 
     pub(crate) fn has_unknown(&self) -> bool {
@@ -293,8 +357,10 @@ impl RunModel {
     }
 
     fn close(&mut self, no: usize, over: Over) {
+        let at = self.last_at;
         if let Some(step) = self.steps.get_mut(no) {
             step.status = Status::Over(over);
+            step.over_at = at;
         }
         if over == Over::Succeeded {
             // 41
@@ -304,6 +370,78 @@ impl RunModel {
                 }
             }
         }
+    }
+
+    /// The compensation of a step is over, well or as somebody said (60, 61).
+    fn close_compensation(&mut self, no: usize, done: bool) {
+        if done {
+            self.close(no, Over::RolledBack);
+            if let Some(step) = self.steps.get_mut(no) {
+                step.ran = false;
+            }
+        }
+        if let Some(rolling) = &mut self.rolling {
+            rolling.left.retain(|left| *left != no);
+            rolling.stuck.retain(|stuck| *stuck != no);
+        }
+    }
+
+    /// 61
+    fn settle_compensation(&mut self, no: usize, settlement: Settlement, at: Timestamp) {
+        if let Some(step) = self.steps.get_mut(no) {
+            step.past.push(Past::Settled(settlement));
+        }
+        match settlement {
+            Settlement::Retry => {
+                self.set(no, Status::Waiting(AttemptKind::Rollback, at));
+                if let Some(rolling) = &mut self.rolling {
+                    rolling.stuck.retain(|stuck| *stuck != no);
+                }
+            }
+            Settlement::Succeeded => self.close_compensation(no, true),
+            Settlement::Skipped | Settlement::Failed => self.close_compensation(no, false),
+        }
+    }
+
+    /// 58
+    fn ask_for_rollback(&mut self) {
+        if let Stage::Terminal(outcome) = self.stage {
+            self.asked = Some(outcome);
+        }
+        self.stage = Stage::Queued;
+        self.rolling = None;
+        self.deadline = None;
+        for no in 0..self.steps.len() {
+            if !self.design.is_main(no)
+                && let Some(step) = self.steps.get_mut(no)
+            {
+                *step = StepModel { ran: step.ran, ..StepModel::new(step.latest) };
+            }
+        }
+    }
+
+    /// 62
+    fn abandon(&mut self) {
+        if self.stage == Stage::Queued {
+            self.rolling = Some(Rolling { abandoned: true, ..Rolling::default() });
+            for no in 0..self.steps.len() {
+                if !self.design.is_main(no) {
+                    self.close(no, Over::Skipped);
+                }
+            }
+            return;
+        }
+        let Some(mut rolling) = self.rolling.take() else { return };
+        rolling.abandoned = true;
+        rolling.stuck.clear();
+        for no in std::mem::take(&mut rolling.left) {
+            match self.steps.get_mut(no).map(|step| &mut step.status) {
+                Some(Status::Live(_, AttemptKind::Rollback) | Status::Unknown { .. }) => rolling.left.push(no),
+                Some(status @ Status::Waiting(..)) => *status = Status::Over(Over::RollbackFailed),
+                Some(_) | None => {}
+            }
+        }
+        self.rolling = Some(rolling);
     }
 
     /// Takes an event.
@@ -359,14 +497,31 @@ impl RunModel {
             Fact::Finishing { outcome } => self.stage = Stage::Finally(*outcome),
             Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
             Fact::Resumed { epoch, .. } => self.reopen(*epoch),
+            Fact::RollingBack { outcome, steps } => {
+                self.stage = Stage::RollingBack(*outcome);
+                self.asked = None;
+                let left: Vec<usize> = steps.iter().map(|step| step.index()).collect();
+                for no in &left {
+                    if let Some(step) = self.steps.get_mut(*no) {
+                        step.past.push(Past::Chosen);
+                    }
+                }
+                self.rolling = Some(Rolling { left, ..Rolling::default() });
+            }
+            Fact::RollbackAsked { .. } => self.ask_for_rollback(),
+            Fact::RollbackAbandoned { .. } => self.abandon(),
+            Fact::Resolved { step, settlement, .. } if matches!(self.stage, Stage::RollingBack(_)) => {
+                self.settle_compensation(step.index(), *settlement, at);
+            }
             Fact::Resolved { step, settlement, outputs, .. } => {
                 let status = match settlement {
                     Settlement::Succeeded => Status::Over(Over::Succeeded),
-                    Settlement::Failed => Status::Over(Over::Failed),
+                    Settlement::Failed | Settlement::Skipped => Status::Over(Over::Failed),
                     Settlement::Retry => Status::Waiting(AttemptKind::Run, at),
                 };
                 self.set(step.index(), status);
                 if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.over_at = at;
                     step.outputs.clone_from(outputs);
                     step.past.push(Past::Settled(*settlement));
                 }
@@ -430,11 +585,29 @@ impl RunModel {
             Then::RetryAt(due) => Status::Waiting(AttemptKind::Run, due),
             Then::VerifyAt(due) => Status::Waiting(AttemptKind::Verify, due),
             Then::OnCancelAt(due) => Status::Waiting(AttemptKind::OnCancel, due),
+            Then::RollbackAt(due) => Status::Waiting(AttemptKind::Rollback, due),
+            Then::RolledBack => Status::Over(Over::RolledBack),
+            Then::RollbackFailed => Status::Over(Over::RollbackFailed),
             Then::Unknown => {
                 let processes_left = end.how == How::Lost { processes_left: true };
                 Status::Unknown { processes_left, since: at }
             }
         };
+        if matches!(then, Then::Succeeded | Then::Failed | Then::Canceled) {
+            step.over_at = at;
+        }
+        if then == Then::RolledBack {
+            self.close_compensation(no, true);
+            return;
+        }
+        if let (Then::RollbackFailed, Some(rolling)) = (then, &mut self.rolling) {
+            if rolling.abandoned {
+                rolling.left.retain(|left| *left != no);
+            } else {
+                rolling.stuck.push(no);
+            }
+            return;
+        }
         if then == Then::Succeeded {
             step.outputs.clone_from(&end.outputs);
             for undone in self.design.undoes(no).collect::<Vec<_>>() {
@@ -452,13 +625,14 @@ impl RunModel {
             Status::Live(live, kind) if live == attempt => Some(kind),
             Status::Unknown { processes_left: true, .. } => match step.past.last()? {
                 Past::Ended { attempt: latest, kind, .. } if *latest == attempt => Some(*kind),
-                Past::Ended { .. } | Past::Settled(_) => None,
+                Past::Ended { .. } | Past::Settled(_) | Past::Chosen => None,
             },
             _ => None,
         }
     }
 
     fn begin_ending(&mut self, cause: &EndingCause) {
+        let at = self.last_at;
         let hard = !matches!(cause, EndingCause::FailureStop(_));
         let queued = self.stage == Stage::Queued;
         self.ending = Some(cause.clone());
@@ -470,7 +644,7 @@ impl RunModel {
             if !main {
                 // 31
                 if queued {
-                    step.status = Status::Over(Over::Skipped);
+                    (step.status, step.over_at) = (Status::Over(Over::Skipped), at);
                 }
             } else if probing || matches!(step.status, Status::Paused { .. } | Status::Asking { .. }) {
                 // 48
@@ -478,14 +652,14 @@ impl RunModel {
             } else if hard {
                 // 27
                 if step.is_before() || matches!(step.status, Status::Waiting(AttemptKind::Run, _)) {
-                    step.status = Status::Over(Over::Canceled);
+                    (step.status, step.over_at) = (Status::Over(Over::Canceled), at);
                 }
             } else if step.is_before() {
                 // 26
                 let condition = self.design.conditions.get(no).and_then(Option::as_ref);
                 let lifts = |cond: &Cond| cond.lifts_all() || needs.iter().any(|need| cond.mentions_status(*need));
                 if !condition.is_some_and(lifts) {
-                    step.status = Status::Over(Over::Skipped);
+                    (step.status, step.over_at) = (Status::Over(Over::Skipped), at);
                 }
             }
         }
@@ -512,6 +686,8 @@ impl RunModel {
         self.ending = None;
         self.deadline = None;
         self.held_since = None;
+        self.asked = None;
+        self.rolling = None;
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let Some(step) = self.steps.get_mut(no) else { continue };

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
 use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
@@ -81,7 +82,8 @@ impl Model {
         }
         let mut asked = Asked { asks: asks.iter().collect(), next: 0, answers: Vec::new() };
         for (place, (uid, event)) in batch.events.iter().enumerate() {
-            let first = batch.events.iter().take(place).all(|(_, e)| matches!(e.fact, Fact::DeadlinesShifted { .. }));
+            let mut before = batch.events.iter().take(place).filter(|(other, _)| other == uid);
+            let first = before.all(|(_, event)| matches!(event.fact, Fact::DeadlinesShifted { .. }));
             self.follow_event(*uid, event, shift.filter(|_| first), &mut asked)
                 .map_err(|why| format!("run {uid}, event {} {}: {why}", event.number, event.fact.kind()))?;
             to_shift.remove(uid);
@@ -131,6 +133,8 @@ impl Model {
         must(event.at == self.now.max(last_at), || format!("its time is {}, now is {} (38)", event.at, self.now))?;
         if let Fact::DeadlinesShifted { by } = &event.fact {
             must(Some(*by) == shift, || format!("the clock was not set by {by}, or too late (37)"))?;
+        } else if self.tries_again(uid, &event.fact, asked) {
+            // One resume, and several compensations that are tried again (61).
         } else if is_asked_for(&event.fact) {
             let ask = loop {
                 let answer = self.skip(asked);
@@ -167,6 +171,18 @@ impl Model {
         }
         self.note_waiting(uid);
         Ok(())
+    }
+
+    /// Whether a fact is one more of those that the latest thing asked led to: a resume of a rollback that is stuck.
+    fn tries_again(&self, uid: RunUid, fact: &Fact, asked: &Asked<'_>) -> bool {
+        let latest = asked.asks.get(asked.next.wrapping_sub(1));
+        let (Some(Ask::Run { run, input: Input::Resume { by: who, reason: why, .. }, .. }), Some(model)) =
+            (latest, self.runs.get(&uid))
+        else {
+            return false;
+        };
+        let Fact::Resolved { step, settlement: Settlement::Retry, by, reason, .. } = fact else { return false };
+        *run == uid && by == who && reason == why && model.stuck().contains(&step.index())
     }
 
     /// Whether an event is what was asked for.
@@ -210,9 +226,26 @@ impl Model {
                     })
                 }
                 (
-                    Fact::Ending { cause: EndingCause::Cancel { now, by, reason } },
-                    Input::Cancel { now: wanted, by: who, reason: why },
-                ) if now == wanted && by == who && reason == why => Ok(()),
+                    Fact::Ending { cause: EndingCause::Cancel { now, by, reason, past } },
+                    Input::Cancel { now: wanted, by: who, reason: why, past: named },
+                ) if now == wanted && by == who && reason == why && past == named => Ok(()),
+                (Fact::RollbackAsked { by, reason, past }, Input::RollBack { by: who, reason: why, past: named })
+                    if by == who && reason == why && past == named =>
+                {
+                    Ok(())
+                }
+                (Fact::RollbackAbandoned { by, reason }, Input::AbandonRollback { by: who, reason: why })
+                    if by == who && reason == why =>
+                {
+                    Ok(())
+                }
+                (
+                    Fact::Resolved { step, settlement: Settlement::Retry, by, reason, .. },
+                    Input::Resume { by: who, reason: why, .. },
+                ) if by == who && reason == why => {
+                    let stuck = self.run(uid)?.stuck().contains(&step.index());
+                    must(stuck, || "its compensation did not fail (61)".to_owned())
+                }
                 (
                     Fact::Resumed { epoch, by, reason, confirmed },
                     Input::Resume { by: who, reason: why, confirmed: named },
@@ -229,7 +262,12 @@ impl Model {
                     Fact::Resolved { step, settlement, outputs, by, reason },
                     Input::Resolve { step: no, settlement: wanted, outputs: given, by: who, reason: why },
                 ) if (step, settlement, by, reason) == (no, wanted, who, why) => {
-                    must(outputs == given, || "its outputs were changed".to_owned())
+                    let kept = if self.run(uid)?.stuck().contains(&step.index()) {
+                        outputs.is_empty()
+                    } else {
+                        outputs == given
+                    };
+                    must(kept, || "its outputs were changed".to_owned())
                 }
                 (
                     Fact::ApprovalGiven { step, approve, fields, by, reason, then, outputs },
@@ -302,7 +340,12 @@ fn is_right(reply: &Reply, run: &RunModel) -> bool {
 /// Whether somebody outside must have asked for a fact.
 fn is_asked_for(fact: &Fact) -> bool {
     match fact {
-        Fact::Created(_) | Fact::AttemptEnded { .. } | Fact::Resumed { .. } | Fact::ApprovalGiven { .. } => true,
+        Fact::Created(_)
+        | Fact::AttemptEnded { .. }
+        | Fact::Resumed { .. }
+        | Fact::ApprovalGiven { .. }
+        | Fact::RollbackAsked { .. }
+        | Fact::RollbackAbandoned { .. } => true,
         Fact::Ending { cause } => matches!(cause, EndingCause::Cancel { .. }),
         Fact::Resolved { by, .. } => *by != runbook_core::run::Principal::engine(),
         Fact::Admitted { .. }
@@ -314,6 +357,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalAsked { .. }
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptStarting { .. }
+        | Fact::RollingBack { .. }
         | Fact::Finishing { .. }
         | Fact::Finished { .. }
         | Fact::DeadlinesShifted { .. } => false,

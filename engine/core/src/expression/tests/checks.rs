@@ -233,7 +233,7 @@ fn faults_say_where_what_and_what_to_do() {
         ),
         (
             "steps.dump.status == 'done'",
-            "'done' | `steps.dump.status` is never 'done' | it is one of succeeded, failed, skipped, canceled",
+            "'done' | `steps.dump.status` is never 'done' | it is one of succeeded, failed, skipped, canceled, rolled_back, rollback_failed",
         ),
         (
             "steps.dump.artifacts.db.dump",

@@ -1,0 +1,113 @@
+//! What an ending, `finally`, a new epoch and a set clock do to a run's state; a part of `apply`. Holds no policy.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::event::EndingCause;
+use super::state::{Phase, Progress, RunState, StepState};
+use crate::definition::Part;
+use crate::id::StepNo;
+use crate::time::{Span, Timestamp};
+
+impl RunState {
+    pub(super) fn begin_ending(&mut self, at: Timestamp, cause: EndingCause) {
+        let hard = cause.is_hard();
+        self.ending = Some(cause);
+        // What never began needs no `finally`.
+        if self.phase == Phase::Queued {
+            self.skip_finally(at);
+        }
+        let pinned = Arc::clone(&self.pinned);
+        for (index, step) in pinned.runbook.steps.iter().enumerate() {
+            let no = StepNo(index as u32);
+            if step.part == Part::Finally {
+                continue;
+            }
+            match self.progress(no) {
+                Progress::Pending | Progress::Ready | Progress::Retry(_) if hard => {
+                    self.close(no, Progress::Canceled, at);
+                }
+                Progress::Waiting { .. } | Progress::Asking { .. } => self.close(no, Progress::Canceled, at),
+                Progress::Retry(_) if step.probe().is_some() => self.close(no, Progress::Canceled, at),
+                Progress::Pending | Progress::Ready
+                    if !step.condition.as_ref().is_some_and(|c| c.accepts_failure()) =>
+                {
+                    self.close(no, Progress::Skipped, at);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn skip_finally(&mut self, at: Timestamp) {
+        for index in self.pinned.main_steps()..self.steps.len() {
+            self.close(StepNo(index as u32), Progress::Skipped, at);
+        }
+    }
+
+    pub(super) fn queue_finally(&mut self) {
+        let pinned = Arc::clone(&self.pinned);
+        for index in pinned.main_steps()..pinned.runbook.steps.len() {
+            if self.steps.get(index).is_some_and(|state| state.unmet == 0 && state.progress == Progress::Pending) {
+                self.queue(StepNo(index as u32));
+            }
+        }
+    }
+
+    /// The main steps of which something was undone in this epoch.
+    pub(super) fn undone(&self) -> BTreeSet<StepNo> {
+        self.steps().filter(|(_, _, state)| state.ran).flat_map(|(_, step, _)| step.undoes.iter().copied()).collect()
+    }
+
+    pub(super) fn reopen(&mut self, epoch: u32) {
+        self.epoch = epoch;
+        self.phase = Phase::Queued;
+        self.ending = None;
+        self.admitted_at = None;
+        self.finished_at = None;
+        self.deadline = None;
+        self.still_since = None;
+        self.first_failure = None;
+        self.rollback_asked = None;
+        self.rollback = None;
+        let pinned = Arc::clone(&self.pinned);
+        let undone = self.undone();
+        for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
+            let main = step.part == Part::Main;
+            if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
+                continue;
+            }
+            // What the steps of `finally` did is over with the epoch; what a main step did is still there.
+            let ran = state.ran && main;
+            let attempt_outputs = if ran { std::mem::take(&mut state.attempt_outputs) } else { IndexMap::new() };
+            *state = StepState { attempts: state.attempts, ran, attempt_outputs, ..StepState::default() };
+        }
+        self.open_steps();
+    }
+
+    pub(super) fn shift(&mut self, by: Span) {
+        self.deadline = self.deadline.map(|at| at + by);
+        self.still_since = self.still_since.map(|at| at + by);
+        for state in &mut self.steps {
+            state.wait_until = state.wait_until.map(|at| at + by);
+        }
+        for since in self.unknown.values_mut() {
+            *since = *since + by;
+        }
+        let timed: Vec<StepNo> = self.timed.iter().chain(&self.waits).map(|(_, step)| *step).collect();
+        for step in timed {
+            let moved = match self.progress(step) {
+                Progress::Retry(at) => Progress::Retry(at + by),
+                Progress::Waiting { until, fixed: false } => Progress::Waiting { until: until + by, fixed: false },
+                Progress::Asking { until } => Progress::Asking { until: until.map(|until| until + by) },
+                Progress::Verify(at) => Progress::Verify(at + by),
+                Progress::OnCancel(at) => Progress::OnCancel(at + by),
+                Progress::RollbackRetry(at) => Progress::RollbackRetry(at + by),
+                other => other,
+            };
+            self.set(step, moved);
+        }
+    }
+}

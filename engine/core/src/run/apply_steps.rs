@@ -1,0 +1,220 @@
+//! How a step goes from state to state, and what that opens for those that need it; a part of `apply`. Keeps the
+//! indexes over the steps. Holds no policy.
+
+use std::sync::Arc;
+
+use super::event::AttemptKind;
+use super::state::{Progress, RunState};
+use crate::definition::{Part, Step, Work};
+use crate::id::StepNo;
+use crate::time::Timestamp;
+
+impl RunState {
+    /// Counts what is open and queues what has no open need, at creation and at each new epoch.
+    pub(super) fn open_steps(&mut self) {
+        let pinned = Arc::clone(&self.pinned);
+        self.open_main = 0;
+        self.open_finally = 0;
+        let mut free = Vec::new();
+        for (index, step) in pinned.runbook.steps.iter().enumerate() {
+            let Some(state) = self.steps.get_mut(index) else { continue };
+            state.unmet = u32::try_from(step.needs.len()).unwrap_or(u32::MAX);
+            state.held = state.progress.is_terminal();
+            match step.part {
+                Part::Main if state.held => {}
+                Part::Main => self.open_main += 1,
+                Part::Finally => self.open_finally += 1,
+            }
+            if step.needs.is_empty() && step.part == Part::Main {
+                free.push(StepNo(index as u32));
+            }
+        }
+        self.no_open_need(free);
+    }
+
+    /// These have no open need any more: a pending one is queued, and one that was held by a need lets go of those that
+    /// need it.
+    pub(super) fn no_open_need(&mut self, mut free: Vec<StepNo>) {
+        let pinned = Arc::clone(&self.pinned);
+        while let Some(no) = free.pop() {
+            match self.step(no) {
+                Some(state) if state.progress == Progress::Pending => self.queue(no),
+                Some(state) if state.held => {
+                    let stands = pinned.runbook.step(no).is_none_or(|step| self.lacks_nothing(step));
+                    if let Some(state) = self.steps.get_mut(no.index()) {
+                        state.held = false;
+                        state.shaken = !stands;
+                    }
+                    self.close_need(no, &mut free);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// A need of others is over; adds those that have no other open one to `free`.
+    pub(super) fn close_need(&mut self, no: StepNo, free: &mut Vec<StepNo>) {
+        let pinned = Arc::clone(&self.pinned);
+        for dependant in pinned.dependants(no) {
+            let Some(state) = self.steps.get_mut(dependant.index()) else { continue };
+            state.unmet = state.unmet.saturating_sub(1);
+            if state.unmet == 0 {
+                free.push(*dependant);
+            }
+        }
+    }
+
+    /// Whether every need whose success is implied is met.
+    pub(super) fn lacks_nothing(&self, step: &Step) -> bool {
+        step.needs.iter().all(|need| !step.implies(*need) || self.is_met(*need))
+    }
+
+    /// A pending step has no open need: it may start, or somebody has to judge it.
+    pub(super) fn queue(&mut self, no: StepNo) {
+        let pinned = Arc::clone(&self.pinned);
+        let Some(step) = pinned.runbook.step(no) else { return };
+        let plain = step.condition.is_none()
+            && step.undoes.is_empty()
+            && matches!(step.work, Work::Command(_))
+            && self.lacks_nothing(step);
+        if plain {
+            self.ready.insert(no);
+        } else {
+            self.to_judge.insert(no);
+        }
+    }
+
+    /// Whether every need that a step lacks was itself passed over.
+    pub(super) fn needs_only_passed_over(&self, no: StepNo) -> bool {
+        let Some(step) = self.pinned.runbook.step(no) else { return false };
+        let mut implied = step.needs.iter().filter(|need| step.implies(**need));
+        implied.all(|need| self.is_met(*need) || self.is_passed_over(*need))
+    }
+
+    pub(super) fn progress(&self, no: StepNo) -> Progress {
+        self.steps.get(no.index()).map_or(Progress::Pending, |state| state.progress)
+    }
+
+    pub(super) fn part(&self, no: StepNo) -> Part {
+        self.pinned.runbook.step(no).map_or(Part::Main, |step| step.part)
+    }
+
+    /// Moves a step to another state, keeping the indexes.
+    pub(super) fn set(&mut self, step: StepNo, progress: Progress) {
+        let before = self.progress(step);
+        let probes = self.probes(step);
+        match before {
+            Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
+                self.timed.remove(&(when, step));
+                if probes {
+                    self.probing = self.probing.saturating_sub(1);
+                }
+            }
+            Progress::Waiting { until, .. } => {
+                self.waits.remove(&(until, step));
+            }
+            Progress::Asking { until } => {
+                self.asking.remove(&step);
+                if let Some(until) = until {
+                    self.waits.remove(&(until, step));
+                }
+            }
+            Progress::OnCancel(when) => {
+                self.timed.remove(&(when, step));
+                self.on_cancel_open = self.on_cancel_open.saturating_sub(1);
+            }
+            Progress::Live(_, AttemptKind::OnCancel) => {
+                self.on_cancel_open = self.on_cancel_open.saturating_sub(1);
+            }
+            Progress::Live(..)
+            | Progress::Pending
+            | Progress::Ready
+            | Progress::Unknown { .. }
+            | Progress::Succeeded
+            | Progress::Failed
+            | Progress::Skipped
+            | Progress::Canceled
+            | Progress::RolledBack
+            | Progress::RollbackFailed => {}
+        }
+        match progress {
+            Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
+                self.timed.insert((when, step));
+                if probes {
+                    self.probing += 1;
+                }
+            }
+            Progress::Waiting { until, .. } => {
+                self.waits.insert((until, step));
+            }
+            Progress::Asking { until } => {
+                self.asking.insert(step);
+                self.waits.extend(until.map(|until| (until, step)));
+            }
+            Progress::OnCancel(when) => {
+                self.timed.insert((when, step));
+                self.on_cancel_open += 1;
+            }
+            Progress::Live(_, AttemptKind::OnCancel) => self.on_cancel_open += 1,
+            Progress::Live(..)
+            | Progress::Pending
+            | Progress::Ready
+            | Progress::Unknown { .. }
+            | Progress::Succeeded
+            | Progress::Failed
+            | Progress::Skipped
+            | Progress::Canceled
+            | Progress::RolledBack
+            | Progress::RollbackFailed => {}
+        }
+        if let Some(state) = self.steps.get_mut(step.index()) {
+            state.progress = progress;
+        }
+    }
+
+    /// A step becomes terminal; those that waited for it alone are queued.
+    pub(super) fn close(&mut self, step: StepNo, progress: Progress, at: Timestamp) {
+        self.set(step, progress);
+        self.ready.remove(&step);
+        self.to_judge.remove(&step);
+        if let Some(state) = self.steps.get_mut(step.index()) {
+            state.ended_at = Some(at);
+            state.wait_until = None;
+        }
+        match self.part(step) {
+            Part::Main => self.open_main = self.open_main.saturating_sub(1),
+            Part::Finally => self.open_finally = self.open_finally.saturating_sub(1),
+        }
+        let pinned = Arc::clone(&self.pinned);
+        if progress == Progress::Failed
+            && self.first_failure.is_none()
+            && pinned.runbook.step(step).is_some_and(|s| s.part == Part::Main && !s.allow_failure)
+        {
+            self.first_failure = Some(step);
+        }
+        if progress == Progress::Succeeded {
+            for undone in pinned.runbook.step(step).map_or(&[][..], |step| &step.undoes) {
+                if let Some(state) = self.steps.get_mut(undone.index()) {
+                    state.ran = false;
+                }
+            }
+        }
+        let mut free = Vec::new();
+        self.close_need(step, &mut free);
+        self.no_open_need(free);
+    }
+}
+
+impl crate::definition::Step {
+    /// Whether the success of a need is implied: nothing in its `if` lifts that.
+    pub fn implies(&self, need: StepNo) -> bool {
+        self.condition.as_ref().is_none_or(|condition| !condition.any_outcome && !condition.lifts.contains(&need))
+    }
+}
+
+impl crate::definition::Condition {
+    /// Whether the step may start although something failed.
+    pub fn accepts_failure(&self) -> bool {
+        self.any_outcome || !self.lifts.is_empty()
+    }
+}
