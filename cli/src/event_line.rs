@@ -10,7 +10,11 @@ use crate::to_json::run_status;
 
 /// The line of an event, without its time. `model` has the event folded in already.
 pub fn event_line(event: &Event, model: &Model) -> Line {
-    let run = format!("run {}", model.number);
+    // Of a child run people know the steps; by itself it has no number.
+    let run = match event.run.strip_prefix("runs/") {
+        Some(uid) => format!("run {uid} in run {}", model.number),
+        None => format!("run {}", model.number),
+    };
     match event.r#type() {
         EventType::Unspecified => {
             Line::of(Tone::Dim, &format!("event {} of a kind that this version does not know", event.number))
@@ -62,6 +66,16 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::WaitEnded => step(event, Tone::Good, "succeeded: its time has come", ""),
         EventType::AttemptStarting => step(event, Tone::Plain, &starting(event), ""),
         EventType::AttemptEnded => ended(event, model),
+        EventType::ChildStarting => {
+            let verb = if event.again { "resumed" } else { "started" };
+            step(event, Tone::Plain, &format!("{verb} run {}", event.child.strip_prefix("runs/").unwrap_or("")), "")
+        }
+        EventType::ChildWaits => match event.waits.as_str() {
+            "person" => step(event, Tone::Warn, "waits: something below it needs a person", ""),
+            "time" => step(event, Tone::Plain, "waits, as all does that goes on below it", ""),
+            _ => step(event, Tone::Plain, "goes on", ""),
+        },
+        EventType::ChildEnded => ended(event, model),
         EventType::Resolved => {
             let what = format!("settled as {} by {}", event.then, who(event.by.as_ref()));
             step(event, Tone::Warn, &what, &event.reason)
@@ -119,7 +133,7 @@ fn starting(event: &Event) -> String {
 
 fn ended(event: &Event, model: &Model) -> Line {
     let at = moment(event.at.as_ref()).unwrap_or(Moment(0));
-    let began = model.step_of(event).and_then(|step| step.attempt_began);
+    let began = model.step_of(event).and_then(|step| step.attempt_began.or(step.began));
     let took = began.map(|began| format!(" ({})", span(at.since(began)))).unwrap_or_default();
     let attempt = event.attempt;
     let how = how(event);

@@ -142,7 +142,7 @@ impl Follow<'_> {
 
     /// Opens the stream after the last event; Ctrl-C leaves.
     async fn open(&mut self) -> Result<Result<Streaming<WatchRunResponse>, End>> {
-        let request = WatchRunRequest { name: self.model.uid.clone(), start_after: self.model.last_event };
+        let request = WatchRunRequest { name: self.model.uid.clone(), start_after: self.model.last_event, tree: true };
         let opened = tokio::select! {
             opened = self.cx.session.open(async |channel| runs(channel).watch_run(request.clone()).await) => opened,
             _ = self.interrupts.recv() => return Ok(Err(End::Detached)),
@@ -188,11 +188,17 @@ impl Follow<'_> {
     async fn take(&mut self, message: &WatchRunResponse) -> Result<Option<End>> {
         self.retry.succeeded();
         for event in &message.events {
+            if self.model.knows(event) {
+                continue;
+            }
             let change = match self.model.fold(event) {
                 Ok(change) => change,
                 Err(crate::model::Gap) => return Ok(Some(End::Gap)),
             };
-            self.view.event(event, &self.model)?;
+            // Of a child run its steps are told; the step above tells of the run.
+            if event.run.is_empty() || !event.step.is_empty() {
+                self.view.event(event, &self.model)?;
+            }
             match change {
                 Change::Plain => {}
                 Change::Failed(place) | Change::Unknown(place) => self.tell_trouble(place, Some(event)).await?,

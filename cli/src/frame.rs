@@ -61,10 +61,21 @@ pub fn counts(model: &Model) -> String {
 /// first, then what goes on, what is next, what ended last.
 pub fn steps(model: &Model, now: Moment, room: usize) -> Vec<Line> {
     let shown = choose(model, room);
-    let rows: Vec<Row<'_>> = shown.into_iter().map(|step| row(model, step, now)).collect();
-    let names = rows.iter().map(|row| width(&row.step.id)).max().unwrap_or(0).min(NAME_COLUMNS);
+    let whole = shown.len() == model.steps.len();
+    let rows: Vec<Row<'_>> =
+        shown.into_iter().map(|step| Row { name: name(step, whole), ..row(model, step, now) }).collect();
+    let names = rows.iter().map(|row| width(&row.name)).max().unwrap_or(0).min(NAME_COLUMNS);
     let times = rows.iter().map(|row| width(&row.time)).max().filter(|widest| *widest > 0);
     rows.iter().map(|row| row.line(names, times.map(|widest| widest.max(SPAN_COLUMNS)))).collect()
+}
+
+/// What a step is called in its row: in a whole tree, steps of child runs stand further in and need no path.
+fn name(step: &Step, whole: bool) -> String {
+    let depth = step.id.matches('/').count();
+    match step.id.rsplit_once('/') {
+        Some((_, last)) if whole => format!("{}{last}", "  ".repeat(depth)),
+        _ => step.id.clone(),
+    }
 }
 
 fn choose(model: &Model, room: usize) -> Vec<&Step> {
@@ -110,6 +121,7 @@ pub const fn sign(status: StepStatus) -> (&'static str, Tone) {
 /// A step as a row: its sign, its name, a span, and words.
 struct Row<'a> {
     step: &'a Step,
+    name: String,
     time: String,
     words: String,
 }
@@ -118,7 +130,7 @@ impl Row<'_> {
     fn line(&self, names: usize, times: Option<usize>) -> Line {
         let (sign, tone) = sign(self.step.status);
         let name = if self.step.status == StepStatus::Pending { Tone::Dim } else { Tone::Plain };
-        let mut line = Line::of(tone, &format!("  {sign} ")).column(name, &self.step.id, names);
+        let mut line = Line::of(tone, &format!("  {sign} ")).column(name, &self.name, names);
         line.push(Tone::Plain, "  ");
         if let Some(times) = times {
             line = line.column(Tone::Plain, &self.time, times);
@@ -159,9 +171,11 @@ fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
         StepStatus::Succeeded => (took, attempt(step)),
         StepStatus::Failed => (took, words(&[&attempt(step), &step.how])),
         StepStatus::Skipped | StepStatus::Canceled => (took, words(&[step_status(step.status), &step.how])),
+        StepStatus::Waiting if step.held => (String::new(), "something below needs a person".to_owned()),
+        StepStatus::Waiting if step.starts => (String::new(), "waits, as all does that goes on below".to_owned()),
         StepStatus::Waiting => (String::new(), waiting(model, step, now)),
     };
-    Row { step, time, words }
+    Row { step, name: String::new(), time, words }
 }
 
 fn running(step: &Step) -> String {

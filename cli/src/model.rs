@@ -70,6 +70,10 @@ pub struct Step {
     pub how: String,
     /// The latest line that its running attempt wrote.
     pub last_line: String,
+    /// Whether it started a run.
+    pub starts: bool,
+    /// Whether something below it needs a person.
+    pub held: bool,
 }
 
 impl Step {
@@ -91,10 +95,12 @@ impl Step {
             asks: None,
             how: String::new(),
             last_line: String::new(),
+            starts: false,
+            held: false,
         }
     }
 
-    fn from_run(step: &RunStep) -> Self {
+    fn from_run(step: &RunStep, prefix: &str) -> Self {
         let began = moment(step.started_at.as_ref());
         let how = match (step.message.as_str(), step.exit_code) {
             ("", Some(code)) if code != 0 => format!("exited with {code}"),
@@ -115,7 +121,9 @@ impl Step {
             asks: step.approval.as_ref().map(|approval| approval.roles.join(" or ")),
             how,
             last_line: step.last_line.clone(),
-            ..Self::fresh(&step.id)
+            starts: !step.child.is_empty(),
+            held: step.child_run.as_ref().is_some_and(|child| child.status() == RunStatus::Attention),
+            ..Self::fresh(&format!("{prefix}{}", step.id))
         }
     }
 
@@ -126,14 +134,16 @@ impl Step {
 
     /// Whether it goes on without a person.
     pub const fn is_moving(&self) -> bool {
-        matches!(
-            self.status,
-            StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting | StepStatus::RollingBack
-        )
+        !self.held
+            && matches!(
+                self.status,
+                StepStatus::Running | StepStatus::Retrying | StepStatus::Waiting | StepStatus::RollingBack
+            )
     }
 
     fn end(&mut self, status: StepStatus, at: Moment) {
         self.status = status;
+        self.held = false;
         self.running = None;
         self.retry_at = None;
         self.last_line.clear();
@@ -217,21 +227,50 @@ pub struct Model {
     /// Its steps, as the runbook has them.
     pub steps: Vec<Step>,
     places: HashMap<String, usize>,
+    below: HashMap<String, Below>,
+}
+
+/// A child run.
+#[derive(Debug, Clone, Default)]
+struct Below {
+    /// The number of its latest event that is folded in.
+    latest: u64,
+    /// How the ids of its steps begin.
+    prefix: String,
+}
+
+/// The steps of a run, those of its child runs behind the step that started each.
+fn flatten(run: &Run, prefix: &str, steps: &mut Vec<Step>, needs: &mut Vec<Vec<String>>) {
+    for step in &run.steps {
+        steps.push(Step::from_run(step, prefix));
+        needs.push(step.needs.iter().map(|need| format!("{prefix}{need}")).collect());
+        if let Some(child) = &step.child_run {
+            flatten(child, &format!("{prefix}{}/", step.id), steps, needs);
+        }
+    }
+}
+
+/// The last events of the child runs below a run.
+fn latest_below(run: &Run, prefix: &str, latest: &mut HashMap<String, Below>) {
+    for (step, child) in run.steps.iter().filter_map(|step| Some((step, step.child_run.as_ref()?))) {
+        let prefix = format!("{prefix}{}/", step.id);
+        latest_below(child, &prefix, latest);
+        latest.insert(child.name.clone(), Below { latest: child.last_event, prefix });
+    }
 }
 
 impl Model {
     /// The model of a snapshot.
     pub fn of(run: &Run) -> Self {
+        let (mut steps, mut needs) = (Vec::new(), Vec::new());
+        flatten(run, "", &mut steps, &mut needs);
         let places: HashMap<String, usize> =
-            run.steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
-        let steps = run
-            .steps
-            .iter()
-            .map(|step| Step {
-                needs: step.needs.iter().filter_map(|need| places.get(need).copied()).collect(),
-                ..Step::from_run(step)
-            })
-            .collect();
+            steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
+        for (step, needs) in steps.iter_mut().zip(needs) {
+            step.needs = needs.iter().filter_map(|need| places.get(need).copied()).collect();
+        }
+        let mut below = HashMap::new();
+        latest_below(run, "", &mut below);
         let created = moment(run.created_at.as_ref());
         Self {
             number: run.number,
@@ -246,6 +285,7 @@ impl Model {
             last_event: run.last_event,
             steps,
             places,
+            below,
         }
     }
 
@@ -262,6 +302,7 @@ impl Model {
     /// The same run before everything after an event; of its steps only the shape is kept.
     pub fn rewind(&mut self, last_event: u64) {
         self.last_event = last_event;
+        self.below.values_mut().for_each(|below| below.latest = 0);
         self.status = RunStatus::Queued;
         self.finished = None;
         self.message.clear();
@@ -271,19 +312,28 @@ impl Model {
                 needs: std::mem::take(&mut step.needs),
                 in_finally: step.in_finally,
                 allow_failure: step.allow_failure,
+                starts: step.starts,
                 ..Step::fresh(&step.id)
             };
         }
     }
 
-    /// The place of a step; one that the snapshot did not have is added.
+    /// The place of a step; one that the snapshot did not have is added, one of a child run behind what is known of that.
     fn place(&mut self, id: &str) -> usize {
         if let Some(place) = self.places.get(id) {
             return *place;
         }
-        let place = self.steps.len();
-        self.steps.push(Step::fresh(id));
-        self.places.insert(id.to_owned(), place);
+        let above = id.rsplit_once('/').map(|(above, _)| above);
+        let place = above.and_then(|above| self.places.get(above)).map_or(self.steps.len(), |place| {
+            let prefix = &self.steps[*place].id;
+            let is_below = |step: &Step| step.id.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+            place + 1 + self.steps[place + 1..].iter().take_while(|step| is_below(step)).count()
+        });
+        self.steps.insert(place, Step::fresh(id));
+        for other in &mut self.steps {
+            other.needs.iter_mut().filter(|need| **need >= place).for_each(|need| *need += 1);
+        }
+        self.places = self.steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
         place
     }
 
@@ -294,7 +344,9 @@ impl Model {
 
     /// Takes the last lines that a later snapshot has; everything else comes by events.
     pub fn take_last_lines(&mut self, run: &Run) {
-        for fresh in &run.steps {
+        let mut steps = Vec::new();
+        flatten(run, "", &mut steps, &mut Vec::new());
+        for fresh in &steps {
             if let Some(step) = self.places.get(&fresh.id).and_then(|place| self.steps.get_mut(*place))
                 && step.running.is_some()
                 && step.attempts == fresh.attempts
@@ -310,6 +362,10 @@ impl Model {
     /// # Errors
     /// It does not follow the last one. The model is as it was.
     pub fn fold(&mut self, event: &Event) -> Result<Change, Gap> {
+        let at = moment(event.at.as_ref()).unwrap_or(Moment(0));
+        if !event.run.is_empty() {
+            return Ok(self.fold_below(event, at));
+        }
         if event.number <= self.last_event {
             return Ok(Change::Plain);
         }
@@ -317,7 +373,6 @@ impl Model {
             return Err(Gap);
         }
         self.last_event = event.number;
-        let at = moment(event.at.as_ref()).unwrap_or(Moment(0));
         match event.r#type() {
             EventType::Unspecified | EventType::DeadlinesShifted => {}
             EventType::Created => {
@@ -327,9 +382,7 @@ impl Model {
             EventType::Admitted => self.waits_for.clear(),
             EventType::Ending => {
                 self.message.clone_from(&event.message);
-                for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::Waiting) {
-                    step.end(StepStatus::Canceled, at);
-                }
+                self.end_waits("", at);
             }
             EventType::Finishing | EventType::RollingBack => {}
             EventType::RollbackAsked => {
@@ -358,19 +411,67 @@ impl Model {
             | EventType::ApprovalTimedOut
             | EventType::AttemptStarting
             | EventType::AttemptEnded
-            | EventType::Resolved => {
-                let place = self.place(&event.step);
-                if let Some(step) = self.steps.get_mut(place) {
-                    fold_step(step, event, at);
-                    return Ok(match step.status {
-                        StepStatus::Failed | StepStatus::RollbackFailed => Change::Failed(place),
-                        StepStatus::Unknown => Change::Unknown(place),
-                        _ => Change::Plain,
-                    });
+            | EventType::ChildStarting
+            | EventType::ChildEnded
+            | EventType::ChildWaits
+            | EventType::Resolved => return Ok(self.fold_into(event, at)),
+        }
+        Ok(Change::Plain)
+    }
+
+    /// An event of a child run: of those that are told again each once, and what is about no step is seen by the step
+    /// above.
+    fn fold_below(&mut self, event: &Event, at: Moment) -> Change {
+        let below = self.below.entry(event.run.clone()).or_default();
+        if event.number <= below.latest {
+            return Change::Plain;
+        }
+        below.latest = event.number;
+        if event.r#type() == EventType::Ending {
+            let prefix = below.prefix.clone();
+            self.end_waits(&prefix, at);
+        }
+        if event.step.is_empty() { Change::Plain } else { self.fold_into(event, at) }
+    }
+
+    /// A run goes to its end: its steps that wait are canceled. What child runs wait for is theirs.
+    fn end_waits(&mut self, prefix: &str, at: Moment) {
+        let own = |step: &Step| step.id.strip_prefix(prefix).is_some_and(|id| !id.contains('/'));
+        for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::Waiting && !step.starts && own(step))
+        {
+            step.end(StepStatus::Canceled, at);
+        }
+    }
+
+    /// Whether an event was folded in before.
+    pub fn knows(&self, event: &Event) -> bool {
+        let latest = match event.run.is_empty() {
+            true => Some(self.last_event),
+            false => self.below.get(&event.run).map(|below| below.latest),
+        };
+        latest.is_some_and(|latest| event.number <= latest)
+    }
+
+    fn fold_into(&mut self, event: &Event, at: Moment) -> Change {
+        let place = self.place(&event.step);
+        if event.r#type() == EventType::ChildStarting {
+            self.below.entry(event.child.clone()).or_default().prefix = format!("{}/", event.step);
+        }
+        if event.r#type() == EventType::ChildStarting && event.again {
+            let below = format!("{}/", event.step);
+            for step in self.steps.iter_mut().filter(|step| step.id.starts_with(&below)) {
+                if step.in_finally || step.status != StepStatus::Succeeded {
+                    step.reopen();
                 }
             }
         }
-        Ok(Change::Plain)
+        let Some(step) = self.steps.get_mut(place) else { return Change::Plain };
+        fold_step(step, event, at);
+        match step.status {
+            StepStatus::Failed | StepStatus::RollbackFailed => Change::Failed(place),
+            StepStatus::Unknown => Change::Unknown(place),
+            _ => Change::Plain,
+        }
     }
 
     /// The next epoch: what did not succeed is open again, and so is all of `finally`.
@@ -467,6 +568,19 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             step.attempt_began = Some(at);
             step.retry_at = None;
             step.last_line.clear();
+        }
+        EventType::ChildStarting => {
+            step.status = StepStatus::Running;
+            step.starts = true;
+            step.began.get_or_insert(at);
+        }
+        EventType::ChildWaits => {
+            step.held = event.waits == "person";
+            step.status = if event.waits == "nothing" { StepStatus::Running } else { StepStatus::Waiting };
+        }
+        EventType::ChildEnded => {
+            step.how.clone_from(&event.message);
+            follow_up(step, event, at);
         }
         EventType::AttemptEnded => {
             step.how = how(event);

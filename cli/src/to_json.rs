@@ -114,6 +114,9 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::RollingBack => "rolling_back",
         v1::EventType::RollbackAsked => "rollback_asked",
         v1::EventType::RollbackAbandoned => "rollback_abandoned",
+        v1::EventType::ChildStarting => "child_starting",
+        v1::EventType::ChildEnded => "child_ended",
+        v1::EventType::ChildWaits => "child_waits",
     }
 }
 
@@ -159,11 +162,17 @@ pub fn run(run: &v1::Run) -> Value {
         json.insert("no_return".to_owned(), json!(run.no_return));
         json.insert("steps".to_owned(), run.steps.iter().map(run_step).collect());
     }
+    if let (Some(json), Some(outputs)) = (json.as_object_mut(), &run.outputs) {
+        json.insert("outputs".to_owned(), object(Some(outputs)));
+    }
+    if let (Some(json), false) = (json.as_object_mut(), run.top.is_empty()) {
+        json.insert("top".to_owned(), json!(run.top));
+    }
     json
 }
 
 fn run_step(step: &v1::RunStep) -> Value {
-    json!({
+    let mut json = json!({
         "id": step.id,
         "description": text(&step.description),
         "status": step_status(step.status()),
@@ -182,7 +191,13 @@ fn run_step(step: &v1::RunStep) -> Value {
         "last_line": text(&step.last_line),
         "outputs": object(step.outputs.as_ref()),
         "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(json), false) = (json.as_object_mut(), step.runbook.is_empty()) {
+        json.insert("runbook".to_owned(), json!(step.runbook));
+        json.insert("child".to_owned(), text(&step.child));
+        json.insert("child_run".to_owned(), step.child_run.as_ref().map_or(Value::Null, run));
+    }
+    json
 }
 
 /// What a step asks of persons.
@@ -246,6 +261,10 @@ pub fn event(event: &v1::Event) -> Value {
         "asks": text(&event.asks),
         "approve": event.approve,
         "confirmed": (!event.confirmed.is_empty()).then_some(&event.confirmed),
+        "child": text(&event.child),
+        "run": text(&event.run),
+        "waits": text(&event.waits),
+        "again": event.again.then_some(true),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),
@@ -458,6 +477,8 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "samples": step.samples,
         "has_rollback": step.has_rollback,
         "no_return": step.no_return,
+        "runbook": text(&step.runbook),
+        "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }
 

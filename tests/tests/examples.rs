@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Scenario};
-use runbook_core::rehearsal::{Rehearsal, Setting, every_failure, rehearse};
+use runbook_core::rehearsal::{Setting, every_failure, rehearse};
 use runbook_core::run::Pinned;
 use runbook_tests::e2e::golden;
 
@@ -39,7 +39,7 @@ fn examples() -> Vec<Example> {
         .map(|(file, source)| {
             let checked = language::check(source, file);
             assert_eq!(checked.findings, [], "{file}");
-            let pinned = Arc::new(Pinned::new(checked.runbook.expect("a runbook"), Digest::of(source)));
+            let pinned = Arc::new(Pinned::new(checked.runbook.expect("a runbook"), Digest::of(source), []));
             let name = file.trim_end_matches(".yaml").to_owned();
             assert_eq!(pinned.runbook.name, name, "{file} has another name");
             let beside = format!("{name}{}", language::SCENARIOS_ENDING);
@@ -70,9 +70,8 @@ fn they_end_as_their_scenarios_say() {
     assert_eq!(unmet, Vec::<String>::new());
 }
 
-fn ids(lived: &Rehearsal, steps: impl IntoIterator<Item = runbook_core::id::StepNo>) -> String {
-    let ids: Vec<&str> = steps.into_iter().map(|step| lived.id(step)).collect();
-    if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") }
+fn words(paths: &[String]) -> String {
+    if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") }
 }
 
 /// Under the world of the first scenario, in which all goes well.
@@ -85,14 +84,8 @@ fn each_of_their_failures_ends_as_it_should() {
         writeln!(text, "{}", example.name).unwrap();
         let scenario = example.scenarios.first().expect("a scenario");
         every_failure(&example.pinned, &example.setting(scenario), &scenario.script, |step, lived| {
-            writeln!(
-                text,
-                "  {} fails: {}; stays: {}",
-                lived.id(step),
-                lived.status().name(),
-                ids(&lived, lived.remains())
-            )
-            .unwrap();
+            writeln!(text, "  {} fails: {}; stays: {}", lived.id(step), lived.status().name(), words(&lived.remains()))
+                .unwrap();
         })
         .expect("ends");
     }

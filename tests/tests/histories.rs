@@ -9,7 +9,8 @@ use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::language::check;
 use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
 use runbook_core::run::{
-    AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Terms, Then,
+    ArtifactPaths, AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Terms,
+    Then,
 };
 use runbook_core::time::{Span, Timestamp};
 
@@ -35,7 +36,7 @@ impl History {
         let text = format!("name: a\nlanguage: 1\n{yaml}");
         let checked = check(text.as_bytes(), "a.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:#?}", checked.findings));
-        let pinned = Arc::new(Pinned::new(runbook, Digest::of(text.as_bytes())));
+        let pinned = Arc::new(Pinned::new(runbook, Digest::of(text.as_bytes()), []));
         Self { machine: machine(places), pinned, events: Vec::new() }
     }
 
@@ -59,6 +60,7 @@ impl History {
             request_id: String::new(),
             request_digest: Digest::of(b""),
             terms: Terms::default(),
+            parent: None,
         };
         MachineInput::Start { token: 0, uid: uid(number), start: Box::new(start) }
     }
@@ -71,7 +73,10 @@ impl History {
 }
 
 fn machine(places: usize) -> Machine {
-    Machine::new(Settings { places, boot: "boot".to_owned() }, 1)
+    Machine::new(
+        Settings { places, boot: "boot".to_owned(), artifacts: ArtifactPaths::new(|_, _, _, name| name.to_owned()) },
+        1,
+    )
 }
 
 fn ann() -> Principal {

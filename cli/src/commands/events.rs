@@ -1,8 +1,10 @@
 //! `runbook events`: what happened to a run.
 
+use std::collections::{HashMap, VecDeque};
+
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{Event, ListEventsRequest, WatchRunRequest};
+use runbook_proto::v1::{Event, EventType, ListEventsRequest, ListEventsResponse, WatchRunRequest};
 
 use crate::complete;
 use crate::context::Context;
@@ -24,7 +26,9 @@ const INDENT: usize = 28;
 
 /// Arguments of `events`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  runbook events 12\n  runbook events last --follow --output json")]
+#[command(
+    after_help = "Examples:\n  runbook events 12\n  runbook events last --follow --output json\n  runbook events 12 --tree"
+)]
 pub struct Events {
     /// A run's number or uid, or `last`
     #[arg(add = ArgValueCompleter::new(complete::run))]
@@ -32,6 +36,9 @@ pub struct Events {
     /// Goes on until the run is over
     #[arg(short, long)]
     pub follow: bool,
+    /// Those of the runs that its steps started, too, each below the step
+    #[arg(long, conflicts_with_all = ["follow", "after"])]
+    pub tree: bool,
     /// Only events after this number
     #[arg(long, value_name = "EVENT", default_value_t = 0)]
     pub after: u64,
@@ -46,9 +53,12 @@ pub async fn run(cx: &mut Context, args: &Events) -> Result<ExitCode> {
     let run = snapshot(cx, &name).await?;
     let mut model = Model::of(&run);
     model.rewind(args.after);
+    if args.tree {
+        tree(cx, &mut model).await?;
+        return Ok(ExitCode::Succeeded);
+    }
     loop {
-        let request = ListEventsRequest { name: run.uid.clone(), start_after: model.last_event, page_size: PAGE };
-        let page = cx.session.ask(async |channel| runs(channel).list_events(request.clone()).await).await?;
+        let page = page(cx, &run.uid, model.last_event).await?;
         print(cx, &mut model, &page.events)?;
         if !page.more || page.events.is_empty() {
             break;
@@ -60,10 +70,65 @@ pub async fn run(cx: &mut Context, args: &Events) -> Result<ExitCode> {
     Ok(ExitCode::Succeeded)
 }
 
+async fn page(cx: &mut Context, uid: &str, after: u64) -> Result<ListEventsResponse> {
+    let request = ListEventsRequest { name: uid.to_owned(), start_after: after, page_size: PAGE };
+    cx.session.ask(async |channel| runs(channel).list_events(request.clone()).await).await
+}
+
+/// All events of a run.
+async fn all(cx: &mut Context, uid: &str) -> Result<VecDeque<Event>> {
+    let mut all = VecDeque::new();
+    loop {
+        let page = page(cx, uid, all.back().map_or(0, |event: &Event| event.number)).await?;
+        let more = page.more && !page.events.is_empty();
+        all.extend(page.events);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+/// A run whose events are told.
+struct Part {
+    /// `runs/U`; empty for the run that was asked for.
+    run: String,
+    /// How the ids of its steps begin.
+    prefix: String,
+    events: VecDeque<Event>,
+}
+
+/// The events of a run, and behind each that starts a run those of that, until it is over.
+async fn tree(cx: &mut Context, model: &mut Model) -> Result<()> {
+    let mut open = vec![Part { run: String::new(), prefix: String::new(), events: all(cx, &model.uid).await? }];
+    // Of runs that were opened again: what comes after their end.
+    let mut later: HashMap<String, VecDeque<Event>> = HashMap::new();
+    while let Some(part) = open.last_mut() {
+        let Some(mut event) = part.events.pop_front() else {
+            open.pop();
+            continue;
+        };
+        event.run.clone_from(&part.run);
+        if !event.step.is_empty() {
+            event.step.insert_str(0, &part.prefix);
+        }
+        print(cx, model, std::slice::from_ref(&event))?;
+        if event.r#type() == EventType::ChildStarting {
+            let mut events = match later.remove(&event.child) {
+                Some(events) => events,
+                None => all(cx, &event.child).await?,
+            };
+            let end = events.iter().position(|event| event.r#type() == EventType::Finished);
+            later.insert(event.child.clone(), events.split_off(end.map_or(events.len(), |end| end + 1)));
+            open.push(Part { run: event.child, prefix: format!("{}/", event.step), events });
+        }
+    }
+    Ok(())
+}
+
 async fn follow(cx: &mut Context, model: &mut Model) -> Result<()> {
     let mut retry = Retry::default();
     loop {
-        let request = WatchRunRequest { name: model.uid.clone(), start_after: model.last_event };
+        let request = WatchRunRequest { name: model.uid.clone(), start_after: model.last_event, tree: false };
         let mut stream = cx.session.open(async |channel| runs(channel).watch_run(request.clone()).await).await?;
         let broken = loop {
             match stream.message().await {

@@ -124,19 +124,25 @@ fn inputs(plan: &PlanRunResponse) -> Table {
 
 fn steps(plan: &PlanRunResponse) -> Table {
     let mut table = Table::new(&["STEP", "WHAT", "EFFECT", "MEDIAN", "P90", "WHY"]).wrapped();
+    add(&mut table, &plan.steps, 0);
+    table
+}
+
+/// Steps, and below each what it starts, moved in.
+fn add(table: &mut Table, steps: &[PlannedStep], depth: usize) {
     let time = |of: Option<&prost_types::Duration>| of.map(|of| span(micros(Some(of)))).unwrap_or_default();
-    for step in &plan.steps {
+    for step in steps {
         let (tone, what) = outlook(step);
         table.row(vec![
-            (Tone::Bold, step.id.clone()),
+            (Tone::Bold, format!("{}{}", "  ".repeat(depth), step.id)),
             (tone, what.to_owned()),
             (Tone::Plain, step.effect.clone()),
             (Tone::Plain, time(step.median.as_ref())),
             (Tone::Plain, time(step.p90.as_ref())),
             (Tone::Plain, notes(step)),
         ]);
+        add(table, &step.below, depth + 1);
     }
-    table
 }
 
 fn outlook(step: &PlannedStep) -> (Tone, &'static str) {
@@ -152,6 +158,9 @@ fn notes(step: &PlannedStep) -> String {
     let mut notes = Vec::new();
     if step.in_finally {
         notes.push("finally".to_owned());
+    }
+    if !step.runbook.is_empty() {
+        notes.push(format!("starts {}", step.runbook));
     }
     if !step.target.is_empty() && step.outlook() != StepOutlook::Skipped {
         notes.push(format!("destroys {}", step.target));

@@ -121,14 +121,17 @@ fn path(cx: &Context, rehearsal: &Rehearsal) -> Result<()> {
     let mut model = Model::of(&run);
     model.rewind(0);
     let began = moment(run.created_at.as_ref()).unwrap_or(Moment(0));
-    for event in &rehearsal.events {
+    for (told, event) in (1..).zip(&rehearsal.events) {
         // The path is whole: no event is missing.
         let _ = model.fold(event);
-        let after = moment(event.at.as_ref()).unwrap_or(began).since(began);
-        let mut line = Line::new().column(Tone::Dim, &format!("+{}", span(after)), 13);
-        line.append(event_line(event, &model));
-        cx.console.wrapped_line(&line, INDENT)?;
-        if rehearsal.crashes.contains(&event.number) {
+        // Of a run that a step starts its steps are told; the step tells of the run.
+        if event.run.is_empty() || !event.step.is_empty() {
+            let after = moment(event.at.as_ref()).unwrap_or(began).since(began);
+            let mut line = Line::new().column(Tone::Dim, &format!("+{}", span(after)), 13);
+            line.append(event_line(event, &model));
+            cx.console.wrapped_line(&line, INDENT)?;
+        }
+        if rehearsal.crashes.contains(&told) {
             let crash = "the daemon crashes, starts again, and takes the run up from its journal";
             cx.console.line(&Line::new().column(Tone::Dim, "", 13).with(Tone::Warn, crash))?;
         }

@@ -25,9 +25,9 @@ use indexmap::IndexMap;
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::language;
 use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
-use runbook_core::plan::plan;
+use runbook_core::plan::{Known, plan};
 use runbook_core::rehearsal::{Script, Setting, rehearse};
-use runbook_core::run::{AttemptEnd, How, Input, Origin, Pinned, Principal, Start, Terms};
+use runbook_core::run::{ArtifactPaths, AttemptEnd, How, Input, Origin, Pinned, Principal, Start, Terms};
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Map;
 
@@ -64,7 +64,7 @@ const COMMAND: &str = "effect: read, argv: [\"true\"]";
 fn pinned(source: &str) -> Arc<Pinned> {
     let checked = language::check(source.as_bytes(), "layered.yaml");
     let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
-    Arc::new(Pinned::new(runbook, Digest::of(source.as_bytes())))
+    Arc::new(Pinned::new(runbook, Digest::of(source.as_bytes()), []))
 }
 
 fn median(mut work: impl FnMut()) -> Duration {
@@ -91,12 +91,14 @@ fn start(pinned: &Arc<Pinned>, uid: u128) -> MachineInput {
         request_id: String::new(),
         request_digest: Digest::of(b""),
         terms: Terms::default(),
+        parent: None,
     };
     MachineInput::Start { token: 0, uid: RunUid::from_bits(uid), start: Box::new(start) }
 }
 
 fn machine() -> Machine {
-    Machine::new(Settings { places: PLACES, boot: "bench".to_owned() }, 1)
+    let artifacts = ArtifactPaths::new(|_, _, _, name| name.to_owned());
+    Machine::new(Settings { places: PLACES, boot: "bench".to_owned(), artifacts }, 1)
 }
 
 /// The ends of all attempts that a batch starts.
@@ -202,7 +204,7 @@ fn main() {
     );
 
     let hundred = pinned(&layered(100, COMMAND));
-    let planned = median(|| drop(black_box(plan(&hundred.runbook, &IndexMap::new(), &BTreeMap::new()))));
+    let planned = median(|| drop(black_box(plan(&hundred.runbook, &Known::default(), &BTreeMap::new()))));
     judge.judge("planning 100 steps", ms(planned), "ms", ms(PLAN_100));
 
     let lived = |steps: usize| {

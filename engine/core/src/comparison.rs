@@ -174,7 +174,7 @@ mod tests {
     fn run(source: &str, fails: &str, keep: i64) -> RunState {
         let checked = language::check(source.as_bytes(), "a.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
-        let pinned = Arc::new(Pinned::new(runbook, Digest::of(source.as_bytes())));
+        let pinned = Arc::new(Pinned::new(runbook, Digest::of(source.as_bytes()), []));
         let given = Map::from_iter([("keep".to_owned(), Value::from(keep))]);
         let setting = Setting::new(&pinned.runbook, language::check_inputs(&pinned.runbook, &given).unwrap(), 4);
         let mut script = Script::default();

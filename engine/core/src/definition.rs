@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::StepNo;
+use crate::id::{Digest, StepNo};
 use crate::time::Span;
 
 /// A runbook that passed every check.
@@ -54,6 +54,12 @@ pub struct Runbook {
     /// Files that belong to the definition: paths relative to the project folder.
     #[serde(default)]
     pub files: Vec<String>,
+    /// What a run that succeeded leaves for whoever started it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub outputs: IndexMap<String, OutputDecl>,
+    /// The pinned definitions of the runbooks that steps start, by name. Filled when the runbook is pinned.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub pins: IndexMap<String, Digest>,
     /// Main steps in the order of the file, then those of `finally`. Indexed by [`StepNo`].
     pub steps: Vec<Step>,
 }
@@ -69,6 +75,28 @@ impl Runbook {
         // A definition has at most `limits::STEPS` steps, which fits.
         self.steps.iter().position(|step| step.id == id).map(|index| StepNo(index as u32))
     }
+
+    /// The runbooks that steps start, each once, in the order of the steps.
+    pub fn called(&self) -> Vec<&str> {
+        let mut called: Vec<&str> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for call in self.steps.iter().filter_map(Step::call) {
+            if seen.insert(call.runbook.as_str()) {
+                called.push(&call.runbook);
+            }
+        }
+        called
+    }
+}
+
+/// The declaration of an output of a runbook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDecl {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    /// The expression that it is the value of, without `${{ }}`.
+    pub value: String,
 }
 
 /// The type of an input or of an output.
@@ -403,7 +431,7 @@ impl Step {
                 Wait::Probe(probe) => Some(&probe.command),
                 Wait::For(_) | Wait::Until(_) => None,
             },
-            Work::Fail(_) | Work::Approval(_) => None,
+            Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => None,
         }
     }
 
@@ -414,7 +442,7 @@ impl Step {
                 Wait::Probe(probe) => Some(probe),
                 Wait::For(_) | Wait::Until(_) => None,
             },
-            Work::Command(_) | Work::Fail(_) | Work::Approval(_) => None,
+            Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => None,
         }
     }
 
@@ -422,7 +450,15 @@ impl Step {
     pub fn approval(&self) -> Option<&Approval> {
         match &self.work {
             Work::Approval(approval) => Some(approval),
-            Work::Command(_) | Work::Fail(_) | Work::Wait(_) => None,
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Runbook(_) => None,
+        }
+    }
+
+    /// The runbook that it starts, if it starts one.
+    pub fn call(&self) -> Option<&Call> {
+        match &self.work {
+            Work::Runbook(call) => Some(call),
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Approval(_) => None,
         }
     }
 }
@@ -439,6 +475,28 @@ pub enum Work {
     Wait(Box<Wait>),
     /// It waits for persons.
     Approval(Box<Approval>),
+    /// It starts a run of another runbook and waits for its end.
+    Runbook(Box<Call>),
+}
+
+/// The start of another runbook by a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its name.
+    pub runbook: String,
+    /// What it is given, by the name of its input.
+    #[serde(default)]
+    pub inputs: IndexMap<String, Given>,
+}
+
+/// What an input is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Given {
+    /// A value that is known at load.
+    Value(Value),
+    /// A text with `${{ }}`. Where it is one expression and nothing else, the input gets the expression's value.
+    Template(Template),
 }
 
 /// What persons have to approve.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// The characters of a run uid: RFC 4648 base32, lower case, so that a uid is a valid DNS label.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -27,6 +29,20 @@ impl RunUid {
     /// The 128 bits.
     pub const fn bits(self) -> u128 {
         self.0
+    }
+
+    /// The uid of a child run: of the time at which it is made, and else of its place below its parent alone, so that
+    /// it needs no chance. `nth` counts the child runs of that step of the parent, `depth` the runs above. Of runs
+    /// of one millisecond the deeper one comes later, so that in order of uids a parent comes before its children.
+    pub fn of_child(parent: Self, step: StepNo, nth: u32, depth: u32, at: Timestamp) -> Self {
+        let place = [&parent.0.to_be_bytes()[..], &step.0.to_be_bytes(), &nth.to_be_bytes()].concat();
+        let Digest(hash) = Digest::of(&place);
+        let mut low = [0; 16];
+        // UUIDv7 has a 7 in the highest bits here.
+        low[6] = 0x80 | u8::try_from(depth).unwrap_or(0x7f).min(0x7f);
+        low[7..].copy_from_slice(&hash[..9]);
+        let millis = u128::from((at.0 / 1_000).cast_unsigned()) & 0xffff_ffff_ffff;
+        Self(millis << 80 | u128::from_be_bytes(low))
     }
 }
 

@@ -60,6 +60,10 @@ pub const ON_CANCEL_TRIES: u32 = 3;
 pub const ROLLBACK_TRIES: u32 = 3;
 /// Runs that are not terminal, in one daemon.
 pub const ACTIVE_RUNS: usize = 100_000;
+/// How deep runs may start runs: the levels below the run at the top.
+pub const CHILD_DEPTH: u32 = 8;
+/// Child runs in one tree of runs, over all its epochs.
+pub const CHILD_RUNS: usize = 100_000;
 /// A text in an event that tells why something happened, in bytes.
 pub const MESSAGE_BYTES: usize = 2 << 10;
 /// The default time limit of `finally` steps, `on_cancel`, `verify` and `rollback`, in seconds.

@@ -5,15 +5,18 @@
 //! nor what an attempt's processes are.
 
 mod ahead;
+mod children;
+mod locks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::definition::Overlap;
+use locks::{Holder, Locks, Turn};
+
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::run::{
-    AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState, Start, StopLevel,
-    decide, settle,
+    ArtifactPaths, AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState,
+    Start, StopLevel, decide,
 };
 use crate::time::{Span, Timestamp};
 
@@ -24,6 +27,8 @@ pub struct Settings {
     pub places: usize,
     /// The boot of the machine that attempts start in.
     pub boot: String,
+    /// Where artifacts lie.
+    pub artifacts: ArtifactPaths,
 }
 
 /// Names a caller who waits for an answer.
@@ -168,19 +173,18 @@ struct Slot {
     wake: Option<Timestamp>,
 }
 
-/// Where a queued run stands: class by origin, then age.
-type Turn = (Class, u64, RunUid);
-
-/// All runs that are not terminal.
+/// All runs that are not terminal, with all child runs of each.
 pub struct Machine {
     settings: Settings,
     next_number: u64,
     runs: BTreeMap<RunUid, Slot>,
     numbers: BTreeMap<u64, RunUid>,
     requests: HashMap<String, RunUid>,
-    holders: HashMap<Resource, RunUid>,
-    waiters: HashMap<Resource, BTreeSet<Turn>>,
-    maybe_admissible: BTreeSet<Turn>,
+    /// The child runs below each run at the top.
+    trees: HashMap<RunUid, Vec<RunUid>>,
+    /// Runs that go to their end, and whose child runs were not told yet: empty between two inputs.
+    falling: BTreeSet<RunUid>,
+    locks: Locks,
     /// Who waits for a place, class by class, in order of the tickets that were drawn for it.
     runnable: [BTreeMap<u64, RunUid>; 4],
     next_ticket: u64,
@@ -208,9 +212,9 @@ impl Machine {
             runs: BTreeMap::new(),
             numbers: BTreeMap::new(),
             requests: HashMap::new(),
-            holders: HashMap::new(),
-            waiters: HashMap::new(),
-            maybe_admissible: BTreeSet::new(),
+            trees: HashMap::new(),
+            falling: BTreeSet::new(),
+            locks: Locks::default(),
             runnable: Default::default(),
             next_ticket: 0,
             wakes: BTreeSet::new(),
@@ -254,8 +258,13 @@ impl Machine {
     fn insert(&mut self, state: RunState, quarantine: Option<String>, now: Timestamp) {
         let uid = state.uid();
         let created = state.created();
-        self.numbers.insert(created.number, uid);
-        self.next_number = self.next_number.max(created.number + 1);
+        match &created.parent {
+            None => {
+                self.numbers.insert(created.number, uid);
+                self.next_number = self.next_number.max(created.number + 1);
+            }
+            Some(parent) => self.trees.entry(parent.root).or_default().push(uid),
+        }
         if !created.request_id.is_empty() {
             self.requests.insert(created.request_id.clone(), uid);
         }
@@ -285,9 +294,14 @@ impl Machine {
         self.requests.get(request_id).copied()
     }
 
-    /// All runs in memory, the newest last.
-    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &RunState> {
+    /// All runs at the top in memory, the newest last.
+    pub fn roots(&self) -> impl DoubleEndedIterator<Item = &RunState> {
         self.numbers.values().filter_map(|uid| self.run(*uid))
+    }
+
+    /// All runs in memory, child runs too.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &RunState> {
+        self.runs.values().map(|slot| &slot.state)
     }
 
     /// How many attempts may have processes.
@@ -295,21 +309,22 @@ impl Machine {
         self.live
     }
 
-    /// Who holds a lock or a group.
+    /// Who holds a lock or a group: the run at the top of the tree that has it.
     pub fn holder(&self, resource: &Resource) -> Option<RunUid> {
-        self.holders.get(resource).copied()
+        self.locks.holder(resource)
     }
 
-    /// The runs that a queued run waits for, and for what, in order of its resources.
+    /// The runs at the top of trees that a queued run waits for, and for what, in order of its resources.
     pub fn waits_for(&self, uid: RunUid) -> Vec<(Resource, RunUid)> {
         let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { return Vec::new() };
-        let turn = turn_of(&slot.state);
+        let (turn, root) = (turn_of(&slot.state), slot.state.root());
         resources(slot.state.created())
             .into_iter()
             .filter_map(|resource| {
-                let earlier = self.waiters.get(&resource).and_then(|w| w.first()).filter(|t| **t < turn);
-                let holder = self.holders.get(&resource).copied();
-                holder.or(earlier.map(|t| t.2)).map(|run| (resource, run))
+                let earlier = self.locks.first_waiter(&resource).filter(|first| turn.top && *first < turn);
+                let earlier = earlier.and_then(|first| Some(self.run(first.uid)?.root()));
+                let holder = self.locks.holder(&resource).filter(|holder| *holder != root);
+                holder.or(earlier).map(|run| (resource, run))
             })
             .collect()
     }
@@ -355,6 +370,9 @@ impl Machine {
         self.tick(now, &mut batch);
         loop {
             self.admit(now, &mut batch);
+            if self.break_circles(now, &mut batch) {
+                continue;
+            }
             if !self.grant(now, &mut batch) {
                 break;
             }
@@ -371,10 +389,15 @@ impl Machine {
             let MachineInput::ClockSet(by) = input else { continue };
             set = true;
             let all: Vec<RunUid> = self.runs.keys().copied().collect();
-            for uid in all {
+            // First of all runs: what then is due in one could already be told to another.
+            for uid in &all {
+                let Some(slot) = self.runs.get(uid).filter(|slot| slot.quarantine.is_none()) else { continue };
                 // Moving deadlines is never refused.
-                let _ = self.put(now, uid, Input::ClockSet { by: *by }, batch);
+                for fact in decide(&slot.state, now, Input::ClockSet { by: *by }).unwrap_or_default() {
+                    self.record(now, *uid, fact, batch);
+                }
             }
+            all.into_iter().for_each(|uid| self.index(uid, now));
         }
         self.now = if set { now } else { now.max(self.now) };
         self.now
@@ -395,28 +418,42 @@ impl Machine {
         }
     }
 
-    /// The batch is durable: runs that are over leave memory.
+    /// The batch is durable: runs that are over leave memory, each with all that is below it.
     pub fn committed(&mut self, batch: &Batch) {
         for uid in &batch.finished {
             self.forget(*uid);
         }
     }
 
-    /// Drops a terminal run from memory; another run stays.
+    /// Drops a terminal run at the top from memory, with its child runs; another run stays.
     pub fn forget(&mut self, uid: RunUid) {
-        let over = self.runs.get(&uid).is_some_and(|slot| matches!(slot.state.phase(), Phase::Terminal(_)));
-        if over && let Some(slot) = self.runs.remove(&uid) {
-            let created = slot.state.created();
+        let over = self
+            .runs
+            .get(&uid)
+            .is_some_and(|slot| matches!(slot.state.phase(), Phase::Terminal(_)) && slot.state.parent().is_none());
+        if !over {
+            return;
+        }
+        for child in self.trees.remove(&uid).unwrap_or_default() {
+            self.drop_run(child);
+        }
+        if let Some(created) = self.drop_run(uid) {
             self.numbers.remove(&created.number);
             self.requests.remove(&created.request_id);
-            self.overdue.remove(&uid);
-            if let Some(at) = slot.wake {
-                self.wakes.remove(&(at, uid));
-            }
-            if let Some((class, ticket)) = slot.runnable {
-                self.runnable[class.index()].remove(&ticket);
-            }
         }
+    }
+
+    /// Takes a run out of memory and out of every index.
+    fn drop_run(&mut self, uid: RunUid) -> Option<Created> {
+        let slot = self.runs.remove(&uid)?;
+        self.overdue.remove(&uid);
+        if let Some(at) = slot.wake {
+            self.wakes.remove(&(at, uid));
+        }
+        if let Some((class, ticket)) = slot.runnable {
+            self.runnable[class.index()].remove(&ticket);
+        }
+        Some(slot.state.created().clone())
     }
 
     fn start(&mut self, now: Timestamp, uid: RunUid, mut start: Start, batch: &mut Batch) -> Result<Reply, Rejection> {
@@ -436,32 +473,9 @@ impl Machine {
         }
         start.number = self.next_number;
         let fact = self.admissible(&start)?;
-        let event = Event { number: 1, at: now, fact };
-        let state = match RunState::create(uid, Arc::clone(&start.pinned), &event) {
-            Ok(state) => state,
-            Err(illegal) => return Err(Rejection::Quarantined { why: illegal.to_string() }),
-        };
-        batch.events.push((uid, event));
-        self.insert(state, None, now);
-        self.settle(now, uid, batch);
+        self.make(now, uid, &start, fact, batch)?;
+        self.follow(now, uid, batch);
         Ok(self.reply(uid))
-    }
-
-    fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
-        let skips =
-            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
-        let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
-        let resource = Resource::Group(group.clone());
-        let waiter = || Some(self.waiters.get(&resource)?.first()?.2);
-        let other = self.holders.get(&resource).copied().or_else(waiter);
-        match other.and_then(|uid| self.run(uid)) {
-            None => Ok(()),
-            Some(other) => Err(Rejection::GroupBusy {
-                number: other.created().number,
-                group: group.clone(),
-                state: other.status().name(),
-            }),
-        }
     }
 
     fn reply(&self, uid: RunUid) -> Reply {
@@ -494,20 +508,8 @@ impl Machine {
                 break;
             }
         }
-        self.settle(now, uid, batch);
+        self.follow(now, uid, batch);
         Ok(self.reply(uid))
-    }
-
-    fn settle(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) {
-        while let Some(slot) = self.runs.get(&uid)
-            && slot.quarantine.is_none()
-            && let Some(fact) = settle(&slot.state, now)
-        {
-            if !self.record(now, uid, fact, batch) {
-                break;
-            }
-        }
-        self.index(uid, now);
     }
 
     /// Applies a fact and puts it into the batch; a fact that is illegal quarantines the run instead.
@@ -531,6 +533,7 @@ impl Machine {
                 batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
             }
             Fact::Ending { .. } => {
+                self.falling.insert(uid);
                 batch.stops.extend(
                     slot.state
                         .live()
@@ -552,6 +555,9 @@ impl Machine {
             | Fact::ApprovalTimedOut { .. }
             | Fact::RollingBack { .. }
             | Fact::RollbackAbandoned { .. }
+            | Fact::ChildStarting { .. }
+            | Fact::ChildEnded { .. }
+            | Fact::ChildWaits { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::DeadlinesShifted { .. } => {}
@@ -573,26 +579,15 @@ impl Machine {
         }
         slot.live = live;
 
-        let turn = turn_of(state);
+        let (turn, root) = (turn_of(state), state.root());
         let queued = served && state.phase() == Phase::Queued;
         if queued != slot.queued {
             slot.queued = queued;
+            let wanted = resources(state.created());
             if queued {
-                self.maybe_admissible.insert(turn);
+                self.locks.queue(turn, root, &wanted);
             } else {
-                self.maybe_admissible.remove(&turn);
-            }
-            for resource in resources(state.created()) {
-                let waiters = self.waiters.entry(resource.clone()).or_default();
-                if queued {
-                    waiters.insert(turn);
-                } else {
-                    waiters.remove(&turn);
-                    self.maybe_admissible.extend(waiters.first().copied());
-                    if waiters.is_empty() {
-                        self.waiters.remove(&resource);
-                    }
-                }
+                self.locks.unqueue(turn, root, &wanted);
             }
         }
 
@@ -600,16 +595,11 @@ impl Machine {
         let holds = state.holds();
         if holds != slot.holds {
             slot.holds = holds;
-            for resource in resources(state.created()) {
-                if holds {
-                    self.holders.insert(resource, uid);
-                } else {
-                    if self.holders.get(&resource) == Some(&uid) {
-                        self.holders.remove(&resource);
-                    }
-                    let first = self.waiters.get(&resource).and_then(|w| w.first());
-                    self.maybe_admissible.extend(first.copied());
-                }
+            let held = resources(state.created());
+            if holds {
+                self.locks.hold(uid, root, &held);
+            } else {
+                self.locks.release(uid, &held);
             }
         }
 
@@ -649,17 +639,14 @@ impl Machine {
 
     /// Admits queued runs whose locks and group are free and wanted by nobody before them.
     fn admit(&mut self, now: Timestamp, batch: &mut Batch) {
-        while let Some(turn) = self.maybe_admissible.pop_first() {
-            let (_, _, uid) = turn;
-            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { continue };
-            let free = resources(slot.state.created()).iter().all(|resource| {
-                !self.holders.contains_key(resource)
-                    && self.waiters.get(resource).and_then(|waiters| waiters.first()).is_none_or(|first| *first == turn)
-            });
-            if free {
+        while let Some(turn) = self.locks.next_candidate() {
+            let Some(slot) = self.runs.get(&turn.uid).filter(|slot| slot.queued) else { continue };
+            let (root, wanted) = (slot.state.root(), resources(slot.state.created()));
+            if self.locks.is_free(turn, root, &wanted) {
                 // An admission is never refused; a run that is out of service is not queued.
-                let _ = self.put(now, uid, Input::Admit, batch);
+                let _ = self.put(now, turn.uid, Input::Admit, batch);
             }
+            self.locks.pass_on(turn, root, &wanted);
         }
     }
 
@@ -685,7 +672,7 @@ impl Machine {
                 let _ = self.put(now, uid, input, batch);
             }
         }
-        !self.maybe_admissible.is_empty()
+        self.locks.may_admit()
     }
 
     /// Recomputes every index from the states and tells the first that differs. For tests: it costs a scan.
@@ -718,18 +705,20 @@ impl Machine {
         if waiting != self.runs.values().filter(|slot| slot.runnable.is_some()).count() {
             return Err(format!("{waiting} turns wait for a place, more than there are runs to take them"));
         }
-        let mut holders = HashMap::new();
+        let mut holders: HashMap<Resource, Holder> = HashMap::new();
         for (uid, slot) in &self.runs {
-            if slot.state.holds() {
-                for resource in resources(slot.state.created()) {
-                    if let Some(other) = holders.insert(resource.clone(), *uid) {
-                        return Err(format!("{resource:?} is held by {other} and by {uid}"));
-                    }
+            let root = slot.state.root();
+            for resource in resources(slot.state.created()).into_iter().filter(|_| slot.state.holds()) {
+                let new = || Holder { root, runs: BTreeSet::new() };
+                let holder = holders.entry(resource.clone()).or_insert_with(new);
+                if holder.root != root {
+                    return Err(format!("{resource:?} is held by {} and by {root}", holder.root));
                 }
+                holder.runs.insert(*uid);
             }
         }
-        if holders != self.holders {
-            return Err(format!("holders are {holders:?}, the index says {:?}", self.holders));
+        if holders != *self.locks.holders() {
+            return Err(format!("holders are {holders:?}, the index says {:?}", self.locks.holders()));
         }
         let wakes: BTreeSet<(Timestamp, RunUid)> = self
             .runs
@@ -746,5 +735,5 @@ impl Machine {
 
 fn turn_of(state: &RunState) -> Turn {
     let created = state.created();
-    (Class::of(created.origin), created.number, state.uid())
+    Turn { top: created.parent.is_none(), class: Class::of(created.origin), number: created.number, uid: state.uid() }
 }

@@ -3,14 +3,15 @@
 //! kept.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::definition::{Part, Runbook, Step, WhenSkipped};
+use crate::definition::{Call, Given, Part, Runbook, Step, WhenSkipped};
 use crate::expression::{Expression, Reference, RunField, Scope, Template};
 use crate::id::StepNo;
+use crate::language::check_inputs;
 use crate::time::Span;
 
 /// What is known of how long tries of a step took that succeeded.
@@ -65,6 +66,57 @@ impl Outlook {
     }
 }
 
+/// What is known of the inputs of a run that is not there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// Their values, secret ones left out.
+    pub inputs: IndexMap<String, Value>,
+    /// Those of which only the run will tell.
+    pub open: BTreeSet<String>,
+}
+
+impl Known {
+    /// What a step would give to the runbook that it starts, as far as it can be told before.
+    ///
+    /// # Errors
+    /// In words: that runbook would not take it.
+    pub fn given(&self, runbook: &Runbook, call: &Call, other: &Runbook) -> Result<Self, String> {
+        let mut given = Map::new();
+        let mut open = BTreeSet::new();
+        for (name, value) in &call.inputs {
+            let value = match value {
+                Given::Value(value) => value.clone(),
+                Given::Template(text) => {
+                    let scope = Ahead { runbook, known: self, seen: &[], asked: Cell::default() };
+                    let rendered = Template::parse(text).ok().map(|template| template.render(&scope));
+                    match rendered {
+                        _ if !scope.asked.take().is_empty() => {
+                            open.insert(name.clone());
+                            continue;
+                        }
+                        Some(Ok(value)) => value,
+                        Some(Err(error)) => return Err(format!("the input {name}: {error}")),
+                        None => return Err(format!("the input {name}: it cannot be read")),
+                    }
+                }
+            };
+            if !value.is_null() {
+                given.insert(name.clone(), value);
+            }
+        }
+        let faults = check_inputs(other, &given).err().unwrap_or_default();
+        let faults: Vec<String> =
+            faults.into_iter().filter(|fault| !open.contains(&fault.input)).map(|fault| fault.message).collect();
+        if !faults.is_empty() {
+            return Err(format!("{} would not take it: {}", other.name, faults.join("; ")));
+        }
+        let told = other.inputs.iter().filter(|(name, _)| !open.contains(*name));
+        let told =
+            told.filter_map(|(name, decl)| Some((name.clone(), given.get(name).or(decl.default.as_ref())?.clone())));
+        Ok(Self { inputs: told.collect(), open })
+    }
+}
+
 /// What a start would do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -80,12 +132,12 @@ pub struct Plan {
     pub unmeasured: Vec<StepNo>,
 }
 
-/// Looks ahead. `inputs` are checked and completed, secret ones left out; `took` is what is known of steps.
-pub fn plan(runbook: &Runbook, inputs: &IndexMap<String, Value>, took: &BTreeMap<StepNo, Took>) -> Plan {
+/// Looks ahead. `known` is checked and completed; `took` is what is known of steps.
+pub fn plan(runbook: &Runbook, known: &Known, took: &BTreeMap<StepNo, Took>) -> Plan {
     let mut seen: Vec<Option<Seen>> = vec![None; runbook.steps.len()];
     let order = order(runbook);
     for no in &order {
-        let judged = judge(runbook, inputs, &seen, *no);
+        let judged = judge(runbook, known, &seen, *no);
         if let Some(slot) = seen.get_mut(no.index()) {
             *slot = Some(judged);
         }
@@ -178,7 +230,7 @@ impl Seen {
     }
 }
 
-fn judge(runbook: &Runbook, inputs: &IndexMap<String, Value>, seen: &[Option<Seen>], no: StepNo) -> Seen {
+fn judge(runbook: &Runbook, known: &Known, seen: &[Option<Seen>], no: StepNo) -> Seen {
     let Some(step) = runbook.step(no) else { return Seen { outlook: Outlook::Runs, passed_over: false } };
     let implied = step.needs.iter().filter(|need| step.implies(**need));
     let needs: Vec<(StepNo, &Step, &Seen)> =
@@ -194,7 +246,7 @@ fn judge(runbook: &Runbook, inputs: &IndexMap<String, Value>, seen: &[Option<See
     if let Some((first, _)) = undone.first().filter(|_| nothing) {
         return Seen { outlook: Outlook::SkippedWith(*first), passed_over: true };
     }
-    let mut outlook = outlook(runbook, inputs, seen, step, &needs);
+    let mut outlook = outlook(runbook, known, seen, step, &needs);
     let sure = undone.is_empty() || undone.iter().any(|(_, outlook)| **outlook == Outlook::Runs);
     if let Some((open, _)) = undone.iter().find(|(_, outlook)| outlook.may_run()).filter(|_| !sure)
         && outlook == Outlook::Runs
@@ -208,7 +260,7 @@ fn judge(runbook: &Runbook, inputs: &IndexMap<String, Value>, seen: &[Option<See
 /// What the `if` of a step says, all of whose needs are met.
 fn outlook(
     runbook: &Runbook,
-    inputs: &IndexMap<String, Value>,
+    known: &Known,
     seen: &[Option<Seen>],
     step: &Step,
     needs: &[(StepNo, &Step, &Seen)],
@@ -222,7 +274,7 @@ fn outlook(
     let certain = || open.map_or(Outlook::Runs, Outlook::OpenWith);
     let Some(condition) = &step.condition else { return certain() };
     let Ok(expression) = Expression::parse(&condition.expression) else { return certain() };
-    let scope = Ahead { runbook, inputs, seen, asked: Cell::default() };
+    let scope = Ahead { runbook, known, seen, asked: Cell::default() };
     let answer = expression.holds(&scope);
     let asks = scope.asked.take();
     match answer {
@@ -236,7 +288,7 @@ fn outlook(
 /// The names of an expression before the run: inputs have values, steps succeed or are skipped, and the rest is noted.
 struct Ahead<'a> {
     runbook: &'a Runbook,
-    inputs: &'a IndexMap<String, Value>,
+    known: &'a Known,
     seen: &'a [Option<Seen>],
     asked: Cell<Vec<String>>,
 }
@@ -272,7 +324,7 @@ impl Scope for Ahead<'_> {
         match reference {
             Reference::Input(name) => {
                 let decl = self.runbook.inputs.get(name)?;
-                match (self.inputs.get(name), decl.secret) {
+                match (self.known.inputs.get(name), decl.secret || self.known.open.contains(name)) {
                     (None, true) => self.open(format!("inputs.{name}")),
                     (value, _) => value.cloned(),
                 }
@@ -304,8 +356,8 @@ impl Scope for Ahead<'_> {
 }
 
 /// A text of a step with the inputs in it, as far as it can be known; the author's text where it cannot.
-pub fn shown(runbook: &Runbook, inputs: &IndexMap<String, Value>, text: &str) -> String {
-    let scope = Ahead { runbook, inputs, seen: &[], asked: Cell::default() };
+pub fn shown(runbook: &Runbook, known: &Known, text: &str) -> String {
+    let scope = Ahead { runbook, known, seen: &[], asked: Cell::default() };
     let rendered = Template::parse(text).ok().and_then(|template| template.render_text(&scope).ok());
     match scope.asked.take().is_empty() {
         true => rendered.unwrap_or_else(|| text.to_owned()),
@@ -341,14 +393,19 @@ finally:
   tell: {argv: [tell], if: "run.outcome == 'succeeded'"}
 "#;
 
+    fn known(prod: bool) -> Known {
+        Known { inputs: IndexMap::from([("prod".to_owned(), Value::Bool(prod))]), open: BTreeSet::new() }
+    }
+
     fn planned(prod: bool) -> (Runbook, Plan) {
         let checked = language::check(RUNBOOK.as_bytes(), "move.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
         let took = |seconds: i64| Took { median: Span::seconds(seconds), p90: Span::seconds(2 * seconds), samples: 5 };
-        let known = [("dump", took(60)), ("sum", took(5)), ("drop", took(9)), ("last", took(1)), ("tell", took(2))];
-        let took = numbered(&runbook, |id| known.iter().find(|(known, _)| *known == id).map(|(_, took)| *took));
-        let inputs = IndexMap::from([("prod".to_owned(), Value::Bool(prod))]);
-        let plan = plan(&runbook, &inputs, &took);
+        let measured = [("dump", took(60)), ("sum", took(5)), ("drop", took(9)), ("last", took(1)), ("tell", took(2))];
+        let took =
+            numbered(&runbook, |id| measured.iter().find(|(measured, _)| *measured == id).map(|(_, took)| *took));
+        let known = known(prod);
+        let plan = plan(&runbook, &known, &took);
         (runbook, plan)
     }
 
@@ -383,8 +440,8 @@ finally:
         let source = RUNBOOK.replace("drop: {needs: [dump],", "drop: {needs: [dump], when_skipped: go_on,");
         let checked = language::check(source.as_bytes(), "move.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
-        let inputs = IndexMap::from([("prod".to_owned(), Value::Bool(false))]);
-        let plan = plan(&runbook, &inputs, &BTreeMap::new());
+        let known = known(false);
+        let plan = plan(&runbook, &known, &BTreeMap::new());
         assert_eq!(plan.steps[3], Outlook::ConditionFalse);
         assert_eq!((&plan.steps[0], &plan.steps[4]), (&Outlook::OpenWith(StepNo(2)), &Outlook::Runs));
     }
@@ -396,8 +453,8 @@ finally:
         let checked = language::check(source.as_bytes(), "move.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
         let plan = |prod: bool| {
-            let inputs = IndexMap::from([("prod".to_owned(), Value::Bool(prod))]);
-            plan(&runbook, &inputs, &BTreeMap::new()).steps[8..10].to_vec()
+            let known = known(prod);
+            plan(&runbook, &known, &BTreeMap::new()).steps[8..10].to_vec()
         };
         assert_eq!(plan(false), [Outlook::SkippedWith(StepNo(3)), Outlook::OpenWith(StepNo(2))]);
         assert_eq!(plan(true), [Outlook::Runs, Outlook::Runs]);
@@ -416,12 +473,12 @@ finally:
     #[test]
     fn texts_are_shown_as_far_as_they_are_known() {
         let (runbook, _) = planned(true);
-        let inputs = IndexMap::from([("prod".to_owned(), Value::Bool(true))]);
-        assert_eq!(shown(&runbook, &inputs, "db/${{ inputs.prod }}"), "db/true");
+        let known = known(true);
+        assert_eq!(shown(&runbook, &known, "db/${{ inputs.prod }}"), "db/true");
         let open = "db/${{ inputs.prod }}/${{ run.uid }}";
-        assert_eq!(shown(&runbook, &inputs, open), open);
+        assert_eq!(shown(&runbook, &known, open), open);
         let secret = "db/${{ inputs.key }}";
-        assert_eq!(shown(&runbook, &inputs, secret), secret);
+        assert_eq!(shown(&runbook, &known, secret), secret);
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod expressions;
 mod graph;
 #[path = "findings/keys.rs"]
 mod keys;
+#[path = "findings/projects.rs"]
+mod projects;
 #[path = "findings/scenarios.rs"]
 mod scenarios;
 #[path = "findings/values.rs"]
@@ -41,7 +43,8 @@ const GROUPS: [(&str, &[Case]); 5] = [
 fn files() -> Vec<(&'static str, Project)> {
     let good = "name: backup\nlanguage: 1\nsteps: {a: {argv: [a]}}\n";
     let file = |path: &str, bytes: &[u8]| (path.to_owned(), bytes.to_vec());
-    vec![
+    let project = |files: &[(&str, &str)]| files.iter().map(|(path, text)| file(path, text.as_bytes())).collect();
+    let mut all: Vec<(&'static str, Project)> = vec![
         ("too large", vec![file("a.yaml", " ".repeat(50 << 20).as_bytes())]),
         ("not UTF-8", vec![file("a.yaml", b"name: caf\xe9\nlanguage: 1\n")]),
         (
@@ -60,7 +63,9 @@ fn files() -> Vec<(&'static str, Project)> {
             "listed files that are not there",
             vec![file("a.yaml", format!("{good}files:\n  - there.txt\n  - gone/a.txt\n  - gone/b.txt\n").as_bytes())],
         ),
-    ]
+    ];
+    all.extend(projects::CASES.iter().map(|(name, files)| (*name, project(files))));
+    all
 }
 
 /// Codes of what is found where files are opened, never in a text: their cases are there (`sources.rs` of the daemon).
@@ -124,7 +129,7 @@ fn findings_of_files_read_as_they_are_kept() {
     let mut out = String::new();
     for (name, files) in files() {
         let _ = writeln!(out, "═══ {name}");
-        for CheckedFile { path, checked } in check_project(files.clone(), fault) {
+        for CheckedFile { path, checked } in check_project(files.clone(), [], fault) {
             let source = &files.iter().find(|(other, _)| *other == path).expect("a given file").1;
             let taken = checked.runbook.is_some();
             let _ = writeln!(out, "{path}: {}", if taken { "taken" } else { "refused" });
@@ -178,7 +183,7 @@ fn every_code_has_a_case() {
         seen.extend(checked_scenarios(source).findings.into_iter().map(|f| f.code));
     }
     for (_, files) in files() {
-        for file in check_project(files, fault) {
+        for file in check_project(files, [], fault) {
             seen.extend(file.checked.findings.into_iter().map(|f| f.code));
         }
     }

@@ -3,14 +3,14 @@
 mod excerpt;
 mod sources;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use runbook_core::definition::Runbook;
-use runbook_core::language::{self, CheckedFile, Code, Finding, Severity};
+use runbook_core::language::{self, CheckedFile, Code, Finding, Interface, Severity};
 
 use crate::config::Output;
 use excerpt::excerpt;
@@ -24,8 +24,10 @@ pub const EXIT_FINDINGS: u8 = 2;
 /// # Errors
 /// Standard output cannot be written.
 pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> {
-    let Sources { texts, findings, .. } = Sources::of(paths);
-    let checked = together(texts.clone(), fault, |_| None);
+    let mut sources = Sources::of(paths);
+    let around = sources.around(paths);
+    let Sources { texts, findings, .. } = sources;
+    let checked = beside(&texts, around, |texts| together(texts, [], fault, |_| None));
     let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
     files.extend(
         findings.iter().filter(|finding| finding.code != Code::NoRunbooks).map(|finding| finding.file.as_str()),
@@ -74,15 +76,28 @@ pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> 
     Ok(if errors > 0 || (strict && warnings > 0) { EXIT_FINDINGS } else { 0 })
 }
 
-/// Checks runbooks together, and files of scenarios against the runbooks that they name: one of these, or one that is
+/// Checks texts together with those `around` them, which they may start; gives what came of the texts.
+pub(crate) fn beside(
+    texts: &[(String, Vec<u8>)],
+    around: Vec<(String, Vec<u8>)>,
+    check: impl FnOnce(Vec<(String, Vec<u8>)>) -> Vec<CheckedFile>,
+) -> Vec<CheckedFile> {
+    let own: HashSet<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
+    let mut checked = check(texts.iter().cloned().chain(around).collect());
+    checked.retain(|file| own.contains(file.path.as_str()));
+    checked
+}
+
+/// Checks runbooks together, with `others` that they may start, and files of scenarios against the runbooks that they name: one of these, or one that is
 /// `known` elsewhere. In the order of the paths.
 pub(crate) fn together<'k>(
     texts: Vec<(String, Vec<u8>)>,
+    others: impl IntoIterator<Item = (String, Interface)>,
     fault: impl Fn(&str, &str) -> Option<String>,
     known: impl Fn(&str) -> Option<&'k Runbook>,
 ) -> Vec<CheckedFile> {
     let (scenarios, runbooks): (Vec<_>, Vec<_>) = texts.into_iter().partition(|(path, _)| language::is_scenarios(path));
-    let mut all = language::check_project(runbooks, fault);
+    let mut all = language::check_project(runbooks, others, fault);
     let of_scenarios: Vec<CheckedFile> = scenarios
         .into_iter()
         .map(|(path, source)| {

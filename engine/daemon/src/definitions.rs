@@ -8,8 +8,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use indexmap::IndexMap;
 use runbook_core::definition::Runbook;
 use runbook_core::id::Digest;
+use runbook_core::limits;
 use runbook_core::run::Pinned;
 use runbook_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,27 +45,41 @@ struct StoredFile {
     executable: bool,
 }
 
-impl Stored {
-    /// What is stored, and its hash.
-    fn hashed(&self) -> Result<(Vec<u8>, Digest), DefinitionError> {
-        let json = serde_json::to_vec(self)
-            .map_err(|error| DefinitionError::Unusable { digest: self.runbook.name.clone(), why: error.to_string() })?;
-        let digest = Digest::of(&json);
-        Ok((json, digest))
-    }
+/// A runbook with the text that it was read from.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// The checked runbook.
+    pub runbook: &'a Runbook,
+    /// The text.
+    pub source: &'a str,
+    /// The file it came from.
+    pub file: &'a str,
 }
 
-/// A runbook as it is now, with the files that it lists, and their contents.
-fn gather(
-    runbook: &Runbook,
-    source: &str,
-    file: &str,
-    project: &Path,
-) -> Result<(Stored, Vec<Vec<u8>>), DefinitionError> {
+/// Finds a runbook that others start, by its name.
+type Find<'f, 'a> = &'f dyn Fn(&str) -> Option<Text<'a>>;
+
+/// Given a runbook and what came of those that it starts, by name.
+type Done<'f, 'a, T> = &'f mut dyn FnMut(&Text<'a>, Vec<(String, T)>) -> Result<T, DefinitionError>;
+
+/// What is stored of a runbook, and what else there is to store.
+struct Gathered {
+    json: Vec<u8>,
+    digest: Digest,
+    stored: Stored,
+    /// Of the files that it lists, in their order.
+    contents: Vec<Vec<u8>>,
+}
+
+/// A runbook as it is now, with the files that it lists, their contents, and the definitions of the runbooks that it
+/// starts.
+fn gather(text: &Text<'_>, pins: IndexMap<String, Digest>, project: &Path) -> Result<Gathered, DefinitionError> {
+    let mut runbook = text.runbook.clone();
+    runbook.pins = pins;
     let mut stored =
-        Stored { format: FORMAT, runbook: runbook.clone(), file: file.into(), source: source.into(), files: vec![] };
+        Stored { format: FORMAT, runbook, file: text.file.into(), source: text.source.into(), files: vec![] };
     let mut contents = Vec::new();
-    for path in &runbook.files {
+    for path in &text.runbook.files {
         let read = |path: &str| -> io::Result<(Vec<u8>, bool)> {
             use std::os::unix::fs::PermissionsExt as _;
             let full = project.join(path);
@@ -75,15 +91,46 @@ fn gather(
         stored.files.push(StoredFile { path: path.clone(), digest: Digest::of(&bytes), executable });
         contents.push(bytes);
     }
-    Ok((stored, contents))
+    let json = serde_json::to_vec(&stored)
+        .map_err(|error| DefinitionError::Unusable { digest: text.runbook.name.clone(), why: error.to_string() })?;
+    let digest = Digest::of(&json);
+    Ok(Gathered { json, digest, stored, contents })
+}
+
+/// Goes through a runbook and all that it comes to start, what is started first, each once; gives what `done` gives of it.
+/// That is given the definitions of what the runbook starts, by name.
+fn each_below<'a, T: Clone>(
+    text: &Text<'a>,
+    find: Find<'_, 'a>,
+    known: &mut HashMap<String, T>,
+    depth: u32,
+    done: Done<'_, 'a, T>,
+) -> Result<T, DefinitionError> {
+    let mut called = Vec::new();
+    for name in text.runbook.called() {
+        let pinned = match known.get(name) {
+            Some(pinned) => pinned.clone(),
+            None => {
+                let missing = || DefinitionError::NotThere { runbook: text.runbook.name.clone(), name: name.into() };
+                // The check refused what is deeper.
+                let other = find(name).filter(|_| depth < limits::CHILD_DEPTH).ok_or_else(missing)?;
+                each_below(&other, find, known, depth + 1, done)?
+            }
+        };
+        known.insert(name.to_owned(), pinned.clone());
+        called.push((name.to_owned(), pinned));
+    }
+    done(text, called)
 }
 
 /// The hash that a runbook would be pinned to now. Stores nothing.
 ///
 /// # Errors
-/// A listed file cannot be read.
-pub fn digest(runbook: &Runbook, source: &str, file: &str, project: &Path) -> Result<Digest, DefinitionError> {
-    Ok(gather(runbook, source, file, project)?.0.hashed()?.1)
+/// A listed file cannot be read, or a runbook that a step starts is not there.
+pub fn digest<'a>(text: &Text<'a>, find: Find<'_, 'a>, project: &Path) -> Result<Digest, DefinitionError> {
+    each_below(text, find, &mut HashMap::new(), 0, &mut |text, called| {
+        Ok(gather(text, called.into_iter().collect(), project)?.digest)
+    })
 }
 
 /// Why a definition cannot be pinned or read.
@@ -96,6 +143,14 @@ pub enum DefinitionError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// A runbook that a step starts is not there, or is broken.
+    #[error("the runbook {runbook} starts the runbook {name}, which is not there or broken; `runbook check` says why")]
+    NotThere {
+        /// Which.
+        runbook: String,
+        /// The one that it starts.
+        name: String,
     },
     /// The store cannot be written or read.
     #[error("the definition {digest} cannot be {verb}: {source}")]
@@ -142,19 +197,24 @@ impl Definitions {
         cache.insert(pinned.digest, Arc::downgrade(pinned));
     }
 
-    /// Stores a runbook as it is now, with the files it lists; the same content is stored once.
+    /// Stores a runbook as it is now, with the files it lists and the runbooks that its steps start, which `find` knows
+    /// by name; the same content is stored once.
     ///
     /// # Errors
-    /// A listed file cannot be read, or the store cannot be written.
-    pub fn pin(
+    /// A listed file cannot be read, a runbook that a step starts is not there, or the store cannot be written.
+    pub fn pin<'a>(&self, text: &Text<'a>, project: &Path, find: Find<'_, 'a>) -> Result<Arc<Pinned>, DefinitionError> {
+        each_below(text, find, &mut HashMap::new(), 0, &mut |text, called: Vec<(String, Arc<Pinned>)>| {
+            let pins = called.iter().map(|(name, pinned)| (name.clone(), pinned.digest)).collect();
+            self.pin_one(gather(text, pins, project)?, called.into_iter().map(|(_, pinned)| pinned))
+        })
+    }
+
+    fn pin_one(
         &self,
-        runbook: &Runbook,
-        source: &str,
-        file: &str,
-        project: &Path,
+        gathered: Gathered,
+        called: impl IntoIterator<Item = Arc<Pinned>>,
     ) -> Result<Arc<Pinned>, DefinitionError> {
-        let (stored, contents) = gather(runbook, source, file, project)?;
-        let (json, digest) = stored.hashed()?;
+        let Gathered { json, digest, stored, contents } = gathered;
         if let Some(pinned) = self.cached(digest) {
             return Ok(pinned);
         }
@@ -165,7 +225,7 @@ impl Definitions {
             self.store(&directory, &json, &stored.files, &contents).map_err(io)?;
         }
         drop(storing);
-        let pinned = Arc::new(Pinned::new(stored.runbook, digest));
+        let pinned = Arc::new(Pinned::new(stored.runbook, digest, called));
         self.remember(&pinned);
         Ok(pinned)
     }
@@ -195,11 +255,21 @@ impl Definitions {
     /// # Errors
     /// It cannot be read, is damaged, or is from a newer version.
     pub fn load(&self, digest: Digest) -> Result<Arc<Pinned>, DefinitionError> {
+        self.load_below(digest, 0)
+    }
+
+    fn load_below(&self, digest: Digest, depth: u32) -> Result<Arc<Pinned>, DefinitionError> {
         if let Some(pinned) = self.cached(digest) {
             return Ok(pinned);
         }
         let stored = self.read(digest)?;
-        let pinned = Arc::new(Pinned::new(stored.runbook, digest));
+        if depth > limits::CHILD_DEPTH {
+            let why = format!("more than {} definitions are above it", limits::CHILD_DEPTH);
+            return Err(DefinitionError::Unusable { digest: digest.to_string(), why });
+        }
+        let called = stored.runbook.pins.values().map(|pin| self.load_below(*pin, depth + 1));
+        let called = called.collect::<Result<Vec<_>, _>>()?;
+        let pinned = Arc::new(Pinned::new(stored.runbook, digest, called));
         self.remember(&pinned);
         Ok(pinned)
     }
@@ -227,8 +297,8 @@ impl Definitions {
         serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
     }
 
-    /// Removes definitions that no run names and that are older than a day; says how many. `named` is asked only when
-    /// there is one that old. Nobody may pin meanwhile.
+    /// Removes definitions that no run names, directly or by another definition, and that are older than a day; says how
+    /// many. `named` is asked only when there is one that old. Nobody may pin meanwhile.
     ///
     /// # Errors
     /// Those of `named`, or a definition cannot be looked at or removed.
@@ -252,7 +322,13 @@ impl Definitions {
         if old.is_empty() {
             return Ok(0);
         }
-        let named = named()?;
+        let mut named = named()?;
+        let mut open: Vec<Digest> = named.iter().copied().collect();
+        while let Some(digest) = open.pop() {
+            // What cannot be read pins nothing that could be used.
+            let pins = self.read(digest).map(|stored| stored.runbook.pins).unwrap_or_default();
+            open.extend(pins.into_values().filter(|pin| named.insert(*pin)));
+        }
         old.retain(|digest| !named.contains(digest));
         for digest in &old {
             let directory = self.layout.definition(*digest);

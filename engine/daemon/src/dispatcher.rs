@@ -17,6 +17,7 @@ use crate::attempts::{Attempts, Report, StartOrder};
 use crate::clock::{self, StepDetector};
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
+use crate::runs;
 use crate::surroundings::Surroundings;
 
 /// Inputs taken into one turn.
@@ -357,15 +358,15 @@ impl Dispatcher {
         })
     }
 
-    /// Takes a run that is over into memory for as long as the turn needs it.
+    /// Takes a run that is over into memory, with its tree, for as long as the turn needs it.
     fn load(&mut self, run: RunUid, turn: &mut Turn) {
         if self.machine.run(run).is_some() {
             return;
         }
-        if let Some((pinned, events)) = read_run(&*self.reader, &self.surroundings, run)
-            && self.machine.load(run, pinned, &events, clock::now()).is_ok()
-        {
-            turn.loaded.push(run);
+        let (reader, definitions) = (&*self.reader, &self.surroundings.definitions);
+        // What cannot be read is not there; the API says why.
+        if let Ok(top) = runs::take_in_tree(&mut self.machine, reader, definitions, run, clock::now()) {
+            turn.loaded.push(top);
         }
     }
 
@@ -415,6 +416,11 @@ impl Dispatcher {
             if let Some(sender) = watchers.get(run) {
                 sender.send_replace(event.number);
             }
+            // Who watches the run at the top is told that there is something new below.
+            let top = self.machine.run(*run).map(RunState::root).filter(|top| top != run);
+            if let Some(sender) = top.and_then(|top| watchers.get(&top)) {
+                sender.send_modify(|_| {});
+            }
         }
     }
 
@@ -449,37 +455,6 @@ impl Dispatcher {
         let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world)?;
         let step = state.pinned().runbook.step(attempt.step).map(|step| step.id.clone()).unwrap_or_default();
         Ok(StartOrder { attempt, step, prepared })
-    }
-}
-
-/// The definition and all events of a run that is not in memory.
-fn read_run(
-    reader: &dyn View,
-    surroundings: &Surroundings,
-    run: RunUid,
-) -> Option<(Arc<runbook_core::run::Pinned>, Vec<runbook_core::run::Event>)> {
-    let events = all_events(reader, run).ok()?;
-    let runbook_core::run::Fact::Created(created) = &events.first()?.fact else { return None };
-    let pinned = surroundings.definitions.load(created.definition).ok()?;
-    Some((pinned, events))
-}
-
-/// All events of a run, however many pages they take.
-///
-/// # Errors
-/// They cannot be read.
-pub fn all_events(
-    reader: &dyn View,
-    run: RunUid,
-) -> Result<Vec<runbook_core::run::Event>, runbook_journal::StoreError> {
-    let mut all = Vec::new();
-    loop {
-        let after = all.last().map_or(0, |event: &runbook_core::run::Event| event.number);
-        let page = reader.events(run, after, usize::MAX)?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
     }
 }
 

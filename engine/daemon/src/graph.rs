@@ -112,6 +112,7 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
         let ids = step.undoes.iter().filter_map(|no| runbook.step(*no)).map(|step| step.id.as_str());
         notes.push(format!("undoes {}", ids.take(NEEDS_SHOWN).collect::<Vec<_>>().join(", ")));
     }
+    notes.extend(step.call().map(|call| format!("starts {}", call.runbook)));
     notes.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
     notes.extend(step.target.as_ref().map(|target| format!("destroys {}", one_line(target))));
     for (has, what) in [
@@ -135,6 +136,7 @@ fn one_line(text: &str) -> String {
 /// What stands in a node: its name, what it destroys, and when it runs.
 fn label(step: &Step) -> Vec<String> {
     let mut lines = vec![step.id.clone()];
+    lines.extend(step.call().map(|call| format!("starts {}", call.runbook)));
     lines.extend(step.target.as_ref().map(|target| format!("destroys {}", one_line(target))));
     lines.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
     lines

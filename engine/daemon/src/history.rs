@@ -10,7 +10,7 @@ use runbook_core::time::Span;
 use runbook_journal::{StoreError, View};
 
 use crate::definitions::Definitions;
-use crate::dispatcher::all_events;
+use crate::runs::all_events;
 
 /// The newest runs that are looked at.
 const RUNS: usize = 20;
@@ -59,11 +59,18 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
 /// How long each try of a step itself took that succeeded.
 fn tries(events: &[Event]) -> Vec<(StepNo, Span)> {
     let mut own: HashSet<(StepNo, AttemptNo)> = HashSet::new();
+    let mut begun = HashMap::new();
     let mut spans = Vec::new();
     for event in events {
         match &event.fact {
             Fact::AttemptStarting { step, attempt, kind: AttemptKind::Run, .. } => {
                 own.insert((*step, *attempt));
+            }
+            Fact::ChildStarting { step, .. } => {
+                begun.insert(*step, event.at);
+            }
+            Fact::ChildEnded { step, then: Then::Succeeded, .. } => {
+                spans.extend(begun.remove(step).map(|since| (*step, event.at - since)));
             }
             Fact::AttemptEnded { step, attempt, end, then: Then::Succeeded } => {
                 // Its `verify` may be what succeeded: that is no measure of the step.

@@ -22,6 +22,7 @@ pub mod offline;
 mod opening;
 mod preflight;
 mod roles;
+mod runs;
 pub mod scenarios;
 mod secrets;
 pub mod serve;

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use runbook_core::definition::Runbook;
 use runbook_core::id::Digest;
-use runbook_core::language::{self, Checked, Code, Finding, Severity};
+use runbook_core::language::{self, Checked, Code, Finding, Interface, Interfaces, Severity};
 use runbook_core::limits;
 
-use crate::definitions;
+use crate::definitions::{self, Text};
 use crate::files::{self, Stamp};
 
 /// Runbook files in a project.
@@ -37,6 +37,8 @@ pub struct Entry {
     /// What the check found, across files included.
     pub findings: Vec<Finding>,
     loaded: Arc<Loaded>,
+    /// What came of it beside the runbooks that it starts, if it starts any.
+    beside: Option<Checked>,
     /// The files that the runbook lists, as they were.
     listed: Vec<Listed>,
     /// The hash of what a start would be pinned to, once somebody asked.
@@ -75,7 +77,16 @@ impl Entry {
     /// lacks.
     pub fn runbook(&self) -> Option<&Runbook> {
         let broken = |finding: &&Finding| finding.severity == Severity::Error && finding.code != Code::MissingFile;
-        self.loaded.checked.runbook.as_ref().filter(|_| !self.findings.iter().any(|finding| broken(&finding)))
+        self.checked().runbook.as_ref().filter(|_| !self.findings.iter().any(|finding| broken(&finding)))
+    }
+
+    fn checked(&self) -> &Checked {
+        self.beside.as_ref().unwrap_or(&self.loaded.checked)
+    }
+
+    /// The runbook with its text.
+    fn text(&self) -> Option<Text<'_>> {
+        Some(Text { runbook: self.runbook()?, source: self.source(), file: self.file() })
     }
 
     /// Whether a start would be refused for what is found here.
@@ -83,11 +94,17 @@ impl Entry {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// The hash of the definition that a start would be pinned to; `None` when broken. Reads the listed files.
-    pub fn definition(&self, project: &Path) -> Option<Digest> {
-        let runbook = self.runbook().filter(|_| !self.is_broken())?;
+    /// The hash of the definition that a start would be pinned to; `None` when broken. Reads the listed files. `others`
+    /// holds what it starts.
+    pub fn definition(&self, others: &Generation, project: &Path) -> Option<Digest> {
+        let text = self.text().filter(|_| !self.is_broken())?;
         // Where a listed file went away meanwhile, there is none either.
-        *self.definition.get_or_init(|| definitions::digest(runbook, self.source(), self.file(), project).ok())
+        let digest = || definitions::digest(&text, &|name| others.text(name), project).ok();
+        match self.loaded.checked.calls.is_empty() {
+            true => *self.definition.get_or_init(digest),
+            // The others may have changed since.
+            false => digest(),
+        }
     }
 }
 
@@ -100,6 +117,34 @@ pub struct Generation {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// What is wrong with the folder itself.
     pub problems: Vec<String>,
+}
+
+impl Generation {
+    /// All runbooks as others see them, broken ones too.
+    pub fn interfaces(&self) -> impl Iterator<Item = (String, Interface)> {
+        self.entries.values().filter_map(|entry| {
+            let (name, interface) = entry.checked().interface.clone()?;
+            Some((name, Interface { broken: entry.runbook().is_none(), ..interface }))
+        })
+    }
+
+    /// A good runbook with its text.
+    pub fn text(&self, name: &str) -> Option<Text<'_>> {
+        self.entries.get(name)?.text()
+    }
+
+    /// A runbook and all that it comes to start, each once, as far as they are there.
+    pub fn with_called<'a>(&'a self, runbook: &'a Runbook) -> Vec<&'a Runbook> {
+        let mut all = vec![runbook];
+        let mut seen = HashSet::from([runbook.name.as_str()]);
+        let mut next = 0;
+        while let Some(runbook) = all.get(next).copied() {
+            next += 1;
+            let called = runbook.called().into_iter().filter(|name| seen.insert(name));
+            all.extend(called.filter_map(|name| self.entries.get(name)?.runbook()));
+        }
+        all
+    }
 }
 
 /// The folder, as last loaded.
@@ -152,8 +197,7 @@ impl Library {
         let before = self.current();
         let old: HashMap<&str, &Arc<Entry>> = before.entries.values().map(|entry| (entry.file(), entry)).collect();
         let listed_of = |loaded: &Loaded| -> Vec<Listed> {
-            let files = loaded.checked.runbook.iter().flat_map(|runbook| &runbook.files);
-            files.filter_map(|file| listed.get(file.as_str()).cloned()).collect()
+            loaded.files().iter().filter_map(|file| listed.get(file.as_str()).cloned()).collect()
         };
         changed |= before.number == 0 || before.problems != found.problems;
         changed |=
@@ -161,18 +205,24 @@ impl Library {
         if !changed {
             return false;
         }
-        let together: Vec<(&str, &Checked)> =
-            loaded.iter().map(|loaded| (loaded.file.as_str(), &loaded.checked)).collect();
+        let beside = beside(&loaded);
+        let together: Vec<(&str, &Checked)> = loaded
+            .iter()
+            .zip(&beside)
+            .map(|(loaded, beside)| (loaded.file.as_str(), beside.as_ref().unwrap_or(&loaded.checked)))
+            .collect();
         let across = language::across(&together, |_, file| listed.get(file)?.as_ref().err().cloned());
         let mut named = Vec::with_capacity(loaded.len());
-        for (loaded, across) in loaded.iter().zip(across) {
-            let mut findings = loaded.checked.findings.clone();
+        for ((loaded, beside), across) in loaded.iter().zip(beside).zip(across) {
+            let checked = beside.as_ref().unwrap_or(&loaded.checked);
+            let mut findings = checked.findings.clone();
             findings.extend(across);
             findings.sort_by_key(|finding| finding.span.start);
             let (listed, stem) = (listed_of(loaded), Path::new(&loaded.file).file_stem());
             let stem = stem.map_or_else(|| loaded.file.clone(), |stem| stem.to_string_lossy().into_owned());
-            let name = loaded.checked.runbook.as_ref().map_or(stem, |runbook| runbook.name.clone());
-            named.push(Entry { name, findings, loaded: Arc::clone(loaded), listed, definition: OnceLock::new() });
+            let name = checked.runbook.as_ref().map_or(stem, |runbook| runbook.name.clone());
+            let (loaded, definition) = (Arc::clone(loaded), OnceLock::new());
+            named.push(Entry { name, findings, loaded, beside, listed, definition });
         }
         let mut entries: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
         // A broken file must not hide a good runbook of the same name: the good ones take their names first.
@@ -205,8 +255,7 @@ impl Library {
 
     /// Every file that is listed, by its path.
     fn listed(&self, loaded: &[&Arc<Loaded>]) -> HashMap<String, Listed> {
-        let runbooks = loaded.iter().filter_map(|loaded| loaded.checked.runbook.as_ref());
-        let files: HashSet<&String> = runbooks.flat_map(|runbook| &runbook.files).collect();
+        let files: HashSet<&String> = loaded.iter().flat_map(|loaded| loaded.files()).collect();
         files
             .into_iter()
             .map(|file| {
@@ -225,8 +274,29 @@ impl Entry {
     /// Whether another load made the same of it.
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.loaded, &other.loaded)
-            && (&self.name, &self.findings, &self.listed) == (&other.name, &other.findings, &other.listed)
+            && (&self.name, &self.findings, &self.listed, &self.beside)
+                == (&other.name, &other.findings, &other.listed, &other.beside)
     }
+}
+
+impl Loaded {
+    /// The files that it lists, also where it has errors by itself: beside others it may have none.
+    fn files(&self) -> &[String] {
+        self.checked.interface.as_ref().map_or(&[], |(_, interface)| interface.files.as_slice())
+    }
+}
+
+/// What comes of the files that start other runbooks, now that those are known.
+fn beside(loaded: &[&Arc<Loaded>]) -> Vec<Option<Checked>> {
+    if loaded.iter().all(|loaded| loaded.checked.calls.is_empty()) {
+        return loaded.iter().map(|_| None).collect();
+    }
+    let known = Interfaces::new(loaded.iter().filter_map(|loaded| loaded.checked.interface.clone()));
+    let check = |loaded: &&Arc<Loaded>| {
+        let starts = !loaded.checked.calls.is_empty();
+        starts.then(|| language::check_beside(loaded.source.as_bytes(), &loaded.file, &known))
+    };
+    loaded.iter().map(check).collect()
 }
 
 /// Reads and checks a file, unless it is known as it is.
@@ -447,11 +517,15 @@ mod tests {
         let entry = |library: &Library| Arc::clone(&library.latest().entries["a"]);
         let missing = entry(&library);
         assert_eq!((missing.findings[0].code, missing.findings[0].line), (Code::MissingFile, 2));
-        assert!(missing.is_broken() && missing.runbook().is_some() && missing.definition(folder.path()).is_none());
+        assert!(
+            missing.is_broken()
+                && missing.runbook().is_some()
+                && missing.definition(&library.current(), folder.path()).is_none()
+        );
         fs::write(folder.path().join("s.sh"), "one").unwrap();
         let one = entry(&library);
         assert!(!one.is_broken() && one.findings.is_empty());
-        let of = |entry: &Entry| entry.definition(folder.path()).unwrap();
+        let of = |entry: &Entry| entry.definition(&library.current(), folder.path()).unwrap();
         let one = of(&one);
         fs::write(folder.path().join("s.sh"), "second").unwrap();
         let second = of(&entry(&library));

@@ -82,6 +82,9 @@ fn tell(state: &RunState, event: &Event) {
         | Fact::StepSkipped { .. }
         | Fact::WaitBegan { .. }
         | Fact::WaitEnded { .. }
+        | Fact::ChildStarting { .. }
+        | Fact::ChildEnded { .. }
+        | Fact::ChildWaits { .. }
         | Fact::Finishing { .. }
         | Fact::DeadlinesShifted { .. } => {}
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use runbook_core::definition::Runbook;
 use runbook_core::language;
 
-use crate::check::{EXIT_FINDINGS, render};
+use crate::check::{EXIT_FINDINGS, Sources, beside, render};
 use crate::{files, graph};
 
 /// Draws a file's graph, and says how to exit.
@@ -40,10 +40,19 @@ fn load(path: &Path) -> Result<Runbook, String> {
     let shown = path.display().to_string();
     let bytes = files::read_bounded(path, runbook_core::limits::FILE_BYTES as u64)
         .map_err(|error| format!("error: {shown}: {error}"))?;
-    let checked = language::check(&bytes, &shown);
-    let text = String::from_utf8_lossy(&bytes);
-    checked.runbook.ok_or_else(|| {
-        let findings: Vec<String> = checked.findings.iter().map(|finding| render(finding, Some(&text))).collect();
-        findings.join("\n\n")
-    })
+    let paths = [path.to_path_buf()];
+    let mut sources = Sources::of(&paths);
+    let around = sources.around(&paths);
+    let texts = [(shown, bytes)];
+    let checked = beside(&texts, around, |texts| language::check_project(texts, [], |_, _| None));
+    let [(_, bytes)] = &texts;
+    let text = String::from_utf8_lossy(bytes);
+    let mut findings = Vec::new();
+    for file in checked {
+        if let Some(runbook) = file.checked.runbook {
+            return Ok(runbook);
+        }
+        findings.extend(file.checked.findings.iter().map(|finding| render(finding, Some(&text))));
+    }
+    Err(findings.join("\n\n"))
 }

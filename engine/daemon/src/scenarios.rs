@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runbook_core::definition::Runbook;
-use runbook_core::id::Digest;
 use runbook_core::language::{self, CheckedScenarios, Finding, Severity};
 use runbook_core::rehearsal::{Coverage, Mark, Rehearsal, Setting, rehearse};
 use runbook_core::run::Pinned;
@@ -44,10 +43,18 @@ struct Tested {
 /// # Errors
 /// Standard output cannot be written.
 pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
-    let Sources { texts, mut findings, .. } = Sources::of(paths);
+    let mut sources = Sources::of(paths);
+    let around = sources.around(paths);
+    let Sources { texts, mut findings, .. } = sources;
     let (scenarios, runbooks): (Vec<_>, Vec<_>) = texts.iter().partition(|(path, _)| language::is_scenarios(path));
     let mut tested: BTreeMap<String, Tested> = BTreeMap::new();
-    for file in language::check_project(runbooks.into_iter().cloned(), fault) {
+    let beside = around.iter().filter(|(path, _)| !language::is_scenarios(path));
+    let mut others: Vec<Runbook> = Vec::new();
+    for file in language::check_project(runbooks.into_iter().chain(beside).cloned(), [], fault) {
+        if around.iter().any(|(path, _)| *path == file.path) {
+            others.extend(file.checked.runbook);
+            continue;
+        }
         findings.extend(errors(&file.checked.findings));
         if let Some(runbook) = file.checked.runbook {
             let new = Tested { runbook, file: file.path, scenarios: Vec::new(), coverage: Coverage::default() };
@@ -58,8 +65,13 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
         let checked = checked(source, path, &tested);
         findings.extend(errors(&checked.findings));
         let name = language::scenarios_of(source).unwrap_or_default();
-        if let (Some(scenarios), Some(tested)) = (checked.scenarios, tested.get_mut(&name)) {
-            tested.rehearse(scenarios, path);
+        let find = |name: &str| {
+            let given = tested.get(name).map(|tested| &tested.runbook);
+            given.or_else(|| others.iter().find(|other| other.name == name))
+        };
+        let pinned = tested.get(&name).map(|tested| Pinned::rehearsed(&tested.runbook, &find));
+        if let (Some(scenarios), Some(pinned), Some(tested)) = (checked.scenarios, pinned, tested.get_mut(&name)) {
+            tested.rehearse(&pinned, scenarios, path);
         }
     }
     let count: usize = tested.values().map(|tested| tested.scenarios.len()).sum();
@@ -116,11 +128,10 @@ fn checked(source: &[u8], path: &str, tested: &BTreeMap<String, Tested>) -> Chec
 }
 
 impl Tested {
-    fn rehearse(&mut self, scenarios: Vec<language::Scenario>, file: &str) {
-        let pinned = Arc::new(Pinned::new(self.runbook.clone(), Digest::of(self.file.as_bytes())));
+    fn rehearse(&mut self, pinned: &Arc<Pinned>, scenarios: Vec<language::Scenario>, file: &str) {
         for scenario in scenarios {
             let setting = Setting::new(&self.runbook, scenario.inputs, PLACES);
-            let (lived, unmet) = match rehearse(&pinned, &setting, &scenario.script) {
+            let (lived, unmet) = match rehearse(pinned, &setting, &scenario.script) {
                 Ok(lived) => {
                     self.coverage.add(&lived);
                     let unmet = scenario.expect.unmet(&lived);

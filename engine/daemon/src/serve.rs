@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use runbook_core::id::{AttemptNo, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Settings};
-use runbook_core::run::{AttemptKind, Fact, Progress, StopLevel};
+use runbook_core::run::{ArtifactPaths, AttemptKind, Fact, Progress, StopLevel};
 use runbook_core::time::Span;
 use runbook_journal::{Store as _, View};
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,10 +20,11 @@ use crate::api::{self, Shared};
 use crate::attempts::{Adoption, Attempts, Patience, ShimCopy, Standing, sweep};
 use crate::config::Config;
 use crate::definitions::Definitions;
-use crate::dispatcher::{self, Dispatcher, all_events};
+use crate::dispatcher::{self, Dispatcher};
 use crate::layout::Layout;
 use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
+use crate::runs::{self, all_events};
 use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, maintenance, opening, unit};
@@ -64,7 +65,11 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         sealer: Arc::new(Sealer::open(&layout).context("the instance's key cannot be had")?),
     };
     opening::sweep(&*reader, &definitions, &surroundings.sealer)?;
-    let settings = Settings { places: config.max_attempts, boot: boot.clone() };
+    let places = layout.clone();
+    let artifacts = ArtifactPaths::new(move |run, step, attempt, name| {
+        places.artifacts(AttemptRef { run, step, attempt }).join(name).to_string_lossy().into_owned()
+    });
+    let settings = Settings { places: config.max_attempts, boot: boot.clone(), artifacts };
     let mut machine = Machine::new(settings, reader.next_number()?);
     let loaded = load(&mut machine, &*reader, &definitions, &boot)?;
 
@@ -181,10 +186,6 @@ fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions, own
     reader.each_unfinished(&mut |uid, events| {
         let take = || -> anyhow::Result<()> {
             let events = events?;
-            let Some(Fact::Created(created)) = events.first().map(|event| &event.fact) else {
-                anyhow::bail!("it does not begin with its creation");
-            };
-            let pinned = definitions.load(created.definition)?;
             for event in &events {
                 if let Fact::AttemptStarting { step, attempt, boot, .. } = &event.fact
                     && boot != own_boot
@@ -192,7 +193,7 @@ fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions, own
                     loaded.foreign.insert(AttemptRef { run: uid, step: *step, attempt: *attempt });
                 }
             }
-            if let Some(illegal) = machine.load(uid, pinned, &events, now)? {
+            if let Some(illegal) = runs::take_in(machine, definitions, uid, &events, now)? {
                 anyhow::bail!("{illegal}");
             }
             Ok(())
@@ -202,6 +203,12 @@ fn load(machine: &mut Machine, reader: &dyn View, definitions: &Definitions, own
             loaded.unread.insert(uid);
         }
     })?;
+    for uid in &loaded.unread {
+        // Without one of its runs a tree never comes to its end: a person has to know.
+        if let Some(top) = reader.row_of_tree(*uid)?.filter(|row| row.uid != *uid) {
+            machine.take_out(top.uid, &format!("its child run {uid} cannot be read"), now);
+        }
+    }
     Ok(loaded)
 }
 

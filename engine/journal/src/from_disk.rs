@@ -6,7 +6,7 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Terms, Then,
+    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
@@ -125,7 +125,29 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         },
         From::AttemptEnded(it) => attempt_ended(it)?,
         From::Ending(it) => Fact::Ending { cause: ending_cause(it.cause)? },
-        From::Finishing(it) => Fact::Finishing { outcome: outcome(it.outcome)? },
+        From::ChildStarting(it) => Fact::ChildStarting {
+            step: StepNo(it.step),
+            child: uid(&it.child_uid, "child_starting.child_uid")?,
+            again: it.again,
+        },
+        From::ChildEnded(it) => Fact::ChildEnded {
+            step: StepNo(it.step),
+            child: uid(&it.child_uid, "child_ended.child_uid")?,
+            outcome: outcome(it.outcome)?,
+            outputs: object!(it.outputs_json, "child_ended.outputs_json"),
+            message: it.message,
+            then: child_then(it.then)?,
+        },
+        From::ChildWaits(it) => Fact::ChildWaits {
+            step: StepNo(it.step),
+            child: uid(&it.child_uid, "child_waits.child_uid")?,
+            waits: waits(it.waits)?,
+        },
+        From::Finishing(it) => Fact::Finishing {
+            outcome: outcome(it.outcome)?,
+            outputs: object!(it.outputs_json, "finishing.outputs_json"),
+            message: it.message,
+        },
         From::Finished(it) => Fact::Finished { outcome: outcome(it.outcome)? },
         From::Resumed(it) => {
             Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason, confirmed: it.confirmed }
@@ -161,11 +183,34 @@ fn created(it: disk::Created) -> Result<Created> {
         request_id: it.request_id,
         request_digest: digest(&it.request_digest, "created.request_digest")?,
         terms: it.terms.map(terms).unwrap_or_default(),
+        parent: it.parent.map(parent).transpose()?,
+    })
+}
+
+fn parent(it: disk::Parent) -> Result<Parent> {
+    Ok(Parent {
+        root: uid(&it.root_uid, "parent.root_uid")?,
+        run: uid(&it.run_uid, "parent.run_uid")?,
+        step: StepNo(it.step),
+        depth: it.depth,
+        tidies: it.tidies,
     })
 }
 
 fn terms(it: disk::Terms) -> Terms {
     Terms { confirmed: it.confirmed }
+}
+
+fn child_then(then: Option<disk::child_ended::Then>) -> Result<Then> {
+    use disk::child_ended::Then as From;
+    match then {
+        Some(From::Succeeded(true)) => Ok(Then::Succeeded),
+        Some(From::Failed(true)) => Ok(Then::Failed),
+        Some(From::Canceled(true)) => Ok(Then::Canceled),
+        Some(From::Succeeded(false) | From::Failed(false) | From::Canceled(false)) | None => {
+            Err(Undecodable::Missing("child_ended.then"))
+        }
+    }
 }
 
 fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
@@ -244,6 +289,7 @@ fn ending_cause(cause: Option<disk::ending::Cause>) -> Result<EndingCause> {
         Some(From::Cancel(it)) => {
             EndingCause::Cancel { now: it.now, by: principal(it.by)?, reason: it.reason, past: steps(it.past) }
         }
+        Some(From::Deadlock(message)) => EndingCause::Deadlock { message },
         Some(From::Timeout(false)) | None => return Err(Undecodable::Missing("ending.cause")),
     })
 }
@@ -287,6 +333,14 @@ fn outcome(value: i32) -> Result<Outcome> {
     })
 }
 
+fn waits(value: i32) -> Result<Waits> {
+    known!(value, "waits", disk::Waits, {
+        No => Waits::No,
+        Still => Waits::Still,
+        Attention => Waits::Attention,
+    })
+}
+
 fn attempt_kind(value: i32) -> Result<AttemptKind> {
     known!(value, "attempt_starting.kind", disk::AttemptKind, {
         Run => AttemptKind::Run,
@@ -326,7 +380,11 @@ fn digest(bytes: &[u8], field: &'static str) -> Result<Digest> {
 /// # Errors
 /// They are not sixteen.
 pub fn run_uid(bytes: &[u8]) -> Result<RunUid> {
-    fixed(bytes, "run_uid").map(|bits| RunUid::from_bits(u128::from_be_bytes(bits)))
+    uid(bytes, "run_uid")
+}
+
+fn uid(bytes: &[u8], field: &'static str) -> Result<RunUid> {
+    fixed(bytes, field).map(|bits| RunUid::from_bits(u128::from_be_bytes(bits)))
 }
 
 /// A row from its stored bytes.

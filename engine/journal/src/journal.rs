@@ -46,6 +46,8 @@ pub struct Journal {
 struct Rows {
     changed: BTreeMap<RunUid, RunRow>,
     created: Vec<RunUid>,
+    /// New child runs, each with the number of the run at the top.
+    children: BTreeMap<RunUid, u64>,
     /// The changed rows as they were before, by number.
     before: HashMap<u64, Option<RunRow>>,
 }
@@ -140,7 +142,21 @@ impl Journal {
                 return Err(refused(format!("the last one is {known}")));
             }
             last.insert(*uid, event.number);
-            if let Fact::Created(fact) = &event.fact {
+            if let Fact::Created(fact) = &event.fact
+                && let Some(parent) = &fact.parent
+            {
+                let top = match rows.changed.get(&parent.root) {
+                    Some(row) => Some(row.number),
+                    None => reader.row_by_uid(parent.root)?.map(|row| row.number),
+                };
+                if top != Some(fact.number) {
+                    return Err(refused(format!("there is no run {} at the top of its tree", parent.root)));
+                }
+                if known > 0 || self.shared.number(&keys::uid(*uid))?.is_some() {
+                    return Err(refused("there is such a run already".to_owned()));
+                }
+                rows.children.insert(*uid, fact.number);
+            } else if let Fact::Created(fact) = &event.fact {
                 let taken = rows.changed.values().any(|row| row.number == fact.number)
                     || reader.row_by_number(fact.number)?.is_some();
                 if known > 0 || taken || reader.row_by_uid(*uid)?.is_some() {
@@ -151,11 +167,18 @@ impl Journal {
                 rows.before.insert(fact.number, None);
             } else if known == 0 {
                 return Err(refused("a run begins with its creation".to_owned()));
-            } else if matches!(event.fact, Fact::Finished { .. } | Fact::Resumed { .. }) {
+            } else if matches!(event.fact, Fact::Finished { .. } | Fact::Resumed { .. })
+                && !rows.children.contains_key(uid)
+            {
                 let row = match rows.changed.entry(*uid) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => {
-                        let row = reader.row_by_uid(*uid)?.ok_or_else(|| refused("the run has no row".to_owned()))?;
+                        let top = reader.row_of_tree(*uid)?.ok_or_else(|| refused("the run has no row".to_owned()))?;
+                        if top.uid != *uid {
+                            // A child run: the row of its tree says nothing about it.
+                            continue;
+                        }
+                        let row = top;
                         rows.before.insert(row.number, Some(row.clone()));
                         entry.insert(row)
                     }
@@ -178,6 +201,11 @@ impl Journal {
             } else {
                 batch.insert(&active, shared::reference(&active, row.number));
             }
+        }
+        for (uid, number) in &rows.children {
+            let (key, child) = (keys::uid(*uid), keys::child(*number, *uid));
+            batch.insert(&key, shared::reference(&key, *number));
+            batch.insert(&child, shared::reference(&child, *number));
         }
         for row in rows.created.iter().filter_map(|uid| rows.changed.get(uid)) {
             let key = keys::uid(row.uid);

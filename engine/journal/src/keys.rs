@@ -15,6 +15,8 @@ pub const REQUEST: u8 = b'q';
 pub const ACTIVE: u8 = b'a';
 /// Where the file of a run's cold events ends, by its uid.
 pub const COLD: u8 = b'c';
+/// A child run, by the number of the run at the top and its own uid.
+pub const CHILD: u8 = b'd';
 /// A removed run whose folder may still be there, by its uid.
 pub const REMOVED: u8 = b'x';
 
@@ -73,6 +75,21 @@ pub fn uid(uid: RunUid) -> [u8; 17] {
 /// The key of the end of a run's file.
 pub fn cold(uid: RunUid) -> [u8; 17] {
     named(COLD, uid)
+}
+
+/// The key of a child run, below the number of the run at the top of its tree.
+pub fn child(number: u64, uid: RunUid) -> [u8; 25] {
+    let mut key = [0; 25];
+    key[0] = CHILD;
+    key[1..9].copy_from_slice(&number.to_be_bytes());
+    key[9..].copy_from_slice(&uid.bits().to_be_bytes());
+    key
+}
+
+/// The uid in a key that [`child`] made.
+pub fn parse_child(key: &[u8]) -> Option<RunUid> {
+    let bits = key.get(9..)?;
+    Some(RunUid::from_bits(u128::from_be_bytes(bits.try_into().ok()?)))
 }
 
 /// The key of a removed run.

@@ -42,6 +42,9 @@ struct Durable {
     requests: BTreeMap<String, u64>,
 }
 
+/// Child runs, each with the number of the run at the top.
+type Children = BTreeMap<RunUid, u64>;
+
 /// The disk that is none: what [`MemoryStore::open`] opens, again and again.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDisk {
@@ -102,11 +105,21 @@ impl Durable {
     }
 
     fn row(&self, run: RunUid) -> Option<&RunRow> {
+        self.row_of_tree(run).filter(|row| row.uid == run)
+    }
+
+    fn row_of_tree(&self, run: RunUid) -> Option<&RunRow> {
         self.rows.get(self.numbers.get(&run)?)
     }
 
+    fn children(&self, top: &RunRow) -> Vec<RunUid> {
+        let below = self.numbers.iter().filter(|(uid, number)| **number == top.number && **uid != top.uid);
+        below.map(|(uid, _)| *uid).collect()
+    }
+
     /// The rows as they are after a batch, or why it is refused.
-    fn rows_after(&self, events: &[(RunUid, Event)]) -> Result<BTreeMap<RunUid, RunRow>, StoreError> {
+    fn rows_after(&self, events: &[(RunUid, Event)]) -> Result<(BTreeMap<RunUid, RunRow>, Children), StoreError> {
+        let mut children = Children::new();
         let mut rows: BTreeMap<RunUid, RunRow> = BTreeMap::new();
         let mut last: BTreeMap<RunUid, u64> = BTreeMap::new();
         for (uid, event) in events {
@@ -122,7 +135,15 @@ impl Durable {
                 return Err(refused(format!("the last one is {known}")));
             }
             last.insert(*uid, event.number);
-            if let Fact::Created(fact) = &event.fact {
+            if let Fact::Created(fact) = &event.fact
+                && let Some(parent) = &fact.parent
+            {
+                let top = rows.get(&parent.root).or_else(|| self.row(parent.root)).map(|row| row.number);
+                if known > 0 || top != Some(fact.number) {
+                    return Err(refused(format!("there is no run {} at the top of its tree", parent.root)));
+                }
+                children.insert(*uid, fact.number);
+            } else if let Fact::Created(fact) = &event.fact {
                 let taken = self.rows.contains_key(&fact.number) || rows.values().any(|row| row.number == fact.number);
                 if known > 0 || taken {
                     return Err(refused(format!("there is a run {} already", fact.number)));
@@ -130,14 +151,14 @@ impl Durable {
                 rows.insert(*uid, RunRow::of(*uid, event.at, fact));
             } else if known == 0 {
                 return Err(refused("a run begins with its creation".to_owned()));
-            } else {
+            } else if !children.contains_key(uid) && self.row_of_tree(*uid).is_none_or(|row| row.uid == *uid) {
                 let row = rows.remove(uid).or_else(|| self.row(*uid).cloned());
                 let mut row = row.ok_or_else(|| refused("the run has no row".to_owned()))?;
                 row.take_in(event);
                 rows.insert(*uid, row);
             }
         }
-        Ok(rows)
+        Ok((rows, children))
     }
 }
 
@@ -149,7 +170,8 @@ impl Store for MemoryStore {
         self.pass(CrashPoint::BeforeCommit)?;
         let number = {
             let mut durable = self.disk.lock();
-            let rows = durable.rows_after(events)?;
+            let (rows, children) = durable.rows_after(events)?;
+            durable.numbers.extend(children);
             durable.last_commit += 1;
             let number = durable.last_commit;
             durable.tail.insert(number, events.to_vec());
@@ -209,12 +231,14 @@ impl Store for MemoryStore {
             rows.truncate(PRUNE_RUNS);
             for row in rows {
                 durable.rows.remove(&row.number);
-                durable.numbers.remove(&row.uid);
-                durable.cold.remove(&row.uid);
+                for uid in std::iter::once(row.uid).chain(durable.children(&row)) {
+                    durable.numbers.remove(&uid);
+                    durable.cold.remove(&uid);
+                    pruned.runs.push(uid);
+                }
                 if durable.requests.get(&row.request_id) == Some(&row.number) {
                     durable.requests.remove(&row.request_id);
                 }
-                pruned.runs.push(row.uid);
             }
         }
         self.pass(CrashPoint::AfterPrune)?;
@@ -242,7 +266,11 @@ impl View for MemoryDisk {
 
     fn each_unfinished(&self, visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>)) -> Result<(), StoreError> {
         for run in self.unfinished()? {
-            visit(run, self.events(run, 0, usize::MAX));
+            let row = self.row_by_uid(run)?;
+            let children = row.map_or_else(Vec::new, |row| self.lock().children(&row));
+            for uid in std::iter::once(run).chain(children) {
+                visit(uid, self.events(uid, 0, usize::MAX));
+            }
         }
         Ok(())
     }
@@ -253,6 +281,14 @@ impl View for MemoryDisk {
 
     fn row_by_uid(&self, run: RunUid) -> Result<Option<RunRow>, StoreError> {
         Ok(self.lock().row(run).cloned())
+    }
+
+    fn row_of_tree(&self, run: RunUid) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.lock().row_of_tree(run).cloned())
+    }
+
+    fn children(&self, top: &RunRow) -> Result<Vec<RunUid>, StoreError> {
+        Ok(self.lock().children(top))
     }
 
     fn row_by_request(&self, request_id: &str) -> Result<Option<RunRow>, StoreError> {

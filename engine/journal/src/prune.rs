@@ -37,7 +37,7 @@ impl Quiet {
     }
 }
 
-/// Removes what may go, the oldest first. While commits are being archived nothing is removed.
+/// Removes what may go, the oldest first, each with its child runs. While commits are being archived nothing is removed.
 ///
 /// # Errors
 /// As for the store.
@@ -57,20 +57,25 @@ pub fn prune(shared: &Shared, quiet: &mut Quiet, retention: &Retention, now: Tim
         return Ok(Pruned::default());
     }
     let mut batch = Batch::default();
+    let mut runs: Vec<RunUid> = Vec::new();
     for row in &rows {
         batch.remove(&keys::row(row.number));
-        batch.remove(&keys::uid(row.uid));
-        batch.remove(&keys::cold(row.uid));
+        let children = shared.children(row.number)?;
+        children.iter().for_each(|child| batch.remove(&keys::child(row.number, *child)));
+        for uid in std::iter::once(row.uid).chain(children) {
+            batch.remove(&keys::uid(uid));
+            batch.remove(&keys::cold(uid));
+            let removed = keys::removed(uid);
+            batch.insert(&removed, shared::reference(&removed, row.number));
+            runs.push(uid);
+        }
         let request = keys::request(&row.request_id);
         if !row.request_id.is_empty() && shared.number(&request)? == Some(row.number) {
             batch.remove(&request);
         }
-        let removed = keys::removed(row.uid);
-        batch.insert(&removed, shared::reference(&removed, row.number));
     }
     shared.or_stop(shared.db.apply(batch))?;
     shared.or_stop(shared.db.sync())?;
-    let runs: Vec<RunUid> = rows.iter().map(|row| row.uid).collect();
     {
         let mut tail = shared.tail_mut();
         runs.iter().for_each(|uid| tail.forget(*uid));

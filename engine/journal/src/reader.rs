@@ -137,12 +137,11 @@ impl Reader {
         Ok(page.events)
     }
 
-    /// All events of a run: its file, then those of the tail, which was read after the row.
-    fn all_of(&self, row: &RunRow, tail: &[Vec<u8>]) -> Result<Vec<Event>, StoreError> {
-        let run = row.uid;
+    /// All events of a run: its file, then those of the tail, which was read after the row. `last` is the number of the
+    /// latest event that is known.
+    fn all_of(&self, run: RunUid, mut last: u64, tail: &[Vec<u8>]) -> Result<Vec<Event>, StoreError> {
         let mut page = Page::new(0, usize::MAX, usize::MAX);
         self.read_cold(run, &mut page)?;
-        let mut last = row.last_event;
         for bytes in tail {
             record::raw_event(bytes)
                 .and_then(|raw| {
@@ -228,11 +227,16 @@ impl View for Reader {
 
     fn each_unfinished(&self, visit: &mut dyn FnMut(RunUid, Result<Vec<Event>, StoreError>)) -> Result<(), StoreError> {
         let rows = self.unfinished_rows()?;
-        let wanted: HashMap<RunUid, usize> = rows.iter().enumerate().map(|(index, row)| (row.uid, index)).collect();
+        let mut runs: Vec<(RunUid, u64)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            runs.push((row.uid, row.last_event));
+            runs.extend(self.children(row)?.into_iter().map(|uid| (uid, 0)));
+        }
+        let wanted: HashMap<RunUid, usize> = runs.iter().enumerate().map(|(index, (uid, _))| (*uid, index)).collect();
         for _ in 0..READ_TRIES {
             let Some(tails) = self.raw_tail(&wanted)? else { continue };
-            for (row, tail) in rows.iter().zip(tails) {
-                visit(row.uid, self.all_of(row, &tail));
+            for ((uid, last), tail) in runs.iter().zip(tails) {
+                visit(*uid, self.all_of(*uid, *last, &tail));
             }
             return Ok(());
         }
@@ -245,7 +249,15 @@ impl View for Reader {
     }
 
     fn row_by_uid(&self, run: RunUid) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.row_of_tree(run)?.filter(|row| row.uid == run))
+    }
+
+    fn row_of_tree(&self, run: RunUid) -> Result<Option<RunRow>, StoreError> {
         self.shared.number(&keys::uid(run))?.map_or(Ok(None), |number| self.shared.row(number))
+    }
+
+    fn children(&self, top: &RunRow) -> Result<Vec<RunUid>, StoreError> {
+        self.shared.children(top.number)
     }
 
     fn row_by_request(&self, request_id: &str) -> Result<Option<RunRow>, StoreError> {

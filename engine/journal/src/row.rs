@@ -4,7 +4,7 @@ use runbook_core::id::{Digest, RunUid};
 use runbook_core::run::{Created, Event, Fact, Origin, Outcome, Principal};
 use runbook_core::time::Timestamp;
 
-/// One line about a run. Written when the run is made, opened again, or over; between those its progress is
+/// One line about a run at the top: a child run has none, and belongs to that of its tree. Written when the run is made, opened again, or over; between those its progress is
 /// known only from its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRow {
@@ -86,6 +86,9 @@ impl RunRow {
             | Fact::ApprovalTimedOut { .. }
             | Fact::AttemptStarting { .. }
             | Fact::AttemptEnded { .. }
+            | Fact::ChildStarting { .. }
+            | Fact::ChildEnded { .. }
+            | Fact::ChildWaits { .. }
             | Fact::Ending { .. }
             | Fact::RollingBack { .. }
             | Fact::RollbackAbandoned { .. }

@@ -221,6 +221,20 @@ impl Shared {
         number.map(Some).map_err(|_| self.corrupt_row(what(), "it is no number"))
     }
 
+    /// The child runs below the run of a number, in order of their uids.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn children(&self, number: u64) -> Result<Vec<RunUid>, StoreError> {
+        let (from, to) = (keys::child(number, RunUid::from_bits(0)), keys::child(number, RunUid::from_bits(u128::MAX)));
+        let mut children = Vec::new();
+        self.db.scan::<StoreError>((Bound::Included(&from[..]), Bound::Included(&to[..])), false, |key, _| {
+            children.extend(keys::parse_child(key));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(children)
+    }
+
     /// Where the file of a run's cold events ends.
     ///
     /// # Errors

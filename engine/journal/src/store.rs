@@ -51,8 +51,8 @@ pub trait View: Send + Sync {
     /// Unreadable rows.
     fn unfinished(&self) -> Result<Vec<RunUid>, StoreError>;
 
-    /// All events of each run that is not terminal, oldest run first, reading the live tail once for all: for the
-    /// start. A run that cannot be read is handed over as its error; the others go on.
+    /// All events of each run that is not terminal and of its child runs, each after the one above it, reading the live
+    /// tail once for all: for the start. A run that cannot be read is handed over as its error; the others go on.
     ///
     /// # Errors
     /// Unreadable rows or tail.
@@ -64,11 +64,23 @@ pub trait View: Send + Sync {
     /// An unreadable row.
     fn row_by_number(&self, number: u64) -> Result<Option<RunRow>, StoreError>;
 
-    /// The row of a run.
+    /// The row of a run; a child run has none.
     ///
     /// # Errors
     /// An unreadable row.
     fn row_by_uid(&self, run: RunUid) -> Result<Option<RunRow>, StoreError>;
+
+    /// The row of the run at the top of the tree that a run belongs to: its own, where it is no child run.
+    ///
+    /// # Errors
+    /// An unreadable row.
+    fn row_of_tree(&self, run: RunUid) -> Result<Option<RunRow>, StoreError>;
+
+    /// The child runs of all levels below a run at the top, in order of their uids: each after the one above it.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn children(&self, top: &RunRow) -> Result<Vec<RunUid>, StoreError>;
 
     /// The row of the run that a request made.
     ///

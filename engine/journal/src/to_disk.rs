@@ -1,10 +1,10 @@
 //! From an event of the core to the disk format: the one way there. Never judges what it writes.
 
 use runbook_core::definition::Settlement;
-use runbook_core::id::StepNo;
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Terms, Then,
+    Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_proto::journal as disk;
 
@@ -79,7 +79,25 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
             To::AttemptEnded(attempt_ended(step.0, attempt.0, end, *then)?)
         }
         Fact::Ending { cause } => To::Ending(disk::Ending { cause: Some(ending_cause(cause)) }),
-        Fact::Finishing { outcome: it } => To::Finishing(disk::Finishing { outcome: outcome(*it).into() }),
+        Fact::ChildStarting { step, child, again } => {
+            To::ChildStarting(disk::ChildStarting { step: step.0, child_uid: uid(*child), again: *again })
+        }
+        Fact::ChildEnded { step, child, outcome: it, outputs, message, then } => To::ChildEnded(disk::ChildEnded {
+            step: step.0,
+            child_uid: uid(*child),
+            outcome: outcome(*it).into(),
+            outputs_json: object!(outputs),
+            message: message.clone(),
+            then: child_then(*then),
+        }),
+        Fact::ChildWaits { step, child, waits } => {
+            To::ChildWaits(disk::ChildWaits { step: step.0, child_uid: uid(*child), waits: self::waits(*waits).into() })
+        }
+        Fact::Finishing { outcome: it, outputs, message } => To::Finishing(disk::Finishing {
+            outcome: outcome(*it).into(),
+            outputs_json: object!(outputs),
+            message: message.clone(),
+        }),
         Fact::Finished { outcome: it } => To::Finished(disk::Finished { outcome: outcome(*it).into() }),
         Fact::Resumed { epoch, by, reason, confirmed } => To::Resumed(disk::Resumed {
             epoch: *epoch,
@@ -124,11 +142,37 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         request_id: it.request_id.clone(),
         request_digest: it.request_digest.0.to_vec(),
         terms: (it.terms != Terms::default()).then(|| terms(&it.terms)),
+        parent: it.parent.as_ref().map(parent),
     })
 }
 
 fn terms(it: &Terms) -> disk::Terms {
     disk::Terms { confirmed: it.confirmed.clone() }
+}
+
+fn uid(it: RunUid) -> Vec<u8> {
+    it.bits().to_be_bytes().to_vec()
+}
+
+fn parent(it: &Parent) -> disk::Parent {
+    disk::Parent { root_uid: uid(it.root), run_uid: uid(it.run), step: it.step.0, depth: it.depth, tidies: it.tidies }
+}
+
+/// A step ends with its child run: nothing else can follow, and is not stored.
+const fn child_then(then: Then) -> Option<disk::child_ended::Then> {
+    use disk::child_ended::Then as To;
+    match then {
+        Then::Succeeded => Some(To::Succeeded(true)),
+        Then::Failed => Some(To::Failed(true)),
+        Then::Canceled => Some(To::Canceled(true)),
+        Then::RetryAt(_)
+        | Then::VerifyAt(_)
+        | Then::OnCancelAt(_)
+        | Then::Unknown
+        | Then::RolledBack
+        | Then::RollbackFailed
+        | Then::RollbackAt(_) => None,
+    }
 }
 
 fn attempt_ended(
@@ -190,6 +234,7 @@ fn ending_cause(cause: &EndingCause) -> disk::ending::Cause {
         EndingCause::FailureStop(step) => To::FailureStop(step.0),
         EndingCause::FailureCancel(step) => To::FailureCancel(step.0),
         EndingCause::Timeout => To::Timeout(true),
+        EndingCause::Deadlock { message } => To::Deadlock(message.clone()),
         EndingCause::Cancel { now, by, reason, past } => {
             To::Cancel(disk::Cancel { now: *now, by: Some(principal(by)), reason: reason.clone(), past: numbers(past) })
         }
@@ -218,6 +263,14 @@ const fn outcome(it: Outcome) -> disk::Outcome {
         Outcome::Failed => disk::Outcome::Failed,
         Outcome::Canceled => disk::Outcome::Canceled,
         Outcome::RolledBack => disk::Outcome::RolledBack,
+    }
+}
+
+const fn waits(it: Waits) -> disk::Waits {
+    match it {
+        Waits::No => disk::Waits::No,
+        Waits::Still => disk::Waits::Still,
+        Waits::Attention => disk::Waits::Attention,
     }
 }
 

@@ -148,7 +148,7 @@ impl Daemon {
 
     /// Follows a run's events until it is over, without asking again and again.
     pub fn watch_over(&self, name: &str) {
-        let request = v1::WatchRunRequest { name: name.to_owned(), start_after: 0 };
+        let request = v1::WatchRunRequest { name: name.to_owned(), start_after: 0, tree: false };
         let client = RunServiceClient::new(self.channel());
         self.runtime.block_on(async move {
             let mut client = client;

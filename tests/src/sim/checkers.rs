@@ -75,6 +75,9 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
                 until == wanted && fixed == stays
             }
             (Progress::Asking { until }, Status::Asking { until: wanted }) => until == wanted,
+            (Progress::Child, Status::Child { uid, waits }) => {
+                state.children().get(&no) == Some(&uid) && state.waits_below(no) == waits
+            }
             (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => {
                 processes_left == left
             }
@@ -149,7 +152,11 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
     })?;
     let wants = run.wants();
     for other in running.iter().filter(|other| other.run != attempt.run) {
-        let taken = model.run(other.run)?.wants().into_iter().find(|name| wants.contains(name));
+        let other_run = model.run(other.run)?;
+        if other_run.root() == run.root() {
+            continue;
+        }
+        let taken = other_run.wants().into_iter().find(|name| wants.contains(name));
         must(taken.is_none(), || format!("{taken:?} is held by run {} with a process", other.run))?;
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! A runbook together with what the model needs to know of it without the engine: its conditions as trees, its
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
+use std::sync::Arc;
+
 use runbook_core::definition::{
-    Approval, Command, Effect, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf, RollbackPolicy,
-    Runbook, Settlement, ValueType, Wait, WhenSkipped, Work,
+    Approval, Call, Command, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf,
+    RollbackPolicy, Runbook, Settlement, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -12,6 +14,9 @@ use super::condition::{Codes, Cond};
 
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
+
+/// What it can be.
+pub(crate) const SLOTS: &str = "[ab]";
 
 /// The name of a lock or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +61,72 @@ pub(crate) struct Design {
     pub(crate) codes: Vec<StepCodes>,
     pub(crate) locks: Vec<Name>,
     pub(crate) group: Option<Name>,
+    /// Of each step, which runbook it starts.
+    pub(crate) calls: Vec<Option<CallDesign>>,
+    /// The runbook's output [`NUMBER`]: the step whose output it is, and what stands for it where that has none.
+    pub(crate) output: Option<(usize, Option<i64>)>,
+    /// The runbooks that its steps start.
+    pub(crate) called: Vec<Arc<Self>>,
+}
+
+/// What a step that starts another runbook gives for [`SLOT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotGiven {
+    /// What the run itself was given.
+    Same,
+    Fixed(&'static str),
+    /// Something that no runbook takes.
+    Refused,
+}
+
+/// A step that starts another runbook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallDesign {
+    pub(crate) runbook: String,
+    pub(crate) slot: SlotGiven,
+}
+
+impl CallDesign {
+    /// What the child run gets; `None` where it would be refused.
+    pub(crate) fn given(&self, own: &str) -> Option<String> {
+        match self.slot {
+            SlotGiven::Same => Some(own.to_owned()),
+            SlotGiven::Fixed(slot) => Some(slot.to_owned()),
+            SlotGiven::Refused => None,
+        }
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        let given = match self.slot {
+            SlotGiven::Same => Given::Template(format!("${{{{ inputs.{SLOT} }}}}")),
+            SlotGiven::Fixed(slot) => Given::Value(slot.into()),
+            SlotGiven::Refused => Given::Template(format!("${{{{ inputs.{SLOT} }}}}x")),
+        };
+        Call { runbook: self.runbook.clone(), inputs: [(SLOT.to_owned(), given)].into_iter().collect() }
+    }
 }
 
 impl Design {
+    /// The runbook that a step starts.
+    pub(crate) fn callee(&self, step: usize) -> Option<(&CallDesign, &Arc<Self>)> {
+        let call = self.calls.get(step)?.as_ref()?;
+        Some((call, self.called.iter().find(|design| design.runbook.name == call.runbook)?))
+    }
+
+    /// Whether a step starts another runbook.
+    pub(crate) fn has_no_return(&self) -> bool {
+        let own = self.runbook.steps.iter().any(|step| step.no_return);
+        own || self.called.iter().any(|other| other.has_no_return())
+    }
+
+    pub(crate) fn asks(&self) -> bool {
+        self.runbook.steps.iter().any(|step| step.approval().is_some()) || self.called.iter().any(|other| other.asks())
+    }
+
+    pub(crate) fn is_call(&self, step: usize) -> bool {
+        self.calls.get(step).is_some_and(Option::is_some)
+    }
+
     /// Whether a step is of `steps`, not of `finally`.
     pub(crate) fn is_main(&self, step: usize) -> bool {
         self.runbook.steps.get(step).is_some_and(|step| step.part == Part::Main)
@@ -86,7 +154,11 @@ impl Design {
     pub(crate) fn yaml(&self) -> String {
         let runbook = &self.runbook;
         let mut text = format!("name: {}\nlanguage: 1\n", runbook.name);
-        text += &format!("inputs: {{{SLOT}: {{type: string, default: a}}}}\n");
+        text += &format!("inputs: {{{SLOT}: {{type: string, default: a, pattern: {SLOTS:?}}}}}\n");
+        for (name, output) in &runbook.outputs {
+            let (kind, value) = (output.value_type.name(), &output.value);
+            text += &format!("outputs: {{{name}: {{type: {kind}, value: {value:?}}}}}\n");
+        }
         if let Some(timeout) = runbook.timeout {
             text += &format!("timeout: {}\n", span(timeout));
         }
@@ -147,6 +219,15 @@ impl Design {
             Work::Fail(message) => line(format!("uses: fail\n    with: {{message: {message}}}")),
             Work::Wait(wait) => line(format!("uses: wait\n    with: {}", with(wait))),
             Work::Approval(approval) => line(format!("uses: approval\n    with: {}", asked(approval))),
+            Work::Runbook(call) => {
+                line("uses: runbook".to_owned());
+                let given = call.inputs.values().map(|given| match given {
+                    Given::Value(value) => value.to_string(),
+                    Given::Template(text) => format!("{text:?}"),
+                });
+                let given: Vec<String> = given.map(|given| format!("{SLOT}: {given}")).collect();
+                line(format!("with: {{name: {}, inputs: {{{}}}}}", call.runbook, given.join(", ")));
+            }
         }
         if !step.needs.is_empty() {
             let needs: Vec<&str> =
@@ -164,7 +245,7 @@ impl Design {
         if step.when_skipped == WhenSkipped::GoOn {
             line("when_skipped: go_on".to_owned());
         }
-        if !step.outputs.is_empty() && step.approval().is_none() {
+        if !step.outputs.is_empty() && step.approval().is_none() && step.call().is_none() {
             let outputs: Vec<String> =
                 step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
             line(format!("outputs: {{{}}}", outputs.join(", ")));

@@ -1,18 +1,23 @@
 //! Random runbooks: graphs of many shapes with settings of every kind. Never knows what a run makes of them.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use runbook_core::definition::{
-    Approval, Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, OnTimeout, Overlap, Part,
-    Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, Stop, ValueType, Wait,
-    WhenSkipped, Work,
+    Approval, Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, OnTimeout, OutputDecl,
+    Overlap, Part, Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, Stop,
+    ValueType, Wait, WhenSkipped, Work,
 };
+use runbook_core::destruction::approved;
 use runbook_core::id::{Digest, StepNo};
 use runbook_core::limits;
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::condition::{Codes, Cond, NUMBER};
-use super::design::{Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, StepCodes};
+use super::design::{CallDesign, Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, SLOTS, SlotGiven, StepCodes};
+use super::faults::Settings;
 use super::random::Random;
 use super::world::EPOCH;
 
@@ -23,6 +28,8 @@ pub(crate) const STEPS: usize = 40;
 const FINALLY_STEPS: usize = 4;
 /// What destructive steps destroy.
 const TARGETS: [&str; 3] = ["the-world", "the-moon", "moon-${{ inputs.slot }}"];
+/// How many steps of a runbook may start others.
+const CALLS: usize = 3;
 
 /// How rich the runbooks of a world are, in percent of the steps that have a thing.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +47,7 @@ pub(crate) struct Richness {
     waits: u32,
     rollbacks: u32,
     no_returns: u32,
+    calls: u32,
 }
 
 impl Richness {
@@ -59,12 +67,113 @@ impl Richness {
             waits: draw() / 2,
             rollbacks: draw(),
             no_returns: draw() / 4,
+            calls: draw() / 2,
         }
     }
 }
 
+/// The runbooks of a world. Each may start those behind it.
+pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
+    let mut designs: VecDeque<Arc<Design>> = VecDeque::new();
+    for index in (0..settings.runbooks).rev() {
+        let mut random = root.fork("design", index as u64);
+        let mut design = design(&mut random, index, settings.steps, settings.rich);
+        calls(&mut root.fork("calls", index as u64), settings.rich, &mut design, designs.make_contiguous());
+        designs.push_front(Arc::new(design));
+    }
+    designs.into()
+}
+
+/// Lets some steps of a design start other runbooks, and gives it an output.
+fn calls(random: &mut Random, rich: Richness, design: &mut Design, others: &[Arc<Design>]) {
+    for no in 0..design.runbook.steps.len() {
+        let calls = design.calls.iter().flatten().count();
+        if others.is_empty() || calls >= CALLS || !random.percent(rich.calls) {
+            continue;
+        }
+        let other = &others[random.below(others.len())];
+        let command = matches!(design.runbook.steps[no].work, Work::Command(_));
+        // What it destroys has to be asked about before.
+        let unasked = destroys(&other.runbook) && !approved(&design.runbook)[no];
+        // `finally` waits for nobody, at whatever distance.
+        if !command || unasked || (!design.is_main(no) && other.asks()) {
+            continue;
+        }
+        let slot = match random.below(12) {
+            0..=4 => SlotGiven::Same,
+            5..=7 => SlotGiven::Fixed("a"),
+            8..=10 => SlotGiven::Fixed("b"),
+            _ => SlotGiven::Refused,
+        };
+        let call = CallDesign { runbook: other.runbook.name.clone(), slot };
+        let (main, one_way) = (design.is_main(no), other.has_no_return());
+        let Some(step) = design.runbook.steps.get_mut(no) else { continue };
+        let outputs = other.runbook.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type));
+        // Who reads the number that the step had before goes without it.
+        let had = step.outputs.contains_key(NUMBER);
+        let outputs: IndexMap<String, ValueType> = outputs.collect();
+        if had && !outputs.contains_key(NUMBER) {
+            continue;
+        }
+        *step = Step {
+            work: Work::Runbook(Box::new(call.call())),
+            outputs,
+            artifacts: Vec::new(),
+            success: None,
+            unknown_if: None,
+            retry: None,
+            effect: Effect::Mutating,
+            target: None,
+            verify: None,
+            on_cancel: None,
+            no_return: step.no_return || (one_way && main && step.rollback.is_none()),
+            ..step.clone()
+        };
+        design.codes[no] = StepCodes::default();
+        design.calls[no] = Some(call);
+        if !design.called.iter().any(|known| known.runbook.name == other.runbook.name) {
+            design.called.push(Arc::clone(other));
+        }
+    }
+    let numbers: Vec<usize> = (0..design.runbook.steps.len())
+        .filter(|no| design.is_main(*no) && design.runbook.steps[*no].outputs.contains_key(NUMBER))
+        .collect();
+    if numbers.is_empty() || random.percent(30) {
+        return;
+    }
+    let step = numbers[random.below(numbers.len())];
+    let default = (!is_sure(&design.runbook.steps, step) || random.percent(50)).then(|| random.between(0, 6));
+    let reference = format!("steps.{}.outputs.{NUMBER}", design.runbook.steps[step].id);
+    let value = match default {
+        Some(default) => format!("default({reference}, {default})"),
+        None => reference,
+    };
+    design.output = Some((step, default));
+    let value_type = ValueType::Integer;
+    design.runbook.outputs = IndexMap::from([(NUMBER.to_owned(), OutputDecl { value_type, value })]);
+}
+
+/// Whether a step destroys something, and nobody is asked before.
+fn destroys(runbook: &Runbook) -> bool {
+    let asked = approved(runbook);
+    runbook.steps.iter().zip(asked).any(|(step, asked)| step.effect == Effect::Destructive && !asked)
+}
+
+/// Whether a step has succeeded whenever its run does.
+fn is_sure(steps: &[Step], no: usize) -> bool {
+    let mut open = vec![no];
+    while let Some(no) = open.pop() {
+        let step = &steps[no];
+        if step.condition.is_some() || step.allow_failure {
+            return false;
+        }
+        open.extend(step.needs.iter().map(|need| need.index()));
+    }
+    true
+}
+
 /// A runbook. `most` bounds its main steps.
-pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Design {
+fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Design {
     let main = random.spread(1, most.max(1) as i64) as usize;
     let finally = if random.percent(60) { random.below(FINALLY_STEPS + 1) } else { 0 };
     let mut edges = graph(random, main);
@@ -81,6 +190,9 @@ pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         codes: Vec::new(),
         locks: Vec::new(),
         group: None,
+        calls: Vec::new(),
+        output: None,
+        called: Vec::new(),
     };
     names(random, &mut design);
     let waits: Vec<bool> = edges.iter().map(|_| random.percent(rich.waits)).collect();
@@ -116,6 +228,7 @@ pub(crate) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         design.runbook.steps.push(step);
         design.conditions.push(condition);
         design.codes.push(codes);
+        design.calls.push(None);
     }
     design
 }
@@ -149,7 +262,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
                 required: false,
                 default: Some(Value::from("a")),
                 choices: Vec::new(),
-                pattern: None,
+                pattern: Some(SLOTS.to_owned()),
                 minimum: None,
                 maximum: None,
                 secret: false,
@@ -178,6 +291,8 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         }),
         env: IndexMap::new(),
         files: Vec::new(),
+        outputs: IndexMap::new(),
+        pins: IndexMap::new(),
         steps: Vec::new(),
     }
 }

@@ -99,6 +99,7 @@ impl World {
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
             terms: Terms { confirmed },
+            parent: None,
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
         let token = self.token(deed);

@@ -102,6 +102,7 @@ impl World {
             daemon.ghosts += 1;
             created.number = 1_000_000 + daemon.ghosts;
             created.group = None;
+            created.parent = None;
             created.request_id.clear();
             let facts = [
                 Fact::Created(Box::new(created)),

@@ -46,8 +46,9 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
     let step = event.fact.step().map(|step| super::checkers::step_name(model, uid, step)).unwrap_or_default();
     let detail = match &event.fact {
         Fact::Created(created) => {
+            let above = created.parent.map(|parent| parent.run);
             format!(
-                "{} of {} by {:?}, locks {:?}, group {:?}",
+                "{} of {} by {:?}, locks {:?}, group {:?}, below {above:?}",
                 uid, created.runbook, created.origin, created.locks, created.group
             )
         }
@@ -57,7 +58,10 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::StepSkipped { why, .. } => format!("{why:?}"),
         Fact::StepFailed { message, .. } => message.clone(),
         Fact::Ending { cause } => format!("{cause:?}"),
-        Fact::Finishing { outcome } | Fact::Finished { outcome } => outcome.name().to_owned(),
+        Fact::ChildStarting { child, again, .. } => format!("{child}, again {again}"),
+        Fact::ChildEnded { child, outcome, then, .. } => format!("{child} {}, then {then:?}", outcome.name()),
+        Fact::ChildWaits { child, waits, .. } => format!("{child} {waits:?}"),
+        Fact::Finishing { outcome, .. } | Fact::Finished { outcome } => outcome.name().to_owned(),
         Fact::RollingBack { outcome, steps } => format!("{steps:?}, else {}", outcome.name()),
         Fact::RollbackAsked { past, .. } => format!("past {past:?}"),
         Fact::RollbackAbandoned { .. } => String::new(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply};
-use runbook_core::run::{AttemptEnd, AttemptKind, Event, Fact, How, Input, NotStarted, Rejection, StopLevel};
+use runbook_core::run::{
+    ArtifactPaths, AttemptEnd, AttemptKind, Event, Fact, How, Input, NotStarted, Rejection, StopLevel,
+};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::memory::{CrashPoint, MemoryStore};
 use runbook_journal::{Store, StoreError, View};
@@ -68,16 +70,17 @@ impl World {
         let store = MemoryStore::open(&self.disk);
         let now = self.wall();
         let next = self.disk.next_number().map_err(|error| error.to_string())?;
-        let settings = runbook_core::machine::Settings { places: self.settings.places, boot: self.boot() };
+        let settings = runbook_core::machine::Settings {
+            places: self.settings.places,
+            boot: self.boot(),
+            artifacts: ArtifactPaths::new(|run, step, attempt, name| format!("{run}/{}.{}/{name}", step.0, attempt.0)),
+        };
         let mut machine = Machine::new(settings, next);
         for uid in self.disk.unfinished().map_err(|error| error.to_string())? {
-            let run = self.model.run(uid)?;
-            let events = self.disk.events(uid, 0, usize::MAX).map_err(|error| error.to_string())?;
-            let illegal =
-                machine.load(uid, self.pinned(&run.design), &events, now).map_err(|error| error.to_string())?;
-            must(illegal.is_none(), || format!("the journal of run {uid} is illegal: {illegal:?}"))?;
-            let state = machine.run(uid).ok_or_else(|| format!("run {uid} was not taken in"))?;
-            checkers::check_state(state, run)?;
+            for uid in self.take_in(&mut machine, uid, now)? {
+                let state = machine.run(uid).ok_or_else(|| format!("run {uid} was not taken in"))?;
+                checkers::check_state(state, self.model.run(uid)?)?;
+            }
         }
         let (boot, seen) = (self.boot(), &mut self.seen);
         self.model.restarted(&boot, now);
@@ -105,6 +108,24 @@ impl World {
             self.check_other(attempt)?;
         }
         Ok(())
+    }
+
+    /// Takes the tree that a run belongs to into memory; gives all its runs, the one at the top first.
+    fn take_in(&self, machine: &mut Machine, run: RunUid, now: Timestamp) -> Result<Vec<RunUid>, String> {
+        let told = |error: StoreError| error.to_string();
+        let top = self.disk.row_of_tree(run).map_err(told)?.ok_or_else(|| format!("run {run} has no tree"))?;
+        let children = self.disk.children(&top).map_err(told)?;
+        let all: Vec<RunUid> = std::iter::once(top.uid).chain(children).collect();
+        for uid in &all {
+            let events = self.disk.events(*uid, 0, usize::MAX).map_err(told)?;
+            let illegal = match *uid == top.uid {
+                true => machine.load(*uid, self.pinned(&self.model.run(*uid)?.design), &events, now),
+                false => machine.load_child(*uid, &events, now),
+            };
+            let illegal = illegal.map_err(|error| error.to_string())?;
+            must(illegal.is_none(), || format!("the journal of run {uid} is illegal: {illegal:?}"))?;
+        }
+        Ok(all)
     }
 
     /// An attempt is due: what is really going on?
@@ -324,13 +345,9 @@ impl World {
                     }
                 }
                 Ask::Run { token: Some(_), run, .. } if daemon.machine.run(*run).is_none() => {
-                    if let Some(model) = self.model.runs.get(run) {
-                        let events = self.disk.events(*run, 0, usize::MAX).map_err(|error| error.to_string())?;
-                        let illegal = daemon.machine.load(*run, self.pinned(&model.design), &events, now);
-                        must(matches!(illegal, Ok(None)), || {
-                            format!("run {run} cannot be taken in again: {illegal:?}")
-                        })?;
-                        loaded.push(*run);
+                    if self.model.runs.contains_key(run) {
+                        let all = self.take_in(&mut daemon.machine, *run, now)?;
+                        loaded.extend(all.first());
                     }
                 }
                 Ask::Run { .. } | Ask::Clock(_) => {}

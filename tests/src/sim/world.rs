@@ -95,10 +95,7 @@ impl World {
     pub(crate) fn new(seed: u64, limits: Limits, sabotage: Option<Sabotage>, traced: bool) -> Self {
         let root = Random::new(seed);
         let settings = Settings::draw(&root, limits);
-        let design = |index: usize| {
-            let mut random = root.fork("design", index as u64);
-            Arc::new(generator::design(&mut random, index, settings.steps, settings.rich))
-        };
+        let designs = generator::designs(&root, &settings);
         let mut world = Self {
             settings,
             sabotage,
@@ -113,7 +110,7 @@ impl World {
             disk: MemoryDisk::default(),
             daemon: None,
             model: Model::new(settings.places),
-            designs: (0..settings.runbooks).map(design).collect(),
+            designs,
             boots: 1,
             attempts: BTreeMap::new(),
             unreported: BTreeSet::new(),
@@ -151,7 +148,8 @@ impl World {
 
     /// A definition as the engine sees it.
     pub(crate) fn pinned(&self, design: &Design) -> Arc<Pinned> {
-        Arc::new(Pinned::new(sabotage::seen(&design.runbook, self.sabotage), design.digest))
+        let called: Vec<_> = design.called.iter().map(|called| self.pinned(called)).collect();
+        Arc::new(Pinned::new(sabotage::seen(&design.runbook, self.sabotage), design.digest, called))
     }
 
     /// Lives until nothing is left to happen, then checks that everything came to its end.
@@ -284,7 +282,7 @@ impl World {
     /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
     fn check_waiting(&self) -> Check {
         let waits = |uid: &RunUid| {
-            self.model.runs.get(uid).is_some_and(|run| run.has_unknown() || !run.stuck().is_empty())
+            self.model.runs.get(uid).is_some_and(|run| run.has_unknown() || !run.stuck().is_empty() || run.has_child())
                 || !self.asking(*uid).is_empty()
         };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {

@@ -1,6 +1,6 @@
 //! Keeps the generator and the language in step: a design written as YAML, read by the language, must be the design.
 
-use runbook_core::language::{Finding, Severity, check};
+use runbook_core::language::{Finding, Severity, check_project};
 
 use super::faults::{Limits, Settings};
 use super::generator;
@@ -15,11 +15,12 @@ pub fn check_language(seed: u64) -> Result<(usize, usize), String> {
     let root = Random::new(seed);
     let settings = Settings::draw(&root, Limits::NONE);
     let (mut taken, mut refused) = (0, 0);
-    for index in 0..settings.runbooks {
-        let mut random = root.fork("design", index as u64);
-        let design = generator::design(&mut random, index, settings.steps, settings.rich);
-        let text = design.yaml();
-        let checked = check(text.as_bytes(), "design.yaml");
+    let designs = generator::designs(&root, &settings);
+    let texts: Vec<String> = designs.iter().map(|design| design.yaml()).collect();
+    let files = texts.iter().enumerate().map(|(index, text)| (format!("{index}.yaml"), text.clone().into_bytes()));
+    let checked = check_project(files, [], |_, _| None);
+    for (index, (design, (text, checked))) in designs.iter().zip(texts.iter().zip(checked)).enumerate() {
+        let checked = checked.checked;
         match checked.runbook {
             Some(runbook) if runbook == design.runbook => taken += 1,
             Some(runbook) => {
@@ -47,5 +48,6 @@ pub fn check_language(seed: u64) -> Result<(usize, usize), String> {
     Ok((taken, refused))
 }
 
-/// What designs hold on purpose and the language forbids: a lock twice, `attention: {as: retry}`.
-const EXPECTED: &[&str] = &["duplicate-item", "unknown-value"];
+/// What designs hold on purpose and the language forbids: a lock twice, `attention: {as: retry}`; and the start of such
+/// a runbook.
+const EXPECTED: &[&str] = &["duplicate-item", "unknown-value", "broken-runbook"];

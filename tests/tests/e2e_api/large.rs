@@ -10,7 +10,7 @@ const STEPS: usize = 32;
 const OUTPUT: usize = 200_000;
 
 fn watched(client: &Client, name: &str) -> (u64, RunStatus) {
-    let request = WatchRunRequest { name: name.to_owned(), start_after: 0 };
+    let request = WatchRunRequest { name: name.to_owned(), start_after: 0, tree: false };
     client.block_on(async {
         // As any client does, this one takes 4 MiB in a message.
         let mut stream = client.runs().watch_run(request).await.expect("a stream").into_inner();

@@ -34,7 +34,7 @@ fn what_is_not_there_is_not_found() {
         let mut runs = client.runs();
         refused(client.try_get(name), code, reason);
         let name = name.to_owned();
-        let request = WatchRunRequest { name: name.clone(), start_after: 0 };
+        let request = WatchRunRequest { name: name.clone(), start_after: 0, tree: false };
         refused(client.block_on(runs.watch_run(request)).map(drop), code, reason);
         let request = ReadLogsRequest { name: name.clone(), ..Default::default() };
         refused(client.block_on(runs.read_logs(request)).map(drop), code, reason);

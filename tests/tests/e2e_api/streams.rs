@@ -27,7 +27,7 @@ async fn rest(stream: &mut Streaming<WatchRunResponse>) -> Result<(Vec<Event>, R
 }
 
 fn watch(client: &Client, name: &str, start_after: u64) -> Streaming<WatchRunResponse> {
-    let request = WatchRunRequest { name: name.to_owned(), start_after };
+    let request = WatchRunRequest { name: name.to_owned(), start_after, tree: false };
     client.block_on(client.runs().watch_run(request)).expect("a stream").into_inner()
 }
 
@@ -45,7 +45,7 @@ fn a_watch_goes_on_from_any_event_to_the_end() {
         }
     });
     let seen = first.last().unwrap().number;
-    let ahead = WatchRunRequest { name: run.name.clone(), start_after: 1_000 };
+    let ahead = WatchRunRequest { name: run.name.clone(), start_after: 1_000, tree: false };
     refused(client.block_on(client.runs().watch_run(ahead)).map(drop), Code::OutOfRange, "NO_SUCH_EVENT");
     let mut behind = watch(&client, &run.name, seen);
     project.file("go", "");
@@ -114,7 +114,7 @@ fn a_streams_deadline_is_kept() {
     let project = Project::with("long", LONG);
     let (_server, client) = Server::start(&project);
     let run = client.exec("long");
-    let mut request = Request::new(WatchRunRequest { name: run.name.clone(), start_after: 0 });
+    let mut request = Request::new(WatchRunRequest { name: run.name.clone(), start_after: 0, tree: false });
     request.set_timeout(Duration::from_millis(300));
     let ended = client.block_on(async {
         let mut stream = client.runs().watch_run(request).await?.into_inner();

@@ -69,7 +69,7 @@ fn work(project: &Project, round: u64, killed: &AtomicBool, connected: &mpsc::Se
         done.told.push(Told { name: run.name, number: run.number, request_id, events: Vec::new() });
     }
     let Some(last) = done.told.last_mut() else { return done };
-    let request = WatchRunRequest { name: last.name.clone(), start_after: 0 };
+    let request = WatchRunRequest { name: last.name.clone(), start_after: 0, tree: false };
     client.block_on(async {
         let Ok(stream) = client.runs().watch_run(request).await else { return };
         let mut stream = stream.into_inner();

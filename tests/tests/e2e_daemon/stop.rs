@@ -27,7 +27,8 @@ fn a_stop_ends_streams_and_no_step() {
     let (name, mut runs) = (run.name.clone(), client.runs());
     let (mut events, mut logs, mut health) = client
         .block_on(async {
-            let watch = runs.watch_run(WatchRunRequest { name: name.clone(), start_after: 0 }).await?.into_inner();
+            let watch =
+                runs.watch_run(WatchRunRequest { name: name.clone(), start_after: 0, tree: false }).await?.into_inner();
             let logs = ReadLogsRequest { name, follow: true, ..Default::default() };
             let logs = runs.read_logs(logs).await?.into_inner();
             let health = HealthClient::new(client.channel()).watch(HealthCheckRequest::default()).await?.into_inner();

@@ -59,7 +59,7 @@ fn of(events: &[Event], copy: &Copy) -> Vec<(RunUid, Event)> {
                 created.number = copy.number;
                 created.request_id = String::new();
             }
-            Fact::Finishing { outcome } | Fact::Finished { outcome } => *outcome = copy.outcome,
+            Fact::Finishing { outcome, .. } | Fact::Finished { outcome } => *outcome = copy.outcome,
             _ => {}
         }
         made.push((uid(copy), event));

@@ -4,7 +4,8 @@
 use indexmap::IndexMap;
 
 use super::code::Code;
-use super::draft::{Owner, Place, Use};
+use super::draft::{Calls, Owner, Place, Use};
+use super::interface::Interfaces;
 use super::item::{Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
@@ -28,6 +29,12 @@ pub(super) struct Reader<'r, 'a, 't> {
     pub report: &'r mut Report<'a>,
     /// Every text that may hold an expression.
     pub places: Vec<Place<'t>>,
+    /// The runbook's own name.
+    pub name: &'r str,
+    /// What is known of other runbooks.
+    pub interfaces: &'r Interfaces,
+    /// The runbooks that steps start, so far.
+    pub calls: Calls,
 }
 
 impl<'t> Reader<'_, '_, 't> {

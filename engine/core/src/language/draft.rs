@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::inputs::Places;
 use super::item::Item;
-use crate::definition::Runbook;
+use crate::definition::{Runbook, ValueType};
 
 /// A runbook that is read and not yet checked as a whole.
 pub(super) struct Draft<'t> {
@@ -21,7 +21,12 @@ pub(super) struct Draft<'t> {
     pub places: Vec<Place<'t>>,
     /// Where each input is declared, in the order of the definition.
     pub inputs: Places,
+    /// The runbooks that steps start, and where that stands.
+    pub calls: Calls,
 }
+
+/// Names of runbooks, and where each stands.
+pub(super) type Calls = Vec<(String, Range<usize>)>;
 
 /// What is to be known of a step besides its definition.
 pub(super) struct StepDraft<'t> {
@@ -44,13 +49,15 @@ pub(super) enum Owner {
     Step(usize),
     /// `verify` or `on_cancel` of a step, by index.
     Cleanup(usize),
+    /// `outputs` of the runbook, when its main steps have ended.
+    Outputs,
 }
 
 impl Owner {
     /// The step.
     pub fn step(self) -> Option<usize> {
         match self {
-            Self::Start => None,
+            Self::Start | Self::Outputs => None,
             Self::Step(index) | Self::Cleanup(index) => Some(index),
         }
     }
@@ -71,6 +78,21 @@ pub(super) enum Use {
     Variable,
     /// Text that is stored and shown.
     Shown,
+    /// What an input of another runbook of this type is given, which may be null where the flag says so: stored and
+    /// shown.
+    Given(ValueType, bool),
+    /// An output of the runbook of this type: an expression; stored and shown.
+    Output(ValueType),
+}
+
+impl Use {
+    /// Whether the text is one expression rather than a text with expressions.
+    pub const fn is_expression(self) -> bool {
+        match self {
+            Self::Condition | Self::Outcome | Self::Probe | Self::Output(_) => true,
+            Self::Hidden | Self::Variable | Self::Shown | Self::Given(..) => false,
+        }
+    }
 }
 
 /// A text with an expression.

@@ -72,6 +72,7 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
         upstream,
         approved: approved(&draft.runbook),
         graph,
+        sure: graph.sure(&draft.runbook.steps),
         suggest: std::cell::Cell::new(true),
     };
     let mut mentioned = HashSet::new();
@@ -103,17 +104,17 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
 fn parse<'t>(place: Place<'t>) -> Result<Parsed<'t>, Vec<Fault>> {
     let text = place.item.raw();
     let offset = offset_of(&place);
-    let body = match place.usage {
-        Use::Condition | Use::Outcome | Use::Probe => Body::Expression(Expression::parse(&text[bare(text)])?),
-        Use::Hidden | Use::Variable | Use::Shown => Body::Template(Template::parse(text)?),
+    let body = match place.usage.is_expression() {
+        true => Body::Expression(Expression::parse(&text[bare(text)])?),
+        false => Body::Template(Template::parse(text)?),
     };
     Ok(Parsed { place, body, offset })
 }
 
 fn offset_of(place: &Place<'_>) -> usize {
-    match place.usage {
-        Use::Condition | Use::Outcome | Use::Probe => bare(place.item.raw()).start,
-        Use::Hidden | Use::Variable | Use::Shown => 0,
+    match place.usage.is_expression() {
+        true => bare(place.item.raw()).start,
+        false => 0,
     }
 }
 
@@ -217,7 +218,18 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
             )
             .help("compare it with something: `steps.a.outputs.count > 0`"),
         );
-    } else if of.nullable {
+    } else if let Use::Given(expected, _) = place.usage
+        && !of.fits(expected)
+    {
+        let message = format!("the input `{}` is of type {}, and this is of type {of}", place.key, expected.name());
+        report.add(Problem::new(Code::ExpressionType, at(report), message).help("give it a value of its type"));
+    } else if let Use::Output(expected) = place.usage
+        && !of.fits(expected)
+    {
+        let message =
+            format!("the output `{}` is declared as {}, and this is of type {of}", place.key, expected.name());
+        report.add(Problem::new(Code::ExpressionType, at(report), message).help("declare it as what it is"));
+    } else if of.nullable && !matches!(place.usage, Use::Given(_, true)) {
         report.add(
             Problem::new(
                 Code::PossibleNull,
@@ -256,7 +268,10 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
     let range = reference.span.start + parsed.offset..reference.span.end + parsed.offset;
     let message = format!("`{}` is a secret, and `{}` is stored and shown", reference.value, place.key);
     let help = match (place.usage, place.owner) {
-        (Use::Condition | Use::Outcome | Use::Probe, _) | (_, Owner::Start) => {
+        (Use::Given(..), _) => {
+            "let the other runbook take the secret by itself: `requires: {secrets: [NAME]}`".to_owned()
+        }
+        (Use::Condition | Use::Outcome | Use::Probe | Use::Output(_), _) | (_, Owner::Start) => {
             "secrets may go into `env`, `stdin` and `files` of a command".to_owned()
         }
         _ => "give it by `env`, `stdin` or `files`, and let the program read it there".to_owned(),

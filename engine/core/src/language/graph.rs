@@ -35,6 +35,17 @@ impl Graph {
         Self { order: (0..steps.len()).collect(), broken: vec![false; steps.len()] }
     }
 
+    /// Of each step whether it has succeeded whenever the run does: nothing lets the run succeed without it.
+    pub fn sure(&self, steps: &[Step]) -> Vec<bool> {
+        let mut sure = vec![false; steps.len()];
+        for index in &self.order {
+            let step = &steps[*index];
+            let needs = step.needs.iter().all(|need| sure[need.index()]);
+            sure[*index] = needs && step.condition.is_none() && !step.allow_failure;
+        }
+        sure
+    }
+
     /// Whether there is an order at all.
     pub fn is_ordered(&self) -> bool {
         !self.order.is_empty()

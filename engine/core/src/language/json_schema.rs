@@ -87,7 +87,7 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
     let id = || json!({"type": "string", "pattern": ID});
     let section = |name: &str| section(name).map(|section| json!({"$ref": reference(section)}));
     Some(match key.takes {
-        "an id" => id(),
+        "an id" | "a runbook of the project" => id(),
         "text" | "a script" | "a regular expression" | "text such as `>=14`" => text(),
         "text with `${{ }}`" | "a path with `${{ }}`" if key.name == "stdin" => literal(),
         "text with `${{ }}`" | "a path with `${{ }}`" => text(),
@@ -110,6 +110,8 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a map of ids to text" => map(Some(ID), literal()),
         "a map of ids to types" => map(Some(ID), words("`string`, `integer`, `number`, `boolean`, `list` or `map`")?),
         "a map of ids to inputs" => map(Some(ID), section("an input")?),
+        "a map of ids to outputs" => map(Some(ID), section("an output of the runbook")?),
+        "a map of inputs to values, or texts with `${{ }}`" => map(Some(ID), json!({})),
         "a map of ids to steps" => {
             let mut steps = map(Some(ID), section("a step")?);
             if key.required {

@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::definition::Runbook;
 use crate::limits;
 
+mod call;
 mod code;
 mod command;
 mod draft;
@@ -21,6 +22,7 @@ mod expressions;
 mod given;
 mod graph;
 mod inputs;
+mod interface;
 mod item;
 mod json_schema;
 mod names;
@@ -43,6 +45,7 @@ pub mod yaml;
 
 pub use code::{Code, Severity};
 pub use given::{InputCode, InputFault, check_field, check_inputs, parse_input};
+pub use interface::{Interface, Interfaces};
 pub use json_schema::json_schema;
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};
@@ -62,7 +65,7 @@ pub fn is_scenarios(path: &str) -> bool {
 const SHOWN: usize = 60;
 
 /// What came of a file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Checked {
     /// The runbook; `None` when there is any error.
     pub runbook: Option<Runbook>,
@@ -74,23 +77,50 @@ pub struct Checked {
     pub name: Place,
     /// Where each file that the runbook lists stands, in its order; empty when there is no runbook.
     pub listed: Vec<Place>,
+    /// The runbook as others see it, by its name, as far as it could be read.
+    pub interface: Option<(String, Interface)>,
+    /// The runbooks that its steps start, and where that stands.
+    pub calls: Vec<(String, Place)>,
 }
 
-/// Checks a file. Never opens one: `file` is for display only.
+/// What is left of a file when its text is gone.
+struct Read {
+    runbook: Runbook,
+    /// Where its name stands.
+    name: Range<usize>,
+    /// Where each file stands that it lists.
+    files: Vec<Range<usize>>,
+    calls: draft::Calls,
+}
+
+/// Checks a file that starts no other runbooks. Never opens one: `file` is for display only.
 ///
 /// Time and memory are bounded by the size of `source` and by [`limits`], whatever it holds.
 pub fn check(source: &[u8], file: &str) -> Checked {
+    check_beside(source, file, &Interfaces::default())
+}
+
+/// Checks a file that may start the runbooks that are given.
+pub fn check_beside(source: &[u8], file: &str, others: &Interfaces) -> Checked {
     let (found, findings, suppressed) = with_text(source, file, |text, report| {
-        let (runbook, name, listed) = read(text, report).filter(|_| !report.failed())?;
+        let draft = read(text, others, report)?;
         let lines = Lines::new(text);
-        let listed = listed.into_iter().map(|span| lines.span(text, span)).collect();
-        Some((runbook, lines.span(text, name), listed))
+        let place = |span: Range<usize>| lines.span(text, span);
+        let calls = draft.calls.into_iter().map(|(name, span)| (name, place(span))).collect();
+        let named = !draft.runbook.name.is_empty();
+        let interface = named.then(|| (draft.runbook.name.clone(), Interface::of(&draft.runbook)));
+        let whole = (!report.failed()).then(|| {
+            let listed = draft.files.into_iter().map(place).collect();
+            (draft.runbook, place(draft.name), listed)
+        });
+        Some((whole, interface, calls))
     });
-    let (runbook, name, listed) = match found {
+    let (whole, interface, calls) = found.unwrap_or_default();
+    let (runbook, name, listed) = match whole {
         Some((runbook, name, listed)) => (Some(runbook), name, listed),
         None => (None, Place::default(), Vec::new()),
     };
-    Checked { runbook, findings, suppressed, name, listed }
+    Checked { runbook, findings, suppressed, name, listed, interface, calls }
 }
 
 /// Reads a file that is small enough and UTF-8; with what was found, and how many findings more there were.
@@ -132,19 +162,21 @@ pub fn too_large(bytes: u64, file: &str) -> Checked {
 
 /// What came of a file that cannot be read.
 pub fn unread(why: Finding) -> Checked {
-    Checked { runbook: None, findings: vec![why], suppressed: 0, name: Place::default(), listed: Vec::new() }
+    Checked { findings: vec![why], ..Checked::default() }
 }
 
-/// The runbook as far as it can be read, where its name stands, and each file that it lists.
-fn read(text: &str, report: &mut Report<'_>) -> Option<(Runbook, Range<usize>, Vec<Range<usize>>)> {
+/// The runbook as far as it can be read.
+fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read> {
     let mut tree = tree::read(text, report)?;
     if !steps::few_enough(item::Item::root(&tree), report) || !values::resolve(text, &mut tree, report) {
         return None;
     }
-    let mut draft = top::read(item::Item::root(&tree), report)?;
+    let mut draft = top::read(item::Item::root(&tree), others, report)?;
     let graph = graph::resolve(&mut draft, report);
     expressions::check(&mut draft, &graph, report);
-    Some((draft.runbook, draft.name, draft.files))
+    call::check(&draft, others, report);
+    let draft::Draft { runbook, name, files, calls, .. } = draft;
+    Some(Read { runbook, name, files, calls })
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.

@@ -20,6 +20,8 @@ pub(super) struct Context<'c> {
     /// Of each step, whether it runs only when persons approved.
     pub approved: Vec<bool>,
     pub graph: &'c Graph,
+    /// Of each step whether it has succeeded whenever the run does.
+    pub sure: Vec<bool>,
     /// Whether anybody will read a suggestion: searching for one costs time.
     pub suggest: Cell<bool>,
 }
@@ -148,7 +150,7 @@ impl<'c> At<'c> {
         let (index, probe) = match self.owner {
             Owner::Cleanup(index) => (index, false),
             Owner::Step(index) if self.usage == Use::Probe => (index, true),
-            Owner::Start | Owner::Step(_) => {
+            Owner::Start | Owner::Step(_) | Owner::Outputs => {
                 return misplaced(
                     "`attempt.outputs` has values in `verify`, `on_cancel`, `rollback` and about a `probe` only"
                         .to_owned(),
@@ -178,7 +180,7 @@ impl<'c> At<'c> {
     }
 
     fn step(&self, reference: &Reference, id: &str, fixed: Type) -> Answer {
-        let Some(owner) = self.owner.step() else {
+        let Some(owner) = self.owner.step().or((self.owner == Owner::Outputs).then_some(usize::MAX)) else {
             return misplaced(
                 format!("no step has run yet when this is settled, so `{reference}` has no value"),
                 "mention `inputs`, `env` or `run`, or move it into a step",
@@ -229,10 +231,20 @@ impl<'c> At<'c> {
     /// How `other` is related to the step that the text belongs to.
     fn relation(&self, owner: usize, other: usize) -> Result<Relation, NameFault> {
         let steps = &self.runbook().steps;
-        let (from, to) = (&steps[owner], &steps[other]);
+        let to = &steps[other];
         let not_upstream = |message: String, help: String| {
             fault(FaultKind::NotUpstream, message, Some(help)).map(|_| Relation::default())
         };
+        if self.owner == Owner::Outputs {
+            return match to.part {
+                Part::Main => Ok(Relation { ancestor: true, succeeded: self.context.sure[other] }),
+                Part::Finally => not_upstream(
+                    format!("`{}` is a step of `finally`, which runs after the outputs are worked out", to.id),
+                    "make it of main steps".to_owned(),
+                ),
+            };
+        }
+        let from = &steps[owner];
         if owner == other {
             return match self.owner {
                 Owner::Cleanup(_) => not_upstream(

@@ -1,11 +1,13 @@
-//! Several files as one project: names are unique in it, and the files that its runbooks list are there. Never opens
-//! a file: what is asked of files is asked of the caller.
+//! Several files as one project: names are unique in it, runbooks start each other, and the files that they list are
+//! there. Never opens a file: what is asked of files is asked of the caller.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::call;
 use super::code::Code;
+use super::interface::{Interface, Interfaces};
 use super::report::{Finding, Problem};
-use super::{Checked, check, show};
+use super::{Checked, check, check_beside, show};
 
 /// A file of a project, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,21 +18,26 @@ pub struct CheckedFile {
     pub checked: Checked,
 }
 
-/// Checks files together, in the order of their paths. Runbooks of one name are all refused. `fault` says why a file
-/// that a runbook lists cannot be had: it is given the path of the runbook's file and the listed path.
+/// Checks files together, in the order of their paths. Runbooks of one name are all refused, and so is one that starts a
+/// broken one. `others` are runbooks that these may start beside each other. `fault` says why a file that a runbook lists
+/// cannot be had: it is given the path of the runbook's file and the listed path.
 pub fn check_project(
     files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    others: impl IntoIterator<Item = (String, Interface)>,
     fault: impl Fn(&str, &str) -> Option<String>,
 ) -> Vec<CheckedFile> {
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort();
-    let mut all: Vec<CheckedFile> = files
-        .into_iter()
-        .map(|(path, source)| {
-            let checked = check(&source, &path);
-            CheckedFile { path, checked }
-        })
-        .collect();
+    let mut all: Vec<CheckedFile> =
+        files.iter().map(|(path, source)| CheckedFile { path: path.clone(), checked: check(source, path) }).collect();
+    if all.iter().any(|file| !file.checked.calls.is_empty()) {
+        let known = Interfaces::new(all.iter().filter_map(|file| file.checked.interface.clone()).chain(others));
+        for (file, (path, source)) in all.iter_mut().zip(&files) {
+            if !file.checked.calls.is_empty() {
+                file.checked = check_beside(source, path, &known);
+            }
+        }
+    }
     let together: Vec<(&str, &Checked)> = all.iter().map(|file| (file.path.as_str(), &file.checked)).collect();
     let found = across(&together, fault);
     for (file, findings) in all.iter_mut().zip(found) {
@@ -50,8 +57,8 @@ impl Checked {
     }
 }
 
-/// What no file shows alone, all of it errors: names that are taken twice, and listed files that cannot be had. The
-/// findings of each file, in the order of the files.
+/// What no file shows alone, all of it errors: names that are taken twice, runbooks that start a broken one, and listed
+/// files that cannot be had. The findings of each file, in the order of the files.
 pub fn across(files: &[(&str, &Checked)], fault: impl Fn(&str, &str) -> Option<String>) -> Vec<Vec<Finding>> {
     let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, (_, checked)) in files.iter().enumerate() {
@@ -59,6 +66,7 @@ pub fn across(files: &[(&str, &Checked)], fault: impl Fn(&str, &str) -> Option<S
             named.entry(&runbook.name).or_default().push(index);
         }
     }
+    let broken = broken(files, &named);
     let find = |(index, (path, checked)): (usize, &(&str, &Checked))| {
         let Some(runbook) = &checked.runbook else { return Vec::new() };
         let mut findings = Vec::new();
@@ -69,6 +77,9 @@ pub fn across(files: &[(&str, &Checked)], fault: impl Fn(&str, &str) -> Option<S
             let message = format!("the name `{}` is taken by {other}, line {}", show(&runbook.name), taken.name.line);
             let problem = Problem::new(Code::DuplicateName, 0..0, message).help("give one of the two another name");
             findings.push(Finding::at(problem, path, &checked.name));
+        }
+        for (callee, place) in checked.calls.iter().filter(|(callee, _)| broken.contains(callee.as_str())) {
+            findings.push(Finding::at(call::broken(callee, 0..0), path, place));
         }
         for (listed, place) in runbook.files.iter().zip(&checked.listed) {
             if let Some(why) = fault(path, listed) {
@@ -82,4 +93,25 @@ pub fn across(files: &[(&str, &Checked)], fault: impl Fn(&str, &str) -> Option<S
         findings
     };
     files.iter().enumerate().map(find).collect()
+}
+
+/// The names of runbooks that cannot be started: they have errors, or share their name, or start one that cannot.
+fn broken<'a>(files: &[(&'a str, &'a Checked)], good: &HashMap<&str, Vec<usize>>) -> HashSet<&'a str> {
+    let name = |checked: &'a Checked| Some(checked.interface.as_ref()?.0.as_str());
+    let mut callers: HashMap<&str, Vec<&'a str>> = HashMap::new();
+    for (_, checked) in files {
+        for (callee, _) in &checked.calls {
+            callers.entry(callee).or_default().extend(name(checked));
+        }
+    }
+    let is_good = |name: &str| good.get(name).is_some_and(|files| files.len() == 1);
+    let mut open: Vec<&str> = files.iter().filter_map(|(_, checked)| name(checked)).collect();
+    open.retain(|name| !is_good(name));
+    let mut broken: HashSet<&str> = HashSet::new();
+    while let Some(name) = open.pop() {
+        if broken.insert(name) {
+            open.extend(callers.get(name).into_iter().flatten());
+        }
+    }
+    broken
 }

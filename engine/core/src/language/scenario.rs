@@ -9,7 +9,7 @@ use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Lines, Problem, Report};
 use super::scenario_keys as keys;
-use super::{Checked, Finding, InputCode, Place, check_inputs, inputs, item, show, top, tree, values, with_text};
+use super::{Checked, Finding, InputCode, check_inputs, inputs, item, show, top, tree, values, with_text};
 use crate::definition::{Runbook, Settlement};
 use crate::expression::{RUN_OUTCOMES, STEP_STATUSES, did_you_mean};
 use crate::id::StepNo;
@@ -58,7 +58,7 @@ impl CheckedScenarios {
     /// The same as of any file: scenarios are no runbook.
     pub fn into_checked(self) -> Checked {
         let Self { findings, suppressed, .. } = self;
-        Checked { runbook: None, findings, suppressed, name: Place::default(), listed: Vec::new() }
+        Checked { findings, suppressed, ..Checked::default() }
     }
 }
 

@@ -45,6 +45,7 @@ impl Section {
 pub const SECTIONS: &[&Section] = &[
     &RUNBOOK,
     &INPUT,
+    &OUTPUT,
     &REQUIRES,
     &TOOL,
     &DEFAULTS,
@@ -56,6 +57,7 @@ pub const SECTIONS: &[&Section] = &[
     &WAIT,
     &PROBE,
     &APPROVAL,
+    &CALL,
     &CLEANUP,
     &RETRY,
     &BACKOFF,
@@ -79,6 +81,12 @@ pub static RUNBOOK: Section = Section {
         required("language", "`1`", "The version of the language that the file is written in."),
         key("labels", "a map of ids to text", "none", "Free labels, to filter by."),
         key("inputs", "a map of ids to inputs", "none", "What a start may or must give. Order is kept."),
+        key(
+            "outputs",
+            "a map of ids to outputs",
+            "none",
+            "What a run that succeeded leaves for the step that started it. Order is kept.",
+        ),
         key("requires", "a map", "nothing", "What must be there before the first step starts."),
         key("defaults", "a map", "none", "What every step starts from, unless it says otherwise."),
         key(
@@ -175,6 +183,21 @@ pub static INPUT: Section = Section {
         ("max", "write `maximum:`"),
         ("regex", "write `pattern:`"),
     ],
+};
+
+/// One of `outputs` of a runbook.
+pub static OUTPUT: Section = Section {
+    name: "an output of the runbook",
+    keys: &[&[
+        required("type", "`string`, `integer`, `number`, `boolean`, `list` or `map`", "The type of the value."),
+        required(
+            "value",
+            "an expression",
+            "What it is: worked out when every main step has ended and the run succeeds. May mention `inputs`, `env`, `run` and main steps, no secrets.",
+        ),
+    ]],
+    later: &[],
+    elsewhere: &[("default", "write default(x, v) in `value`"), ("description", "say it in a comment")],
 };
 
 /// `requires`.
@@ -357,7 +380,7 @@ pub static STEP: Section = Section {
         &[
             key(
                 "uses",
-                "`approval`, `fail` or `wait`",
+                "`approval`, `fail`, `runbook` or `wait`",
                 "",
                 "What the step does where that is no command; excludes `run`, `argv` and what belongs to them.",
             ),
@@ -520,6 +543,22 @@ pub static APPROVAL: Section = Section {
         ("form", "write `fields:`"),
         ("inputs", "write `fields:`"),
     ],
+};
+
+/// `with` of `uses: runbook`.
+pub static CALL: Section = Section {
+    name: "`with` of `uses: runbook`",
+    keys: &[&[
+        required("name", "a runbook of the project", "Which runbook it starts."),
+        key(
+            "inputs",
+            "a map of inputs to values, or texts with `${{ }}`",
+            "none",
+            "What it gives. A text that is one expression and nothing else gives the expression's value. No secrets.",
+        ),
+    ]],
+    later: &[],
+    elsewhere: &[("runbook", "write `name:`"), ("with", "write `inputs:`")],
 };
 
 /// `verify`, `on_cancel` and `rollback` of a step.

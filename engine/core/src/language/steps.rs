@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::call;
 use super::code::Code;
 use super::command::{self, Defaults, Inherited, Reader};
 use super::draft::{Owner, StepDraft, Use};
@@ -138,15 +139,24 @@ fn step<'t>(
     step.when_skipped =
         fields.get("when_skipped").and_then(|item| item.word(&WHEN_SKIPPED, reader.report)).unwrap_or_default();
     step.work = work::read(&fields, owner, &inherited, reader);
-    step.outputs = match step.approval() {
-        Some(approval) => work::outputs_of_approval(approval),
-        None => outputs(&fields, reader),
+    step.outputs = match &step.work {
+        Work::Approval(approval) => work::outputs_of_approval(approval),
+        Work::Runbook(call) => call::outputs(call, reader),
+        Work::Command(_) | Work::Wait(_) | Work::Fail(_) => outputs(&fields, reader),
     };
-    if let (Some(entry), Part::Finally, Some(_)) = (fields.entry("uses"), part, step.approval()) {
-        reader.report.add(
-            Problem::new(Code::ApprovalInFinally, entry.value.span(), "`finally` waits for nobody")
-                .help("ask in a main step, and let `finally` read its outcome"),
-        );
+    let asks = match &step.work {
+        Work::Approval(_) => true,
+        Work::Runbook(call) => reader.interfaces.asks(&call.runbook),
+        Work::Command(_) | Work::Wait(_) | Work::Fail(_) => false,
+    };
+    if let (Some(entry), Part::Finally, true) = (fields.entry("uses"), part, asks) {
+        let problem = Problem::new(Code::ApprovalInFinally, entry.value.span(), "`finally` waits for nobody");
+        reader.report.add(match step.call() {
+            None => problem.help("ask in a main step, and let `finally` read its outcome"),
+            Some(call) => {
+                problem.help(format!("`{}`, or a runbook that it starts, asks for an approval", call.runbook))
+            }
+        });
     }
     if let Some(item) = fields.get("artifacts") {
         step.artifacts = names::distinct(item, reader.report, names::inner_path);
@@ -160,7 +170,8 @@ fn step<'t>(
         None => defaults.retry.clone().filter(|_| matches!(step.work, Work::Command(_))),
     };
     // What waits or fails by itself changes nothing.
-    let effect = if matches!(step.work, Work::Command(_)) { Effect::default() } else { Effect::Read };
+    let effect =
+        if matches!(step.work, Work::Command(_) | Work::Runbook(_)) { Effect::default() } else { Effect::Read };
     step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or(effect);
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
@@ -175,6 +186,9 @@ fn step<'t>(
     (step.verify, step.on_cancel, step.rollback) = (verify, on_cancel, rollback);
     step.no_return = fields.get("no_return").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     ways_back(&fields, &step, reader);
+    // What it starts may be past its own point of no return when it is to be canceled.
+    let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook));
+    step.no_return |= one_way && part == Part::Main && step.rollback.is_none();
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);

@@ -6,6 +6,7 @@ use super::code::Code;
 use super::command::{self, Reader};
 use super::draft::{Draft, Owner, Use};
 use super::inputs;
+use super::interface::Interfaces;
 use super::item::{Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
@@ -13,8 +14,8 @@ use super::schema;
 use super::show;
 use super::steps;
 use crate::definition::{
-    Attention, Concurrency, OnFailure, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement,
-    Template, Tool,
+    Attention, Concurrency, OnFailure, OutputDecl, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy, Runbook,
+    Settlement, Template, Tool,
 };
 use crate::limits;
 use crate::time::Span;
@@ -31,24 +32,25 @@ const SETTLEMENTS: [(&str, Settlement); 2] = [("failed", Settlement::Failed), ("
 const LANGUAGE: i64 = 1;
 
 /// Reads a whole file; `None` when what was reported leaves nothing to check further.
-pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<'t>> {
+pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Report<'_>) -> Option<Draft<'t>> {
     // Where to say that something is missing: the first line of the document.
     let at = first_line(root, report.source());
     language(root, report)?;
     let fields = root.section(&schema::RUNBOOK, at, report)?;
     let (inputs, input_places) = fields.get("inputs").map(|item| inputs::read(item, report)).unwrap_or_default();
-    let mut reader = Reader { report, places: Vec::new() };
+    let name = fields.get("name").and_then(|item| {
+        item.text(report)?;
+        Some(names::id(item, report))
+    });
+    let name = name.unwrap_or("");
+    let mut reader = Reader { report, places: Vec::new(), name, interfaces, calls: Vec::new() };
     let defaults = fields
         .entry("defaults")
         .map(|entry| command::defaults(entry.value, entry.key, &mut reader))
         .unwrap_or_default();
-    let name = fields.get("name").and_then(|item| {
-        item.text(reader.report)?;
-        Some(names::id(item, reader.report))
-    });
     let (listed, files) = files(&fields, reader.report);
     let mut runbook = Runbook {
-        name: name.unwrap_or("").to_owned(),
+        name: name.to_owned(),
         description: inputs::text(&fields, "description", reader.report),
         labels: labels(&fields, reader.report),
         inputs,
@@ -65,12 +67,22 @@ pub(super) fn read<'t>(root: Item<'t>, report: &mut Report<'_>) -> Option<Draft<
         attention: attention(&fields, &mut reader),
         env: fields.get("env").map(|item| reader.env(item, Owner::Start, Use::Variable)).unwrap_or_default(),
         files: listed,
+        outputs: outputs(&fields, &mut reader),
+        pins: IndexMap::new(),
         steps: Vec::new(),
     };
     let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
     runbook.steps = steps.steps;
     let name = fields.get("name").map_or(0..0, |item| item.span());
-    Some(Draft { runbook, name, files, steps: steps.drafts, places: reader.places, inputs: input_places })
+    Some(Draft {
+        runbook,
+        name,
+        files,
+        steps: steps.drafts,
+        places: reader.places,
+        inputs: input_places,
+        calls: reader.calls,
+    })
 }
 
 pub(super) fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
@@ -105,6 +117,23 @@ fn labels(fields: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<String, Stri
         }
     }
     labels
+}
+
+fn outputs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> IndexMap<String, OutputDecl> {
+    let mut outputs = IndexMap::new();
+    let Some(item) = fields.get("outputs") else { return outputs };
+    let Some(entries) = item.entries(reader.report) else { return outputs };
+    names::within(item, "`outputs`", entries.len(), limits::OUTPUTS, "outputs", reader.report);
+    for entry in entries {
+        let name = names::id(entry.key, reader.report);
+        let Some(fields) = entry.value.section(&schema::OUTPUT, entry.key.span(), reader.report) else { continue };
+        let value_type = fields.get("type").and_then(|item| item.word(&inputs::TYPES, reader.report));
+        let (Some(value_type), Some(item)) = (value_type, fields.get("value")) else { continue };
+        if let Some(value) = reader.expression(item, entry.key.raw(), Owner::Outputs, Use::Output(value_type)) {
+            outputs.insert(name.to_owned(), OutputDecl { value_type, value });
+        }
+    }
+    outputs
 }
 
 /// The files that it lists, and where each stands.

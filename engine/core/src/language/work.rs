@@ -8,7 +8,7 @@ use super::command::{self, Inherited, Reader};
 use super::draft::{Owner, Use};
 use super::item::{Entry, Fields};
 use super::report::{Problem, Report};
-use super::{inputs, names, schema, show};
+use super::{call, inputs, names, schema, show};
 use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, Program, ValueType, Wait, Work};
 use crate::limits;
 use crate::time::{Span, Timestamp};
@@ -18,10 +18,12 @@ use crate::time::{Span, Timestamp};
 enum Uses {
     Approval,
     Fail,
+    Runbook,
     Wait,
 }
 
-const USES: [(&str, Uses); 3] = [("approval", Uses::Approval), ("fail", Uses::Fail), ("wait", Uses::Wait)];
+const USES: [(&str, Uses); 4] =
+    [("approval", Uses::Approval), ("fail", Uses::Fail), ("runbook", Uses::Runbook), ("wait", Uses::Wait)];
 
 const ON_TIMEOUT: [(&str, OnTimeout); 3] =
     [("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve), ("fail", OnTimeout::Fail)];
@@ -75,6 +77,7 @@ pub(super) fn read<'t>(
     let section = match kind {
         Uses::Approval => &schema::APPROVAL,
         Uses::Fail => &schema::FAIL,
+        Uses::Runbook => &schema::CALL,
         Uses::Wait => &schema::WAIT,
     };
     let with = match fields.entry("with") {
@@ -95,6 +98,7 @@ pub(super) fn read<'t>(
     match kind {
         Uses::Approval => Work::Approval(Box::new(approval(&with, owner, reader))),
         Uses::Fail => Work::Fail(reader.template_of(&with, "message", owner, Use::Shown).unwrap_or_default()),
+        Uses::Runbook => Work::Runbook(Box::new(call::read(&with, owner, reader))),
         Uses::Wait => wait(&with, owner, inherited, reader).map_or_else(nothing, |wait| Work::Wait(Box::new(wait))),
     }
 }
@@ -131,13 +135,25 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
                 "`timeout` is for attempts, and an approval is none".to_owned(),
                 "write `timeout:` under `with`".to_owned(),
             ),
+            "timeout" if word == "runbook" => (
+                "`timeout` is for attempts, and a child run is none".to_owned(),
+                "write `timeout:` at the top of the other runbook".to_owned(),
+            ),
+            "outputs" if word == "runbook" => (
+                "the outputs of such a step are those of the other runbook".to_owned(),
+                "write `outputs:` at the top of the other runbook".to_owned(),
+            ),
             "outputs" if word == "approval" => (
                 "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
                 "write `fields:` under `with`".to_owned(),
             ),
+            "rollback" | "no_return" if word == "runbook" => continue,
             "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "rollback" | "no_return" | "effect"
             | "target" => (
-                format!("`{key}` is about what an attempt did, and `uses: {word}` changes nothing"),
+                match word {
+                    "runbook" => format!("`{key}` is about what an attempt did, and `uses: runbook` has none"),
+                    _ => format!("`{key}` is about what an attempt did, and `uses: {word}` changes nothing"),
+                },
                 match (key, probes) {
                     ("success", true) => "write `until:` under `with`".to_owned(),
                     ("retry", true) => "write `every:` and `for:` under `with`".to_owned(),

@@ -25,11 +25,11 @@ impl Machine {
 
     /// The first fact of a new run, if there may be one.
     pub(super) fn admissible(&self, start: &Start) -> Result<Fact, Rejection> {
-        if self.runs.len() >= limits::ACTIVE_RUNS {
+        if self.numbers.len() >= limits::ACTIVE_RUNS {
             return Err(Rejection::Limit {
                 what: "runs that are not over",
                 limit: limits::ACTIVE_RUNS as u64,
-                value: self.runs.len() as u64 + 1,
+                value: self.numbers.len() as u64 + 1,
             });
         }
         let fact = create(start)?;
@@ -41,6 +41,6 @@ impl Machine {
 
     /// How many queued runs want a lock or a group.
     pub fn waiting(&self, resource: &Resource) -> usize {
-        self.waiters.get(resource).map_or(0, std::collections::BTreeSet::len)
+        self.locks.waiting(resource)
     }
 }

@@ -72,7 +72,8 @@ impl Coverage {
 
     /// Takes in what a rehearsal came to.
     pub fn add(&mut self, rehearsal: &Rehearsal) {
-        for event in &rehearsal.events {
+        let own = rehearsal.events.iter().filter(|(run, _)| *run == rehearsal.state.uid());
+        for (_, event) in own {
             self.seen.extend(marks(&rehearsal.state.pinned().runbook, &event.fact));
         }
     }
@@ -91,9 +92,11 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         Fact::WaitBegan { step, .. } | Fact::ApprovalAsked { step, .. } => vec![Mark::Held(*step), Mark::Ran(*step)],
         Fact::StepFailed { step, .. } => match runbook.step(*step).map(|step| &step.work) {
             Some(Work::Fail(_)) => vec![Mark::Held(*step), Mark::Ran(*step)],
-            Some(Work::Command(_) | Work::Wait(_) | Work::Approval(_)) | None => Vec::new(),
+            Some(Work::Command(_) | Work::Wait(_) | Work::Approval(_) | Work::Runbook(_)) | None => Vec::new(),
         },
-        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } => vec![Mark::Ran(*step)],
+        Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } | Fact::ChildStarting { step, .. } => {
+            vec![Mark::Ran(*step)]
+        }
         Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => vec![Mark::Verified(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => vec![Mark::TidiedUp(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::Rollback, .. } => vec![Mark::RolledBack(*step)],
@@ -104,6 +107,8 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::ApprovalGiven { .. }
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptEnded { .. }
+        | Fact::ChildEnded { .. }
+        | Fact::ChildWaits { .. }
         | Fact::Ending { .. }
         | Fact::RollingBack { .. }
         | Fact::RollbackAsked { .. }

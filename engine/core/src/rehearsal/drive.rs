@@ -11,10 +11,12 @@ use super::script::{Cancel, End, Script, When};
 use super::world::World;
 use super::{Rehearsal, Stuck};
 use crate::definition::{Runbook, Settlement};
-use crate::id::{Digest, RunUid, StepNo};
+use crate::id::{AttemptNo, Digest, RunUid, StepNo};
 use crate::limits;
 use crate::machine::{AttemptRef, Batch, Machine, MachineInput, Settings};
-use crate::run::{AttemptKind, Ballot, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel, Terms};
+use crate::run::{
+    ArtifactPaths, AttemptKind, Ballot, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel, Terms,
+};
 use crate::time::{Span, Timestamp};
 
 /// How long a try takes of which nobody knows how long it takes.
@@ -39,6 +41,8 @@ pub struct Setting {
     pub by: Principal,
     /// How long a try of a step takes, where that is known.
     pub expected: BTreeMap<StepNo, Span>,
+    /// The same of runbooks that are started on the way, by name and by the id of the step.
+    pub expected_below: BTreeMap<String, BTreeMap<String, Span>>,
     /// When it begins.
     pub at: Timestamp,
 }
@@ -54,6 +58,7 @@ impl Setting {
             places,
             by: Principal::engine(),
             expected: BTreeMap::new(),
+            expected_below: BTreeMap::new(),
             at: Timestamp(0),
         }
     }
@@ -75,6 +80,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         request_id: String::new(),
         request_digest: Digest::of(b""),
         terms: Terms::default(),
+        parent: None,
     };
     // Whoever starts it means it; where a name cannot be made, the start says so.
     if let Ok(targets) = start.targets() {
@@ -85,7 +91,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         setting,
         script,
         machine: machine(setting),
-        world: World::new(script, &setting.expected, UNKNOWN_DURATION),
+        world: World::new(script, setting, UNKNOWN_DURATION),
         now: setting.at,
         wake: None,
         events: Vec::new(),
@@ -94,6 +100,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         crash_at: script.steps.iter().filter(|(_, told)| told.crash).map(|(step, _)| *step).collect(),
         cancel: script.cancel,
         settled: BTreeSet::new(),
+        resolved: BTreeSet::new(),
     };
     let mut inputs = vec![MachineInput::Start { token: 0, uid: UID, start: Box::new(start) }];
     loop {
@@ -137,7 +144,9 @@ pub fn every_failure(
 }
 
 fn machine(setting: &Setting) -> Machine {
-    Machine::new(Settings { places: setting.places, boot: "rehearsal".to_owned() }, 1)
+    // Nothing lies anywhere; the place of an artifact is its name.
+    let artifacts = ArtifactPaths::new(|_, _, _, name| name.to_owned());
+    Machine::new(Settings { places: setting.places, boot: "rehearsal".to_owned(), artifacts }, 1)
 }
 
 struct Drive<'a> {
@@ -149,20 +158,22 @@ struct Drive<'a> {
     now: Timestamp,
     wake: Option<Timestamp>,
     /// The journal.
-    events: Vec<Event>,
+    events: Vec<(RunUid, Event)>,
     crashes: Vec<u64>,
     refused: Vec<String>,
     crash_at: BTreeSet<StepNo>,
     cancel: Option<Cancel>,
-    /// Steps that a person has settled.
-    settled: BTreeSet<StepNo>,
+    /// Steps of runs that a person has settled.
+    settled: BTreeSet<(RunUid, StepNo)>,
+    /// The steps at the top for which that was done.
+    resolved: BTreeSet<StepNo>,
 }
 
 impl Drive<'_> {
     /// One turn of the daemon's loop.
     fn turn(&mut self, inputs: Vec<MachineInput>) -> Result<(), Stuck> {
         let batch = self.machine.turn(self.now, inputs);
-        self.events.extend(batch.events.iter().map(|(_, event)| event.clone()));
+        self.events.extend(batch.events.iter().cloned());
         if let Some((_, why)) = batch.quarantined.first() {
             return Err(Stuck::Quarantined(why.clone()));
         }
@@ -176,28 +187,42 @@ impl Drive<'_> {
         if self.events.len() > limits::REHEARSAL_EVENTS {
             return Err(Stuck::TooLong);
         }
-        let crashes = batch.starts.iter().any(|(attempt, kind)| {
-            // What is durable and not acted on yet is where a crash costs most.
-            *kind == AttemptKind::Run && self.crash_at.remove(&attempt.step)
-        });
+        let own = batch.starts.iter().filter(|(_, kind)| *kind == AttemptKind::Run);
+        let begun: Vec<StepNo> = own.filter_map(|(attempt, _)| self.top(*attempt)).collect();
+        // What is durable and not acted on yet is where a crash costs most.
+        let crashes = begun.iter().any(|step| self.crash_at.remove(step));
         if crashes {
             self.crash()
         } else {
             self.act(&batch)
         }
         if let Some(Cancel { when: When::During(step), .. }) = self.cancel
-            && batch.starts.iter().any(|(attempt, kind)| *kind == AttemptKind::Run && attempt.step == step)
+            && begun.contains(&step)
         {
             self.cancel = self.cancel.map(|cancel| Cancel { when: When::After(self.now - self.setting.at), ..cancel });
         }
         Ok(())
     }
 
+    /// The step of the run at the top that an attempt belongs to: its own, or the one that started the run that has it.
+    fn top(&self, attempt: AttemptRef) -> Option<StepNo> {
+        let mut run = self.machine.run(attempt.run)?;
+        let mut step = attempt.step;
+        while let Some(parent) = run.parent() {
+            (run, step) = (self.machine.run(parent.run)?, parent.step);
+        }
+        Some(step)
+    }
+
+    fn start(&mut self, attempt: AttemptRef, kind: AttemptKind) {
+        if let (Some(run), Some(top)) = (self.machine.run(attempt.run), self.top(attempt)) {
+            self.world.start(self.now, run, top, attempt, kind);
+        }
+    }
+
     fn act(&mut self, batch: &Batch) {
-        if let Some(run) = self.machine.run(UID) {
-            for (attempt, kind) in &batch.starts {
-                self.world.start(self.now, run, *attempt, *kind);
-            }
+        for (attempt, kind) in &batch.starts {
+            self.start(*attempt, *kind);
         }
         for (attempt, level) in &batch.stops {
             if *level > StopLevel::Run {
@@ -210,21 +235,25 @@ impl Drive<'_> {
 
     /// The daemon dies and starts again: the journal, and what should be going on by it.
     fn crash(&mut self) {
-        self.crashes.extend(self.events.last().map(|event| event.number));
+        self.crashes.push(self.events.len() as u64);
         self.machine = machine(self.setting);
-        // Events that this very machine gave are not refused by it; were they, the next turn would tell.
-        let _ = self.machine.load(UID, Arc::clone(self.pinned), &self.events, self.now);
+        // In order of uids: a run comes before those that it starts. Events that this very machine gave are not refused by
+        // it; were they, the next turn would tell.
+        for (uid, events) in by_run(&self.events) {
+            let _ = match uid == UID {
+                true => self.machine.load(uid, Arc::clone(self.pinned), &events, self.now),
+                false => self.machine.load_child(uid, &events, self.now),
+            };
+        }
         let due = self.machine.due(self.now);
-        if let Some(run) = self.machine.run(UID) {
-            let live: Vec<_> = run.live().collect();
-            for (step, attempt, kind, level) in live {
-                let attempt = AttemptRef { run: UID, step, attempt };
-                if !self.world.has(attempt) {
-                    self.world.start(self.now, run, attempt, kind);
-                }
-                if level > StopLevel::Run {
-                    self.world.stop(self.now, attempt);
-                }
+        let live: Vec<_> = self.machine.runs().flat_map(|run| run.live().map(|live| (run.uid(), live))).collect();
+        for (run, (step, attempt, kind, level)) in live {
+            let attempt = AttemptRef { run, step, attempt };
+            if !self.world.has(attempt) {
+                self.start(attempt, kind);
+            }
+            if level > StopLevel::Run {
+                self.world.stop(self.now, attempt);
             }
         }
         self.wake = due.wake;
@@ -232,47 +261,55 @@ impl Drive<'_> {
 
     /// What people do now.
     fn people(&mut self) -> Vec<MachineInput> {
-        let mut inputs: Vec<Input> = Vec::new();
-        let Some(run) = self.machine.run(UID) else { return Vec::new() };
+        let mut inputs: Vec<(RunUid, Input)> = Vec::new();
+        if self.machine.run(UID).is_none() {
+            return Vec::new();
+        }
         let by = || self.setting.by.clone();
         if let Some(Cancel { when: When::After(after), now }) = self.cancel
             && self.setting.at + after <= self.now
         {
             self.cancel = None;
             // Whoever cancels knows what he passes.
-            let past = run.points_of_no_return().collect();
-            inputs.push(Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned(), past });
+            let past = self.machine.run(UID).map(|run| run.points_of_no_return().collect()).unwrap_or_default();
+            inputs.push((UID, Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned(), past }));
         }
-        let stuck = run.rollback().into_iter().flat_map(|rollback| rollback.failed());
-        for step in run.unknown().keys().chain(stuck) {
-            let told = self.script.steps.get(step).and_then(|told| told.resolve);
-            if let (Some(settlement), true) = (told, self.settled.insert(*step)) {
+        let (mut settled, mut resolved) = (Vec::new(), Vec::new());
+        for run in self.machine.runs() {
+            let top = |step: StepNo| self.top(AttemptRef { run: run.uid(), step, attempt: AttemptNo(0) });
+            let stuck = run.rollback().into_iter().flat_map(|rollback| rollback.failed());
+            for step in run.unknown().keys().chain(stuck) {
+                let told = top(*step).and_then(|top| self.script.steps.get(&top)?.resolve);
+                let Some(settlement) = told.filter(|_| !self.settled.contains(&(run.uid(), *step))) else { continue };
+                settled.push((run.uid(), *step));
+                resolved.extend(top(*step));
                 let outputs = match (settlement, run.pinned().runbook.step(*step)) {
-                    (Settlement::Succeeded, Some(definition)) => self.world.outputs_of(*step, definition),
+                    (Settlement::Succeeded, Some(definition)) => self.world.outputs_of(run, *step, definition),
                     _ => IndexMap::new(),
                 };
                 let reason = "the rehearsal's script".to_owned();
-                inputs.push(Input::Resolve { step: *step, settlement, outputs, by: by(), reason });
+                inputs.push((run.uid(), Input::Resolve { step: *step, settlement, outputs, by: by(), reason }));
+            }
+            for step in run.asking() {
+                let Some(ballot) = top(step).and_then(|top| self.ballot(run, top, step)) else { continue };
+                settled.push((run.uid(), step));
+                inputs.push((run.uid(), Input::Decide { step, ballot: Box::new(ballot) }));
             }
         }
-        let asked: Vec<(StepNo, Ballot)> =
-            run.asking().filter_map(|step| Some((step, self.ballot(run, step)?))).collect();
-        for (step, ballot) in asked {
-            self.settled.insert(step);
-            inputs.push(Input::Decide { step, ballot: Box::new(ballot) });
-        }
-        inputs.into_iter().map(|input| MachineInput::Run { token: Some(1), run: UID, input }).collect()
+        self.settled.extend(settled);
+        self.resolved.extend(resolved);
+        inputs.into_iter().map(|(run, input)| MachineInput::Run { token: Some(1), run, input }).collect()
     }
 
     /// What the next person decides about an approval: for it, unless the step is to fail.
-    fn ballot(&self, run: &RunState, step: StepNo) -> Option<Ballot> {
+    fn ballot(&self, run: &RunState, top: StepNo, step: StepNo) -> Option<Ballot> {
         let definition = run.pinned().runbook.step(step)?;
         let approval = definition.approval()?;
-        let told = self.script.steps.get(&step);
+        let told = self.script.steps.get(&top);
         let end = told.and_then(|told| told.tries.get(&1).copied().or(told.always));
         let approve = end.is_none_or(|end| end == End::Succeeded);
         let votes = u32::try_from(run.step(step)?.votes.len()).ok()?;
-        let mut fields = self.world.outputs_of(step, definition);
+        let mut fields = self.world.outputs_of(run, step, definition);
         fields.retain(|name, _| approve && approval.fields.get(name).is_some_and(|field| field.required));
         if let Some(vote) = run.step(step)?.votes.first() {
             fields.clone_from(&vote.fields);
@@ -293,7 +330,7 @@ impl Drive<'_> {
         self.now = self.now.max(next);
         let ended = self.world.ended(self.now).into_iter().map(|(attempt, end)| MachineInput::Run {
             token: None,
-            run: UID,
+            run: attempt.run,
             input: Input::Verdict { step: attempt.step, attempt: attempt.attempt, end: Box::new(end), chance: LONGEST },
         });
         let mut inputs: Vec<MachineInput> = ended.collect();
@@ -303,16 +340,29 @@ impl Drive<'_> {
 
     /// The run as its journal has it, and what of the script was left.
     fn end(self) -> Result<Rehearsal, Stuck> {
-        let fold = || {
-            let (first, rest) = self.events.split_first()?;
-            let mut state = RunState::create(UID, Arc::clone(self.pinned), first).ok()?;
-            rest.iter().try_for_each(|event| state.apply(event)).ok()?;
-            Some(state)
-        };
-        let state = fold().ok_or_else(|| Stuck::Quarantined("its events do not give a state".to_owned()))?;
+        let mut runs: BTreeMap<RunUid, RunState> = BTreeMap::new();
+        for (uid, events) in by_run(&self.events) {
+            let fold = || {
+                let (first, rest) = events.split_first()?;
+                let pinned = match first.fact.parent() {
+                    None => self.pinned,
+                    Some(parent) => {
+                        let above = runs.get(&parent.run)?.pinned();
+                        above.called(&above.runbook.step(parent.step)?.call()?.runbook)?
+                    }
+                };
+                let mut state = RunState::create(uid, Arc::clone(pinned), first).ok()?;
+                rest.iter().try_for_each(|event| state.apply(event)).ok()?;
+                Some(state)
+            };
+            let state = fold().ok_or_else(|| Stuck::Quarantined("its events do not give a state".to_owned()))?;
+            runs.insert(uid, state);
+        }
+        let state = runs.remove(&UID).ok_or_else(|| Stuck::Quarantined("it has no events".to_owned()))?;
         let unreached = self.unreached();
         Ok(Rehearsal {
             state,
+            below: runs,
             events: self.events,
             crashes: self.crashes,
             refused: self.refused,
@@ -330,10 +380,10 @@ impl Drive<'_> {
                 && *last > tries
             {
                 out.push(format!("step {} never came to its try {last}: it was {}", id(*step), times(tries)));
-            } else if told.always.is_some() && tries == 0 && !self.settled.contains(step) {
+            } else if told.always.is_some() && tries == 0 && !self.settled.contains(&(UID, *step)) {
                 out.push(format!("step {} never started", id(*step)));
             }
-            if told.resolve.is_some() && !self.settled.contains(step) {
+            if told.resolve.is_some() && !self.resolved.contains(step) {
                 out.push(format!("step {} was never unknown, so nobody had to resolve it", id(*step)));
             }
         }
@@ -346,6 +396,15 @@ impl Drive<'_> {
         }
         out
     }
+}
+
+/// The events of each run, in order of the runs' uids.
+fn by_run(events: &[(RunUid, Event)]) -> BTreeMap<RunUid, Vec<Event>> {
+    let mut runs: BTreeMap<RunUid, Vec<Event>> = BTreeMap::new();
+    for (uid, event) in events {
+        runs.entry(*uid).or_default().push(event.clone());
+    }
+    runs
 }
 
 fn times(count: u32) -> String {

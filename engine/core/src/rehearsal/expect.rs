@@ -1,5 +1,7 @@
 //! What a scenario expects of its rehearsal, and where the two differ.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use super::Rehearsal;
@@ -45,15 +47,15 @@ impl Expectation {
             unmet.push(format!("it should take at most {at_most}, it took {}", rehearsal.took()));
         }
         if let Some(wanted) = &self.remains {
-            let ids = |steps: &[StepNo]| match steps {
-                [] => "nothing".to_owned(),
-                steps => steps.iter().map(|step| rehearsal.id(*step)).collect::<Vec<_>>().join(", "),
-            };
-            let mut wanted = wanted.clone();
-            wanted.sort_unstable();
+            let words = |paths: Vec<&str>| if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") };
             let is = rehearsal.remains();
-            if wanted != is {
-                unmet.push(format!("what stays should be {}, it is {}", ids(&wanted), ids(&is)));
+            // What stays below a step stays of that step.
+            let steps: BTreeSet<&str> = is.iter().map(|path| path.split('/').next().unwrap_or(path)).collect();
+            let wanted: BTreeSet<&str> = wanted.iter().map(|step| rehearsal.id(*step)).collect();
+            if wanted != steps {
+                let (wanted, is) =
+                    (words(wanted.into_iter().collect()), words(is.iter().map(String::as_str).collect()));
+                unmet.push(format!("what stays should be {wanted}, it is {is}"));
             }
         }
         unmet

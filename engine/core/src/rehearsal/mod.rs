@@ -14,10 +14,12 @@ pub use expect::Expectation;
 pub use script::{Answer, Cancel, End, Script, StepScript, When};
 
 use crate::definition::Part;
-use crate::id::StepNo;
+use std::collections::BTreeMap;
+
+use crate::id::{RunUid, StepNo};
 use crate::limits;
 use crate::run::view::{RunStatus, StepStatus};
-use crate::run::{AttemptKind, Event, Fact, Outcome, Rejection, RunState, Then};
+use crate::run::{AttemptKind, Event, Fact, Outcome, Parent, Rejection, RunState, Then};
 use crate::time::Span;
 
 /// A run that was lived through.
@@ -25,9 +27,11 @@ use crate::time::Span;
 pub struct Rehearsal {
     /// Where the run stands in the end.
     pub state: RunState,
-    /// All that happened, from `Created` on; virtual time.
-    pub events: Vec<Event>,
-    /// The daemon crashed after these events were durable, and took the run up again from the journal.
+    /// Where the runs stand that its steps started, and those that they started.
+    pub below: BTreeMap<RunUid, RunState>,
+    /// All that happened, from `Created` on, each with the run that it happened to; virtual time.
+    pub events: Vec<(RunUid, Event)>,
+    /// The daemon crashed after so many of the events were durable, and took the runs up again from the journal.
     pub crashes: Vec<u64>,
     /// What the script asked for and the engine refused, in words.
     pub refused: Vec<String>,
@@ -67,7 +71,8 @@ impl Rehearsal {
 
     /// The steps whose compensation succeeded, in the order in which it did.
     pub fn compensated(&self) -> Vec<StepNo> {
-        let ended = self.events.iter().filter_map(|event| match &event.fact {
+        let own = self.events.iter().filter(|(run, _)| *run == self.state.uid());
+        let ended = own.filter_map(|(_, event)| match &event.fact {
             Fact::AttemptEnded { step, then: Then::RolledBack, .. } => Some(*step),
             Fact::Resolved { step, .. } => Some(*step),
             _ => None,
@@ -98,32 +103,63 @@ impl Rehearsal {
         })
     }
 
-    /// What stays of a run that did not succeed: main steps that changed something and succeeded, or could not be
-    /// rolled back.
-    pub fn remains(&self) -> Vec<StepNo> {
+    /// What stays of a run that did not succeed: main steps that changed something and succeeded, or could not be rolled
+    /// back, as paths. Of a step that started a run and did not succeed, what stays of that.
+    pub fn remains(&self) -> Vec<String> {
         if self.status() == RunStatus::Terminal(Outcome::Succeeded) {
             return Vec::new();
         }
-        let changed = self.state.steps().filter(|(no, step, _)| {
-            let status = self.state.step_status(*no);
-            let is_there = matches!(status, StepStatus::Succeeded | StepStatus::RollbackFailed);
+        std::iter::once(&self.state).chain(self.below.values()).flat_map(|run| self.remains_of(run)).collect()
+    }
+
+    fn remains_of(&self, run: &RunState) -> Vec<String> {
+        // What succeeded as a whole, or was rolled back as one, is told as a whole.
+        let whole = |status| matches!(status, StepStatus::Succeeded | StepStatus::RolledBack);
+        if self.chain(run).any(|(above, step)| whole(above.step_status(step))) {
+            return Vec::new();
+        }
+        let changed = run.steps().filter(|(no, step, _)| {
+            let is_there = matches!(run.step_status(*no), StepStatus::Succeeded | StepStatus::RollbackFailed);
             step.part == Part::Main && !step.effect.repeatable() && is_there
         });
-        changed.map(|(no, _, _)| no).collect()
+        let path = self.path(run);
+        changed.map(|(_, step, _)| format!("{path}{}", step.id)).collect()
+    }
+
+    /// The runs above a run, each with the step that leads to it; the nearest first.
+    fn chain<'a>(&'a self, run: &'a RunState) -> impl Iterator<Item = (&'a RunState, StepNo)> {
+        let above = |parent: &Parent| {
+            let run = if parent.run == self.state.uid() { Some(&self.state) } else { self.below.get(&parent.run) };
+            Some((run?, parent.step))
+        };
+        std::iter::successors(run.parent().and_then(above), move |(run, _)| run.parent().and_then(above))
+    }
+
+    /// How steps of a run are named from the top: `a/` before those of the run that the step `a` started.
+    pub fn path(&self, run: &RunState) -> String {
+        let ids = self.chain(run).map(|(above, step)| format!("{}/", id(above, step)));
+        ids.collect::<Vec<_>>().into_iter().rev().collect()
     }
 
     /// How often a step itself was tried.
     pub fn tries(&self, step: StepNo) -> u32 {
-        let tries = self.events.iter().filter(
-            |event| matches!(event.fact, Fact::AttemptStarting { step: of, kind: AttemptKind::Run, .. } if of == step),
-        );
+        let tries = self.events.iter().filter(|(run, event)| {
+            *run == self.state.uid()
+                && matches!(event.fact,
+                Fact::AttemptStarting { step: of, kind: AttemptKind::Run, .. } | Fact::ChildStarting { step: of, .. }
+                    if of == step)
+        });
         u32::try_from(tries.count()).unwrap_or(u32::MAX)
     }
 
     /// The id of a step.
     pub fn id(&self, step: StepNo) -> &str {
-        self.state.pinned().runbook.step(step).map_or("", |step| step.id.as_str())
+        id(&self.state, step)
     }
+}
+
+fn id(run: &RunState, step: StepNo) -> &str {
+    run.pinned().runbook.step(step).map_or("", |step| step.id.as_str())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use super::Setting;
 use super::script::{Answer, End, Script, StepScript};
 use crate::definition::{Command, Step, ValueType};
 use crate::expression::Expression;
@@ -27,8 +28,8 @@ struct Going {
 /// All attempts that are going on.
 pub(super) struct World<'a> {
     script: &'a Script,
-    /// How long a try of each step takes that the script does not tell.
-    expected: &'a BTreeMap<StepNo, Span>,
+    /// How long tries of steps take that the script does not tell.
+    setting: &'a Setting,
     unknown: Span,
     going: BTreeMap<AttemptRef, Going>,
     ends: BTreeSet<(Timestamp, AttemptRef)>,
@@ -38,10 +39,10 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(script: &'a Script, expected: &'a BTreeMap<StepNo, Span>, unknown: Span) -> Self {
+    pub(super) fn new(script: &'a Script, setting: &'a Setting, unknown: Span) -> Self {
         Self {
             script,
-            expected,
+            setting,
             unknown,
             going: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -55,24 +56,33 @@ impl<'a> World<'a> {
         self.going.contains_key(&attempt)
     }
 
-    /// How often a step itself was tried.
+    /// How often a step itself was tried, or something of the run that it started.
     pub(super) fn tries(&self, step: StepNo) -> u32 {
         self.tries.get(&step).copied().unwrap_or(0)
     }
 
-    /// Starts an attempt: what becomes of it is settled now.
-    pub(super) fn start(&mut self, now: Timestamp, run: &RunState, attempt: AttemptRef, kind: AttemptKind) {
+    /// Starts an attempt: what becomes of it is settled now. What is told of `top`, the step at the top that the attempt
+    /// belongs to, holds for all below it, but for what it writes.
+    pub(super) fn start(
+        &mut self,
+        now: Timestamp,
+        run: &RunState,
+        top: StepNo,
+        attempt: AttemptRef,
+        kind: AttemptKind,
+    ) {
         let Some(step) = run.pinned().runbook.step(attempt.step) else { return };
-        let silent = StepScript::default();
-        let told = self.script.steps.get(&attempt.step).unwrap_or(&silent);
+        let below = run.parent().is_some();
+        let told = self.script.steps.get(&top).cloned().unwrap_or_default();
+        let told = if below { StepScript { outputs: IndexMap::new(), ..told } } else { told };
         let (how, takes) = match kind {
             AttemptKind::Run => {
-                let tries = self.tries.entry(attempt.step).or_insert(0);
+                let tries = self.tries.entry(top).or_insert(0);
                 *tries += 1;
                 let end = told.tries.get(tries).copied().or(told.always).unwrap_or(End::Succeeded);
-                let takes = told.takes.or_else(|| self.expected.get(&attempt.step).copied());
+                let takes = told.takes.or_else(|| self.expected(run, attempt.step, step));
                 if takes.is_none() {
-                    self.guessed.insert(attempt.step);
+                    self.guessed.insert(top);
                 }
                 self.ends_as(run, attempt.step, step, end, takes)
             }
@@ -91,11 +101,11 @@ impl<'a> World<'a> {
         if matches!(end.how, How::Exited(_)) {
             match (kind, told.verify) {
                 (AttemptKind::Run, _) => {
-                    end.outputs = outputs(step, told);
+                    end.outputs = outputs(step, &told);
                     end.artifacts = artifacts(step);
                 }
                 (AttemptKind::Verify, Answer::Yes) => {
-                    end.outputs = outputs(step, told);
+                    end.outputs = outputs(step, &told);
                     end.outputs.insert("happened".to_owned(), Value::from("yes"));
                 }
                 (AttemptKind::Verify, Answer::No) => {
@@ -141,8 +151,17 @@ impl<'a> World<'a> {
     }
 
     /// The outputs that a step would have written.
-    pub(super) fn outputs_of(&self, no: StepNo, step: &Step) -> IndexMap<String, Value> {
-        outputs(step, self.script.steps.get(&no).unwrap_or(&StepScript::default()))
+    pub(super) fn outputs_of(&self, run: &RunState, no: StepNo, step: &Step) -> IndexMap<String, Value> {
+        let told = self.script.steps.get(&no).filter(|_| run.parent().is_none());
+        outputs(step, told.unwrap_or(&StepScript::default()))
+    }
+
+    /// How long a try of a step takes, where that is known.
+    fn expected(&self, run: &RunState, no: StepNo, step: &Step) -> Option<Span> {
+        match run.parent() {
+            None => self.setting.expected.get(&no).copied(),
+            Some(_) => self.setting.expected_below.get(&run.created().runbook)?.get(&step.id).copied(),
+        }
     }
 
     /// How a try of the step itself ends, and after how long.

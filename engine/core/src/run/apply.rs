@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::event::{Created, Event, Fact, SkipReason};
 use super::legal::{Illegal, LEGAL_STEP_EVENTS};
 use super::pinned::Pinned;
@@ -65,6 +67,12 @@ impl RunState {
             first_failure: None,
             rollback_asked: None,
             rollback: None,
+            to_call: BTreeSet::new(),
+            children: BTreeMap::new(),
+            below: BTreeMap::new(),
+            attention_below: 0,
+            outputs: IndexMap::new(),
+            outputs_message: String::new(),
             pinned,
         };
         state.open_steps();
@@ -108,7 +116,7 @@ impl RunState {
             }
             (Fact::StepReady { step }, Phase::Running | Phase::Finishing(_)) => {
                 self.to_judge.remove(step);
-                self.ready.insert(*step);
+                self.may_start(*step);
                 self.set(*step, Progress::Ready);
                 Ok(())
             }
@@ -161,6 +169,15 @@ impl RunState {
             (Fact::AttemptEnded { step, attempt, end, then }, _) if self.holds() => {
                 self.attempt_ended(at, *step, *attempt, end, *then)
             }
+            (Fact::ChildStarting { step, child, again }, Phase::Running | Phase::Finishing(_)) => {
+                self.child_starting(at, *step, *child, *again)
+            }
+            (Fact::ChildEnded { step, child, outputs, message, then, .. }, Phase::Running | Phase::Finishing(_)) => {
+                self.child_ended(at, *step, *child, outputs, message, *then)
+            }
+            (Fact::ChildWaits { step, child, waits }, Phase::Running | Phase::Finishing(_)) => {
+                self.child_waits(*step, *child, *waits)
+            }
             (Fact::RollingBack { outcome, steps }, Phase::Running) => {
                 if self.open_main > 0 {
                     return Err(format!("{} steps are open", self.open_main));
@@ -186,7 +203,7 @@ impl RunState {
                 self.begin_ending(at, cause.clone());
                 Ok(())
             }
-            (Fact::Finishing { outcome }, Phase::Queued | Phase::Running | Phase::RollingBack(_)) => {
+            (Fact::Finishing { outcome, outputs, message }, Phase::Queued | Phase::Running | Phase::RollingBack(_)) => {
                 if self.open_main > 0 {
                     return Err(format!("{} steps are open", self.open_main));
                 }
@@ -196,6 +213,8 @@ impl RunState {
                     return Err("something is left to be compensated".to_owned());
                 }
                 self.phase = Phase::Finishing(*outcome);
+                self.outputs.clone_from(outputs);
+                self.outputs_message.clone_from(message);
                 self.queue_finally();
                 Ok(())
             }

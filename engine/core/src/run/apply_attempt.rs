@@ -32,6 +32,7 @@ impl RunState {
             Progress::Live(..)
             | Progress::Waiting { .. }
             | Progress::Asking { .. }
+            | Progress::Child
             | Progress::Unknown { .. }
             | Progress::RolledBack => false,
             Progress::Succeeded

@@ -23,8 +23,8 @@ impl RunState {
             if step.part == Part::Finally {
                 let unmet = u32::try_from(step.needs.len()).unwrap_or(u32::MAX);
                 // What it undid in this epoch stays undone.
-                let (attempts, ran) = (state.attempts, state.ran);
-                *state = StepState { attempts, ran, unmet, ..StepState::default() };
+                let StepState { attempts, ran, child, children, .. } = *state;
+                *state = StepState { attempts, ran, child, children, unmet, ..StepState::default() };
                 self.open_finally += 1;
             }
         }

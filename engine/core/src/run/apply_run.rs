@@ -72,6 +72,8 @@ impl RunState {
         self.first_failure = None;
         self.rollback_asked = None;
         self.rollback = None;
+        self.outputs.clear();
+        self.outputs_message.clear();
         let pinned = Arc::clone(&self.pinned);
         let undone = self.undone();
         for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
@@ -79,10 +81,14 @@ impl RunState {
             if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
                 continue;
             }
+            // A child run is opened again, unless what it did is not there any more; the next one is counted on.
+            let undone = undone.contains(&StepNo(index as u32)) || state.progress == Progress::RolledBack;
+            let (child, children) = (state.child.filter(|_| !undone), state.children);
             // What the steps of `finally` did is over with the epoch; what a main step did is still there.
             let ran = state.ran && main;
             let attempt_outputs = if ran { std::mem::take(&mut state.attempt_outputs) } else { IndexMap::new() };
-            *state = StepState { attempts: state.attempts, ran, attempt_outputs, ..StepState::default() };
+            let attempts = state.attempts;
+            *state = StepState { attempts, child, children, ran, attempt_outputs, ..StepState::default() };
         }
         self.open_steps();
     }

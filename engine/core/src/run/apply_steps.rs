@@ -75,12 +75,21 @@ impl RunState {
         let Some(step) = pinned.runbook.step(no) else { return };
         let plain = step.condition.is_none()
             && step.undoes.is_empty()
-            && matches!(step.work, Work::Command(_))
+            && matches!(step.work, Work::Command(_) | Work::Runbook(_))
             && self.lacks_nothing(step);
         if plain {
-            self.ready.insert(no);
+            self.may_start(no);
         } else {
             self.to_judge.insert(no);
+        }
+    }
+
+    /// A step waits for a place, or starts its child run at once.
+    pub(super) fn may_start(&mut self, no: StepNo) {
+        if self.pinned.runbook.step(no).is_some_and(|step| step.call().is_some()) {
+            self.to_call.insert(no);
+        } else {
+            self.ready.insert(no);
         }
     }
 
@@ -129,6 +138,7 @@ impl RunState {
             Progress::Live(..)
             | Progress::Pending
             | Progress::Ready
+            | Progress::Child
             | Progress::Unknown { .. }
             | Progress::Succeeded
             | Progress::Failed
@@ -159,6 +169,7 @@ impl RunState {
             Progress::Live(..)
             | Progress::Pending
             | Progress::Ready
+            | Progress::Child
             | Progress::Unknown { .. }
             | Progress::Succeeded
             | Progress::Failed
@@ -176,6 +187,7 @@ impl RunState {
     pub(super) fn close(&mut self, step: StepNo, progress: Progress, at: Timestamp) {
         self.set(step, progress);
         self.ready.remove(&step);
+        self.to_call.remove(&step);
         self.to_judge.remove(&step);
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.ended_at = Some(at);

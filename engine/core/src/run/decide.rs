@@ -7,16 +7,19 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::approval::Ballot;
-use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Principal};
+use super::event::{
+    AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Origin, Outcome, Parent, Principal, Waits,
+};
 use super::pinned::Pinned;
 use super::rollback::Compensation;
+use super::scope::ArtifactPaths;
 use super::terms::Terms;
 
 use super::state::{Phase, Progress, RunState, StepState};
-use super::{approval, confirm, ending, judge, verdict};
+use super::{approval, call, confirm, ending, judge, verdict};
 use crate::definition::Settlement;
 use crate::expression::{Reference, Scope, Template};
-use crate::id::{AttemptNo, Digest, StepNo};
+use crate::id::{AttemptNo, Digest, RunUid, StepNo};
 use crate::limits;
 use crate::time::{Span, Timestamp};
 
@@ -112,6 +115,40 @@ pub enum Input {
         /// By how much.
         by: Span,
     },
+    /// The run above goes to its end.
+    Above {
+        /// Why.
+        cause: EndingCause,
+    },
+    /// The run above opens it again.
+    Reopen,
+    /// It waits for its own tree, through others.
+    Deadlock {
+        /// Who waits for whom.
+        message: String,
+    },
+    /// The child run of a step is over.
+    ChildEnded {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
+        /// How it ended.
+        outcome: Outcome,
+        /// Its outputs.
+        outputs: IndexMap<String, Value>,
+        /// Why it ended so.
+        message: String,
+    },
+    /// The child run of a step began to wait for a person, or does so no longer.
+    ChildWaits {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
+        /// What it waits for.
+        waits: Waits,
+    },
 }
 
 /// What a new run needs to be told.
@@ -137,6 +174,8 @@ pub struct Start {
     pub request_digest: Digest,
     /// What else is said.
     pub terms: Terms,
+    /// The step that starts it, where it is a child run.
+    pub parent: Option<Parent>,
 }
 
 /// A typed refusal of an input. The state stays as it was.
@@ -325,6 +364,14 @@ pub enum Rejection {
         /// What is missing or wrong.
         problem: String,
     },
+    /// A child run goes with the run at the top of its tree.
+    #[error("it is part of run {number} and goes with it; {verb} run {number} instead")]
+    ChildRun {
+        /// The number of the run at the top.
+        number: u64,
+        /// cancel, resume
+        verb: &'static str,
+    },
     /// A quarantined run takes nothing.
     #[error("the run is quarantined: {why}")]
     Quarantined {
@@ -376,7 +423,8 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         }
         Ok(name)
     };
-    let confirmed = confirm::at_start(start)?;
+    // Of what a child run destroys persons were asked before the step that starts it: the check sees to that.
+    let confirmed = if start.parent.is_none() { confirm::at_start(start)? } else { Vec::new() };
     let group = match &runbook.concurrency {
         Some(concurrency) => Some(render("concurrency.group", &concurrency.group)?),
         None => None,
@@ -398,6 +446,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
         terms: Terms { confirmed },
+        parent: start.parent,
     })))
 }
 
@@ -445,11 +494,29 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
                 Vec::new()
             })
         }
+        Input::Above { cause } => Ok(call::above(run, &cause).into_iter().collect()),
+        Input::Reopen => Ok(vec![Fact::Resumed {
+            epoch: run.epoch + 1,
+            by: Principal::engine(),
+            reason: "the run above was resumed".to_owned(),
+            confirmed: Vec::new(),
+        }]),
+        Input::Deadlock { message } => Ok(match run.phase {
+            Phase::Queued if run.ending.is_none() => vec![Fact::Ending { cause: EndingCause::Deadlock { message } }],
+            Phase::Queued | Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_) | Phase::Terminal(_) => {
+                Vec::new()
+            }
+        }),
+        Input::ChildEnded { step, child, outcome, outputs, message } => {
+            Ok(vec![call::ended(step, child, outcome, outputs, message)])
+        }
+        Input::ChildWaits { step, child, waits } => Ok(vec![Fact::ChildWaits { step, child, waits }]),
     }
 }
 
-/// What follows from the state and the time alone, one fact at a time until there is none.
-pub fn settle(run: &RunState, now: Timestamp) -> Option<Fact> {
+/// What follows from the state and the time alone, one fact at a time until there is none. `paths` tells where artifacts
+/// lie, for outputs of the runbook.
+pub fn settle(run: &RunState, now: Timestamp, paths: &ArtifactPaths) -> Option<Fact> {
     if run.holds() {
         if let Some(step) = run.to_judge.first() {
             return judge::judge(run, *step, now.max(run.last_at));
@@ -461,7 +528,7 @@ pub fn settle(run: &RunState, now: Timestamp) -> Option<Fact> {
             };
         }
     }
-    ending::advance(run)
+    ending::advance(run, paths)
 }
 
 fn verdict(
@@ -517,6 +584,7 @@ fn tick(run: &RunState, now: Timestamp) -> Vec<Fact> {
 }
 
 fn cancel(run: &RunState, now: bool, by: Principal, reason: String, past: Vec<StepNo>) -> Result<Vec<Fact>, Rejection> {
+    goes_alone(run, "cancel")?;
     match run.phase {
         Phase::RollingBack(_) => return Err(Rejection::RollingBack),
         Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
@@ -543,12 +611,14 @@ fn all_named(run: &RunState, past: &[StepNo]) -> Result<(), Rejection> {
 }
 
 fn roll_back(run: &RunState, by: Principal, reason: String, past: Vec<StepNo>) -> Result<Vec<Fact>, Rejection> {
+    goes_alone(run, "roll back")?;
     run.can_roll_back()?;
     all_named(run, &past)?;
     Ok(vec![Fact::RollbackAsked { by, reason, past }])
 }
 
 fn abandon(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
+    goes_alone(run, "roll back")?;
     let on = match run.phase {
         Phase::RollingBack(_) => !run.rollback.as_ref().is_some_and(Compensation::is_abandoned),
         Phase::Queued => run.rollback_asked.is_some(),
@@ -557,7 +627,16 @@ fn abandon(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, R
     if on { Ok(vec![Fact::RollbackAbandoned { by, reason }]) } else { Err(Rejection::NotRollingBack) }
 }
 
+/// A child run is canceled and resumed with its tree only.
+fn goes_alone(run: &RunState, verb: &'static str) -> Result<(), Rejection> {
+    match run.parent() {
+        None => Ok(()),
+        Some(_) => Err(Rejection::ChildRun { number: run.created.number, verb }),
+    }
+}
+
 fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -> Result<Vec<Fact>, Rejection> {
+    goes_alone(run, "resume")?;
     let canceled = matches!(run.ending, Some(EndingCause::Cancel { .. }));
     match run.phase {
         Phase::Terminal(Outcome::Failed) => {}
@@ -572,7 +651,7 @@ fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -
         Phase::Queued | Phase::Running | Phase::Finishing(_) => {
             return Err(Rejection::NotResumable {
                 state: "not over",
-                hint: if run.unknown.is_empty() {
+                hint: if !run.needs_person() {
                     "it goes on by itself"
                 } else {
                     "settle its unknown steps with `runbook resolve`"

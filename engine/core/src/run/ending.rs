@@ -1,27 +1,32 @@
 //! How a run comes to its end: what follows from its state alone, in the order of an ending. Never knows
 //! what started or stopped an attempt.
 
+use indexmap::IndexMap;
+
+use super::call;
 use super::event::{EndingCause, Fact, Outcome};
 use super::rollback::Compensation;
+use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState};
 use crate::definition::{OnFailure, Part, RollbackPolicy};
+use crate::limits;
 
 /// The next fact about the run as a whole that its state calls for; `None` when it calls for none.
-pub(super) fn advance(run: &RunState) -> Option<Fact> {
+pub(super) fn advance(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
     match run.phase {
         // A rollback that was withdrawn before it began.
         Phase::Queued if run.rollback.as_ref().is_some_and(Compensation::is_abandoned) => {
-            Some(Fact::Finishing { outcome: run.rollback_asked.unwrap_or_else(|| outcome(run)) })
+            Some(finishing(run, run.rollback_asked.unwrap_or_else(|| outcome(run)), paths))
         }
         Phase::Queued if run.rollback_asked.is_none() && run.ending.is_some() && run.open_main == 0 => {
-            Some(Fact::Finishing { outcome: outcome(run) })
+            Some(finishing(run, outcome(run), paths))
         }
-        Phase::Running => running(run),
+        Phase::Running => running(run, paths),
         Phase::RollingBack(otherwise) => {
             run.rollback.as_ref().filter(|rollback| rollback.is_over())?;
             // What was skipped, abandoned or left out is still there.
             let whole = run.to_compensate(false).is_empty();
-            Some(Fact::Finishing { outcome: if whole { Outcome::RolledBack } else { otherwise } })
+            Some(finishing(run, if whole { Outcome::RolledBack } else { otherwise }, paths))
         }
         Phase::Finishing(outcome) if run.open_finally == 0 => {
             let failed = run.steps().any(|(_, step, state)| {
@@ -34,7 +39,7 @@ pub(super) fn advance(run: &RunState) -> Option<Fact> {
     }
 }
 
-fn running(run: &RunState) -> Option<Fact> {
+fn running(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
     if let (Some(step), None) = (run.first_failure, &run.ending) {
         match run.pinned.runbook.on_failure {
             OnFailure::Stop => {
@@ -52,21 +57,44 @@ fn running(run: &RunState) -> Option<Fact> {
     if let Some(outcome) = run.rollback_asked {
         return Some(Fact::RollingBack { outcome, steps: run.to_compensate(false) });
     }
-    let outcome = outcome(run);
-    if outcome != Outcome::Succeeded && run.pinned.runbook.rollback.policy == RollbackPolicy::Automatic {
+    let finishing = finishing(run, outcome(run), paths);
+    if let Fact::Finishing { outcome, .. } = &finishing
+        && *outcome != Outcome::Succeeded
+        && run.pinned.runbook.rollback.policy == RollbackPolicy::Automatic
+    {
         let steps = run.to_compensate(true);
         if !steps.is_empty() {
-            return Some(Fact::RollingBack { outcome, steps });
+            return Some(Fact::RollingBack { outcome: *outcome, steps });
         }
     }
-    Some(Fact::Finishing { outcome })
+    Some(finishing)
+}
+
+/// The outcome, and the outputs of the runbook where it is success: without them it is a failure.
+fn finishing(run: &RunState, outcome: Outcome, paths: &ArtifactPaths) -> Fact {
+    let none = IndexMap::new;
+    match outcome {
+        Outcome::Succeeded => match call::outputs(run, paths) {
+            Ok(outputs) => Fact::Finishing { outcome, outputs, message: String::new() },
+            Err(mut message) => {
+                message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+                Fact::Finishing { outcome: Outcome::Failed, outputs: none(), message }
+            }
+        },
+        outcome => Fact::Finishing { outcome, outputs: none(), message: String::new() },
+    }
 }
 
 /// How the run ends if nothing is compensated and `finally` succeeds.
 fn outcome(run: &RunState) -> Outcome {
     match &run.ending {
         Some(EndingCause::Cancel { .. }) => Outcome::Canceled,
-        Some(EndingCause::Timeout | EndingCause::FailureCancel(_) | EndingCause::FailureStop(_)) => Outcome::Failed,
+        Some(
+            EndingCause::Timeout
+            | EndingCause::Deadlock { .. }
+            | EndingCause::FailureCancel(_)
+            | EndingCause::FailureStop(_),
+        ) => Outcome::Failed,
         None if run.first_failure.is_some() => Outcome::Failed,
         None => Outcome::Succeeded,
     }

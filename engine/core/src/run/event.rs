@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::terms::Terms;
 use crate::definition::Settlement;
-use crate::id::{AttemptNo, Digest, StepNo};
+use crate::id::{AttemptNo, Digest, RunUid, StepNo};
 use crate::time::{Span, Timestamp};
 
 /// A fact about a run, at its place in the run's history.
@@ -151,10 +151,47 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A step started a child run, or opened its child run again.
+    ChildStarting {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
+        /// Whether the child run was there already and is opened again.
+        again: bool,
+    },
+    /// The child run of a step is over, and this follows.
+    ChildEnded {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
+        /// How it ended.
+        outcome: Outcome,
+        /// Its outputs, where it succeeded.
+        outputs: IndexMap<String, Value>,
+        /// Why it ended so, for a person.
+        message: String,
+        /// What was decided.
+        then: Then,
+    },
+    /// The child run of a step waits for something else than before, or goes on.
+    ChildWaits {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
+        /// What it waits for.
+        waits: Waits,
+    },
     /// The steps are over; those of `finally` follow.
     Finishing {
         /// How the run ends if `finally` succeeds.
         outcome: Outcome,
+        /// The outputs of the runbook, where the outcome is success.
+        outputs: IndexMap<String, Value>,
+        /// Why its outputs cannot be made, for a person; empty where they can.
+        message: String,
     },
     /// The run is terminal.
     Finished {
@@ -195,7 +232,7 @@ pub enum Fact {
 /// The first fact of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// The run's number, for typing.
+    /// The run's number, for typing; of a child run, that of the run at the top.
     pub number: u64,
     /// The runbook's name.
     pub runbook: String,
@@ -221,6 +258,35 @@ pub struct Created {
     pub request_digest: Digest,
     /// What else was said.
     pub terms: Terms,
+    /// The step that started it, where it is a child run.
+    pub parent: Option<Parent>,
+}
+
+/// What a child run waits for, for the run above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Waits {
+    /// Nothing: it goes on.
+    #[default]
+    No,
+    /// A time, or persons who were asked; nothing else of it is on.
+    Still,
+    /// A person: nobody knows what a step of it, or below it, did.
+    Attention,
+}
+
+/// The place of a child run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run at the top of the tree, which has a number.
+    pub root: RunUid,
+    /// The run whose step started it.
+    pub run: RunUid,
+    /// That step.
+    pub step: StepNo,
+    /// How many runs are above it.
+    pub depth: u32,
+    /// Whether it is part of a `finally`, and so goes before what does the work.
+    pub tidies: bool,
 }
 
 /// Who asked.
@@ -423,6 +489,11 @@ pub enum EndingCause {
         reason: String,
         /// The steps without a way back that whoever asked named.
         past: Vec<StepNo>,
+    },
+    /// A child run would wait for its own tree, through others.
+    Deadlock {
+        /// Who waits for whom, for a person.
+        message: String,
     },
 }
 

@@ -31,7 +31,7 @@ pub(super) fn judge(run: &RunState, no: StepNo, now: Timestamp) -> Option<Fact> 
     })
 }
 
-/// What becomes of a step that may run: one with a command waits for a place.
+/// What becomes of a step that may run: one with a command waits for a place, one that starts a child run does so.
 fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
     let render = |what: &str, text: &str| -> Result<String, String> {
         let template = Template::parse(text)
@@ -44,7 +44,7 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
         Fact::StepFailed { step: no, message }
     };
     match &step.work {
-        Work::Command(_) => Fact::StepReady { step: no },
+        Work::Command(_) | Work::Runbook(_) => Fact::StepReady { step: no },
         Work::Fail(message) => failed(render("message", message).unwrap_or_else(|problem| problem)),
         Work::Approval(approval) => match render("message", &approval.message) {
             Ok(mut message) => {

@@ -1,6 +1,6 @@
 //! Which facts can follow which states of a step, and the names of both. Never changes a state.
 
-use super::event::Fact;
+use super::event::{Fact, Parent};
 use super::state::Progress;
 use crate::id::{RunUid, StepNo};
 
@@ -34,6 +34,11 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("retry", "attempt_starting"),
     ("verify", "attempt_starting"),
     ("on_cancel", "attempt_starting"),
+    ("pending", "child_starting"),
+    ("ready", "child_starting"),
+    ("ready", "step_failed"),
+    ("child", "child_ended"),
+    ("child", "child_waits"),
     ("unknown", "attempt_ended"),
     ("unknown", "resolved"),
     ("succeeded", "attempt_starting"),
@@ -61,6 +66,9 @@ impl Fact {
             Self::ApprovalTimedOut { .. } => "approval_timed_out",
             Self::AttemptStarting { .. } => "attempt_starting",
             Self::AttemptEnded { .. } => "attempt_ended",
+            Self::ChildStarting { .. } => "child_starting",
+            Self::ChildEnded { .. } => "child_ended",
+            Self::ChildWaits { .. } => "child_waits",
             Self::Ending { .. } => "ending",
             Self::RollingBack { .. } => "rolling_back",
             Self::RollbackAsked { .. } => "rollback_asked",
@@ -70,6 +78,14 @@ impl Fact {
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
             Self::DeadlinesShifted { .. } => "deadlines_shifted",
+        }
+    }
+
+    /// The step that started the run that it makes, if a step did.
+    pub const fn parent(&self) -> Option<&Parent> {
+        match self {
+            Self::Created(created) => created.parent.as_ref(),
+            _ => None,
         }
     }
 
@@ -86,6 +102,9 @@ impl Fact {
             | Self::ApprovalTimedOut { step, .. }
             | Self::AttemptStarting { step, .. }
             | Self::AttemptEnded { step, .. }
+            | Self::ChildStarting { step, .. }
+            | Self::ChildEnded { step, .. }
+            | Self::ChildWaits { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
             | Self::Admitted { .. }
@@ -113,6 +132,7 @@ impl Progress {
             Self::Asking { .. } => "asking",
             Self::Verify(_) => "verify",
             Self::OnCancel(_) => "on_cancel",
+            Self::Child => "child",
             Self::Unknown { .. } => "unknown",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

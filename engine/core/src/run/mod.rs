@@ -2,10 +2,12 @@
 
 pub mod apply;
 mod apply_attempt;
+mod apply_children;
 mod apply_rollback;
 mod apply_run;
 mod apply_steps;
 mod approval;
+pub(crate) mod call;
 mod confirm;
 pub mod decide;
 mod ending;
@@ -25,10 +27,11 @@ pub use approval::Ballot;
 pub use decide::{Input, Rejection, Start, decide, settle};
 pub use event::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Then,
+    Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
 pub use legal::{Illegal, LEGAL_STEP_EVENTS};
 pub use pinned::Pinned;
+pub use scope::ArtifactPaths;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
 pub use terms::Terms;
 pub use verdict::how_text;

@@ -153,7 +153,8 @@ impl RunState {
     pub fn points_of_no_return(&self) -> impl Iterator<Item = StepNo> {
         self.steps()
             .filter(|(_, step, state)| {
-                step.no_return && (state.ran || matches!(state.progress, Progress::Live(_, AttemptKind::Run)))
+                let on = matches!(state.progress, Progress::Live(_, AttemptKind::Run) | Progress::Child);
+                step.no_return && (state.ran || on)
             })
             .map(|(no, ..)| no)
     }

@@ -2,6 +2,7 @@
 //! them puts a scope of his own in front.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -10,7 +11,7 @@ use super::event::{EndingCause, Outcome};
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, ValueType};
 use crate::expression::{Reference, RunField, Scope, Template};
-use crate::id::StepNo;
+use crate::id::{AttemptNo, RunUid, StepNo};
 
 /// The names as a step of a run sees them.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,45 @@ pub struct RunScope<'a> {
     pub exit_code: Option<i32>,
     /// What an attempt that has just ended wrote, typed, where `attempt.outputs` means that.
     pub written: Option<&'a IndexMap<String, Value>>,
+}
+
+/// Tells where an artifact of an ended attempt lies: the daemon's knowledge.
+#[derive(Clone)]
+pub struct ArtifactPaths(Arc<PathOf>);
+
+type PathOf = dyn Fn(RunUid, StepNo, AttemptNo, &str) -> String + Send + Sync;
+
+impl ArtifactPaths {
+    /// By a function of run, step, attempt and the artifact's name.
+    pub fn new(path: impl Fn(RunUid, StepNo, AttemptNo, &str) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(path))
+    }
+}
+
+impl std::fmt::Debug for ArtifactPaths {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArtifactPaths")
+    }
+}
+
+/// The same names, where artifacts have a place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed<'a> {
+    /// The names.
+    pub scope: RunScope<'a>,
+    /// Where artifacts lie.
+    pub paths: &'a ArtifactPaths,
+}
+
+impl Scope for Placed<'_> {
+    fn value_of(&self, reference: &Reference) -> Option<Value> {
+        let Reference::StepArtifact(id, name) = reference else { return self.scope.value_of(reference) };
+        let run = self.scope.run;
+        let no = run.pinned.find(id)?;
+        let state = run.step(no).filter(|state| state.progress == Progress::Succeeded)?;
+        state.artifacts.iter().find(|artifact| artifact.name == *name)?;
+        Some(Value::String((self.paths.0)(run.uid, no, state.last_run?, name)))
+    }
 }
 
 impl Scope for RunScope<'_> {
@@ -85,6 +125,7 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::Verify(_)
         | Progress::OnCancel(_)
         | Progress::RollbackRetry(_)
+        | Progress::Child
         | Progress::Unknown { .. } => "pending",
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Principal};
+use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Parent, Principal, Waits};
 use super::pinned::Pinned;
 use super::rollback::Compensation;
 use crate::definition::{Part, Step, WhenSkipped};
@@ -52,6 +52,17 @@ pub struct RunState {
     pub(super) rollback_asked: Option<Outcome>,
     /// What is left of a rollback; kept once it is over.
     pub(super) rollback: Option<Compensation>,
+    /// Steps that may start a child run.
+    pub(super) to_call: BTreeSet<StepNo>,
+    /// The child runs that are on.
+    pub(super) children: BTreeMap<StepNo, RunUid>,
+    /// The steps whose child run waits, and how many of them need a person.
+    pub(super) below: BTreeMap<StepNo, Waits>,
+    pub(super) attention_below: usize,
+    /// The outputs of the runbook, once its main steps are over.
+    pub(super) outputs: IndexMap<String, Value>,
+    /// Why they cannot be made; empty where they can.
+    pub(super) outputs_message: String,
 }
 
 /// Where a run is.
@@ -108,7 +119,11 @@ pub struct StepState {
     pub votes: Vec<Vote>,
     /// When a step that probes fails unless a probe says that its wait is over.
     pub wait_until: Option<Timestamp>,
-    /// When its first attempt of this epoch was decided, or its wait began.
+    /// Its latest child run.
+    pub child: Option<RunUid>,
+    /// How many child runs it has started.
+    pub children: u32,
+    /// When its first attempt, or its child run, was decided in this epoch, or its wait began.
     pub started_at: Option<Timestamp>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
@@ -170,6 +185,8 @@ pub enum Progress {
     Verify(Timestamp),
     /// `on_cancel` is run at this time.
     OnCancel(Timestamp),
+    /// Its child run is on.
+    Child,
     /// Nobody knows what its latest attempt did.
     Unknown {
         /// Processes of it are left that could not be killed; a later verdict settles it.
@@ -210,6 +227,7 @@ impl Progress {
             | Self::Verify(_)
             | Self::OnCancel(_)
             | Self::RollbackRetry(_)
+            | Self::Child
             | Self::Unknown { .. } => false,
         }
     }
@@ -339,6 +357,7 @@ impl RunState {
                 EndingCause::Cancel { now: true, .. } => StopLevel::Now,
                 EndingCause::Cancel { .. }
                 | EndingCause::Timeout
+                | EndingCause::Deadlock { .. }
                 | EndingCause::FailureCancel(_)
                 | EndingCause::FailureStop(_) => StopLevel::Graceful,
             },
@@ -356,6 +375,51 @@ impl RunState {
     /// The steps that wait for persons to approve.
     pub fn asking(&self) -> impl Iterator<Item = StepNo> {
         self.asking.iter().copied()
+    }
+
+    /// Whether nobody but a person can help: a step of it, or of a child run below, is unknown.
+    pub fn needs_person(&self) -> bool {
+        !self.unknown.is_empty() || self.attention_below > 0
+    }
+
+    /// The place of a child run; `None` for a run at the top.
+    pub fn parent(&self) -> Option<&Parent> {
+        self.created.parent.as_ref()
+    }
+
+    /// The run at the top of its tree: itself, where it has no parent.
+    pub fn root(&self) -> RunUid {
+        self.parent().map_or(self.uid, |parent| parent.root)
+    }
+
+    /// The child runs that are on, by step.
+    pub fn children(&self) -> &BTreeMap<StepNo, RunUid> {
+        &self.children
+    }
+
+    /// What the child run of a step waits for.
+    pub fn waits_below(&self, step: StepNo) -> Waits {
+        self.below.get(&step).copied().unwrap_or(Waits::No)
+    }
+
+    /// The steps whose child run waits, and for what.
+    pub fn waiting_below(&self) -> impl Iterator<Item = (StepNo, Waits)> {
+        self.below.iter().map(|(step, waits)| (*step, *waits))
+    }
+
+    /// The next step that may start its child run: that needs no place among attempts.
+    pub fn next_call(&self) -> Option<StepNo> {
+        if self.holds() { self.to_call.first().copied() } else { None }
+    }
+
+    /// The outputs of the runbook; empty before its main steps are over.
+    pub fn outputs(&self) -> &IndexMap<String, Value> {
+        &self.outputs
+    }
+
+    /// Why its outputs cannot be made; empty where they can.
+    pub fn outputs_message(&self) -> &str {
+        &self.outputs_message
     }
 
     /// Whether it holds its locks and its group: from its admission to its terminal event.
@@ -391,13 +455,26 @@ impl RunState {
 
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.
     pub(super) fn stands_still(&self) -> bool {
-        let waiting = self.waits.len() + self.probing + self.asking.len() > 0;
-        !self.unknown.is_empty() || (waiting && !self.is_moving() && self.ready.is_empty())
+        let waiting = self.waits.len() + self.probing + self.asking.len() + self.below.len() > 0;
+        self.needs_person() || (waiting && !self.is_moving() && self.ready.is_empty())
     }
 
-    /// Whether attempts are live, or due by and by that are no probes.
+    /// Whether attempts are live, or due by and by that are no probes, or a child run goes on.
     pub(super) fn is_moving(&self) -> bool {
-        !self.live.is_empty() || self.timed.len() > self.probing
+        !self.live.is_empty() || self.timed.len() > self.probing || self.children.len() > self.below.len()
+    }
+
+    /// What it waits for, for the run above. Between probes it does not count as waiting there: each of them would be
+    /// two facts more in every run above.
+    pub fn waits(&self) -> Waits {
+        let waiting = self.waits.len() + self.asking.len() + self.below.len() > 0;
+        let stuck = self.rollback.as_ref().is_some_and(|rollback| !rollback.failed().is_empty());
+        match (self.needs_person() || stuck, waiting && self.probing == 0 && !self.is_moving() && self.ready.is_empty())
+        {
+            (true, _) => Waits::Attention,
+            (false, true) => Waits::Still,
+            (false, false) => Waits::No,
+        }
     }
 
     /// Whether the run's own timeout still counts.
@@ -447,6 +524,7 @@ impl RunState {
                 | Progress::Live(..)
                 | Progress::Waiting { .. }
                 | Progress::Asking { .. }
+                | Progress::Child
                 | Progress::Unknown { .. }
                 | Progress::Succeeded
                 | Progress::Failed
@@ -462,9 +540,15 @@ impl RunState {
         self.ready.first().map(|step| (*step, AttemptKind::Run))
     }
 
+    /// Whether it is in its `finally`, or part of one.
+    pub(super) fn tidies(&self) -> bool {
+        matches!(self.phase, Phase::Finishing(_)) || self.parent().is_some_and(|parent| parent.tidies)
+    }
+
     /// Whether the next start tidies up, and so goes before all others.
     pub fn is_cleaning_up(&self) -> bool {
-        matches!(self.phase, Phase::RollingBack(_) | Phase::Finishing(_))
+        self.tidies()
+            || matches!(self.phase, Phase::RollingBack(_))
             || self.ending.as_ref().is_some_and(EndingCause::is_hard)
     }
 }
@@ -474,7 +558,7 @@ impl EndingCause {
     pub const fn is_hard(&self) -> bool {
         match self {
             Self::FailureStop(_) => false,
-            Self::FailureCancel(_) | Self::Timeout | Self::Cancel { .. } => true,
+            Self::FailureCancel(_) | Self::Timeout | Self::Cancel { .. } | Self::Deadlock { .. } => true,
         }
     }
 }

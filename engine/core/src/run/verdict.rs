@@ -228,7 +228,9 @@ impl Case<'_> {
     fn failed_for_good(&self) -> Then {
         match self.hard() {
             Some(EndingCause::Cancel { .. } | EndingCause::FailureCancel(_)) => Then::Canceled,
-            Some(EndingCause::Timeout | EndingCause::FailureStop(_)) | None => Then::Failed,
+            Some(EndingCause::Timeout | EndingCause::Deadlock { .. } | EndingCause::FailureStop(_)) | None => {
+                Then::Failed
+            }
         }
     }
 

@@ -50,7 +50,7 @@ pub enum StepStatus {
     Running,
     /// It waits for its next attempt.
     Retrying,
-    /// It waits for a time, for its next probe, or for persons.
+    /// It waits for a time, for its next probe, or for persons, or all that goes on below it does.
     Waiting,
     /// Nobody knows what it did.
     Unknown,
@@ -101,9 +101,9 @@ impl RunState {
             Phase::RollingBack(_) => RunStatus::RollingBack,
             Phase::Running => {
                 let moving = self.is_moving();
-                if self.ending.is_some() && (moving || self.unknown.is_empty()) {
+                if self.ending.is_some() && (moving || !self.needs_person()) {
                     RunStatus::Stopping
-                } else if !self.unknown.is_empty() {
+                } else if self.needs_person() {
                     RunStatus::Attention
                 } else if moving || !self.ready.is_empty() || !self.to_judge.is_empty() {
                     RunStatus::Running
@@ -128,6 +128,8 @@ impl RunState {
             Progress::Live(_, AttemptKind::Rollback) | Progress::RollbackRetry(_) => StepStatus::RollingBack,
             Progress::RolledBack => StepStatus::RolledBack,
             Progress::RollbackFailed => StepStatus::RollbackFailed,
+            Progress::Child if self.below.contains_key(&no) => StepStatus::Waiting,
+            Progress::Child => StepStatus::Running,
             Progress::Retry(_) => StepStatus::Retrying,
             Progress::Unknown { .. } => StepStatus::Unknown,
             Progress::Succeeded => StepStatus::Succeeded,

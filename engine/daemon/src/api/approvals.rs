@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runbook_core::id::RunUid;
+use runbook_core::machine::Machine;
 use runbook_core::run::{Ballot, Input, Principal, RunState};
 use runbook_proto::v1;
 use runbook_proto::v1::approval_service_server::ApprovalService;
@@ -17,8 +18,8 @@ const PAGE: (usize, usize) = (100, 1_000);
 
 pub(super) struct Approvals(pub Arc<Shared>);
 
-/// A place in the list: a run's number and a step's.
-type Place = (u64, u32);
+/// A place in the list: a run and a step of it.
+type Place = (RunUid, u32);
 
 impl Approvals {
     /// Who asks, and the roles of that person.
@@ -33,16 +34,18 @@ impl Approvals {
     }
 }
 
-/// What a run asks, each with its place.
-fn asked(run: &RunState, by: &Principal, roles: &[String]) -> Vec<(Place, v1::Approval)> {
-    let number = run.created().number;
+/// What a run asks, each with its place. Of a child run it is told as asked by the run at the top.
+fn asked(machine: &Machine, run: &RunState, by: &Principal, roles: &[String]) -> Vec<(Place, v1::Approval)> {
+    let prefix = machine.path(run.uid());
     let told = |no| {
         let mut told = to_proto::approval(run, no)?;
+        told.run = to_proto::run_name(run.root());
+        told.step.insert_str(0, &prefix);
         let own = told.not_requester && run.created().by.uid == by.uid;
         let role = told.roles.is_empty() || told.roles.iter().any(|role| roles.contains(role));
         let done = told.votes.iter().any(|vote| vote.by.as_ref().and_then(|who| who.uid) == by.uid);
         told.may_decide = by.uid.is_some() && role && !own && !done;
-        Some(((number, no.0), told))
+        Some(((run.uid(), no.0), told))
     };
     run.asking().filter_map(told).collect()
 }
@@ -51,7 +54,7 @@ fn place(token: &str) -> Result<Option<Place>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let parsed = token.split_once('.').and_then(|(run, step)| Some((run.parse().ok()?, step.parse().ok()?)));
+    let parsed = token.split_once('.').and_then(|(run, step)| Some((run.parse::<RunUid>().ok()?, step.parse().ok()?)));
     parsed.map(Some).ok_or_else(|| errors::bad_field("page_token", "it is not one that this daemon gave"))
 }
 
@@ -74,8 +77,8 @@ impl ApprovalService for Approvals {
             .0
             .dispatcher
             .query(move |machine| {
-                let runs = machine.runs().filter(|run| only.is_none_or(|uid| run.uid() == uid));
-                runs.flat_map(|run| asked(run, &by, &roles))
+                let runs = machine.runs().filter(|run| only.is_none_or(|uid| run.root() == uid || run.uid() == uid));
+                runs.flat_map(|run| asked(machine, run, &by, &roles))
                     .filter(|(place, told)| after.is_none_or(|after| *place > after) && (!mine || told.may_decide))
                     .take(size + 1)
                     .collect::<Vec<_>>()
@@ -111,7 +114,8 @@ impl ApprovalService for Approvals {
             return Err(errors::bad_field("reason", "say why: it is what those who wait for it will read"));
         }
         let state = self.0.run_state(uid).await?;
-        let step = step_no(&state, &request.step)?;
+        let (state, id) = self.0.below(state, &request.step).await?;
+        let step = step_no(&state, id)?;
         let fields = match state.pinned().runbook.step(step).and_then(|step| step.approval()) {
             Some(approval) => from_proto::fields(approval, &mut request)?,
             // Refused as what it is by the core.
@@ -119,7 +123,9 @@ impl ApprovalService for Approvals {
         };
         let ballot = Ballot { approve, fields: fields.into_iter().collect(), roles, by, reason };
         let input = Input::Decide { step, ballot: Box::new(ballot) };
-        let run = Runs(Arc::clone(&self.0)).put(uid, input).await?;
+        let runs = Runs(Arc::clone(&self.0));
+        runs.put(state.uid(), input).await?;
+        let run = runs.head(uid).await?;
         Ok(Response::new(v1::DecideApprovalResponse { run: Some(run) }))
     }
 }

@@ -8,6 +8,7 @@ use tonic::Status;
 
 use super::from_proto::Wanted;
 use super::{Shared, errors, internal, runbooks};
+use crate::library::Generation;
 
 /// What a request is about, before anything is stored of it.
 pub(super) struct Asked {
@@ -15,6 +16,15 @@ pub(super) struct Asked {
     pub source: String,
     /// Its file, for messages.
     pub file: String,
+    /// The folder, with what it starts.
+    pub generation: Arc<Generation>,
+}
+
+impl Asked {
+    /// A runbook that is started on the way.
+    pub fn other(&self, name: &str) -> Option<&Runbook> {
+        self.generation.entries.get(name)?.runbook()
+    }
 }
 
 /// Finds the runbook of a request: what was written last, so that an edited one is loaded first.
@@ -31,15 +41,22 @@ pub(super) async fn asked(shared: &Shared, wanted: Wanted) -> Result<Asked, Stat
             let Some(runbook) = entry.runbook().cloned() else {
                 return Err(refused_findings(&entry.name, &entry.findings));
             };
-            Ok(Asked { runbook, source: entry.source().to_owned(), file: entry.file().to_owned() })
+            let (source, file) = (entry.source().to_owned(), entry.file().to_owned());
+            Ok(Asked { runbook, source, file, generation })
         }
         Wanted::Source { bytes, file } => {
-            let (checked, bytes, file) =
-                tokio::task::spawn_blocking(move || (language::check(&bytes, &file), bytes, file))
-                    .await
-                    .map_err(|error| internal(&error))?;
+            let generation = shared.library.current();
+            let others = Arc::clone(&generation);
+            let check = move || {
+                // Others know this runbook as it is in this text, if they start it.
+                let checked =
+                    language::check_project([(file.clone(), bytes.clone())], others.interfaces(), |_, _| None);
+                (checked.into_iter().next().map(|file| file.checked), bytes, file)
+            };
+            let (checked, bytes, file) = tokio::task::spawn_blocking(check).await.map_err(|error| internal(&error))?;
+            let checked = checked.ok_or_else(|| internal(&"nothing was checked"))?;
             let Some(runbook) = checked.runbook else { return Err(refused_findings(&file, &checked.findings)) };
-            Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file })
+            Ok(Asked { runbook, source: String::from_utf8_lossy(&bytes).into_owned(), file, generation })
         }
     }
 }

@@ -97,6 +97,7 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::MayNotDecide { .. } => (Code::PermissionDenied, "MAY_NOT_DECIDE"),
         Rejection::DecidedAlready { .. } => (Code::FailedPrecondition, "DECIDED_ALREADY"),
         Rejection::Fields { .. } => (Code::InvalidArgument, "FIELDS"),
+        Rejection::ChildRun { .. } => (Code::FailedPrecondition, "CHILD_RUN"),
         Rejection::Quarantined { .. } => (Code::FailedPrecondition, "RUN_QUARANTINED"),
     }
 }

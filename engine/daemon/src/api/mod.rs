@@ -2,6 +2,7 @@
 
 mod approvals;
 mod asked;
+mod below;
 mod compare;
 mod errors;
 mod from_proto;
@@ -44,10 +45,11 @@ use tonic_health::ServingStatus;
 use typed::Typed;
 
 use crate::config::Config;
-use crate::dispatcher::{Handle, all_events};
+use crate::dispatcher::Handle;
 use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::roles::Accounts;
+use crate::runs::all_events;
 use crate::surroundings::Surroundings;
 use from_proto::RunName;
 
@@ -100,6 +102,22 @@ impl Shared {
         }
     }
 
+    /// The run that has a step, and the step's own id: `a/b` names the step `b` of the child run of the step `a`.
+    async fn below<'p>(&self, top: RunState, path: &'p str) -> Result<(RunState, &'p str), Status> {
+        let mut state = top;
+        let mut rest = path;
+        while let Some((step, below)) = rest.split_once('/') {
+            let no = runs::step_no(&state, step)?;
+            let Some(child) = state.step(no).and_then(|step| step.child) else {
+                let problem = format!("the step {step:?} has no child run, so there is no step {path:?}");
+                return Err(errors::status(tonic::Code::NotFound, "NO_SUCH_STEP", problem));
+            };
+            state = self.run_state(child).await?;
+            rest = below;
+        }
+        Ok((state, rest))
+    }
+
     /// The run that a request names.
     async fn run_uid(&self, name: RunName) -> Result<RunUid, Status> {
         match name {
@@ -121,13 +139,13 @@ impl Shared {
 
 /// A run's state from its events; `None` where there is no such run.
 fn read_state(reader: &dyn View, surroundings: &Surroundings, uid: RunUid) -> anyhow::Result<Option<RunState>> {
-    if reader.row_by_uid(uid)?.is_none() {
+    if reader.row_of_tree(uid)?.is_none() {
         return Ok(None);
     }
     let events = all_events(reader, uid)?;
     let Some((first, rest)) = events.split_first() else { anyhow::bail!("it has no events") };
     let Fact::Created(created) = &first.fact else { anyhow::bail!("it does not begin with its creation") };
-    let pinned = surroundings.definitions.load(created.definition)?;
+    let pinned = crate::runs::pinned(reader, &surroundings.definitions, created)?;
     let mut state = RunState::create(uid, pinned, first)?;
     for event in rest {
         state.apply(event)?;

@@ -1,16 +1,17 @@
 //! `PlanRun`: what a start would do, told before it is asked for. Puts together what the core foresees, what past runs
 //! took, who holds the locks now, and what is missing on this machine. Starts nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Part, Runbook};
+use runbook_core::definition::{Call, Part, Runbook};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
-use runbook_core::plan::{self, Outlook, Plan};
+use runbook_core::plan::{self, Known, Outlook, Plan, Took};
 use runbook_core::run::{Created, Fact, Pinned, Rejection, Start, decide};
 use runbook_core::time::Span;
+use runbook_journal::StoreError;
 use runbook_proto::v1;
 use serde_json::{Map, Value};
 use tonic::Status;
@@ -18,6 +19,11 @@ use tonic::Status;
 use super::{Shared, errors, internal, terms, to_proto};
 use crate::history::{self, Past};
 use crate::preflight::Missing;
+
+/// Runbooks whose past is looked at, of all that one start comes to start.
+pub(super) const PASTS: usize = 16;
+/// Steps below the run at the top that are told.
+const STEPS: usize = 10_000;
 
 /// What is known of a start that is not made.
 pub(super) struct Considered {
@@ -42,11 +48,15 @@ pub(super) async fn answer(
     missing: Option<Vec<Missing>>,
 ) -> Result<v1::PlanRunResponse, Status> {
     let (reader, definitions) = (Arc::clone(&shared.reader), Arc::clone(&shared.surroundings.definitions));
-    let name = considered.pinned.runbook.name.clone();
-    let past = tokio::task::spawn_blocking(move || history::past(&*reader, &definitions, &name))
-        .await
-        .map_err(|error| internal(&error))?
-        .map_err(|error| internal(&error))?;
+    let all = considered.pinned.with_called();
+    let names: Vec<String> = all.into_iter().map(|pinned| pinned.runbook.name.clone()).take(PASTS).collect();
+    let pasts = tokio::task::spawn_blocking(move || {
+        let past = |name: String| Ok((name.clone(), history::past(&*reader, &definitions, &name)?));
+        names.into_iter().map(past).collect::<Result<HashMap<_, _>, StoreError>>()
+    })
+    .await
+    .map_err(|error| internal(&error))?
+    .map_err(|error| internal(&error))?;
     let Considered { pinned, given, inputs, mut start, .. } = considered;
     let targets = terms::planned_targets(&start);
     // A start asks for what is missing of these: it is no reason to refuse the plan.
@@ -63,13 +73,14 @@ pub(super) async fn answer(
         .filter(|(_, decl)| !decl.secret)
         .filter_map(|(name, _)| Some((name.clone(), inputs.get(name)?.clone())))
         .collect();
-    let took = plan::numbered(runbook, |id| past.took.get(id).copied());
-    let plan = plan::plan(runbook, &open, &took);
+    let known = Known { inputs: open, open: BTreeSet::new() };
+    let mut room = STEPS;
+    let (plan, steps) = Look { pasts: &pasts, room: &mut room }.ahead(&pinned, &known);
     Ok(v1::PlanRunResponse {
         runbook: format!("runbooks/{}", runbook.name),
         definition: pinned.digest.to_string(),
         inputs: told_inputs(runbook, &given, &inputs),
-        steps: steps(runbook, &open, &plan, &past),
+        steps,
         locks,
         problems: problems(refused, missing.as_deref().unwrap_or_default()),
         preflight_skipped: missing.is_none(),
@@ -77,7 +88,7 @@ pub(super) async fn answer(
         expected: Some(to_proto::duration(plan.expected)),
         expected_p90: Some(to_proto::duration(plan.expected_p90)),
         unmeasured: plan.unmeasured.iter().map(|no| id(runbook, *no)).collect(),
-        past_runs: past.runs,
+        past_runs: pasts.get(&runbook.name).map_or(0, |past| past.runs),
         targets,
         rollback: runbook.rollback.policy.name().to_owned(),
         rollback_of: runbook.rollback.of.name().to_owned(),
@@ -111,9 +122,72 @@ fn told_inputs(runbook: &Runbook, given: &[String], inputs: &Map<String, Value>)
     runbook.inputs.iter().map(told).collect()
 }
 
-fn steps(runbook: &Runbook, inputs: &IndexMap<String, Value>, plan: &Plan, past: &Past) -> Vec<v1::PlannedStep> {
-    let told = |(step, outlook): (&runbook_core::definition::Step, &Outlook)| {
-        let (kind, why, asks) = match outlook {
+/// Looks ahead, also at what steps start.
+struct Look<'a> {
+    /// Of runbooks, by name.
+    pasts: &'a HashMap<String, Past>,
+    /// How many more steps below may be told.
+    room: &'a mut usize,
+}
+
+/// What a step would start.
+struct Below {
+    expected: Took,
+    /// Why it would not take what it is given.
+    refused: Option<String>,
+    steps: Vec<v1::PlannedStep>,
+}
+
+impl Look<'_> {
+    /// As deep as runs start runs, which is bounded.
+    fn ahead(&mut self, pinned: &Pinned, known: &Known) -> (Plan, Vec<v1::PlannedStep>) {
+        let runbook = &pinned.runbook;
+        let nothing = Past::default();
+        let past = self.pasts.get(&runbook.name).unwrap_or(&nothing);
+        let mut below: BTreeMap<StepNo, Below> = BTreeMap::new();
+        for (index, step) in runbook.steps.iter().enumerate() {
+            if let Some(call) = step.call()
+                && let Some(found) = self.below(pinned, known, call)
+            {
+                below.insert(StepNo(index as u32), found);
+            }
+        }
+        let mut took = plan::numbered(runbook, |id| past.took.get(id).copied());
+        for (no, below) in &below {
+            if below.expected.median > Span::ZERO {
+                took.entry(*no).or_insert(below.expected);
+            }
+        }
+        let plan = plan::plan(runbook, known, &took);
+        let steps = steps(runbook, known, &plan, &took, below);
+        (plan, steps)
+    }
+
+    fn below(&mut self, pinned: &Pinned, known: &Known, call: &Call) -> Option<Below> {
+        let other = pinned.called(&call.runbook)?;
+        *self.room = self.room.checked_sub(other.runbook.steps.len())?;
+        Some(match known.given(&pinned.runbook, call, &other.runbook) {
+            Err(why) => Below { expected: Took::default(), refused: Some(why), steps: Vec::new() },
+            Ok(given) => {
+                let (plan, steps) = self.ahead(other, &given);
+                let expected = Took { median: plan.expected, p90: plan.expected_p90, samples: 0 };
+                Below { expected, refused: None, steps }
+            }
+        })
+    }
+}
+
+fn steps(
+    runbook: &Runbook,
+    known: &Known,
+    plan: &Plan,
+    took: &BTreeMap<StepNo, Took>,
+    mut below: BTreeMap<StepNo, Below>,
+) -> Vec<v1::PlannedStep> {
+    let told = |(index, (step, outlook)): (usize, (&runbook_core::definition::Step, &Outlook))| {
+        let no = StepNo(index as u32);
+        let started = below.remove(&no).filter(|_| outlook.may_run());
+        let (mut kind, mut why, asks) = match outlook {
             Outlook::Runs => (v1::StepOutlook::Runs, String::new(), Vec::new()),
             Outlook::SkippedWith(need) => {
                 (v1::StepOutlook::Skipped, format!("{} does not run", id(runbook, *need)), Vec::new())
@@ -125,14 +199,17 @@ fn steps(runbook: &Runbook, inputs: &IndexMap<String, Value>, plan: &Plan, past:
             }
             Outlook::OpenWith(need) => (v1::StepOutlook::Open, format!("if {} runs", id(runbook, *need)), Vec::new()),
         };
-        let took = past.took.get(&step.id).filter(|_| outlook.may_run());
+        if let Some(refused) = started.as_ref().and_then(|started| started.refused.clone()) {
+            (kind, why) = (v1::StepOutlook::Fails, refused);
+        }
+        let took = took.get(&no).filter(|_| outlook.may_run());
         v1::PlannedStep {
             id: step.id.clone(),
             needs: step.needs.iter().map(|need| id(runbook, *need)).collect(),
             in_finally: step.part == Part::Finally,
             effect: step.effect.name().to_owned(),
             condition: step.condition.as_ref().map(|condition| condition.expression.clone()).unwrap_or_default(),
-            target: step.target.as_ref().map(|text| plan::shown(runbook, inputs, text)).unwrap_or_default(),
+            target: step.target.as_ref().map(|text| plan::shown(runbook, known, text)).unwrap_or_default(),
             outlook: kind.into(),
             why,
             asks,
@@ -141,9 +218,11 @@ fn steps(runbook: &Runbook, inputs: &IndexMap<String, Value>, plan: &Plan, past:
             samples: took.map_or(0, |took| took.samples),
             has_rollback: step.rollback.is_some(),
             no_return: step.no_return,
+            runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
+            below: started.map(|started| started.steps).unwrap_or_default(),
         }
     };
-    runbook.steps.iter().zip(&plan.steps).map(told).collect()
+    runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()
 }
 
 /// The locks and the group of a start, and who is before it at each.

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runbook_core::definition::Runbook;
-use runbook_core::id::{Digest, StepNo};
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{self, Scenario};
 use runbook_core::rehearsal::{End, Expectation, Rehearsal, Script, Setting, Stuck, every_failure, rehearse};
-use runbook_core::run::{Pinned, Principal};
+use runbook_core::run::{Event, Pinned, Principal};
 use runbook_core::time::Span;
 use runbook_proto::v1;
 use tonic::{Code, Status};
 
 use super::asked::{asked, refused_findings};
-use super::plan::medians;
+use super::plan::{PASTS, medians};
 use super::{Shared, errors, from_proto, internal, to_proto};
 use crate::history;
 use crate::layout::Layout;
@@ -34,9 +34,15 @@ pub(super) async fn answer(
     tokio::task::spawn_blocking(move || {
         let past = history::past(&*reader, &definitions, &asked.runbook.name).map_err(|error| internal(&error))?;
         let expected = medians(&asked.runbook, &past);
-        let digest = Digest::of(asked.source.as_bytes());
-        let pinned = Arc::new(Pinned::new(asked.runbook, digest));
-        Rehearser { pinned, by, places, layout, expected }.all(request)
+        let pinned = Pinned::rehearsed(&asked.runbook, &|name| asked.other(name));
+        let mut expected_below = BTreeMap::new();
+        for other in pinned.with_called().into_iter().skip(1).take(PASTS) {
+            let name = &other.runbook.name;
+            let past = history::past(&*reader, &definitions, name).map_err(|error| internal(&error))?;
+            let took = past.took.into_iter().map(|(id, took)| (id, took.median));
+            expected_below.insert(name.clone(), took.collect());
+        }
+        Rehearser { pinned, by, places, layout, expected, expected_below }.all(request)
     })
     .await
     .map_err(|error| internal(&error))?
@@ -48,6 +54,7 @@ struct Rehearser {
     places: usize,
     layout: Layout,
     expected: BTreeMap<StepNo, Span>,
+    expected_below: BTreeMap<String, BTreeMap<String, Span>>,
 }
 
 impl Rehearser {
@@ -69,7 +76,8 @@ impl Rehearser {
             let file = from_proto::file_name("scenarios_file", &request.scenarios_file)?;
             for scenario in scenarios(runbook, &request.scenarios, &file)? {
                 // What is expected must not depend on what this machine has seen.
-                let setting = Setting { expected: BTreeMap::new(), ..self.setting(scenario.inputs.clone()) };
+                let setting = self.setting(scenario.inputs.clone());
+                let setting = Setting { expected: BTreeMap::new(), expected_below: BTreeMap::new(), ..setting };
                 let lived = rehearse(&self.pinned, &setting, &scenario.script).map_err(|stuck| refused(&stuck))?;
                 response.rehearsals.push(told_of(&self.layout, &lived, &scenario.name, &scenario.expect, true));
             }
@@ -96,6 +104,7 @@ impl Rehearser {
         Setting {
             by: self.by.clone(),
             expected: self.expected.clone(),
+            expected_below: self.expected_below.clone(),
             ..Setting::new(&self.pinned.runbook, inputs, self.places)
         }
     }
@@ -146,6 +155,15 @@ fn refused(stuck: &Stuck) -> Status {
     }
 }
 
+/// An event of the run or of one below it.
+fn told_event(lived: &Rehearsal, run: RunUid, event: &Event) -> Option<v1::Event> {
+    if run == lived.state.uid() {
+        return Some(to_proto::event(event, &lived.state.pinned().runbook));
+    }
+    let state = lived.below.get(&run)?;
+    Some(to_proto::event_below(run, &lived.path(state), event, &state.pinned().runbook))
+}
+
 /// A rehearsal for the API. Its path is left out where only its end is asked for.
 fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation, whole: bool) -> v1::Rehearsal {
     let id = |step: &StepNo| lived.id(*step).to_owned();
@@ -156,7 +174,7 @@ fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation,
         let mut run = to_proto::run_whole(&lived.state, layout);
         // What a rehearsed step leaves lies nowhere.
         run.steps.iter_mut().flat_map(|step| &mut step.artifacts).for_each(|artifact| artifact.path.clear());
-        (run, lived.events.iter().map(|event| to_proto::event(event, &lived.state.pinned().runbook)).collect())
+        (run, lived.events.iter().filter_map(|(run, event)| told_event(lived, *run, event)).collect())
     } else {
         (to_proto::run_head(&lived.state), Vec::new())
     };
@@ -166,7 +184,7 @@ fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation,
         events,
         took: Some(to_proto::duration(lived.took())),
         undone: undone.collect(),
-        remains: lived.remains().iter().map(id).collect(),
+        remains: lived.remains(),
         crashes: lived.crashes.clone(),
         notes: lived.refused.iter().map(|why| format!("refused: {why}")).chain(lived.unreached.clone()).collect(),
         unmet: expect.unmet(lived),

@@ -70,10 +70,10 @@ impl RunbookService for Runbooks {
         let page: Vec<_> = entries.by_ref().take(size).collect();
         let next = if entries.next().is_some() { page.last().map(|entry| entry.name.clone()) } else { None };
         let page: Vec<Arc<Entry>> = page.into_iter().cloned().collect();
-        let shared = Arc::clone(&self.0);
+        let (shared, others) = (Arc::clone(&self.0), Arc::clone(&generation));
         // The definitions are hashed, which may mean to read files.
         let runbooks = tokio::task::spawn_blocking(move || {
-            page.iter().map(|entry| to_proto::entry(entry, &shared.config.project)).collect()
+            page.iter().map(|entry| to_proto::entry(entry, &others, &shared.config.project)).collect()
         });
         Ok(Response::new(v1::ListRunbooksResponse {
             runbooks: runbooks.await.map_err(|error| super::internal(&error))?,
@@ -89,8 +89,9 @@ impl RunbookService for Runbooks {
     ) -> Result<Response<v1::GetRunbookResponse>, Status> {
         let (shared, name) = (Arc::clone(&self.0), request.into_inner().name);
         let found = tokio::task::spawn_blocking(move || {
-            let entry = find(&shared.library.latest(), &name)?;
-            let mut runbook = to_proto::entry(&entry, &shared.config.project);
+            let generation = shared.library.latest();
+            let entry = find(&generation, &name)?;
+            let mut runbook = to_proto::entry(&entry, &generation, &shared.config.project);
             entry.source().clone_into(&mut runbook.source);
             Ok::<_, Status>(runbook)
         });
@@ -113,7 +114,8 @@ impl RunbookService for Runbooks {
         let (project, generation) = (self.0.config.project.clone(), self.0.library.current());
         let checked = tokio::task::spawn_blocking(move || {
             let known = |name: &str| generation.entries.get(name).and_then(|entry| entry.runbook());
-            check::together(texts, |_, listed| files::listed_fault(&project.join(listed)), known)
+            let fault = |_: &str, listed: &str| files::listed_fault(&project.join(listed));
+            check::together(texts, generation.interfaces(), fault, known)
         })
         .await
         .map_err(|error| super::internal(&error))?;

@@ -19,8 +19,9 @@ use super::from_proto::Faults;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::{Shared, compare, errors, from_proto, internal, logs, principal, terms, to_proto};
-use crate::definitions::DefinitionError;
+use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
+use crate::layout::Layout;
 use crate::preflight::Missing;
 use crate::secrets::Sealer;
 
@@ -32,6 +33,8 @@ const SCAN: usize = 200_000;
 const EVENTS: (usize, usize) = (1_000, 10_000);
 /// Running steps whose last line is shown.
 const LAST_LINES: usize = 200;
+/// Child runs in one answer.
+const TREE_RUNS: usize = 1_000;
 
 pub(super) struct Runs(pub Arc<Shared>);
 
@@ -96,34 +99,41 @@ impl Runs {
             request_id,
             request_digest: digest,
             terms,
+            parent: None,
         };
         Ok(Considered { pinned, given, inputs, sealed, start })
     }
 
     /// Pins a definition: its files are there, as far as could be seen.
     async fn pin(&self, asked: Asked) -> Result<Arc<Pinned>, Status> {
-        let Asked { runbook, source, file } = asked;
+        let Asked { runbook, source, file, generation } = asked;
         let definitions = Arc::clone(&self.0.surroundings.definitions);
         let project = self.0.config.project.clone();
-        tokio::task::spawn_blocking(move || definitions.pin(&runbook, &source, &file, &project))
-            .await
-            .map_err(|error| internal(&error))?
-            .map_err(|error| match &error {
-                DefinitionError::Io { digest, verb, source } => {
-                    errors::not_written(source, &format_args!("the definition {digest} cannot be {verb}"))
-                }
-                DefinitionError::ListedFile { .. } | DefinitionError::Unusable { .. } => {
-                    errors::status(Code::FailedPrecondition, "DEFINITION", error.to_string())
-                }
-            })
+        let pin = move || {
+            let text = Text { runbook: &runbook, source: &source, file: &file };
+            definitions.pin(&text, &project, &|name| generation.text(name))
+        };
+        tokio::task::spawn_blocking(pin).await.map_err(|error| internal(&error))?.map_err(|error| match &error {
+            DefinitionError::Io { digest, verb, source } => {
+                errors::not_written(source, &format_args!("the definition {digest} cannot be {verb}"))
+            }
+            DefinitionError::ListedFile { .. }
+            | DefinitionError::NotThere { .. }
+            | DefinitionError::Unusable { .. } => {
+                errors::status(Code::FailedPrecondition, "DEFINITION", error.to_string())
+            }
+        })
     }
 
-    /// What of that which must be there before the first step is missing.
+    /// What of that which must be there before the first step is missing, for the runbooks that steps start too.
     async fn missing(&self, asked: Asked) -> Result<(Asked, Vec<Missing>), Status> {
         let shared = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             let secrets = &shared.surroundings.secrets;
-            let missing = shared.preflight.check(&asked.runbook, &shared.config.project, secrets);
+            let mut missing = Vec::new();
+            for runbook in asked.generation.with_called(&asked.runbook) {
+                missing.extend(shared.preflight.check(runbook, &shared.config.project, secrets));
+            }
             (asked, missing)
         })
         .await
@@ -146,7 +156,20 @@ impl Runs {
         Err(Status::with_error_details(Code::FailedPrecondition, message, details))
     }
 
-    async fn head(&self, uid: RunUid) -> Result<v1::Run, Status> {
+    /// The latest child runs of a run's steps, and theirs: as many as one answer holds.
+    async fn tree_below(&self, top: &RunState) -> Result<HashMap<RunUid, RunState>, Status> {
+        let children = |state: &RunState| state.steps().filter_map(|(_, _, step)| step.child).collect::<Vec<_>>();
+        let mut below = HashMap::new();
+        let mut open = children(top);
+        while let Some(uid) = open.pop().filter(|_| below.len() < TREE_RUNS) {
+            let state = self.0.run_state(uid).await?;
+            open.extend(children(&state));
+            below.insert(uid, state);
+        }
+        Ok(below)
+    }
+
+    pub(super) async fn head(&self, uid: RunUid) -> Result<v1::Run, Status> {
         Ok(to_proto::run_head(&self.0.run_state(uid).await?))
     }
 
@@ -177,6 +200,26 @@ impl Runs {
             Err(Ending) => Err(errors::ending()),
         }
     }
+}
+
+/// A run with its steps and with the child runs of them. `lines` is how many last lines are still looked for.
+fn tree(state: &RunState, below: &HashMap<RunUid, RunState>, layout: &Layout, lines: &mut usize) -> v1::Run {
+    let mut run = to_proto::run_whole(state, layout);
+    for (no, attempt, _, _) in state.live().take(*lines) {
+        *lines -= 1;
+        let attempt = AttemptRef { run: state.uid(), step: no, attempt };
+        if let (Some(step), Some(line)) = (run.steps.get_mut(no.index()), logs::last_line(layout, attempt)) {
+            step.last_line = line;
+        }
+    }
+    // As deep as runs start runs, which is bounded.
+    for (no, _, of_step) in state.steps() {
+        let child = of_step.child.and_then(|child| below.get(&child));
+        if let (Some(step), Some(child)) = (run.steps.get_mut(no.index()), child) {
+            step.child_run = Some(tree(child, below, layout, lines));
+        }
+    }
+    run
 }
 
 /// What is asked for, hashed: the same request id with other content is a mistake.
@@ -297,15 +340,9 @@ impl RunService for Runs {
             .await
             .map_err(|_| errors::ending())?;
         let layout = self.0.surroundings.layout.clone();
+        let below = self.tree_below(&state).await?;
         let run = tokio::task::spawn_blocking(move || {
-            let mut run = to_proto::run_whole(&state, &layout);
-            let live: Vec<_> = state.live().take(LAST_LINES).collect();
-            for (no, attempt, _, _) in live {
-                let attempt = AttemptRef { run: uid, step: no, attempt };
-                if let (Some(step), Some(line)) = (run.steps.get_mut(no.index()), logs::last_line(&layout, attempt)) {
-                    step.last_line = line;
-                }
-            }
+            let mut run = tree(&state, &below, &layout, &mut LAST_LINES.clone());
             run.waits_for = extra.0;
             if let Some(why) = extra.1 {
                 run.status = v1::RunStatus::Attention.into();
@@ -334,7 +371,7 @@ impl RunService for Runs {
         let live: HashMap<RunUid, v1::Run> = self
             .0
             .dispatcher
-            .query(|machine| machine.runs().map(|run| (run.uid(), to_proto::run_head(run))).collect())
+            .query(|machine| machine.roots().map(|run| (run.uid(), to_proto::run_head(run))).collect())
             .await
             .map_err(|_| errors::ending())?;
         let reader = Arc::clone(&self.0.reader);
@@ -370,7 +407,7 @@ impl RunService for Runs {
         let state = self.0.run_state(uid).await?;
         check_event(&state, request.start_after)?;
         Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
-            streams::watch(&shared, &state, request.start_after, &sender).await
+            streams::watch(&shared, &state, &request, &sender).await
         }))
     }
 
@@ -408,10 +445,13 @@ impl RunService for Runs {
         let request = request.into_inner();
         let uid = self.0.run_uid(from_proto::run_name(&request.name)?).await?;
         let state = self.0.run_state(uid).await?;
-        let step = if request.step.is_empty() { None } else { Some(step_no(&state, &request.step)?) };
+        // A step below names the run that it belongs to, and is followed there.
+        let (state, id) = self.0.below(state, &request.step).await?;
+        let step = if id.is_empty() { None } else { Some(step_no(&state, id)?) };
         check_attempt(&state, step, &request)?;
+        let prefix = request.step.strip_suffix(id).unwrap_or_default().to_owned();
         Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
-            streams::read_logs(&shared, &state, &request, &sender).await
+            streams::read_logs(&shared, &state, &prefix, &request, &sender).await
         }))
     }
 
@@ -482,12 +522,14 @@ impl RunService for Runs {
         };
         let uid = self.0.run_uid(name).await?;
         let state = self.0.run_state(uid).await?;
-        let step = step_no(&state, &request.step)?;
+        let (state, id) = self.0.below(state, &request.step).await?;
+        let step = step_no(&state, id)?;
         let mut outputs: Vec<(String, Value)> =
             request.output_texts.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
         outputs.sort_by(|a, b| a.0.cmp(&b.0));
         let outputs = outputs.into_iter().collect();
-        let run = self.put(uid, Input::Resolve { step, settlement, outputs, by, reason }).await?;
+        self.put(state.uid(), Input::Resolve { step, settlement, outputs, by, reason }).await?;
+        let run = self.head(uid).await?;
         Ok(Response::new(v1::ResolveStepResponse { run: Some(run) }))
     }
 }

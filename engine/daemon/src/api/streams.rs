@@ -1,7 +1,7 @@
 //! Streams: a run's events and its logs, told as they come, each beside its client. A slow reader holds up nobody but
 //! itself; a stream that ends before its time says why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{self, Phase, Pinned, RunState};
 use runbook_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Response, Status};
 
+use super::below::{Below, Part, in_order};
 use super::{Shared, errors, internal, logs, to_proto};
 
 /// Events read at a time.
@@ -108,7 +109,7 @@ pub(super) async fn read_events(
 pub(super) async fn watch(
     shared: &Shared,
     now: &RunState,
-    start_after: u64,
+    request: &v1::WatchRunRequest,
     sender: &Sender<v1::WatchRunResponse>,
 ) -> Result<(), Broken> {
     let uid = now.uid();
@@ -116,36 +117,57 @@ pub(super) async fn watch(
     let mut latest = shared.dispatcher.watch(uid);
     let mut folded: Option<RunState> = None;
     let mut told = false;
+    let mut below = Below::default();
     loop {
         latest.mark_unchanged();
         let from = folded.as_ref().map_or(0, RunState::last_event);
         let events = read_events(shared, uid, from, EVENTS).await.map_err(Some)?;
         let mut message = v1::WatchRunResponse::default();
         let mut bytes = 0;
-        for event in &events {
+        let mut children = HashMap::new();
+        if request.tree {
+            below.meet("", pinned, &events);
+            // After those of the run itself: what it knows of a child run is there to be read.
+            children = below.read(shared).await.map_err(Some)?;
+        }
+        let nothing_new = events.is_empty() && children.values().all(|part| part.events.is_empty());
+        let top = Part { run: uid, pinned: Arc::clone(pinned), prefix: String::new(), events };
+        for (run, pinned, prefix, event) in &in_order(top, children) {
+            if *run != uid {
+                let mut told = event_of(pinned, event);
+                told.run = to_proto::run_name(*run);
+                if !told.step.is_empty() {
+                    told.step.insert_str(0, prefix);
+                }
+                bytes += told.encoded_len();
+                message.events.push(told);
+                continue;
+            }
             match &mut folded {
                 None => folded = Some(RunState::create(uid, Arc::clone(pinned), event).map_err(|e| internal(&e))?),
                 Some(state) => state.apply(event).map_err(|e| internal(&e))?,
             }
             let Some(state) = &folded else { continue };
-            if event.number <= start_after {
+            if event.number <= request.start_after {
                 continue;
             }
             let event = event_of(pinned, event);
             bytes += event.encoded_len();
             message.events.push(event);
-            message.set_status(to_proto::run_status(state.status()));
-            message.last_event = (*latest.borrow()).max(state.last_event());
             if bytes >= MESSAGE_BYTES {
+                head(&mut message, state, &latest);
                 sender.send(Ok(std::mem::take(&mut message))).await.map_err(|_| None)?;
                 (bytes, told) = (0, true);
             }
         }
         if !message.events.is_empty() {
+            if let Some(state) = &folded {
+                head(&mut message, state, &latest);
+            }
             sender.send(Ok(message)).await.map_err(|_| None)?;
             told = true;
         }
-        if !events.is_empty() {
+        if !nothing_new {
             continue;
         }
         let Some(state) = &folded else { return Ok(()) };
@@ -165,10 +187,17 @@ pub(super) async fn watch(
     }
 }
 
+/// Where the run is after the events of a message.
+fn head(message: &mut v1::WatchRunResponse, state: &RunState, latest: &watch::Receiver<u64>) {
+    message.set_status(to_proto::run_status(state.status()));
+    message.last_event = (*latest.borrow()).max(state.last_event());
+}
+
 /// Tells the lines of the attempts that a request wants, as they are and as they come.
 pub(super) async fn read_logs(
     shared: &Shared,
     state: &RunState,
+    prefix: &str,
     request: &v1::ReadLogsRequest,
     sender: &Sender<v1::ReadLogsResponse>,
 ) -> Result<(), Broken> {
@@ -179,27 +208,48 @@ pub(super) async fn read_logs(
     let mut over = false;
     let mut followers: Vec<(logs::Follower, AttemptRef)> = Vec::new();
     let mut ended: HashSet<AttemptRef> = HashSet::new();
+    let mut below = Below::default();
     loop {
+        let mut parts = Vec::new();
         loop {
             let events = read_events(shared, uid, after, EVENTS).await?;
             let Some(last) = events.last() else { break };
             after = last.number;
-            for (no, attempt) in logs::started(uid, &events) {
-                let id = pinned.runbook.step(no).map_or_else(String::new, |step| step.id.clone());
-                let wanted = (request.step.is_empty() || request.step == id)
-                    && (request.attempt == 0 || request.attempt == attempt.attempt.0);
-                if wanted {
-                    followers.push((logs::Follower::new(id, attempt, request.tail), attempt));
-                }
-            }
+            below.meet(prefix, &pinned, &events);
             for event in &events {
                 match &event.fact {
-                    run::Fact::AttemptEnded { step, attempt, .. } => {
-                        ended.insert(AttemptRef { run: uid, step: *step, attempt: *attempt });
-                    }
                     run::Fact::Finished { .. } => over = true,
                     run::Fact::Resumed { .. } => over = false,
                     _ => {}
+                }
+            }
+            let prefix = prefix.to_owned();
+            parts.push(Part { run: uid, pinned: Arc::clone(&pinned), prefix, events });
+        }
+        loop {
+            let read = below.read(shared).await?;
+            let before = parts.len();
+            parts.extend(read.into_values().filter(|part| !part.events.is_empty()));
+            if parts.len() == before {
+                break;
+            }
+        }
+        for part in parts {
+            for (no, attempt) in logs::started(part.run, &part.events) {
+                let id = part.pinned.runbook.step(no).map_or_else(String::new, |step| step.id.clone());
+                let path = format!("{}{id}", part.prefix);
+                // A step that starts a child run has the lines of all below it.
+                let inside =
+                    path.strip_prefix(&request.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                let wanted = (request.step.is_empty() || inside)
+                    && (request.attempt == 0 || request.attempt == attempt.attempt.0);
+                if wanted {
+                    followers.push((logs::Follower::new(path, attempt, request.tail), attempt));
+                }
+            }
+            for event in &part.events {
+                if let run::Fact::AttemptEnded { step, attempt, .. } = &event.fact {
+                    ended.insert(AttemptRef { run: part.run, step: *step, attempt: *attempt });
                 }
             }
         }

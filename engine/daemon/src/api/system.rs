@@ -14,7 +14,7 @@ pub(super) struct System(pub Arc<Shared>);
 impl SystemService for System {
     async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Result<Response<v1::GetInfoResponse>, Status> {
         let shared = &self.0;
-        let counts = shared.dispatcher.query(|machine| (machine.runs().count(), machine.live_attempts())).await;
+        let counts = shared.dispatcher.query(|machine| (machine.roots().count(), machine.live_attempts())).await;
         let (runs, attempts) = counts.map_err(|_| errors::ending())?;
         let generation = shared.library.current();
         let broken = generation.entries.values().filter(|entry| entry.is_broken()).count();

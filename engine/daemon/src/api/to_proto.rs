@@ -5,12 +5,13 @@ use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
 use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped};
+use runbook_core::id::RunUid;
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::view::{RunStatus, StepStatus};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress,
-    RunState, SkipReason, Then,
+    RunState, SkipReason, Then, Waits,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::RunRow;
@@ -18,7 +19,7 @@ use runbook_proto::v1;
 use serde_json::Value;
 
 use crate::layout::Layout;
-use crate::library::Entry;
+use crate::library::{Entry, Generation};
 
 /// An instant.
 pub fn timestamp(at: Timestamp) -> ProtoTimestamp {
@@ -151,7 +152,14 @@ pub fn run_head(run: &RunState) -> v1::Run {
         // What needs a look at every step is told with the steps.
         can_roll_back: false,
         no_return: Vec::new(),
+        outputs: (!run.outputs().is_empty()).then(|| object(run.outputs().iter())),
+        top: run.parent().map_or_else(String::new, |parent| run_name(parent.root)),
     }
+}
+
+/// A run's name in the API.
+pub fn run_name(uid: RunUid) -> String {
+    format!("runs/{uid}")
 }
 
 /// Why a run goes to its end, or waits for a person.
@@ -160,8 +168,11 @@ fn run_message(run: &RunState) -> String {
     let asking: Vec<&str> = run.asking().map(id).collect();
     if let (Some(step), Phase::Running) = (asking.first(), run.phase()) {
         let steps = asking.join(", ");
-        let number = run.created().number;
-        return format!("{steps} waits for an approval: `runbook approve {number} {step}`");
+        // Of a child run `runbook approvals` shows how its steps are named.
+        return match run.parent() {
+            None => format!("{steps} waits for an approval: `runbook approve {} {step}`", run.created().number),
+            Some(_) => format!("{steps} waits for an approval"),
+        };
     }
     let failed: Vec<&str> = run.rollback().iter().flat_map(|rollback| rollback.failed()).map(|no| id(*no)).collect();
     if !failed.is_empty() {
@@ -175,6 +186,14 @@ fn run_message(run: &RunState) -> String {
         let steps = unknown.join(", ");
         return format!("nobody knows whether {steps} happened; settle it with `runbook resolve`");
     }
+    let held: Vec<&str> =
+        run.waiting_below().filter(|(_, waits)| *waits == Waits::Attention).map(|(no, _)| id(no)).collect();
+    if !held.is_empty() {
+        return format!("a step below {} waits for a person; `runbook status` shows which", held.join(", "));
+    }
+    if !run.outputs_message().is_empty() {
+        return run.outputs_message().to_owned();
+    }
     match run.ending() {
         None => match run.first_failure() {
             Some(step) => format!("step {} failed", id(step)),
@@ -184,6 +203,7 @@ fn run_message(run: &RunState) -> String {
             format!("step {} failed", id(*step))
         }
         Some(EndingCause::Timeout) => "the run's timeout struck".to_owned(),
+        Some(EndingCause::Deadlock { message }) => message.clone(),
         Some(EndingCause::Cancel { by, reason, .. }) if reason.is_empty() => format!("canceled by {}", by.name),
         Some(EndingCause::Cancel { by, reason, .. }) => format!("canceled by {}: {reason}", by.name),
     }
@@ -241,6 +261,9 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
                 _ => state.wait_until.map(timestamp),
             },
             approval: approval(run, no),
+            child: state.child.map_or_else(String::new, run_name),
+            child_run: None,
+            runbook: step.call().map_or_else(String::new, |call| call.runbook.clone()),
         });
     }
     whole
@@ -341,6 +364,32 @@ fn input(name: &str, input: &InputDecl) -> v1::Input {
     }
 }
 
+/// What follows, and when.
+const fn then_word(then: Then) -> (&'static str, Option<Timestamp>) {
+    match then {
+        Then::Succeeded => ("succeeded", None),
+        Then::Failed => ("failed", None),
+        Then::Canceled => ("canceled", None),
+        Then::RetryAt(at) => ("retry", Some(at)),
+        Then::VerifyAt(at) => ("verify", Some(at)),
+        Then::OnCancelAt(at) => ("on_cancel", Some(at)),
+        Then::Unknown => ("unknown", None),
+        Then::RolledBack => ("rolled_back", None),
+        Then::RollbackFailed => ("rollback_failed", None),
+        Then::RollbackAt(at) => ("rollback", Some(at)),
+    }
+}
+
+/// An event of a child run, for who asked for a run above: `path` is how its steps are named from there.
+pub fn event_below(run: RunUid, path: &str, event: &Event, runbook: &Runbook) -> v1::Event {
+    let mut told = self::event(event, runbook);
+    told.run = run_name(run);
+    if !told.step.is_empty() {
+        told.step.insert_str(0, path);
+    }
+    told
+}
+
 /// An event of a run of this runbook.
 pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
     let id = |no| runbook.step(no).map_or_else(String::new, |step: &Step| step.id.clone());
@@ -419,18 +468,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.max_rss_kib = end.max_rss_kib;
             to.log_lines = end.log_lines;
             to.log_dropped = end.log_dropped;
-            let (word, at) = match then {
-                Then::Succeeded => ("succeeded", None),
-                Then::Failed => ("failed", None),
-                Then::Canceled => ("canceled", None),
-                Then::RetryAt(at) => ("retry", Some(*at)),
-                Then::VerifyAt(at) => ("verify", Some(*at)),
-                Then::OnCancelAt(at) => ("on_cancel", Some(*at)),
-                Then::Unknown => ("unknown", None),
-                Then::RolledBack => ("rolled_back", None),
-                Then::RollbackFailed => ("rollback_failed", None),
-                Then::RollbackAt(at) => ("rollback", Some(*at)),
-            };
+            let (word, at) = then_word(*then);
             to.then = word.to_owned();
             to.then_at = at.map(timestamp);
             v1::EventType::AttemptEnded
@@ -444,6 +482,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
                     to.message = format!("step {} failed; what runs is stopped", id(*step));
                 }
                 EndingCause::Timeout => to.message = "the run's timeout struck".to_owned(),
+                EndingCause::Deadlock { message } => to.message.clone_from(message),
                 EndingCause::Cancel { now, by, reason, .. } => {
                     to.by = Some(principal(by));
                     to.reason.clone_from(reason);
@@ -468,8 +507,32 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.reason.clone_from(reason);
             v1::EventType::RollbackAbandoned
         }
-        Fact::Finishing { outcome: ended } => {
+        Fact::ChildStarting { child, again, .. } => {
+            (to.child, to.again) = (run_name(*child), *again);
+            v1::EventType::ChildStarting
+        }
+        Fact::ChildEnded { child, outcome: ended, outputs, message, then, .. } => {
+            to.child = run_name(*child);
             to.outcome = outcome(*ended).into();
+            to.outputs = Some(object(outputs.iter()));
+            to.message.clone_from(message);
+            then_word(*then).0.clone_into(&mut to.then);
+            v1::EventType::ChildEnded
+        }
+        Fact::ChildWaits { child, waits, .. } => {
+            to.child = run_name(*child);
+            to.waits = match waits {
+                Waits::No => "nothing",
+                Waits::Still => "time",
+                Waits::Attention => "person",
+            }
+            .to_owned();
+            v1::EventType::ChildWaits
+        }
+        Fact::Finishing { outcome: ended, outputs, message } => {
+            to.outcome = outcome(*ended).into();
+            to.outputs = (!outputs.is_empty()).then(|| object(outputs.iter()));
+            to.message.clone_from(message);
             v1::EventType::Finishing
         }
         Fact::Finished { outcome: ended } => {
@@ -525,14 +588,14 @@ pub fn finding(finding: &Finding) -> v1::Finding {
     }
 }
 
-/// A file of the folder.
-pub fn entry(entry: &Entry, project: &Path) -> v1::Runbook {
+/// A file of the folder, which holds what it starts.
+pub fn entry(entry: &Entry, others: &Generation, project: &Path) -> v1::Runbook {
     let mut to = match entry.runbook() {
         Some(good) => runbook(good),
         None => v1::Runbook { name: format!("runbooks/{}", entry.name), ..v1::Runbook::default() },
     };
     to.broken = entry.is_broken();
-    to.definition = entry.definition(project).map(|digest| digest.to_string()).unwrap_or_default();
+    to.definition = entry.definition(others, project).map(|digest| digest.to_string()).unwrap_or_default();
     entry.file().clone_into(&mut to.file);
     to.findings = entry.findings.iter().map(finding).collect();
     to

@@ -50,6 +50,22 @@ impl Sources {
         sources
     }
 
+    /// The other files of the folders of runbooks that the paths lie in, where one of the texts may start one of them.
+    pub fn around(&mut self, paths: &[PathBuf]) -> Vec<(String, Vec<u8>)> {
+        let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|at| at == word);
+        if !self.texts.iter().any(|(_, text)| has(text, b"uses") && has(text, b"runbook")) {
+            return Vec::new();
+        }
+        let mut around = Self { seen: std::mem::take(&mut self.seen), ..Self::default() };
+        for path in paths {
+            let Ok(path) = fs::canonicalize(path) else { continue };
+            if let Some(folder) = path.ancestors().find(|folder| folder.ends_with(FOLDER) && folder.is_dir()) {
+                around.add(folder, 0);
+            }
+        }
+        around.texts
+    }
+
     fn add(&mut self, path: &Path, depth: usize) {
         let shown = path.display().to_string();
         if let Err(error) = self.try_add(path, &shown, depth) {

@@ -2,10 +2,10 @@
 //! added to.
 
 use runbook_core::definition::Settlement;
-use runbook_core::id::{AttemptNo, Digest, StepNo};
+use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Principal, SkipReason, Terms, Then,
+    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::time::{Span, Timestamp};
 use serde_json::json;
@@ -39,11 +39,28 @@ fn created() -> Created {
         request_id: "0b6c7a7e-33c9-4a7e-9d0f-8b1f0a3c9b11".to_owned(),
         request_digest: Digest([0x7e; 32]),
         terms: Terms::default(),
+        parent: None,
     }
 }
 
 fn with_terms(terms: Terms) -> Fact {
     Fact::Created(Box::new(Created { terms, ..created() }))
+}
+
+const CHILD: RunUid = RunUid::from_bits(0x0199_0000_0000_8100_0000_0000_0000_0001);
+
+fn created_by_step() -> Fact {
+    let run = RunUid::from_bits(0x0199_0000_0000_7000_8000_0000_0000_0002);
+    let root = RunUid::from_bits(0x0199_0000_0000_7000_8000_0000_0000_0001);
+    let parent = Some(Parent { root, run, step: STEP, depth: 2, tidies: true });
+    let Fact::Created(created) = with_origin(Origin::Person) else { unreachable!("it is one") };
+    Fact::Created(Box::new(Created { parent, ..*created }))
+}
+
+fn child_ended(outcome: Outcome, then: Then) -> Fact {
+    let outputs = [("bytes".to_owned(), json!(7))].into_iter().collect();
+    let message = "its step b failed".to_owned();
+    Fact::ChildEnded { step: STEP, child: CHILD, outcome, outputs, message, then }
 }
 
 fn end(how: How) -> AttemptEnd {
@@ -163,7 +180,10 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 },
             },
         ),
-        ("finishing", Fact::Finishing { outcome: Outcome::Failed }),
+        (
+            "finishing",
+            Fact::Finishing { outcome: Outcome::Failed, outputs: Default::default(), message: String::new() },
+        ),
         ("finished-succeeded", Fact::Finished { outcome: Outcome::Succeeded }),
         ("finished-failed", Fact::Finished { outcome: Outcome::Failed }),
         ("finished-canceled", Fact::Finished { outcome: Outcome::Canceled }),
@@ -227,6 +247,32 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 },
             },
         ),
+        ("created-by-step", created_by_step()),
+        ("child-starting", Fact::ChildStarting { step: STEP, child: CHILD, again: false }),
+        ("child-starting-again", Fact::ChildStarting { step: STEP, child: CHILD, again: true }),
+        ("child-ended-succeeded", child_ended(Outcome::Succeeded, Then::Succeeded)),
+        ("child-ended-failed", child_ended(Outcome::Failed, Then::Failed)),
+        ("child-ended-canceled", child_ended(Outcome::Canceled, Then::Canceled)),
+        ("child-waits-still", Fact::ChildWaits { step: STEP, child: CHILD, waits: Waits::Still }),
+        ("child-waits-attention", Fact::ChildWaits { step: STEP, child: CHILD, waits: Waits::Attention }),
+        ("child-waits-no-longer", Fact::ChildWaits { step: STEP, child: CHILD, waits: Waits::No }),
+        ("ending-deadlock", Fact::Ending { cause: EndingCause::Deadlock { message: "for lock a".to_owned() } }),
+        (
+            "finishing-with-outputs",
+            Fact::Finishing {
+                outcome: Outcome::Succeeded,
+                outputs: [("bytes".to_owned(), json!(7))].into_iter().collect(),
+                message: String::new(),
+            },
+        ),
+        (
+            "finishing-without-outputs",
+            Fact::Finishing {
+                outcome: Outcome::Failed,
+                outputs: Default::default(),
+                message: "the output bytes cannot be made".to_owned(),
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -248,6 +294,9 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::AttemptStarting { .. } => "attempt-starting",
         Fact::AttemptEnded { .. } => "attempt-ended",
         Fact::Ending { .. } => "ending",
+        Fact::ChildStarting { .. } => "child-starting",
+        Fact::ChildEnded { .. } => "child-ended",
+        Fact::ChildWaits { .. } => "child-waits",
         Fact::Finishing { .. } => "finishing",
         Fact::Finished { .. } => "finished",
         Fact::Resumed { .. } => "resumed",

@@ -10,7 +10,7 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Principal, SkipReason, Terms, Then,
+    Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
@@ -76,21 +76,50 @@ fn created() -> impl Strategy<Value = Created> {
         prop::sample::select(vec![Origin::Person, Origin::Api, Origin::Schedule]),
         principal(),
     );
-    (names, holds, (text(), text(), digest(), terms())).prop_map(|(names, holds, asked)| Created {
-        number: names.0,
-        runbook: names.1,
-        definition: names.2,
-        inputs: names.3.into_iter().collect(),
-        sealed_inputs: names.4,
-        group: holds.0,
-        locks: holds.1,
-        origin: holds.2,
-        by: holds.3,
-        reason: asked.0,
-        request_id: asked.1,
-        request_digest: asked.2,
-        terms: asked.3,
+    (names, holds, (text(), text(), digest(), terms(), option::of(parent()))).prop_map(|(names, holds, asked)| {
+        Created {
+            number: names.0,
+            runbook: names.1,
+            definition: names.2,
+            inputs: names.3.into_iter().collect(),
+            sealed_inputs: names.4,
+            group: holds.0,
+            locks: holds.1,
+            origin: holds.2,
+            by: holds.3,
+            reason: asked.0,
+            request_id: asked.1,
+            request_digest: asked.2,
+            terms: asked.3,
+            parent: asked.4,
+        }
     })
+}
+
+fn uid() -> impl Strategy<Value = RunUid> {
+    any::<u128>().prop_map(RunUid::from_bits)
+}
+
+fn parent() -> impl Strategy<Value = Parent> {
+    (uid(), uid(), step(), any::<u32>(), any::<bool>()).prop_map(|(root, run, step, depth, tidies)| Parent {
+        root,
+        run,
+        step,
+        depth,
+        tidies,
+    })
+}
+
+fn child() -> impl Strategy<Value = Fact> {
+    let then = prop::sample::select(vec![Then::Succeeded, Then::Failed, Then::Canceled]);
+    prop_oneof![
+        (step(), uid(), any::<bool>()).prop_map(|(step, child, again)| Fact::ChildStarting { step, child, again }),
+        (step(), uid(), prop_oneof![Just(Waits::No), Just(Waits::Still), Just(Waits::Attention)])
+            .prop_map(|(step, child, waits)| Fact::ChildWaits { step, child, waits }),
+        (step(), uid(), outcome(), pairs(), text(), then).prop_map(|(step, child, outcome, outputs, message, then)| {
+            Fact::ChildEnded { step, child, outcome, outputs: outputs.into_iter().collect(), message, then }
+        }),
+    ]
 }
 
 fn how() -> impl Strategy<Value = How> {
@@ -150,6 +179,7 @@ fn cause() -> impl Strategy<Value = EndingCause> {
         Just(EndingCause::Timeout),
         (any::<bool>(), principal(), text(), vec(step(), 0..4))
             .prop_map(|(now, by, reason, past)| EndingCause::Cancel { now, by, reason, past }),
+        text().prop_map(|message| EndingCause::Deadlock { message }),
     ]
 }
 
@@ -188,7 +218,10 @@ fn fact() -> impl Strategy<Value = Fact> {
             past
         }),
         (principal(), text()).prop_map(|(by, reason)| Fact::RollbackAbandoned { by, reason }),
-        outcome().prop_map(|outcome| Fact::Finishing { outcome }),
+        child(),
+        (outcome(), pairs(), text()).prop_map(|(outcome, outputs, message)| {
+            Fact::Finishing { outcome, outputs: outputs.into_iter().collect(), message }
+        }),
         outcome().prop_map(|outcome| Fact::Finished { outcome }),
         (any::<u32>(), principal(), text(), vec(text(), 0..3))
             .prop_map(|(epoch, by, reason, confirmed)| Fact::Resumed { epoch, by, reason, confirmed }),

@@ -30,6 +30,7 @@ pub fn created(number: u64, runbook: &str, request_id: &str) -> Fact {
         request_id: request_id.to_owned(),
         request_digest: Digest([7; 32]),
         terms: Terms::default(),
+        parent: None,
     }))
 }
 

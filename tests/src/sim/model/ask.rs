@@ -81,6 +81,12 @@ impl RunModel {
                     _ => Answer::Nothing,
                 }
             }
+            // 71
+            Input::Cancel { .. } | Input::Resume { .. } | Input::RollBack { .. } | Input::AbandonRollback { .. }
+                if self.created.parent.is_some() =>
+            {
+                Answer::Refused
+            }
             Input::Cancel { now, past, .. } => accept_if(match (self.stage, &self.ending) {
                 // 65
                 _ if !self.names_all(past) => false,
@@ -137,7 +143,15 @@ impl RunModel {
             }
             // 50, 51
             Input::Decide { step, ballot } => accept_if(self.may_decide(step.index(), ballot)),
-            Input::Admit | Input::StartAttempt { .. } | Input::Tick | Input::ClockSet { .. } => Answer::Nothing,
+            Input::Admit
+            | Input::StartAttempt { .. }
+            | Input::Tick
+            | Input::ClockSet { .. }
+            | Input::Above { .. }
+            | Input::Reopen
+            | Input::Deadlock { .. }
+            | Input::ChildEnded { .. }
+            | Input::ChildWaits { .. } => Answer::Nothing,
         }
     }
 }

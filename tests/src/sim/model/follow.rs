@@ -17,7 +17,7 @@ impl RunModel {
     }
 
     /// Whether a failed step must begin an ending now (25).
-    fn failure_ends(&self) -> bool {
+    pub(super) fn failure_ends(&self) -> bool {
         self.stage == Stage::Main
             && self.ending.is_none()
             && self.design.runbook.on_failure != OnFailure::Continue
@@ -46,13 +46,13 @@ impl RunModel {
             return Some((outcome, self.to_compensate(false)));
         }
         let automatic = self.design.runbook.rollback.policy == RollbackPolicy::Automatic;
-        let outcome = self.outcome();
+        let outcome = self.finishing().0;
         let steps = self.to_compensate(true);
         (automatic && outcome != Outcome::Succeeded && !steps.is_empty()).then_some((outcome, steps))
     }
 
     /// How the run ends if `finally` succeeds (30, 62, 63).
-    fn finally_outcome(&self) -> Outcome {
+    pub(super) fn finally_outcome(&self) -> Outcome {
         match (self.stage, &self.rolling, self.asked) {
             (Stage::RollingBack(otherwise), _, _) if !self.to_compensate(false).is_empty() => otherwise,
             (Stage::RollingBack(_), _, _) => Outcome::RolledBack,
@@ -62,10 +62,10 @@ impl RunModel {
     }
 
     /// 30
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         match &self.ending {
             Some(EndingCause::Cancel { .. }) => Outcome::Canceled,
-            Some(EndingCause::Timeout) => Outcome::Failed,
+            Some(EndingCause::Timeout | EndingCause::Deadlock { .. }) => Outcome::Failed,
             _ if !self.failures().is_empty() => Outcome::Failed,
             _ => Outcome::Succeeded,
         }
@@ -126,7 +126,7 @@ impl RunModel {
                         Wait::Probe(probe) => *until == now + probe.within && !fixed,
                         Wait::Until(text) => *text == until.to_string() && *fixed,
                     },
-                    Work::Command(_) | Work::Fail(_) | Work::Approval(_) => false,
+                    Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => false,
                 };
                 must(right, || format!("it waits until {until}, fixed {fixed}, which is not right (46, 47)"))
             }
@@ -170,11 +170,13 @@ impl RunModel {
                     format!("the timeout does not strike at {now}, its time is {:?} (4, 25)", self.deadline)
                 }),
                 EndingCause::Cancel { .. } => Err("nobody asked for a cancel".to_owned()),
+                EndingCause::Deadlock { .. } => Err("it waits for nothing below".to_owned()),
             },
-            Fact::Finishing { outcome } => {
+            Fact::Finishing { outcome, outputs, .. } => {
                 must(self.finally_follows(), || "the main steps are not over, or an ending is due (30)".to_owned())?;
-                let expected = self.finally_outcome();
-                must(*outcome == expected, || format!("the outcome must be {} (30, 63)", expected.name()))
+                let expected = self.finishing();
+                let holds = (*outcome, outputs) == (expected.0, &expected.1);
+                must(holds, || format!("it must be {expected:?} (30, 63, 69)"))
             }
             Fact::RollingBack { outcome, steps } => {
                 let steps: Vec<usize> = steps.iter().map(|step| step.index()).collect();
@@ -199,6 +201,9 @@ impl RunModel {
             Fact::Created(_)
             | Fact::Admitted { .. }
             | Fact::AttemptEnded { .. }
+            | Fact::ChildStarting { .. }
+            | Fact::ChildEnded { .. }
+            | Fact::ChildWaits { .. }
             | Fact::Resumed { .. }
             | Fact::ApprovalGiven { .. }
             | Fact::RollbackAsked { .. }
@@ -246,7 +251,12 @@ impl RunModel {
             match step.status {
                 Status::Waiting(_, time) | Status::Paused { until: time, .. } => times.push(time),
                 Status::Asking { until } => times.extend(until),
-                Status::Pending | Status::Ready | Status::Live(..) | Status::Unknown { .. } | Status::Over(_) => {}
+                Status::Pending
+                | Status::Ready
+                | Status::Live(..)
+                | Status::Unknown { .. }
+                | Status::Child { .. }
+                | Status::Over(_) => {}
             }
             times.extend(self.patience(no).map(|(until, _)| until));
         }

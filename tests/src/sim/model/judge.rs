@@ -125,7 +125,7 @@ impl RunModel {
                 Some(Work::Fail(_)) | None => Judgement::Fail,
                 Some(Work::Wait(_)) => Judgement::Wait,
                 Some(Work::Approval(_)) => Judgement::Ask,
-                Some(Work::Command(_)) => Judgement::Ready,
+                Some(Work::Command(_) | Work::Runbook(_)) => Judgement::Ready,
             },
             Some(Ok(false)) => Judgement::SkipForCondition,
             Some(Err(())) => Judgement::Fail,

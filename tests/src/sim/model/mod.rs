@@ -10,6 +10,7 @@ mod follow;
 mod judge;
 mod places;
 mod run;
+mod tree;
 mod turn;
 mod vote;
 

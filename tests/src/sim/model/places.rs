@@ -20,7 +20,8 @@ pub(crate) enum Rank {
 
 impl RunModel {
     pub(crate) fn rank(&self) -> Rank {
-        if self.hard() || matches!(self.stage, Stage::RollingBack(_) | Stage::Finally(_)) {
+        let tidies = self.created.parent.is_some_and(|parent| parent.tidies);
+        if self.hard() || tidies || matches!(self.stage, Stage::RollingBack(_) | Stage::Finally(_)) {
             return Rank::TidiesUp;
         }
         match self.created.origin {
@@ -59,6 +60,8 @@ impl RunModel {
         let mut found = Vec::new();
         for (no, step) in self.steps.iter().enumerate() {
             match step.status {
+                // 66
+                Status::Ready | Status::Pending if self.design.is_call(no) => {}
                 Status::Ready => found.push((no, AttemptKind::Run)),
                 // A step without `if` needs no word that it is ready.
                 Status::Pending => {
@@ -73,10 +76,24 @@ impl RunModel {
                 | Status::Paused { .. }
                 | Status::Asking { .. }
                 | Status::Unknown { .. }
+                | Status::Child { .. }
                 | Status::Over(_) => {}
             }
         }
         found
+    }
+
+    /// Whether a step that has not begun may do so, as far as its needs and its `if` go (5 to 8).
+    pub(crate) fn may_begin(&self, no: usize) -> bool {
+        match self.steps.get(no).map(|step| step.status) {
+            Some(Status::Ready) => true,
+            // A step without `if` needs no word that it is ready.
+            Some(Status::Pending) => {
+                let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
+                plain && self.is_judged_now(no) && !self.design.needs(no).any(|need| self.is_unmet(no, need))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -179,7 +196,11 @@ impl Model {
 
     /// Whether a queued run is to be admitted (1).
     pub(crate) fn is_admissible(&self, run: &RunModel) -> bool {
-        let turn = |run: &RunModel| (run.created.origin, run.created.number);
+        if run.created.parent.is_some() {
+            return self.is_admissible_below(run);
+        }
+        // 73: queued child runs come before all at the top.
+        let turn = |run: &RunModel| (run.created.parent.is_none(), run.created.origin, run.created.number);
         let wants = run.wants();
         run.stage == Stage::Queued
             && (run.ending.is_none() || run.asked.is_some())

@@ -8,6 +8,7 @@ use runbook_core::definition::{RollbackOf, Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
     AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
+    Waits,
 };
 use runbook_core::time::Timestamp;
 use serde_json::Value;
@@ -70,6 +71,12 @@ pub(crate) enum Status {
         processes_left: bool,
         since: Timestamp,
     },
+    /// Its child run is on.
+    Child {
+        uid: RunUid,
+        /// What that is known to wait for (75).
+        waits: Waits,
+    },
     Over(Over),
 }
 
@@ -108,6 +115,8 @@ pub(crate) struct StepModel {
     pub(crate) probes_until: Option<Timestamp>,
     /// Who approved, and what was filled in (50).
     pub(crate) approved: Vec<(u32, IndexMap<String, Value>)>,
+    /// Its latest child run, over all epochs.
+    pub(crate) child: Option<RunUid>,
 }
 
 /// A run.
@@ -130,6 +139,8 @@ pub(crate) struct RunModel {
     /// The rollback of this epoch.
     pub(crate) rolling: Option<Rolling>,
     pub(crate) steps: Vec<StepModel>,
+    /// Once its main steps are over.
+    pub(crate) outputs: IndexMap<String, Value>,
 }
 
 /// Whether an attempt that ended so counts for `retry` (13).
@@ -146,7 +157,7 @@ impl fmt::Display for RunModel {
 }
 
 impl StepModel {
-    fn new(latest: u32) -> Self {
+    fn new(latest: u32, child: Option<RunUid>) -> Self {
         Self {
             status: Status::Pending,
             latest,
@@ -158,6 +169,7 @@ impl StepModel {
             outputs: IndexMap::new(),
             probes_until: None,
             approved: Vec::new(),
+            child,
         }
     }
 
@@ -223,7 +235,7 @@ impl StepModel {
 
 impl RunModel {
     pub(crate) fn new(uid: RunUid, design: Arc<Design>, created: Created, at: Timestamp) -> Self {
-        let steps = vec![StepModel::new(0); design.runbook.steps.len()];
+        let steps = vec![StepModel::new(0, None); design.runbook.steps.len()];
         Self {
             uid,
             design,
@@ -238,6 +250,7 @@ impl RunModel {
             asked: None,
             rolling: None,
             steps,
+            outputs: IndexMap::new(),
         }
     }
 
@@ -257,7 +270,12 @@ impl RunModel {
         self.stage == Stage::Main
             && match &self.ending {
                 None | Some(EndingCause::FailureStop(_)) => false,
-                Some(EndingCause::FailureCancel(_) | EndingCause::Timeout | EndingCause::Cancel { .. }) => true,
+                Some(
+                    EndingCause::FailureCancel(_)
+                    | EndingCause::Timeout
+                    | EndingCause::Deadlock { .. }
+                    | EndingCause::Cancel { .. },
+                ) => true,
             }
     }
 
@@ -286,7 +304,8 @@ impl RunModel {
 
     /// The steps without a way back that have started (65).
     pub(crate) fn no_way_back(&self) -> Vec<usize> {
-        let started = |step: &StepModel| step.ran || matches!(step.status, Status::Live(_, AttemptKind::Run));
+        let on = |status: Status| matches!(status, Status::Live(_, AttemptKind::Run) | Status::Child { .. });
+        let started = |step: &StepModel| step.ran || on(step.status);
         self.part(true).filter(|(_, step, model)| step.no_return && started(model)).map(|(no, ..)| no).collect()
     }
 
@@ -323,18 +342,44 @@ impl RunModel {
     pub(crate) fn stands_still(&self) -> bool {
         let waits = |no: usize| {
             let status = self.steps.get(no).map(|step| step.status);
-            self.is_probing(no) || matches!(status, Some(Status::Paused { .. } | Status::Asking { .. }))
+            self.is_probing(no) || self.is_waiting_step(status)
         };
-        let busy = |no: usize| match self.steps.get(no).map(|step| step.status) {
-            Some(Status::Live(..) | Status::Ready) => true,
-            Some(Status::Waiting(..)) => !self.is_probing(no),
+        let busy = |no: usize| self.is_busy(no) && !self.is_probing(no);
+        let all = || 0..self.steps.len();
+        self.needs_person() || (all().any(waits) && !all().any(busy))
+    }
+
+    fn is_waiting_step(&self, status: Option<Status>) -> bool {
+        matches!(
+            status,
+            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Child { waits: Waits::Still, .. })
+        )
+    }
+
+    /// Whether something of a step is on, or due by and by.
+    fn is_busy(&self, no: usize) -> bool {
+        match self.steps.get(no).map(|step| step.status) {
+            Some(Status::Live(..) | Status::Ready | Status::Waiting(..)) => true,
+            Some(Status::Child { waits, .. }) => waits == Waits::No,
             Some(Status::Pending) => self.starts_unsaid(no),
             Some(Status::Paused { .. } | Status::Asking { .. } | Status::Unknown { .. } | Status::Over(_)) | None => {
                 false
             }
-        };
-        let all = || 0..self.steps.len();
-        self.has_unknown() || (all().any(waits) && !all().any(busy))
+        }
+    }
+
+    /// What it waits for, as the run above is told (75).
+    pub(crate) fn waits(&self) -> Waits {
+        let statuses = || self.steps.iter().map(|step| Some(step.status));
+        // 76
+        if self.needs_person() || !self.stuck().is_empty() {
+            return Waits::Attention;
+        }
+        let busy = (0..self.steps.len()).any(|no| self.is_busy(no));
+        match statuses().any(|status| self.is_waiting_step(status)) && !busy {
+            true => Waits::Still,
+            false => Waits::No,
+        }
     }
 
     /// The live attempts, and how each should be going on (27).
@@ -415,7 +460,7 @@ impl RunModel {
             if !self.design.is_main(no)
                 && let Some(step) = self.steps.get_mut(no)
             {
-                *step = StepModel { ran: step.ran, ..StepModel::new(step.latest) };
+                *step = StepModel { ran: step.ran, ..StepModel::new(step.latest, step.child) };
             }
         }
     }
@@ -494,7 +539,32 @@ impl RunModel {
             }
             Fact::AttemptEnded { step, attempt, end, then } => self.ended(step.index(), attempt.0, end, *then, at),
             Fact::Ending { cause } => self.begin_ending(cause),
-            Fact::Finishing { outcome } => self.stage = Stage::Finally(*outcome),
+            Fact::ChildStarting { step, child, .. } => {
+                self.set(step.index(), Status::Child { uid: *child, waits: Waits::No });
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.child = Some(*child);
+                }
+            }
+            Fact::ChildEnded { step, outcome, outputs, .. } => {
+                let over = match outcome {
+                    Outcome::Succeeded => Over::Succeeded,
+                    Outcome::Failed | Outcome::RolledBack => Over::Failed,
+                    Outcome::Canceled => Over::Canceled,
+                };
+                self.close(step.index(), over);
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.outputs.clone_from(outputs);
+                    // 41
+                    step.ran = true;
+                }
+            }
+            Fact::ChildWaits { step, child, waits } => {
+                self.set(step.index(), Status::Child { uid: *child, waits: *waits });
+            }
+            Fact::Finishing { outcome, outputs, .. } => {
+                self.stage = Stage::Finally(*outcome);
+                self.outputs.clone_from(outputs);
+            }
             Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
             Fact::Resumed { epoch, .. } => self.reopen(*epoch),
             Fact::RollingBack { outcome, steps } => {
@@ -538,7 +608,8 @@ impl RunModel {
                         Status::Asking { until } => *until = until.map(|until| until + *by),
                         Status::Waiting(_, due) => *due = *due + *by,
                         Status::Unknown { since, .. } => *since = *since + *by,
-                        Status::Pending | Status::Ready | Status::Live(..) | Status::Over(_) => {}
+                        Status::Pending | Status::Ready | Status::Live(..) | Status::Child { .. } | Status::Over(_) => {
+                        }
                     }
                 }
             }
@@ -688,6 +759,7 @@ impl RunModel {
         self.held_since = None;
         self.asked = None;
         self.rolling = None;
+        self.outputs.clear();
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let Some(step) = self.steps.get_mut(no) else { continue };
@@ -695,7 +767,10 @@ impl RunModel {
                 step.kept = true;
             } else {
                 let ran = step.ran && main;
-                *step = StepModel { ran, ..StepModel::new(step.latest) };
+                // 72
+                let back = step.status == Status::Over(Over::RolledBack);
+                let child = step.child.filter(|_| !undone.contains(&no) && !back);
+                *step = StepModel { ran, ..StepModel::new(step.latest, child) };
             }
         }
     }

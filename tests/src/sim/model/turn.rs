@@ -96,6 +96,7 @@ impl Model {
             run.overdue(self.now).map_err(|why| format!("run {}: {why}", run.uid))?;
             must(!self.is_admissible(run), || format!("run {} is not admitted, and nothing holds it (1)", run.uid))?;
         }
+        self.check_trees()?;
         self.check_places_given()?;
         let next = self.runs.values().filter_map(|run| run.next_time(self.now)).min();
         must(next.is_none() || batch.wake.is_some_and(|wake| Some(wake) <= next), || {
@@ -127,7 +128,9 @@ impl Model {
 
     fn follow_event(&mut self, uid: RunUid, event: &Event, shift: Option<Span>, asked: &mut Asked<'_>) -> Check {
         let known = self.runs.get(&uid);
-        let (last, last_at) = known.map_or((0, self.now), |run| (run.last_event, run.last_at));
+        let above = event.fact.parent().and_then(|parent| self.runs.get(&parent.run));
+        let (last, last_at) =
+            known.map_or((0, above.map_or(self.now, |run| run.last_at)), |run| (run.last_event, run.last_at));
         must(event.number == last + 1, || format!("the event before is {last}"))?;
         // 38
         must(event.at == self.now.max(last_at), || format!("its time is {}, now is {} (38)", event.at, self.now))?;
@@ -135,6 +138,15 @@ impl Model {
             must(Some(*by) == shift, || format!("the clock was not set by {by}, or too late (37)"))?;
         } else if self.tries_again(uid, &event.fact, asked) {
             // One resume, and several compensations that are tried again (61).
+        } else if let Some(followed) = self.follows_in_tree(uid, &event.fact) {
+            followed?;
+            if let (Fact::Created(created), Some(parent)) = (&event.fact, event.fact.parent()) {
+                let above = self.run(parent.run)?;
+                let design = above.design.callee(parent.step.index()).map(|(_, design)| Arc::clone(design));
+                let design = design.ok_or("the step starts no runbook")?;
+                // 38: time goes on from a run to what it starts.
+                self.runs.insert(uid, RunModel::new(uid, design, (**created).clone(), event.at));
+            }
         } else if is_asked_for(&event.fact) {
             let ask = loop {
                 let answer = self.skip(asked);
@@ -286,7 +298,13 @@ impl Model {
     }
 
     fn check_created(&self, created: &Created, start: &runbook_core::run::Start, design: &Design, slot: &str) -> Check {
-        let highest = self.runs.values().map(|run| run.created.number).max().unwrap_or(0);
+        let highest = self
+            .runs
+            .values()
+            .filter(|run| run.created.parent.is_none())
+            .map(|run| run.created.number)
+            .max()
+            .unwrap_or(0);
         must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
         let names = sorted(&created.terms.confirmed);
         must(names == to_confirm(design, slot, |_| true), || format!("it says that {names:?} is confirmed (54)"))?;
@@ -358,6 +376,9 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptStarting { .. }
         | Fact::RollingBack { .. }
+        | Fact::ChildStarting { .. }
+        | Fact::ChildEnded { .. }
+        | Fact::ChildWaits { .. }
         | Fact::Finishing { .. }
         | Fact::Finished { .. }
         | Fact::DeadlinesShifted { .. } => false,

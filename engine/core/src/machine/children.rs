@@ -1,0 +1,258 @@
+//! Trees of runs: a parent's fact and its child's first event in one batch, a child's end and what it means for the
+//! parent in one batch, endings from above to below. Iterative throughout: neither depth nor number of child runs costs
+//! stack. What is decided about each run is its own policy's.
+
+use std::sync::Arc;
+
+use super::{Batch, Machine, Resource, resources};
+use crate::definition::Overlap;
+use crate::id::{RunUid, StepNo};
+use crate::limits;
+use crate::run::call::{Call, call, why_ended};
+use crate::run::decide::create;
+use crate::run::{
+    Created, Event, Fact, Illegal, Input, Outcome, Phase, Rejection, RunState, Start, Waits, decide, settle,
+};
+use crate::time::Timestamp;
+
+impl Machine {
+    /// Takes in a child run from its events, after the run whose step started it. A known run stays as it is.
+    ///
+    /// # Errors
+    /// The first event is unusable, or its parent is not there.
+    pub fn load_child(&mut self, uid: RunUid, events: &[Event], now: Timestamp) -> Result<Option<Illegal>, Illegal> {
+        let unusable = |why: &str| Illegal { run: uid, number: 1, event: "created", why: why.to_owned() };
+        let Some(Fact::Created(created)) = events.first().map(|event| &event.fact) else {
+            return Err(unusable("the first event must be `created`"));
+        };
+        let parent = created.parent.ok_or_else(|| unusable("it is no child run"))?;
+        let above = self.run(parent.run).ok_or_else(|| unusable("the run above it is not there"))?;
+        let pinned = above.pinned().called(&created.runbook).map(Arc::clone);
+        let pinned = pinned.ok_or_else(|| unusable("its definition is not pinned with the run above it"))?;
+        self.load(uid, pinned, events, now)
+    }
+
+    /// Takes a run out of service, with its tree as far as that waits for it.
+    pub fn take_out(&mut self, uid: RunUid, why: &str, now: Timestamp) {
+        if let Some(slot) = self.runs.get_mut(&uid) {
+            slot.quarantine.get_or_insert_with(|| why.to_owned());
+            self.index(uid, now);
+        }
+    }
+
+    /// The child runs below a run at the top that are in memory, in the order in which they were taken in.
+    pub fn tree(&self, root: RunUid) -> &[RunUid] {
+        self.trees.get(&root).map_or(&[], Vec::as_slice)
+    }
+
+    /// How steps of a run are named from the top of its tree: `a/b/` before the id of a step of the child run of the step
+    /// `b` of the child run of the step `a`; nothing at the top.
+    pub fn path(&self, uid: RunUid) -> String {
+        let mut path = String::new();
+        let mut next = self.run(uid).and_then(RunState::parent);
+        while let Some(parent) = next {
+            let Some(above) = self.run(parent.run) else { break };
+            let id = above.pinned().runbook.step(parent.step).map_or("?", |step| step.id.as_str());
+            path.insert_str(0, &format!("{id}/"));
+            next = above.parent();
+        }
+        path
+    }
+
+    /// All that follows from the state of a run, in it, below it and above it.
+    pub(super) fn follow(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) {
+        let mut open = vec![uid];
+        while let Some(uid) = open.pop() {
+            self.settle(now, uid, batch);
+            self.fall(now, uid, batch, &mut open);
+            if let Some(step) = self.next_call(uid) {
+                open.push(uid);
+                open.extend(self.call(now, uid, step, batch));
+                continue;
+            }
+            self.index(uid, now);
+            open.extend(self.tell_parent(now, uid, batch));
+        }
+    }
+
+    fn settle(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) {
+        while let Some(slot) = self.runs.get(&uid)
+            && slot.quarantine.is_none()
+            && let Some(fact) = settle(&slot.state, now, &self.settings.artifacts)
+        {
+            if !self.record(now, uid, fact, batch) {
+                break;
+            }
+        }
+    }
+
+    /// Ends what is below a run that goes to its end.
+    fn fall(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch, open: &mut Vec<RunUid>) {
+        if !self.falling.remove(&uid) {
+            return;
+        }
+        let Some(state) = self.run(uid) else { return };
+        let Some(cause) = state.ending().cloned() else { return };
+        let children: Vec<RunUid> = state.children().values().copied().collect();
+        for child in children {
+            let Some(slot) = self.runs.get(&child).filter(|slot| slot.quarantine.is_none()) else { continue };
+            // Nothing that comes from above is refused.
+            let facts = decide(&slot.state, now, Input::Above { cause: cause.clone() }).unwrap_or_default();
+            for fact in facts {
+                self.record(now, child, fact, batch);
+                open.push(child);
+            }
+        }
+    }
+
+    fn next_call(&self, uid: RunUid) -> Option<StepNo> {
+        self.runs.get(&uid).filter(|slot| slot.quarantine.is_none())?.state.next_call()
+    }
+
+    /// Starts the child run of a step, or opens it again, or fails the step; gives the child run.
+    fn call(&mut self, now: Timestamp, uid: RunUid, step: StepNo, batch: &mut Batch) -> Option<RunUid> {
+        let state = self.run(uid)?;
+        let before = state.step(step)?.child.and_then(|child| self.run(child));
+        let made = match call(state, step, before, &self.settings.artifacts) {
+            Ok(Call::Again(child)) => {
+                self.record(now, uid, Fact::ChildStarting { step, child, again: true }, batch);
+                let again = decide(self.run(child)?, now, Input::Reopen).unwrap_or_default();
+                again.into_iter().for_each(|fact| {
+                    self.record(now, child, fact, batch);
+                });
+                return Some(child);
+            }
+            Ok(Call::New(start)) => self.child_fact(&start).map(|created| (start, created)),
+            Err(message) => Err(message),
+        };
+        let (start, created) = match made {
+            Ok(made) => made,
+            Err(mut message) => {
+                message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+                self.record(now, uid, Fact::StepFailed { step, message }, batch);
+                return None;
+            }
+        };
+        let state = self.run(uid)?;
+        // Time goes on from a run to what it starts.
+        let at = now.max(state.last_at());
+        let depth = start.parent.as_ref().map_or(0, |parent| parent.depth);
+        let child = RunUid::of_child(uid, step, state.step(step)?.children, depth, at);
+        if !self.record(now, uid, Fact::ChildStarting { step, child, again: false }, batch) {
+            return None;
+        }
+        self.make(at, child, &start, created, batch).ok()?;
+        Some(child)
+    }
+
+    /// The first fact of a child run, or why there is none.
+    fn child_fact(&self, start: &Start) -> Result<Fact, String> {
+        let fact = create(start).map_err(|rejection| rejection.to_string())?;
+        if let (Fact::Created(created), Some(parent)) = (&fact, &start.parent) {
+            let below = self.tree(parent.root).len();
+            if below >= limits::CHILD_RUNS {
+                return Err(format!("the run at the top has {below} child runs; the limit is {}", limits::CHILD_RUNS));
+            }
+            self.check_overlap(start, created).map_err(|rejection| rejection.to_string())?;
+        }
+        Ok(fact)
+    }
+
+    /// Makes a run from its first fact.
+    pub(super) fn make(
+        &mut self,
+        at: Timestamp,
+        uid: RunUid,
+        start: &Start,
+        fact: Fact,
+        batch: &mut Batch,
+    ) -> Result<(), Rejection> {
+        let event = Event { number: 1, at, fact };
+        let state = RunState::create(uid, Arc::clone(&start.pinned), &event)
+            .map_err(|illegal| Rejection::Quarantined { why: illegal.to_string() })?;
+        batch.events.push((uid, event));
+        self.insert(state, None, at);
+        Ok(())
+    }
+
+    pub(super) fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
+        let skips =
+            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
+        let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
+        let resource = Resource::Group(group.clone());
+        let waiter = || self.locks.first_waiter(&resource).and_then(|turn| Some(self.run(turn.uid)?.root()));
+        let own = created.parent.map(|parent| parent.root);
+        let other = self.locks.holder(&resource).or_else(waiter).filter(|root| Some(*root) != own);
+        match other.and_then(|uid| self.run(uid)) {
+            None => Ok(()),
+            Some(other) => Err(Rejection::GroupBusy {
+                number: other.created().number,
+                group: group.clone(),
+                state: other.status().name(),
+            }),
+        }
+    }
+
+    /// Tells the run above that a child run is over, or waits for a person; gives the run above where it learned
+    /// something.
+    fn tell_parent(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch) -> Option<RunUid> {
+        let slot = self.runs.get(&uid)?;
+        let state = &slot.state;
+        let parent = *state.parent()?;
+        let above = self.runs.get(&parent.run).filter(|above| above.quarantine.is_none())?;
+        if above.state.children().get(&parent.step) != Some(&uid) {
+            return None;
+        }
+        let waits = if slot.quarantine.is_some() { Waits::Attention } else { state.waits() };
+        let input = match state.phase() {
+            Phase::Terminal(outcome) => {
+                let succeeded = outcome == Outcome::Succeeded;
+                let outputs = if succeeded { state.outputs().clone() } else { Default::default() };
+                let message = if succeeded { String::new() } else { why_ended(state) };
+                Input::ChildEnded { step: parent.step, child: uid, outcome, outputs, message }
+            }
+            _ if waits != above.state.waits_below(parent.step) => {
+                Input::ChildWaits { step: parent.step, child: uid, waits }
+            }
+            Phase::Queued | Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_) => return None,
+        };
+        // What a child run tells is never refused.
+        let facts = decide(&above.state, now, input).unwrap_or_default();
+        for fact in facts {
+            self.record(now, parent.run, fact, batch);
+        }
+        Some(parent.run)
+    }
+
+    /// Ends queued child runs that wait for their own tree, through others. Says whether there was one.
+    pub(super) fn break_circles(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
+        let mut any = false;
+        while let Some(uid) = self.locks.next_suspect() {
+            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { continue };
+            let wanted = resources(slot.state.created());
+            let Some(circle) = self.locks.circle(slot.state.root(), &wanted) else { continue };
+            let message = self.tell_circle(&circle);
+            // It is queued, and so this is not refused.
+            let _ = self.put(now, uid, Input::Deadlock { message }, batch);
+            any = true;
+        }
+        any
+    }
+
+    fn tell_circle(&self, circle: &[(Resource, RunUid)]) -> String {
+        let number = |root: RunUid| self.run(root).map_or(0, |state| state.created().number);
+        let links: Vec<String> = circle
+            .iter()
+            .map(|(resource, root)| {
+                let (kind, name) = match resource {
+                    Resource::Lock(name) => ("lock", name),
+                    Resource::Group(name) => ("group", name),
+                };
+                format!("{kind} {name}, which run {} has", number(*root))
+            })
+            .collect();
+        let mut message = format!("it would wait for ever: for {}", links.join("; that waits for "));
+        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+        message
+    }
+}

@@ -1,0 +1,191 @@
+//! What a step that starts another runbook does: opens its child run again, starts a new one, or fails. The policy of
+//! child runs, and what they are given. Never knows that there are other trees of runs.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::decide::Start;
+use super::event::{EndingCause, Fact, Outcome, Parent, Principal, Then};
+use super::scope::{ArtifactPaths, Placed, RunScope};
+use super::state::{Phase, Progress, RunState};
+use super::terms::Terms;
+use crate::definition::Given;
+use crate::expression::{Expression, Template};
+use crate::id::{Digest, RunUid, StepNo};
+use crate::language::check_inputs;
+use crate::limits;
+
+/// What a step that may start its child run does.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// It opens this child run again.
+    Again(RunUid),
+    /// It starts a new one.
+    New(Box<Start>),
+}
+
+/// Decides what a step does that may start its child run. `before` is its latest child run.
+///
+/// # Errors
+/// In words: it cannot be started, and the step fails.
+pub(crate) fn call(
+    run: &RunState,
+    no: StepNo,
+    before: Option<&RunState>,
+    paths: &ArtifactPaths,
+) -> Result<Call, String> {
+    let missing = || "the definition has no such step".to_owned();
+    let step = run.pinned.runbook.step(no).ok_or_else(missing)?;
+    let call = step.call().ok_or_else(missing)?;
+    let name = &call.runbook;
+    let pinned = run
+        .pinned
+        .called(name)
+        .ok_or_else(|| format!("the runbook {name} is not pinned with {}", run.created.runbook))?;
+    let scope = Placed { scope: RunScope { run, step: Some(no), exit_code: None, written: None }, paths };
+    let mut given = Map::new();
+    for (input, value) in &call.inputs {
+        let value = match value {
+            Given::Value(value) => value.clone(),
+            Given::Template(text) => {
+                let template = Template::parse(text).map_err(|_| format!("the input {input}: it cannot be read"))?;
+                template.render(&scope).map_err(|error| format!("the input {input}: {error}"))?
+            }
+        };
+        // What is null is not given: a default stands for it.
+        if !value.is_null() {
+            given.insert(input.clone(), value);
+        }
+    }
+    let inputs = check_inputs(&pinned.runbook, &given).map_err(|faults| {
+        let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
+        format!("{name} does not take what it is given: {}", faults.join("; "))
+    })?;
+    let inputs: IndexMap<String, Value> = inputs.into_iter().collect();
+    if let Some(before) = before
+        && before.can_be_opened_again()
+        && before.created.definition == pinned.digest
+        && before.created.inputs == inputs
+    {
+        return Ok(Call::Again(before.uid));
+    }
+    let depth = run.parent().map_or(0, |parent| parent.depth) + 1;
+    if depth > limits::CHILD_DEPTH {
+        return Err(format!("runs start runs {depth} levels deep; the limit is {}", limits::CHILD_DEPTH));
+    }
+    let created = &run.created;
+    Ok(Call::New(Box::new(Start {
+        number: created.number,
+        pinned: std::sync::Arc::clone(pinned),
+        inputs,
+        sealed_inputs: Vec::new(),
+        origin: created.origin,
+        by: created.by.clone(),
+        reason: created.reason.clone(),
+        request_id: String::new(),
+        request_digest: Digest([0; 32]),
+        terms: Terms::default(),
+        parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
+    })))
+}
+
+impl RunState {
+    /// Whether the step above would open it again: it is over and did not succeed, and no compensation failed.
+    fn can_be_opened_again(&self) -> bool {
+        matches!(self.phase, Phase::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack))
+            && !self.steps.iter().any(|state| state.progress == Progress::RollbackFailed)
+    }
+}
+
+/// The end of a step's child run, and what follows.
+pub(super) fn ended(
+    step: StepNo,
+    child: RunUid,
+    outcome: Outcome,
+    outputs: IndexMap<String, Value>,
+    message: String,
+) -> Fact {
+    let then = match outcome {
+        Outcome::Succeeded => Then::Succeeded,
+        // It failed, and what it did is not there any more.
+        Outcome::Failed | Outcome::RolledBack => Then::Failed,
+        Outcome::Canceled => Then::Canceled,
+    };
+    Fact::ChildEnded { step, child, outcome, outputs, message, then }
+}
+
+/// What a run does when the one above goes to its end.
+pub(super) fn above(run: &RunState, cause: &EndingCause) -> Option<Fact> {
+    if matches!(run.phase, Phase::RollingBack(_) | Phase::Finishing(_) | Phase::Terminal(_)) {
+        return None;
+    }
+    let cause = match cause {
+        EndingCause::FailureStop(_) => return None,
+        EndingCause::Timeout => EndingCause::Timeout,
+        // The steps that were named are those of the run above.
+        EndingCause::Cancel { now, by, reason, .. } => {
+            EndingCause::Cancel { now: *now, by: by.clone(), reason: reason.clone(), past: Vec::new() }
+        }
+        EndingCause::FailureCancel(_) | EndingCause::Deadlock { .. } => EndingCause::Cancel {
+            now: false,
+            by: Principal::engine(),
+            reason: "a step of the run above failed (on_failure: cancel)".to_owned(),
+            past: Vec::new(),
+        },
+    };
+    let changes = match (&run.ending, &cause) {
+        (Some(EndingCause::Cancel { now: before, .. }), EndingCause::Cancel { now, .. }) => *now && !before,
+        (_, EndingCause::Cancel { .. }) => true,
+        (ending, _) => !ending.as_ref().is_some_and(EndingCause::is_hard),
+    };
+    changes.then_some(Fact::Ending { cause })
+}
+
+/// The outputs of a run whose main steps are over, well.
+///
+/// # Errors
+/// In words: one of them cannot be made.
+pub(super) fn outputs(run: &RunState, paths: &ArtifactPaths) -> Result<IndexMap<String, Value>, String> {
+    let scope = Placed { scope: RunScope { run, step: None, exit_code: None, written: None }, paths };
+    let mut outputs = IndexMap::new();
+    let mut bytes = 0;
+    for (name, decl) in &run.pinned.runbook.outputs {
+        let problem = |why: &str| format!("the output {name} of {}: {why}", run.created.runbook);
+        let expression = Expression::parse(&decl.value).map_err(|_| problem("it cannot be read"))?;
+        let value = expression.evaluate(&scope).map_err(|error| problem(&error.to_string()))?;
+        if !decl.value_type.accepts(&value) {
+            return Err(problem(&format!("it is no {}", decl.value_type.name())));
+        }
+        let length = value.to_string().len();
+        bytes += length;
+        if length > limits::OUTPUT_BYTES || bytes > limits::OUTPUTS_BYTES {
+            let limit = if length > limits::OUTPUT_BYTES { limits::OUTPUT_BYTES } else { limits::OUTPUTS_BYTES };
+            return Err(problem(&format!("with it there are {} bytes; the limit is {limit}", length.max(bytes))));
+        }
+        outputs.insert(name.clone(), value);
+    }
+    Ok(outputs)
+}
+
+/// Why a run ended as it did, for whoever started it.
+pub(crate) fn why_ended(run: &RunState) -> String {
+    let id = |no: StepNo| run.pinned.runbook.step(no).map_or("?", |step| step.id.as_str());
+    let mut message = match (&run.ending, run.first_failure) {
+        _ if !run.outputs_message.is_empty() => run.outputs_message.clone(),
+        (Some(EndingCause::Timeout), _) => "its timeout struck".to_owned(),
+        (Some(EndingCause::Deadlock { message }), _) => message.clone(),
+        (Some(EndingCause::Cancel { by, .. }), _) => format!("canceled by {}", by.name),
+        (_, Some(step)) => {
+            let why = run.step(step).map_or("", |state| state.message.as_str());
+            if why.is_empty() {
+                format!("its step {} failed", id(step))
+            } else {
+                format!("its step {} failed: {why}", id(step))
+            }
+        }
+        _ if run.phase == Phase::Terminal(Outcome::Failed) => "a step of its `finally` failed".to_owned(),
+        _ => String::new(),
+    };
+    message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+    message
+}

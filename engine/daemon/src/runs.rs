@@ -1,0 +1,92 @@
+//! Runs as the journal has them: all events of one, its pinned definition, and whole trees taken into memory. Never
+//! decides anything.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use runbook_core::id::RunUid;
+use runbook_core::machine::Machine;
+use runbook_core::run::{Created, Event, Fact, Illegal, Pinned};
+use runbook_core::time::Timestamp;
+use runbook_journal::{StoreError, View};
+
+use crate::definitions::Definitions;
+
+/// All events of a run, however many pages they take.
+///
+/// # Errors
+/// They cannot be read.
+pub fn all_events(reader: &dyn View, run: RunUid) -> Result<Vec<Event>, StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |event: &Event| event.number);
+        let page = reader.events(run, after, usize::MAX)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// The definition that a run is pinned to: stored by itself for a run at the top, part of the one above for a child run.
+///
+/// # Errors
+/// It, or the runs above, cannot be read.
+pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -> anyhow::Result<Arc<Pinned>> {
+    let mut names = Vec::new();
+    let mut created = created.clone();
+    while let Some(parent) = created.parent {
+        names.push(created.runbook);
+        let first = reader.events(parent.run, 0, 1)?;
+        let Some(Fact::Created(above)) = first.into_iter().next().map(|event| event.fact) else {
+            anyhow::bail!("the run {} above it cannot be read", parent.run);
+        };
+        created = *above;
+    }
+    let mut pinned = definitions.load(created.definition)?;
+    for name in names.into_iter().rev() {
+        let called = pinned.called(&name).map(Arc::clone);
+        pinned = called.with_context(|| format!("{name} is not pinned with {}", pinned.runbook.name))?;
+    }
+    Ok(pinned)
+}
+
+/// Takes a run into memory from its events, a child run after the one above it.
+///
+/// # Errors
+/// Its definition cannot be read, or its first event is unusable.
+pub fn take_in(
+    machine: &mut Machine,
+    definitions: &Definitions,
+    uid: RunUid,
+    events: &[Event],
+    now: Timestamp,
+) -> anyhow::Result<Option<Illegal>> {
+    let Some(Fact::Created(created)) = events.first().map(|event| &event.fact) else {
+        anyhow::bail!("it does not begin with its creation");
+    };
+    if created.parent.is_some() {
+        return Ok(machine.load_child(uid, events, now)?);
+    }
+    Ok(machine.load(uid, definitions.load(created.definition)?, events, now)?)
+}
+
+/// Takes the whole tree that a run belongs to into memory; gives the run at the top.
+///
+/// # Errors
+/// There is no such run, or one of the tree cannot be read.
+pub fn take_in_tree(
+    machine: &mut Machine,
+    reader: &dyn View,
+    definitions: &Definitions,
+    run: RunUid,
+    now: Timestamp,
+) -> anyhow::Result<RunUid> {
+    let top = reader.row_of_tree(run)?.context("there is no such run")?;
+    for uid in std::iter::once(top.uid).chain(reader.children(&top)?) {
+        if let Some(illegal) = take_in(machine, definitions, uid, &all_events(reader, uid)?, now)? {
+            anyhow::bail!("{illegal}");
+        }
+    }
+    Ok(top.uid)
+}

@@ -1,0 +1,273 @@
+//! Rules 66 to 76: child runs and their trees.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use runbook_core::definition::{Overlap, Part};
+use runbook_core::id::RunUid;
+use runbook_core::run::{Created, EndingCause, Fact, Outcome, Parent, Principal, Terms, Then, Waits};
+use serde_json::Value;
+
+use super::super::condition::NUMBER;
+use super::super::design::SLOT;
+use super::run::{Over, RunModel, Stage, Status, StepModel};
+use super::turn::Model;
+use super::{Check, must};
+
+impl RunModel {
+    /// The run at the top of its tree.
+    pub(crate) fn root(&self) -> RunUid {
+        self.created.parent.map_or(self.uid, |parent| parent.root)
+    }
+
+    /// 75
+    pub(crate) fn needs_person(&self) -> bool {
+        let below = |step: &StepModel| matches!(step.status, Status::Child { waits: Waits::Attention, .. });
+        self.has_unknown() || self.steps.iter().any(below)
+    }
+
+    /// Whether a child run of it is on.
+    pub(crate) fn has_child(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.status, Status::Child { .. }))
+    }
+
+    /// Whether a step is to start its child run now (66).
+    fn is_callable(&self, no: usize) -> bool {
+        self.holds() && self.design.is_call(no) && self.may_begin(no)
+    }
+
+    /// How it goes into `finally` now, and with which outputs (30, 69).
+    pub(crate) fn finishing(&self) -> (Outcome, IndexMap<String, Value>) {
+        let outcome = self.finally_outcome();
+        let (Outcome::Succeeded, Some((step, default))) = (outcome, self.design.output) else {
+            return (outcome, IndexMap::new());
+        };
+        let left = self.steps.get(step).filter(|step| step.succeeded());
+        let value = left.and_then(|step| step.outputs.get(NUMBER).cloned()).or(default.map(Value::from));
+        match value {
+            Some(value) => (outcome, IndexMap::from([(NUMBER.to_owned(), value)])),
+            None => (Outcome::Failed, IndexMap::new()),
+        }
+    }
+}
+
+impl Model {
+    /// Whether a fact that has to do with a child run follows; `None` where it has not.
+    pub(super) fn follows_in_tree(&self, uid: RunUid, fact: &Fact) -> Option<Check> {
+        let run = self.runs.get(&uid);
+        match (fact, run) {
+            (Fact::Created(created), None) if created.parent.is_some() => Some(self.creation_follows(uid, created)),
+            (Fact::ChildStarting { step, child, again }, Some(run)) => {
+                Some(self.call_follows(run, step.index(), *child, *again))
+            }
+            (Fact::StepFailed { step, .. }, Some(run)) if run.is_callable(step.index()) => {
+                Some(must(self.is_refused(run, step.index()), || "nothing fails it (67)".to_owned()))
+            }
+            (Fact::ChildEnded { step, child, outcome, outputs, then, .. }, Some(run)) => {
+                Some(self.child_end_follows(run, step.index(), *child, *outcome, outputs, *then))
+            }
+            (Fact::ChildWaits { step, child, waits }, Some(run)) => {
+                let waits_now = self.runs.get(child).map(RunModel::waits);
+                let told = matches!(run.steps.get(step.index())?.status,
+                    Status::Child { uid, waits: before } if uid == *child && before != *waits);
+                Some(must(told && waits_now == Some(*waits), || "it says nothing new or true (75)".to_owned()))
+            }
+            (Fact::Resumed { epoch, .. }, Some(run)) if run.created.parent.is_some() => {
+                let opened = run.is_terminal() && self.step_above(run) == Some(Status::Child { uid, waits: Waits::No });
+                Some(must(opened && *epoch == run.epoch + 1, || "nothing opens it again (72)".to_owned()))
+            }
+            (Fact::Ending { cause: EndingCause::Deadlock { .. } }, Some(run)) => {
+                Some(must(self.is_in_circle(run), || "it waits in no circle (74)".to_owned()))
+            }
+            (Fact::Ending { cause: cause @ EndingCause::Cancel { .. } }, Some(run)) if run.created.parent.is_some() => {
+                Some(must(self.ending_from_above(run).is_some_and(|above| is_same(&above, cause)), || {
+                    format!("from above comes {:?} (70)", self.ending_from_above(run))
+                }))
+            }
+            (Fact::Ending { cause: EndingCause::Timeout }, Some(run))
+                if self.ending_from_above(run) == Some(EndingCause::Timeout) =>
+            {
+                Some(Ok(()))
+            }
+            _ => None,
+        }
+    }
+
+    fn step_above(&self, run: &RunModel) -> Option<Status> {
+        let parent = run.created.parent?;
+        Some(self.runs.get(&parent.run)?.steps.get(parent.step.index())?.status)
+    }
+
+    fn creation_follows(&self, uid: RunUid, created: &Created) -> Check {
+        let parent = created.parent.ok_or("it has no parent")?;
+        let above = self.run(parent.run)?;
+        let no = parent.step.index();
+        let started = above.steps.get(no).map(|step| step.status) == Some(Status::Child { uid, waits: Waits::No });
+        must(started, || "the step above did not start it (66)".to_owned())?;
+        let (call, design) = above.design.callee(no).ok_or("the step starts no runbook")?;
+        let slot = call.given(above.slot()).ok_or("it would be refused (67)")?;
+        let tidies = above.created.parent.is_some_and(|parent| parent.tidies)
+            || above.design.runbook.steps.get(no).is_some_and(|step| step.part == Part::Finally);
+        let depth = above.created.parent.map_or(0, |parent| parent.depth) + 1;
+        let wanted = Created {
+            number: above.created.number,
+            runbook: design.runbook.name.clone(),
+            definition: design.digest,
+            inputs: IndexMap::from([(SLOT.to_owned(), Value::from(slot.clone()))]),
+            sealed_inputs: Vec::new(),
+            group: design.group.as_ref().map(|name| name.rendered(&slot)),
+            locks: design.locks_of(&slot),
+            request_id: String::new(),
+            request_digest: created.request_digest,
+            terms: Terms::default(),
+            parent: Some(Parent { root: above.root(), run: above.uid, step: parent.step, depth, tidies }),
+            ..above.created.clone()
+        };
+        must(wanted == *created, || format!("it must be {wanted:?}"))
+    }
+
+    /// The child run that a step opens again (72).
+    fn again(&self, run: &RunModel, no: usize) -> Option<RunUid> {
+        let before = self.runs.get(&run.steps.get(no)?.child?)?;
+        let (call, _) = run.design.callee(no)?;
+        let ended_badly =
+            matches!(before.stage, Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack))
+                && !before.steps.iter().any(|step| step.status == Status::Over(Over::RollbackFailed));
+        (ended_badly && call.given(run.slot()).as_deref() == Some(before.slot())).then_some(before.uid)
+    }
+
+    /// Whether a step cannot start its child run (67).
+    fn is_refused(&self, run: &RunModel, no: usize) -> bool {
+        let Some((call, design)) = run.design.callee(no) else { return false };
+        let Some(slot) = call.given(run.slot()) else { return true };
+        let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
+        let group = design.group.as_ref().map(|name| name.rendered(&slot));
+        let busy = self
+            .runs
+            .values()
+            .any(|other| !other.is_terminal() && other.root() != run.root() && other.created.group == group);
+        skips && group.is_some() && busy && self.again(run, no).is_none()
+    }
+
+    fn call_follows(&self, run: &RunModel, no: usize, child: RunUid, again: bool) -> Check {
+        must(run.is_callable(no) && !run.failure_ends(), || "it may not start now (66)".to_owned())?;
+        must(!self.is_refused(run, no), || "the step must fail (67)".to_owned())?;
+        match self.again(run, no) {
+            Some(before) => must(again && before == child, || format!("it must open {before} again (72)")),
+            None => must(!again && !self.runs.contains_key(&child), || "it must start a new run (72)".to_owned()),
+        }
+    }
+
+    fn child_end_follows(
+        &self,
+        run: &RunModel,
+        no: usize,
+        child: RunUid,
+        outcome: Outcome,
+        outputs: &IndexMap<String, Value>,
+        then: Then,
+    ) -> Check {
+        let status = run.steps.get(no).map(|step| step.status);
+        must(matches!(status, Some(Status::Child { uid, .. }) if uid == child), || format!("the step is {status:?}"))?;
+        let below = self.run(child)?;
+        must(below.stage == Stage::Terminal(outcome), || format!("the child run is {:?} (68)", below.stage))?;
+        let expected = match outcome {
+            Outcome::Succeeded => Then::Succeeded,
+            // 76
+            Outcome::Failed | Outcome::RolledBack => Then::Failed,
+            Outcome::Canceled => Then::Canceled,
+        };
+        must(then == expected, || format!("the step must be {expected:?} (68)"))?;
+        let left = if outcome == Outcome::Succeeded { below.outputs.clone() } else { IndexMap::new() };
+        must(left == *outputs, || format!("its outputs must be {left:?} (68)"))
+    }
+
+    /// How a child run must go to its end now for the run above (70).
+    fn ending_from_above(&self, run: &RunModel) -> Option<EndingCause> {
+        let parent = run.created.parent?;
+        let above = self.runs.get(&parent.run)?;
+        let on = matches!(self.step_above(run), Some(Status::Child { uid, .. }) if uid == run.uid);
+        if !on || !above.hard() || !matches!(run.stage, Stage::Queued | Stage::Main) {
+            return None;
+        }
+        let cause = match above.ending.clone()? {
+            EndingCause::FailureCancel(_) => {
+                EndingCause::Cancel { now: false, by: Principal::engine(), reason: String::new(), past: Vec::new() }
+            }
+            other => other,
+        };
+        let changes = match (&run.ending, &cause) {
+            (Some(EndingCause::Cancel { now: before, .. }), EndingCause::Cancel { now, .. }) => *now && !before,
+            (_, EndingCause::Cancel { .. }) => true,
+            (None | Some(EndingCause::FailureStop(_)), _) => true,
+            _ => false,
+        };
+        changes.then_some(cause)
+    }
+
+    /// The trees that hold what a run wants, its own left out.
+    fn holders(&self, run: &RunModel) -> BTreeSet<RunUid> {
+        let wants = run.wants();
+        let holding = self.runs.values().filter(|other| other.holds() && other.root() != run.root());
+        holding.filter(|other| other.wants().iter().any(|name| wants.contains(name))).map(RunModel::root).collect()
+    }
+
+    /// Whether a queued child run waits for its own tree (74).
+    fn is_in_circle(&self, run: &RunModel) -> bool {
+        let waits = |run: &RunModel| run.stage == Stage::Queued && run.created.parent.is_some();
+        if !waits(run) || run.ending.is_some() {
+            return false;
+        }
+        let mut open: Vec<RunUid> = self.holders(run).into_iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(tree) = open.pop() {
+            if tree == run.root() {
+                return true;
+            }
+            if seen.insert(tree) {
+                for other in self.runs.values().filter(|other| other.root() == tree && waits(other)) {
+                    open.extend(self.holders(other));
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a queued child run is to be admitted (73).
+    pub(super) fn is_admissible_below(&self, run: &RunModel) -> bool {
+        run.stage == Stage::Queued && run.ending.is_none() && self.holders(run).is_empty()
+    }
+
+    /// Nothing of the trees is missing.
+    pub(super) fn check_trees(&self) -> Check {
+        for run in self.runs.values() {
+            let told = |why: String| format!("run {}: {why}", run.uid);
+            for (no, step) in run.steps.iter().enumerate() {
+                must(!run.is_callable(no), || told(format!("step {no} does not start its child run (66)")))?;
+                if let Status::Child { uid, waits } = step.status {
+                    let child = self.run(uid)?;
+                    must(!child.is_terminal(), || told(format!("the child run of step {no} is over (68)")))?;
+                    must(child.waits() == waits, || {
+                        told(format!("the child run of step {no} waits: {:?}, not {waits:?} (75)", child.waits()))
+                    })?;
+                }
+            }
+            must(self.ending_from_above(run).is_none(), || {
+                told(format!("must end: {:?} (70)", self.ending_from_above(run)))
+            })?;
+            must(!self.is_in_circle(run), || told("waits for its own tree (74)".to_owned()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether two causes are the same but for words that the engine finds itself.
+fn is_same(expected: &EndingCause, cause: &EndingCause) -> bool {
+    match (expected, cause) {
+        (
+            EndingCause::Cancel { now, by, reason, .. },
+            EndingCause::Cancel { now: told, by: teller, reason: words, past },
+        ) => now == told && by == teller && (reason == words || *by == Principal::engine()) && past.is_empty(),
+        _ => expected == cause,
+    }
+}
