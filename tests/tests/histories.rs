@@ -222,3 +222,25 @@ fn a_clock_that_goes_back_while_a_run_is_over_takes_nothing_of_its_next_timeout(
     });
     assert_eq!(deadline, Some(Some(after(90))));
 }
+
+#[test]
+fn what_waits_for_a_place_is_not_compensated_once_the_rollback_is_given_up() {
+    let step = |id: &str| format!("  {id}: {{run: work, rollback: {{run: undo}}}}\n");
+    let steps: String = ["a", "b", "c"].map(step).concat();
+    let mut history =
+        History::new(2, &format!("rollback: automatic\nsteps:\n{steps}  d: {{needs: [a, b, c], run: work}}\n"));
+    let start = history.start(1);
+    history.turn(BEGIN, vec![start]);
+    for step in 0..3 {
+        history.turn(after(1 + i64::from(step)), vec![ended(1, step, 1, How::Exited(0))]);
+    }
+    let batch = history.turn(after(4), vec![ended(1, 3, 1, How::Exited(1))]);
+    assert_eq!(kinds(&batch)[2..], ["rolling_back", "attempt_starting", "attempt_starting"]);
+    let abandon = Input::AbandonRollback { by: ann(), reason: "by hand".to_owned() };
+    assert_eq!(kinds(&history.turn(after(5), vec![asked(1, abandon)])), ["rollback_abandoned"]);
+    // There is a place for the third now.
+    assert_eq!(kinds(&history.turn(after(6), vec![ended(1, 2, 2, How::Exited(0))])), ["attempt_ended"]);
+    let batch = history.turn(after(7), vec![ended(1, 1, 2, How::Exited(0))]);
+    assert_eq!(kinds(&batch), ["attempt_ended", "finishing", "finished"]);
+    assert!(matches!(batch.events.last().unwrap().1.fact, Fact::Finished { outcome: Outcome::Failed }), "a stays");
+}

@@ -143,7 +143,7 @@ impl Model {
     pub(crate) fn may_start(&self, uid: RunUid, step: usize, kind: AttemptKind) -> Check {
         let run = self.run(uid)?;
         must(run.startable(self.now).contains(&(step, kind)), || {
-            format!("{kind:?} of step {step} may not start: rule 5, 9, 10 or 28")
+            format!("{kind:?} of step {step} may not start: rule 5, 9, 10, 28 or 59")
         })?;
         must(self.has_place(run.rank()), || "no place was free for it (9)".to_owned())?;
         for other in self.runs.values().filter(|other| other.rank() < run.rank()) {
