@@ -6,6 +6,7 @@ use runbook_proto::v1::{
     CancelRunRequest, EventType, ResolveStepRequest, ResumeRunRequest, RollBackRunRequest, Run, RunStatus, Settlement,
     StepStatus,
 };
+use runbook_tests::e2e::command::{Said, runbook};
 use runbook_tests::e2e::{Daemon, Project, step, wait_for};
 
 fn roll_back(daemon: &Daemon, name: &str, past: &[&str]) -> Result<Run, tonic::Status> {
@@ -181,4 +182,41 @@ steps:
     roll_back(&daemon, &run.name, &["switch"]).expect("it was named");
     daemon.wait(&run.name, "the rollback", |run| run.status() == RunStatus::RolledBack);
     assert_eq!(project.lines("log")[3..], ["-other", "-build"]);
+}
+
+#[test]
+fn a_person_is_told_what_can_be_rolled_back_and_what_came_of_it() {
+    let body = THREE.replace("echo -disk $1 >> log", "test -e mended");
+    let project = Project::with("p", &body);
+    project.runbook("by-itself", &format!("rollback: automatic\n{THREE}"));
+    let daemon = Daemon::start(&project);
+    let said = |arguments: &[&str], code: i32, words: &[&str]| -> Said {
+        let said = runbook(&project, arguments);
+        assert_eq!(said.code, code, "{arguments:?}: {said:#?}");
+        for word in words {
+            assert!(said.out.contains(word) || said.err.contains(word), "{arguments:?} without {word:?}: {said:#?}");
+        }
+        said
+    };
+    said(&["plan", "p"], 0, &["`runbook rollback` compensates what succeeded of network, disk, machine"]);
+    said(
+        &["plan", "by-itself"],
+        0,
+        &["if it does not succeed, what succeeded of network, disk, machine is rolled back"],
+    );
+    said(&["rehearse", "by-itself", "--fail", "machine"], 0, &["rolled back after", "rolled back: disk, network"]);
+    said(&["rehearse", "by-itself", "--every-failure"], 0, &["ROLLED BACK"]);
+    said(&["exec", "p"], 1, &["runbook rollback 1"]);
+    said(
+        &["rollback", "1", "--reason", "the release is bad"],
+        4,
+        &["the release is bad", "disk could not be rolled back", "runbook rollback 1 --abandon"],
+    );
+    said(&["cancel", "1"], 6, &["is being rolled back"]);
+    said(&["rollback", "1", "--abandon"], 2, &["--reason"]);
+    project.file("mended", "");
+    said(&["resume", "1"], 0, &["step network: rolled back", "run 1: rolled back"]);
+    said(&["status", "1"], 0, &["rolled back"]);
+    said(&["rollback", "1"], 6, &["it is rolled back already"]);
+    drop(daemon);
 }

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::ResumeRunRequest;
+use runbook_proto::v1::{ResumeRunRequest, StepStatus};
 
 use super::changed;
+use super::rollback::as_asked;
 use crate::complete;
 use crate::confirm;
 use crate::context::Context;
@@ -17,7 +18,7 @@ use crate::session::runs;
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
 #[command(after_help = "Failed and canceled steps run once more, by the definition that the run is pinned to; \
-    succeeded ones are kept. A destructive step that was tried before is confirmed anew.\n\n\
+    succeeded ones are kept. Of a run whose rollback is stuck, what could not be rolled back is tried again. A destructive step that was tried before is confirmed anew.\n\n\
     Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach")]
 pub struct Resume {
     /// A run's number or uid, or `last`
@@ -65,7 +66,10 @@ pub async fn run(cx: &mut Context, args: &Resume) -> Result<ExitCode> {
         return changed(cx, response.run, "goes on");
     }
     let mut run = before;
+    let rolls_back = run.steps.iter().any(|step| step.status() == StepStatus::RollbackFailed);
     // It is not over any more: its events tell the rest.
     run.status = response.run.map_or(run.status, |run| run.status);
-    follow(cx, interrupts, run, None).await
+    let code = follow(cx, interrupts, run, None).await?;
+    // A rollback that was stuck is what went on.
+    if rolls_back { as_asked(cx, &name, code).await } else { Ok(code) }
 }

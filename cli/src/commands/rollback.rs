@@ -60,10 +60,17 @@ pub async fn run(cx: &mut Context, args: &Rollback) -> Result<ExitCode> {
     // It is not over any more: its events tell the rest.
     run.status = response.run.map_or(run.status, |run| run.status);
     let code = follow(cx, interrupts, run, None).await?;
+    as_asked(cx, &name, code).await
+}
+
+/// A run that ended rolled back, as somebody asked it to, has not failed.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) async fn as_asked(cx: &mut Context, name: &str, code: ExitCode) -> Result<ExitCode> {
     if code != ExitCode::RunFailed {
         return Ok(code);
     }
-    // It ended as it was asked to.
-    let ended = snapshot(cx, &name).await?.status();
+    let ended = snapshot(cx, name).await?.status();
     Ok(if ended == RunStatus::RolledBack { ExitCode::Succeeded } else { code })
 }
