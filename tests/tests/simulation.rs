@@ -160,6 +160,8 @@ fn every_fact_and_every_consequence_is_reached() {
 fn every_fault_is_reached() {
     let marks = [
         "adopted",
+        "child run opened again",
+        "circle broken",
         "client repeats after a crash",
         "compensation settled at last",
         "clock set",

@@ -75,23 +75,52 @@ impl Richness {
 /// The runbooks of a world. Each may start those behind it.
 pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
     let mut designs: VecDeque<Arc<Design>> = VecDeque::new();
+    let crosses = settings.runbooks >= 3 && root.fork("crosses", 0).percent(15);
     for index in (0..settings.runbooks).rev() {
         let mut random = root.fork("design", index as u64);
         let mut design = design(&mut random, index, settings.steps, settings.rich);
-        calls(&mut root.fork("calls", index as u64), settings.rich, &mut design, designs.make_contiguous());
+        let crossing = crosses.then(|| cross(&mut design, index, settings.runbooks)).flatten();
+        let others = designs.make_contiguous();
+        calls(&mut root.fork("calls", index as u64), settings.rich, crossing, &mut design, others);
         designs.push_front(Arc::new(design));
     }
     designs.into()
 }
 
-/// Lets some steps of a design start other runbooks, and gives it an output.
-fn calls(random: &mut Random, rich: Richness, design: &mut Design, others: &[Arc<Design>]) {
+/// The first two runbooks hold what the last one wants when the other of the two starts it: then their trees wait for each
+/// other. Gives what a design lets the last one be given.
+fn cross(design: &mut Design, index: usize, runbooks: usize) -> Option<&'static str> {
+    let (lock, given) = match index {
+        0 => ("cross/b", Some("a")),
+        1 => ("cross/a", Some("b")),
+        last if last + 1 == runbooks => ("cross", None),
+        _ => return None,
+    };
+    design.locks = vec![Name { text: lock.to_owned(), by_slot: given.is_none() }];
+    design.group = None;
+    design.runbook.locks = design.locks.iter().map(Name::template).collect();
+    design.runbook.concurrency = None;
+    given
+}
+
+/// Lets some steps of a design start other runbooks, and gives it an output. `crossing` is what its first such step lets
+/// the last runbook be given.
+fn calls(
+    random: &mut Random,
+    rich: Richness,
+    crossing: Option<&'static str>,
+    design: &mut Design,
+    others: &[Arc<Design>],
+) {
     for no in 0..design.runbook.steps.len() {
         let calls = design.calls.iter().flatten().count();
-        if others.is_empty() || calls >= CALLS || !random.percent(rich.calls) {
+        // After something else: both have to hold their own before.
+        let crossing = crossing.filter(|_| calls == 0 && !design.runbook.steps[no].needs.is_empty());
+        if others.is_empty() || calls >= CALLS || !(random.percent(rich.calls) || crossing.is_some()) {
             continue;
         }
-        let other = &others[random.below(others.len())];
+        let other = if crossing.is_some() { others.len() - 1 } else { random.below(others.len()) };
+        let other = &others[other];
         let command = matches!(design.runbook.steps[no].work, Work::Command(_));
         // What it destroys has to be asked about before.
         let unasked = destroys(&other.runbook) && !approved(&design.runbook)[no];
@@ -105,6 +134,7 @@ fn calls(random: &mut Random, rich: Richness, design: &mut Design, others: &[Arc
             8..=10 => SlotGiven::Fixed("b"),
             _ => SlotGiven::Refused,
         };
+        let slot = crossing.map_or(slot, SlotGiven::Fixed);
         let call = CallDesign { runbook: other.runbook.name.clone(), slot };
         let (main, one_way) = (design.is_main(no), other.has_no_return());
         let Some(step) = design.runbook.steps.get_mut(no) else { continue };

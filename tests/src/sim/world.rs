@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
-use runbook_core::run::{AttemptEnd, AttemptKind, Pinned};
+use runbook_core::run::{AttemptEnd, AttemptKind, EndingCause, Fact, Pinned};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View;
 use runbook_journal::memory::MemoryDisk;
@@ -373,8 +373,13 @@ impl World {
             let pinned = self.pinned(&run.design);
             let seen = &mut self.seen;
             for event in &events {
+                match &event.fact {
+                    Fact::Ending { cause: EndingCause::Deadlock { .. } } => seen.mark("circle broken"),
+                    Fact::ChildStarting { again: true, .. } => seen.mark("child run opened again"),
+                    _ => {}
+                }
                 seen.facts.insert(event.fact.kind());
-                if let runbook_core::run::Fact::AttemptEnded { then, .. } = &event.fact {
+                if let Fact::AttemptEnded { then, .. } = &event.fact {
                     seen.thens.insert(Seen::then(*then));
                 }
                 let text = format!("{}{event:?}", run.uid);

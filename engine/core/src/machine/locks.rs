@@ -241,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_is_looked_at_again_when_a_lock_changes_hands() {
+        let mut locks = Locks::default();
+        locks.hold(A, A, &lock("a"));
+        let waits = child(B, 11);
+        locks.queue(waits, B, &lock("a"));
+        assert_eq!(locks.next_suspect(), Some(waits.uid));
+        locks.release(A, &lock("a"));
+        assert_eq!(locks.next_suspect(), None);
+        locks.hold(C, C, &lock("a"));
+        assert_eq!(locks.next_suspect(), Some(waits.uid));
+        // Its own tree does not keep it waiting.
+        locks.release(C, &lock("a"));
+        locks.hold(B, B, &lock("a"));
+        assert_eq!(locks.next_suspect(), None);
+    }
+
+    #[test]
     fn a_lock_is_free_within_its_tree() {
         let mut locks = Locks::default();
         locks.hold(A, A, &lock("a"));
