@@ -100,9 +100,11 @@ pub enum Command {
     Approve(commands::approve::Approve),
     /// Reject what a run asks: the step fails
     Reject(commands::reject::Reject),
+    /// Pause a run: nothing more of it begins until it is resumed
+    Pause(commands::pause::Pause),
     /// Cancel a run: it tidies up and ends
     Cancel(commands::cancel::Cancel),
-    /// Open a run that failed or was canceled again; what succeeded is kept
+    /// Let a paused run go on, or open one that failed or was canceled again
     Resume(commands::resume::Resume),
     /// Compensate what a run did that failed or was canceled
     Rollback(commands::rollback::Rollback),

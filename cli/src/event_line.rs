@@ -6,6 +6,7 @@ use runbook_proto::v1::{Event, EventType, Principal, RunStatus};
 use crate::line::{Line, Tone};
 use crate::model::{Model, how};
 use crate::moment::{Moment, moment, span};
+use crate::selecting::typed;
 use crate::to_json::run_status;
 
 /// The line of an event, without its time. `model` has the event folded in already.
@@ -20,7 +21,10 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             Line::of(Tone::Dim, &format!("event {} of a kind that this version does not know", event.number))
         }
         EventType::Created => {
-            let what = format!("created by {}{}", who(event.by.as_ref()), confirmed(event));
+            let dry = if event.dry_run { " as a dry run" } else { "" };
+            let steps = event.selection.as_ref().map(|selection| format!(" with {}", typed(selection)));
+            let steps = steps.unwrap_or_default();
+            let what = format!("created by {}{dry}{steps}{}", who(event.by.as_ref()), confirmed(event));
             about(&run, Tone::Plain, &what, &event.reason)
         }
         EventType::Admitted => about(&run, Tone::Plain, "admitted: its steps may start", ""),
@@ -39,6 +43,17 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::Resumed => {
             let what = format!("resumed by {} as epoch {}{}", who(event.by.as_ref()), event.epoch, confirmed(event));
             about(&run, Tone::Plain, &what, &event.reason)
+        }
+        EventType::Paused if event.before.is_empty() => {
+            let what = format!("paused by {} (`runbook resume {}`)", who(event.by.as_ref()), model.number);
+            about(&run, Tone::Warn, &what, &event.reason)
+        }
+        EventType::Paused => {
+            let what = format!("paused before step {} (`runbook resume {}`)", event.before, model.number);
+            about(&run, Tone::Warn, &what, "")
+        }
+        EventType::Continued => {
+            about(&run, Tone::Plain, &format!("let go on by {}", who(event.by.as_ref())), &event.reason)
         }
         EventType::DeadlinesShifted => {
             about(&run, Tone::Warn, "the clock was set; deadlines moved with it", &event.message)

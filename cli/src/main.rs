@@ -23,6 +23,7 @@ mod prompt;
 mod report;
 mod run_name;
 mod screen;
+mod selecting;
 mod session;
 mod sources;
 mod table;

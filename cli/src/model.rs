@@ -212,6 +212,8 @@ pub struct Model {
     pub runbook: String,
     /// Its status.
     pub status: RunStatus,
+    /// Whether nothing that changes anything runs in it.
+    pub dry_run: bool,
     /// Why it goes to its end or failed.
     pub message: String,
     /// When it was made.
@@ -277,6 +279,7 @@ impl Model {
             uid: run.uid.clone(),
             runbook: run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook).to_owned(),
             status: run.status(),
+            dry_run: run.dry_run,
             message: run.message.clone(),
             created,
             began: created,
@@ -374,7 +377,7 @@ impl Model {
         }
         self.last_event = event.number;
         match event.r#type() {
-            EventType::Unspecified | EventType::DeadlinesShifted => {}
+            EventType::Unspecified | EventType::DeadlinesShifted | EventType::Paused | EventType::Continued => {}
             EventType::Created => {
                 self.created = Some(at);
                 self.began = Some(at);

@@ -46,6 +46,9 @@ pub fn headline(model: &Model) -> Line {
     let mut line = Line::of(Tone::Bold, &format!("run {} {}", model.number, model.runbook))
         .with(Tone::Plain, ": ")
         .with(run_tone(model.status), &status);
+    if model.dry_run {
+        line.push(Tone::Plain, " (dry run)");
+    }
     if let (Some(began), Some(finished)) = (model.began, model.finished) {
         line.push(Tone::Plain, &format!(" after {}", span(finished.since(began))));
     }
@@ -152,6 +155,7 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
             }
         }
         RunStatus::Succeeded => {}
+        RunStatus::Paused => commands.push((format!("runbook resume {number}"), "lets it go on")),
         _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
     }
     let explained = commands.iter().filter(|(_, what)| !what.is_empty());

@@ -8,6 +8,7 @@ use runbook_proto::v1;
 use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
+use crate::selecting;
 
 /// Integers up to this size are exact in a double, which is what a `Struct` holds.
 pub const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
@@ -106,6 +107,8 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::Resumed => "resumed",
         v1::EventType::Resolved => "resolved",
         v1::EventType::DeadlinesShifted => "deadlines_shifted",
+        v1::EventType::Paused => "paused",
+        v1::EventType::Continued => "continued",
         v1::EventType::WaitBegan => "wait_began",
         v1::EventType::WaitEnded => "wait_ended",
         v1::EventType::ApprovalAsked => "approval_asked",
@@ -156,6 +159,10 @@ pub fn run(run: &v1::Run) -> Value {
         "message": text(&run.message),
         "waits_for": run.waits_for,
         "confirmed": run.confirmed,
+        "dry_run": run.dry_run,
+        "selection": selecting::to_json(run.selection.as_ref()),
+        "pause": run.pause.as_ref().map(pause),
+        "pause_before": run.pause_before,
     });
     if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
         json.insert("can_roll_back".to_owned(), json!(run.can_roll_back));
@@ -169,6 +176,15 @@ pub fn run(run: &v1::Run) -> Value {
         json.insert("top".to_owned(), json!(run.top));
     }
     json
+}
+
+fn pause(pause: &v1::Pause) -> Value {
+    json!({
+        "since": time(pause.since.as_ref()),
+        "by": principal(pause.by.as_ref()),
+        "reason": text(&pause.reason),
+        "before": text(&pause.before),
+    })
 }
 
 fn run_step(step: &v1::RunStep) -> Value {
@@ -265,6 +281,9 @@ pub fn event(event: &v1::Event) -> Value {
         "run": text(&event.run),
         "waits": text(&event.waits),
         "again": event.again.then_some(true),
+        "dry_run": event.dry_run.then_some(true),
+        "selection": selecting::to_json(event.selection.as_ref()),
+        "before": text(&event.before),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),
@@ -461,6 +480,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         v1::StepOutlook::Skipped => "skipped",
         v1::StepOutlook::Fails => "fails",
         v1::StepOutlook::Open => "open",
+        v1::StepOutlook::LeftOut => "left_out",
     };
     json!({
         "id": step.id,

@@ -4,3 +4,9 @@
 
 #[path = "e2e_safety/confirm.rs"]
 mod confirm;
+#[path = "e2e_safety/dry.rs"]
+mod dry;
+#[path = "e2e_safety/pause.rs"]
+mod pause;
+#[path = "e2e_safety/selection.rs"]
+mod selection;

@@ -22,7 +22,7 @@ use runbook_core::run::LEGAL_STEP_EVENTS;
 use runbook_tests::sim::{Failure, Limits, Sabotage, Seen, check_language, command, shrink, simulate};
 
 /// Worlds that are the same on every day.
-const FIXED: u64 = 1_600;
+const FIXED: u64 = 2_000;
 /// Worlds that nobody has seen before, where nothing else is said.
 const FRESH: u64 = 50;
 /// So many worlds are lived through at the same time.
@@ -151,6 +151,8 @@ fn every_fact_and_every_consequence_is_reached() {
         "rolling_back",
         "rollback_asked",
         "rollback_abandoned",
+        "paused",
+        "continued",
     ];
     assert_eq!(fixed().facts, BTreeSet::from(facts));
     assert_eq!(fixed().thens, BTreeSet::from(Seen::THENS));
@@ -173,6 +175,7 @@ fn every_fault_is_reached() {
         "death before the append",
         "death in the middle of acting",
         "fenced",
+        "let go on at last",
         "lost with an earlier boot",
         "power cut",
         "repeated request of a run that is over",

@@ -16,6 +16,8 @@ use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::named::{Named, named};
+use crate::run_name::resolve;
+use crate::selecting::Selecting;
 use crate::session::runs;
 use crate::to_json;
 
@@ -24,11 +26,13 @@ use crate::to_json;
 #[command(after_help = "Ctrl-C asks whether to detach or to cancel; the run goes on without its watcher.\n\
     A repeated request with the same --request-id starts one run.\n\n\
     Examples:\n  runbook exec backup\n  runbook exec backup -i keep=7 -i source=/srv --reason 'before the move'\n  \
-    runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders")]
+    runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders\n  \
+    runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
+    runbook exec --like 142 -i keep=9")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
-    #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
-    pub what: String,
+    #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
+    pub what: Option<String>,
     /// An input, read by its declared type; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub input: Vec<(String, String)>,
@@ -47,9 +51,18 @@ pub struct Exec {
     /// Confirms what the run destroys, by its name; may be repeated. Without it a person at a terminal is asked
     #[arg(long, value_name = "NAME")]
     pub confirm: Vec<String>,
+    /// A dry run: steps with `effect: read` run, the others are shown
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Pauses the run before this step; may be repeated
+    #[arg(long, value_name = "STEP")]
+    pub pause_before: Vec<String>,
     /// Makes all checks and starts nothing
     #[arg(long)]
     pub validate_only: bool,
+    /// What of it runs.
+    #[command(flatten)]
+    pub selecting: Selecting,
 }
 
 /// Runs the verb.
@@ -58,6 +71,9 @@ pub struct Exec {
 /// The file or an input is wrong, the daemon refuses, or none answers.
 pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
     let mut request = request(cx, &args)?;
+    if let Some(like) = &args.selecting.like {
+        request.like = resolve(cx, like).await?;
+    }
     let mut interrupts = interrupts()?;
     let response = loop {
         let answer: Result<StartRunResponse> = tokio::select! {
@@ -68,7 +84,7 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
             Ok(response) => break response,
             Err(failure) => failure,
         };
-        let Some(names) = confirm::wanted(&failure) else { return Err(with_advice(failure, &args.what)) };
+        let Some(names) = confirm::wanted(&failure) else { return Err(with_advice(failure, args.what.as_deref())) };
         if args.validate_only || !confirm::can_ask(cx) {
             let runbook = Some(request.runbook.as_str()).filter(|name| !name.is_empty());
             return Err(confirm::advise(cx, failure, &names, runbook).await);
@@ -99,7 +115,7 @@ fn interrupted() -> Failure {
 
 fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
     let inputs = collect(&args.input, args.input_file.as_deref())?;
-    let Named { runbook, source, source_file } = named(&args.what)?;
+    let Named { runbook, source, source_file } = args.what.as_deref().map(named).transpose()?.unwrap_or_default();
     let origin = if cx.console.person { Origin::Person } else { Origin::Api };
     Ok(StartRunRequest {
         runbook,
@@ -113,15 +129,24 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         origin: origin.into(),
         validate_only: args.validate_only,
         confirm: args.confirm.clone(),
+        dry_run: args.dry_run,
+        pause_before: args.pause_before.clone(),
+        selection: args.selecting.selection(),
+        // `last` is not resolved yet.
+        like: String::new(),
     })
 }
 
-fn with_advice(failure: Failure, what: &str) -> Failure {
+fn with_advice(failure: Failure, what: Option<&str>) -> Failure {
+    let what = what.unwrap_or("RUNBOOK");
     if failure.next.is_some() {
         return failure;
     }
     match failure.reason() {
         Some("INVALID_INPUTS") => failure.next(format!("`runbook show {what}` lists the inputs")),
+        Some("SELECTION") => {
+            failure.next(format!("`runbook plan {what}` shows the steps, `runbook graph {what}` their order"))
+        }
         Some("BROKEN_RUNBOOK") => failure.next("mend the file; `runbook check FILE` shows what is wrong"),
         Some("REQUEST_ID_REUSED") => failure.next("give another --request-id, or leave it out"),
         _ => failure,

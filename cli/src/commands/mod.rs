@@ -12,6 +12,7 @@ pub mod exec;
 pub mod graph;
 pub mod list;
 pub mod logs;
+pub mod pause;
 pub mod plan;
 pub mod rehearse;
 pub mod reject;
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Approvals(args) => approvals::run(cx, &args).await,
         Command::Approve(args) => approve::run(cx, &args).await,
         Command::Reject(args) => reject::run(cx, &args).await,
+        Command::Pause(args) => pause::run(cx, &args).await,
         Command::Cancel(args) => cancel::run(cx, &args).await,
         Command::Resume(args) => resume::run(cx, &args).await,
         Command::Rollback(args) => rollback::run(cx, &args).await,

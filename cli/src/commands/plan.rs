@@ -17,6 +17,8 @@ use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, span};
 use crate::named::{Named, named};
+use crate::run_name::resolve;
+use crate::selecting::Selecting;
 use crate::session::runs;
 use crate::table::Table;
 use crate::text::plural;
@@ -28,11 +30,11 @@ use crate::to_json::{micros, run_status};
 #[command(after_help = "Exits with 0 when the run would start or queue, and with 6 when it would be refused now. \
     `runbook rehearse` shows what follows when a step fails.\n\n\
     Examples:\n  runbook plan backup -i keep=7\n  runbook plan dr-restore -i into=/tmp/x --output json\n  \
-    runbook plan ./try.yaml --skip-preflight")]
+    runbook plan ./try.yaml --skip-preflight\n  runbook plan deploy --until build")]
 pub struct Plan {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
-    #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
-    pub what: String,
+    #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
+    pub what: Option<String>,
     /// An input, read by its declared type; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub input: Vec<(String, String)>,
@@ -42,6 +44,9 @@ pub struct Plan {
     /// Does not look for tools and secrets: that starts programs to ask for their versions
     #[arg(long)]
     pub skip_preflight: bool,
+    /// What of it runs.
+    #[command(flatten)]
+    pub selecting: Selecting,
 }
 
 /// Runs the verb.
@@ -49,9 +54,13 @@ pub struct Plan {
 /// # Errors
 /// The runbook or an input is wrong, or no daemon answers.
 pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
-    let Named { runbook, source, source_file } = named(&args.what)?;
+    let Named { runbook, source, source_file } = args.what.as_deref().map(named).transpose()?.unwrap_or_default();
     let inputs = collect(&args.input, args.input_file.as_deref())?;
     let origin = if cx.console.person { Origin::Person } else { Origin::Api };
+    let like = match &args.selecting.like {
+        Some(like) => resolve(cx, like).await?,
+        None => String::new(),
+    };
     let start = StartRunRequest {
         runbook,
         source,
@@ -59,6 +68,8 @@ pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
         inputs: Some(inputs.values),
         input_texts: inputs.texts,
         origin: origin.into(),
+        selection: args.selecting.selection(),
+        like,
         ..StartRunRequest::default()
     };
     let request = PlanRunRequest { start: Some(start), skip_preflight: args.skip_preflight };
@@ -149,6 +160,7 @@ fn outlook(step: &PlannedStep) -> (Tone, &'static str) {
     match step.outlook() {
         StepOutlook::Runs => (Tone::Good, "runs"),
         StepOutlook::Skipped => (Tone::Dim, "skipped"),
+        StepOutlook::LeftOut => (Tone::Dim, "left out"),
         StepOutlook::Fails => (Tone::Bad, "fails"),
         StepOutlook::Open | StepOutlook::Unspecified => (Tone::Warn, "open"),
     }
@@ -162,7 +174,7 @@ fn notes(step: &PlannedStep) -> String {
     if !step.runbook.is_empty() {
         notes.push(format!("starts {}", step.runbook));
     }
-    if !step.target.is_empty() && step.outlook() != StepOutlook::Skipped {
+    if !step.target.is_empty() && !matches!(step.outlook(), StepOutlook::Skipped | StepOutlook::LeftOut) {
         notes.push(format!("destroys {}", step.target));
     }
     if !step.why.is_empty() {

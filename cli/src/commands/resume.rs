@@ -17,9 +17,12 @@ use crate::session::runs;
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
-#[command(after_help = "Failed and canceled steps run once more, by the definition that the run is pinned to; \
+#[command(
+    after_help = "A paused run goes on where it stands. Of one that is over, failed and canceled steps run once more, by the \
+    definition that the run is pinned to; \
     succeeded ones are kept. Of a run whose rollback is stuck, what could not be rolled back is tried again. A destructive step that was tried before is confirmed anew.\n\n\
-    Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach")]
+    Examples:\n  runbook resume 12\n  runbook resume last --reason 'the disk has room again' --detach"
+)]
 pub struct Resume {
     /// A run's number or uid, or `last`
     #[arg(add = ArgValueCompleter::new(complete::run))]

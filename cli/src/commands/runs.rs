@@ -163,6 +163,7 @@ pub fn table(runs: &[Run], now: Moment) -> Table {
     let mut table = Table::new(&["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "BY", "WHY"]);
     for run in runs {
         let status = to_json::run_status(run.status()).replace('_', " ");
+        let status = if run.dry_run { format!("{status} (dry run)") } else { status };
         let created = moment(run.created_at.as_ref());
         let finished = moment(run.finished_at.as_ref());
         let took = match (created, finished) {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{Run, StepStatus};
+use runbook_proto::v1::{Pause, Run, StepStatus};
 use serde_json::json;
 
 use super::runs::{ACTIVE, fetch, table};
@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::moment::{Moment, moment};
 use crate::report::{to_copy, trouble};
 use crate::run_name::resolve;
+use crate::selecting::typed;
 use crate::to_json;
 
 /// How many active runs are listed.
@@ -70,6 +71,13 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     }
     facts.push(("why", run.reason.clone()));
     facts.push(("confirmed", run.confirmed.join(", ")));
+    if let Some(selection) = &run.selection {
+        facts.push(("left out", format!("{} ({})", selection.left_out.join(", "), typed(selection))));
+    }
+    if let Some(pause) = &run.pause {
+        facts.push(("paused", paused(pause)));
+    }
+    facts.push(("to be paused before", run.pause_before.join(", ")));
     facts.push(("state", run.message.clone()));
     if run.epoch > 1 {
         facts.push(("epoch", run.epoch.to_string()));
@@ -88,6 +96,17 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     }
     to_copy(run, console.columns()).iter().try_for_each(|line| console.line(line))?;
     Ok(ExitCode::Succeeded)
+}
+
+fn paused(pause: &Pause) -> String {
+    let since = moment(pause.since.as_ref()).map(|since| format!(", since {}", since.date_clock()));
+    let who = pause.by.as_ref().map_or("nobody known", |by| by.name.as_str());
+    let what = match (pause.before.as_str(), pause.reason.as_str()) {
+        ("", "") => format!("by {who}"),
+        ("", reason) => format!("by {who}: {reason}"),
+        (before, _) => format!("before {before}"),
+    };
+    format!("{what}{}", since.unwrap_or_default())
 }
 
 async fn active(cx: &mut Context) -> Result<ExitCode> {

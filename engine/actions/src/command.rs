@@ -281,6 +281,9 @@ impl Maker<'_> {
         ] {
             put(name, value, false);
         }
+        if self.run.is_dry() {
+            put("RUNBOOK_DRY_RUN", "true".to_owned(), false);
+        }
         // These folders are there only where something is to lie in them.
         if self.kind == AttemptKind::Run && !self.step.artifacts.is_empty() {
             put("RUNBOOK_ARTIFACTS", below("artifacts"), false);

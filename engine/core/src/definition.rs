@@ -359,6 +359,17 @@ impl Effect {
     }
 }
 
+/// What becomes of a step that changes nothing in a dry run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DryRun {
+    /// It runs.
+    #[default]
+    Run,
+    /// It is shown.
+    Skip,
+}
+
 /// A node of the graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -402,6 +413,9 @@ pub struct Step {
     /// What a second try could do.
     #[serde(default)]
     pub effect: Effect,
+    /// Whether one that changes nothing runs in a dry run.
+    #[serde(default)]
+    pub dry_run: DryRun,
     /// What a destructive step destroys.
     #[serde(default)]
     pub target: Option<Template>,
@@ -444,6 +458,32 @@ impl Step {
             },
             Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => None,
         }
+    }
+
+    /// Every expression of it that may mention other steps, texts with `${{ }}` left out.
+    pub fn conditions(&self) -> impl Iterator<Item = &str> {
+        let probe = self.probe().into_iter().flat_map(|probe| [&probe.until, &probe.fail_if]);
+        let own = self.condition.iter().map(|condition| condition.expression.as_str());
+        own.chain(probe.flatten().map(String::as_str))
+    }
+
+    /// Every text of it that may hold `${{ }}`.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let told = match &self.work {
+            Work::Fail(message) => Some(message),
+            Work::Approval(approval) => Some(&approval.message),
+            Work::Wait(wait) => match &**wait {
+                Wait::Until(time) => Some(time),
+                Wait::For(_) | Wait::Probe(_) => None,
+            },
+            Work::Command(_) | Work::Runbook(_) => None,
+        };
+        let commands = [self.command(), self.verify.as_ref(), self.on_cancel.as_ref(), self.rollback.as_ref()];
+        let given = self.call().into_iter().flat_map(|call| call.inputs.values()).filter_map(|given| match given {
+            Given::Template(text) => Some(text),
+            Given::Value(_) => None,
+        });
+        commands.into_iter().flatten().flat_map(Command::templates).chain(told).chain(&self.target).chain(given)
     }
 
     /// What persons have to approve before the step is over.
@@ -626,6 +666,18 @@ pub struct Command {
     /// How it is stopped.
     #[serde(default)]
     pub stop: Stop,
+}
+
+impl Command {
+    /// Every text of it that may hold `${{ }}`.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let words = match &self.program {
+            Program::Argv(words) => words.as_slice(),
+            Program::Script { .. } => &[],
+        };
+        let lone = [&self.stdin, &self.env_file, &self.working_dir].into_iter().flatten();
+        lone.chain(words).chain(self.env.values()).chain(self.files.values())
+    }
 }
 
 /// What is started.

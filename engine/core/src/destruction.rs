@@ -1,6 +1,8 @@
 //! What a run may destroy: by which names a person has to confirm it, as far as the inputs tell. Never knows what was
 //! confirmed, nor what became of a step.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
@@ -39,6 +41,8 @@ pub struct Known<'a> {
     pub principal: &'a str,
     /// Why.
     pub reason: &'a str,
+    /// Steps that do not run, and count as succeeded.
+    pub left_out: &'a BTreeSet<StepNo>,
 }
 
 /// What a run destroys of which nobody is asked while it is on, each once, in the order of the steps; of `steps` only.
@@ -52,11 +56,11 @@ pub fn targets(known: &Known<'_>, of: impl Fn(StepNo) -> bool) -> Result<Vec<Tar
     if !runbook.steps.iter().any(|step| step.effect == Effect::Destructive) {
         return Ok(Vec::new());
     }
-    let (approved, never) = (approved(runbook), never(known));
+    let (approved, never) = (approved(runbook, known.left_out), never(known));
     for (index, step) in runbook.steps.iter().enumerate() {
         let no = StepNo(index as u32);
         let (Effect::Destructive, Some(target)) = (step.effect, &step.target) else { continue };
-        if !approved[index] && !never[index] && of(no) {
+        if !approved[index] && !never[index] && !known.left_out.contains(&no) && of(no) {
             let name = known.name(target).map_err(|problem| Nameless { step: no, problem })?;
             found.entry(name).or_default().push(no);
         }
@@ -64,14 +68,16 @@ pub fn targets(known: &Known<'_>, of: impl Fn(StepNo) -> bool) -> Result<Vec<Tar
     Ok(found.into_iter().map(|(name, steps)| Target { name, steps }).collect())
 }
 
-/// Of each step, whether it runs only when persons approved in that run.
-pub fn approved(runbook: &Runbook) -> Vec<bool> {
+/// Of each step, whether it runs only when persons approved in that run; those that are left out ask nobody.
+pub fn approved(runbook: &Runbook, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
     let mut approved = vec![false; runbook.steps.len()];
     for no in plan::order(runbook) {
         let Some(step) = runbook.step(no) else { continue };
         let guards = |need: &StepNo| {
             let succeeded = |needed: &Step| step.implies(*need) && needed.when_skipped == WhenSkipped::Skip;
-            runbook.step(*need).is_some_and(|needed| succeeded(needed) && (asks(needed) || approved[need.index()]))
+            runbook.step(*need).is_some_and(|needed| {
+                succeeded(needed) && ((asks(needed) && !left_out.contains(need)) || approved[need.index()])
+            })
         };
         let undone = |undone: &StepNo| approved.get(undone.index()) == Some(&true);
         approved[no.index()] =
@@ -91,15 +97,18 @@ fn never(known: &Known<'_>) -> Vec<bool> {
     let mut never = vec![false; runbook.steps.len()];
     for no in plan::order(runbook) {
         let Some(step) = runbook.step(no) else { continue };
-        let excluded = step.condition.as_ref().is_some_and(|condition| {
-            Expression::parse(&condition.expression)
-                .is_ok_and(|condition| condition.never_holds(&|reference| known.possible(reference)))
-        });
+        // Its `if` is not asked.
+        let left_out = known.left_out.contains(&no);
+        let excluded = !left_out
+            && step.condition.as_ref().is_some_and(|condition| {
+                Expression::parse(&condition.expression)
+                    .is_ok_and(|condition| condition.never_holds(&|reference| known.possible(reference)))
+            });
         let lacks = |need: &StepNo| {
             let skips = runbook.step(*need).is_some_and(|needed| needed.when_skipped == WhenSkipped::Skip);
             step.implies(*need) && skips && never[need.index()]
         };
-        let undone = |undone: &StepNo| never.get(undone.index()) == Some(&true);
+        let undone = |undone: &StepNo| known.left_out.contains(undone) || never.get(undone.index()) == Some(&true);
         never[no.index()] =
             excluded || step.needs.iter().any(lacks) || (!step.undoes.is_empty() && step.undoes.iter().all(undone));
     }
@@ -205,7 +214,8 @@ finally:
         let checked = language::check(RUNBOOK.as_bytes(), "wipe.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
         let inputs = IndexMap::from([("db".to_owned(), Value::from("orders")), ("drop".to_owned(), Value::Bool(drop))]);
-        let known = Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "" };
+        let known =
+            Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "", left_out: &BTreeSet::new() };
         let targets = targets(&known, |_| true).unwrap();
         assert_eq!(targets[0].steps, [StepNo(1), StepNo(4)]);
         targets.into_iter().map(|target| target.name).collect()
@@ -223,7 +233,8 @@ finally:
         let runbook = checked.runbook.unwrap();
         for bad in ["a\nb", "a ", &"x".repeat(300)] {
             let inputs = IndexMap::from([("db".to_owned(), Value::from(bad))]);
-            let known = Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "" };
+            let known =
+                Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "", left_out: &BTreeSet::new() };
             assert_eq!(targets(&known, |_| true).unwrap_err().step, StepNo(1), "{bad:?}");
         }
     }

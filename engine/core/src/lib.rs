@@ -17,4 +17,5 @@ pub mod plan;
 pub mod rehearsal;
 pub mod run;
 pub mod schedule;
+pub mod selection;
 pub mod time;

@@ -560,6 +560,8 @@ impl Machine {
             | Fact::ChildWaits { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
+            | Fact::Paused { .. }
+            | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}
         }
         batch.events.push((uid, event));

@@ -12,6 +12,7 @@ use crate::definition::{Call, Given, Part, Runbook, Step, WhenSkipped};
 use crate::expression::{Expression, Reference, RunField, Scope, Template};
 use crate::id::StepNo;
 use crate::language::check_inputs;
+use crate::selection::Selection;
 use crate::time::Span;
 
 /// What is known of how long tries of a step took that succeeded.
@@ -54,6 +55,8 @@ pub enum Outlook {
     },
     /// It runs if that step does, of which it is open whether it does.
     OpenWith(StepNo),
+    /// The start leaves it out.
+    LeftOut,
 }
 
 impl Outlook {
@@ -61,7 +64,7 @@ impl Outlook {
     pub const fn may_run(&self) -> bool {
         match self {
             Self::Runs | Self::Open { .. } | Self::OpenWith(_) => true,
-            Self::SkippedWith(_) | Self::ConditionFalse | Self::ConditionFails(_) => false,
+            Self::SkippedWith(_) | Self::ConditionFalse | Self::ConditionFails(_) | Self::LeftOut => false,
         }
     }
 }
@@ -73,6 +76,8 @@ pub struct Known {
     pub inputs: IndexMap<String, Value>,
     /// Those of which only the run will tell.
     pub open: BTreeSet<String>,
+    /// What the start leaves out.
+    pub selection: Selection,
 }
 
 impl Known {
@@ -113,7 +118,7 @@ impl Known {
         let told = other.inputs.iter().filter(|(name, _)| !open.contains(*name));
         let told =
             told.filter_map(|(name, decl)| Some((name.clone(), given.get(name).or(decl.default.as_ref())?.clone())));
-        Ok(Self { inputs: told.collect(), open })
+        Ok(Self { inputs: told.collect(), open, selection: Selection::default() })
     }
 }
 
@@ -226,7 +231,9 @@ struct Seen {
 impl Seen {
     /// Whether it is as good as succeeded for those that need it.
     fn is_met(&self, step: &Step) -> bool {
-        self.outlook.may_run() || (self.passed_over && step.when_skipped == WhenSkipped::GoOn)
+        self.outlook.may_run()
+            || self.outlook == Outlook::LeftOut
+            || (self.passed_over && step.when_skipped == WhenSkipped::GoOn)
     }
 }
 
@@ -239,6 +246,9 @@ fn judge(runbook: &Runbook, known: &Known, seen: &[Option<Seen>], no: StepNo) ->
     if let Some((need, ..)) = unmet.peek() {
         let outlook = Outlook::SkippedWith(*need);
         return Seen { outlook, passed_over: unmet.all(|(_, _, seen)| seen.passed_over) };
+    }
+    if known.selection.left_out.contains(&no) {
+        return Seen { outlook: Outlook::LeftOut, passed_over: true };
     }
     let undone: Vec<(StepNo, &Outlook)> =
         step.undoes.iter().filter_map(|no| Some((*no, &seen.get(no.index())?.as_ref()?.outlook))).collect();
@@ -310,7 +320,7 @@ impl Ahead<'_> {
 
     fn status(&self, id: &str) -> Option<Value> {
         match self.outlook(id) {
-            Some(Outlook::Runs) => Some(Value::from("succeeded")),
+            Some(Outlook::Runs | Outlook::LeftOut) => Some(Value::from("succeeded")),
             Some(Outlook::SkippedWith(_) | Outlook::ConditionFalse) => Some(Value::from("skipped")),
             Some(Outlook::ConditionFails(_)) => Some(Value::from("failed")),
             Some(Outlook::Open { .. } | Outlook::OpenWith(_)) | None => self.open(format!("steps.{id}.status")),
@@ -334,6 +344,10 @@ impl Scope for Ahead<'_> {
                 Template::parse(text).ok()?.render_text(self).ok().map(Value::String)
             }
             Reference::StepStatus(id) => self.status(id),
+            Reference::StepOutput(id, key) if self.outlook(id) == Some(&Outlook::LeftOut) => {
+                let no = self.runbook.find(id)?;
+                self.known.selection.outputs.get(&no)?.get(key).cloned()
+            }
             // A step that does not run leaves nothing.
             Reference::StepOutput(id, _) | Reference::StepArtifact(id, _) | Reference::StepExitCode(id)
                 if skipped(id) =>
@@ -394,7 +408,8 @@ finally:
 "#;
 
     fn known(prod: bool) -> Known {
-        Known { inputs: IndexMap::from([("prod".to_owned(), Value::Bool(prod))]), open: BTreeSet::new() }
+        let selection = Selection::default();
+        Known { selection, inputs: IndexMap::from([("prod".to_owned(), Value::Bool(prod))]), open: BTreeSet::new() }
     }
 
     fn planned(prod: bool) -> (Runbook, Plan) {

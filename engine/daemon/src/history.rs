@@ -33,7 +33,7 @@ pub struct Past {
 /// # Errors
 /// The journal cannot be read.
 pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Result<Past, StoreError> {
-    let mut wanted = |row: &runbook_journal::RunRow| row.finished.is_some() && row.runbook == runbook;
+    let mut wanted = |row: &runbook_journal::RunRow| row.finished.is_some() && row.runbook == runbook && !row.dry;
     let rows = reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
     let mut durations: HashMap<String, Vec<Span>> = HashMap::new();
     let (mut runs, mut left) = (0, EVENTS);

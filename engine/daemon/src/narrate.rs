@@ -67,6 +67,8 @@ fn tell(state: &RunState, event: &Event) {
         Fact::RollbackAbandoned { by, .. } => {
             tracing::warn!(%run, number, runbook, by = by.name, "rollback given up");
         }
+        Fact::Paused { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run paused"),
+        Fact::Continued { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run goes on"),
         Fact::Ending { .. } => tracing::info!(%run, number, runbook, "run goes to its end"),
         Fact::Finished { outcome } => {
             let outcome = match outcome {

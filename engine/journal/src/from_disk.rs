@@ -6,12 +6,13 @@ use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
 
 use crate::row::{Finished, RunRow};
+use crate::terms;
 
 /// What is wrong with a stored message.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +89,13 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
                 Some(disk::step_skipped::Why::Need(need)) => SkipReason::Need(StepNo(need)),
                 Some(disk::step_skipped::Why::Condition(true)) => SkipReason::Condition,
                 Some(disk::step_skipped::Why::NothingToUndo(true)) => SkipReason::NothingToUndo,
-                Some(disk::step_skipped::Why::Condition(false) | disk::step_skipped::Why::NothingToUndo(false))
+                Some(disk::step_skipped::Why::LeftOut(true)) => SkipReason::LeftOut,
+                Some(disk::step_skipped::Why::DryRun(would)) => SkipReason::DryRun { would },
+                Some(
+                    disk::step_skipped::Why::Condition(false)
+                    | disk::step_skipped::Why::NothingToUndo(false)
+                    | disk::step_skipped::Why::LeftOut(false),
+                )
                 | None => {
                     return Err(Undecodable::Missing("step_skipped.why"));
                 }
@@ -164,6 +171,8 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             Fact::RollbackAsked { by: principal(it.by)?, reason: it.reason, past: steps(it.past) }
         }
         From::RollbackAbandoned(it) => Fact::RollbackAbandoned { by: principal(it.by)?, reason: it.reason },
+        From::Paused(it) => Fact::Paused { before: it.before.map(StepNo), by: principal(it.by)?, reason: it.reason },
+        From::Continued(it) => Fact::Continued { by: principal(it.by)?, reason: it.reason },
         From::DeadlinesShifted(it) => Fact::DeadlinesShifted { by: Span(it.by_micros) },
     })
 }
@@ -182,7 +191,7 @@ fn created(it: disk::Created) -> Result<Created> {
         reason: it.reason,
         request_id: it.request_id,
         request_digest: digest(&it.request_digest, "created.request_digest")?,
-        terms: it.terms.map(terms).unwrap_or_default(),
+        terms: it.terms.map(terms::from_disk).transpose()?.unwrap_or_default(),
         parent: it.parent.map(parent).transpose()?,
     })
 }
@@ -195,10 +204,6 @@ fn parent(it: disk::Parent) -> Result<Parent> {
         depth: it.depth,
         tidies: it.tidies,
     })
-}
-
-fn terms(it: disk::Terms) -> Terms {
-    Terms { confirmed: it.confirmed }
 }
 
 fn child_then(then: Option<disk::child_ended::Then>) -> Result<Then> {
@@ -410,5 +415,6 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
         definition: digest(&it.definition, "row.definition")?,
         last_event: it.last_event,
         epoch: it.epoch,
+        dry: it.dry,
     })
 }

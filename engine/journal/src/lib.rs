@@ -35,6 +35,7 @@ pub mod row;
 mod shared;
 pub mod store;
 mod tail;
+mod terms;
 mod to_disk;
 
 pub use archive::Archiver;

@@ -33,7 +33,9 @@ impl Judge {
         let newest = !std::mem::replace(&mut self.any, true);
         let Some(finished) = row.finished else { return false };
         self.terminal += 1;
+        // A dry run proves nothing.
         let last_success = finished.outcome == Outcome::Succeeded
+            && !row.dry
             && !self.succeeded.contains(&row.runbook)
             && self.succeeded.insert(row.runbook.clone());
         let named = !row.request_id.is_empty() && self.now - row.created_at < REQUEST_AGE;
@@ -91,12 +93,21 @@ mod tests {
             definition: Digest([0; 32]),
             last_event: 9,
             epoch: 1,
+            dry: false,
         }
     }
 
     fn gone(retention: Retention, rows: &[RunRow]) -> Vec<u64> {
         let mut judge = Judge::new(retention, NOW);
         rows.iter().filter(|row| judge.may_go(row)).map(|row| row.number).collect()
+    }
+
+    #[test]
+    fn a_dry_run_is_no_success() {
+        let ok = Some(Outcome::Succeeded);
+        let dry = RunRow { dry: true, ..row(4, "a", 9, ok) };
+        let rows = [row(5, "b", 0, None), dry, row(3, "a", 9, ok), row(2, "a", 9, ok)];
+        assert_eq!(gone(Retention { max_runs: None, max_age: Some(DAY) }, &rows), [4, 2]);
     }
 
     #[test]

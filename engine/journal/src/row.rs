@@ -32,6 +32,8 @@ pub struct RunRow {
     pub last_event: u64,
     /// The epoch, from 1.
     pub epoch: u32,
+    /// Whether nothing that changes anything ran in it: it proves nothing.
+    pub dry: bool,
 }
 
 /// The end of a run.
@@ -59,6 +61,7 @@ impl RunRow {
             definition: created.definition,
             last_event: 1,
             epoch: 1,
+            dry: created.terms.dry,
         }
     }
 
@@ -94,6 +97,8 @@ impl RunRow {
             | Fact::RollbackAbandoned { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
+            | Fact::Paused { .. }
+            | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => return false,
         }
         self.last_event = event.number;

@@ -9,6 +9,7 @@ use runbook_core::run::{
 use runbook_proto::journal as disk;
 
 use crate::row::RunRow;
+use crate::terms;
 
 /// An event as it is stored.
 ///
@@ -38,6 +39,8 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
                 SkipReason::Need(need) => disk::step_skipped::Why::Need(need.0),
                 SkipReason::Condition => disk::step_skipped::Why::Condition(true),
                 SkipReason::NothingToUndo => disk::step_skipped::Why::NothingToUndo(true),
+                SkipReason::LeftOut => disk::step_skipped::Why::LeftOut(true),
+                SkipReason::DryRun { would } => disk::step_skipped::Why::DryRun(would.clone()),
             }),
         }),
         Fact::StepFailed { step, message } => {
@@ -123,6 +126,14 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::RollbackAbandoned { by, reason } => {
             To::RollbackAbandoned(disk::RollbackAbandoned { by: Some(principal(by)), reason: reason.clone() })
         }
+        Fact::Paused { before, by, reason } => To::Paused(disk::Paused {
+            before: before.map(|step| step.0),
+            by: Some(principal(by)),
+            reason: reason.clone(),
+        }),
+        Fact::Continued { by, reason } => {
+            To::Continued(disk::Continued { by: Some(principal(by)), reason: reason.clone() })
+        }
         Fact::DeadlinesShifted { by } => To::DeadlinesShifted(disk::DeadlinesShifted { by_micros: by.0 }),
     })
 }
@@ -141,13 +152,9 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         reason: it.reason.clone(),
         request_id: it.request_id.clone(),
         request_digest: it.request_digest.0.to_vec(),
-        terms: (it.terms != Terms::default()).then(|| terms(&it.terms)),
+        terms: if it.terms == Terms::default() { None } else { Some(terms::to_disk(&it.terms)?) },
         parent: it.parent.as_ref().map(parent),
     })
-}
-
-fn terms(it: &Terms) -> disk::Terms {
-    disk::Terms { confirmed: it.confirmed.clone() }
 }
 
 fn uid(it: RunUid) -> Vec<u8> {
@@ -316,5 +323,6 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         definition: row.definition.0.to_vec(),
         last_event: row.last_event,
         epoch: row.epoch,
+        dry: row.dry,
     }
 }

@@ -93,6 +93,15 @@ impl Cond {
         found
     }
 
+    /// Whether it asks for the output of one of these steps.
+    pub(crate) fn mentions_output(&self, of: impl Fn(usize) -> bool) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| {
+            found |= matches!(part, Self::Over { step, .. } | Self::Ratio { step, .. } if of(*step));
+        });
+        found
+    }
+
     /// As a definition holds it.
     pub(crate) fn condition(&self, needs: &[StepNo], id: &dyn Fn(usize) -> String) -> Condition {
         let mut lifts = Vec::new();

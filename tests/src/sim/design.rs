@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use runbook_core::definition::{
-    Approval, Call, Command, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf,
+    Approval, Call, Command, DryRun, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf,
     RollbackPolicy, Runbook, Settlement, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
@@ -279,6 +279,9 @@ impl Design {
             Effect::Idempotent => line("effect: idempotent".to_owned()),
             Effect::Mutating => {}
             Effect::Destructive => line("effect: destructive".to_owned()),
+        }
+        if step.dry_run == DryRun::Skip {
+            line("dry_run: skip".to_owned());
         }
         if let Some(target) = &step.target {
             line(format!("target: {target}"));

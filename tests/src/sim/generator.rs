@@ -1,13 +1,13 @@
 //! Random runbooks: graphs of many shapes with settings of every kind. Never knows what a run makes of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use runbook_core::definition::{
-    Approval, Attention, Backoff, Command, Concurrency, Effect, InputDecl, Jitter, OnFailure, OnTimeout, OutputDecl,
-    Overlap, Part, Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, Stop,
-    ValueType, Wait, WhenSkipped, Work,
+    Approval, Attention, Backoff, Command, Concurrency, DryRun, Effect, InputDecl, Jitter, OnFailure, OnTimeout,
+    OutputDecl, Overlap, Part, Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step,
+    Stop, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::destruction::approved;
 use runbook_core::id::{Digest, StepNo};
@@ -123,7 +123,7 @@ fn calls(
         let other = &others[other];
         let command = matches!(design.runbook.steps[no].work, Work::Command(_));
         // What it destroys has to be asked about before.
-        let unasked = destroys(&other.runbook) && !approved(&design.runbook)[no];
+        let unasked = destroys(&other.runbook) && !approved(&design.runbook, &BTreeSet::new())[no];
         // `finally` waits for nobody, at whatever distance.
         if !command || unasked || (!design.is_main(no) && other.asks()) {
             continue;
@@ -153,6 +153,7 @@ fn calls(
             unknown_if: None,
             retry: None,
             effect: Effect::Mutating,
+            dry_run: DryRun::Run,
             target: None,
             verify: None,
             on_cancel: None,
@@ -185,7 +186,7 @@ fn calls(
 
 /// Whether a step destroys something, and nobody is asked before.
 fn destroys(runbook: &Runbook) -> bool {
-    let asked = approved(runbook);
+    let asked = approved(runbook, &BTreeSet::new());
     runbook.steps.iter().zip(asked).any(|(step, asked)| step.effect == Effect::Destructive && !asked)
 }
 
@@ -426,6 +427,10 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         unknown_if: codes.unknown_if.as_ref().map(Codes::text),
         retry,
         effect,
+        dry_run: match effect {
+            Effect::Read => random.pick([DryRun::Run, DryRun::Skip]),
+            _ => DryRun::Run,
+        },
         target: (effect == Effect::Destructive).then(|| random.pick(TARGETS).to_owned()),
         verify: verify.then(|| command("ask", cleanup)),
         on_cancel: on_cancel.then(|| command("tidy", cleanup)),
@@ -469,6 +474,7 @@ fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         unknown_if: None,
         retry: None,
         effect: Effect::Read,
+        dry_run: DryRun::Run,
         target: None,
         verify: None,
         on_cancel: None,

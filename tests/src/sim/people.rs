@@ -1,15 +1,17 @@
 //! Clients and the people behind them: they start runs, repeat themselves, cancel, resume, resolve; now and then what
 //! is not possible.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{AttemptEnd, Ballot, How, Input, Origin, Principal, Start, Terms};
+use runbook_core::selection::Selection;
 use serde_json::Value;
 
-use super::design::{FIELD, ROLES, SLOT};
+use super::design::{Design, FIELD, ROLES, SLOT};
 use super::faults::Settings;
 use super::model::{Ask, Stage, Status, StepModel, to_confirm};
 use super::outside;
@@ -84,7 +86,10 @@ impl World {
         let Deed::Start { book, slot, origin, request, content } = deed else { return };
         let Some(design) = self.designs.get(*book).cloned() else { return };
         let uid = RunUid::from_bits((u128::from(self.random.next()) << 64) | u128::from(self.random.next()));
-        let mut confirmed = to_confirm(&design, slot, |_| true);
+        let dry = self.random.percent(6);
+        let selection = self.selection(&design);
+        let pause_before = self.pause_before(&design);
+        let mut confirmed = to_confirm(&design, slot, &selection.left_out, |_| true);
         if self.random.percent(5) {
             confirmed.pop();
         }
@@ -98,12 +103,38 @@ impl World {
             reason: String::new(),
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
-            terms: Terms { confirmed },
+            terms: Terms { confirmed, dry, selection, pause_before },
             parent: None,
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
         let token = self.token(deed);
         self.ask(Ask::Start { token, uid, start: Box::new(start), design, slot });
+    }
+
+    /// What of a runbook somebody leaves out, most often nothing.
+    fn selection(&mut self, design: &Design) -> Selection {
+        let mut selection = Selection::default();
+        if !self.random.percent(8) {
+            return selection;
+        }
+        let share = self.random.pick([5, 30, 80]);
+        for (index, step) in design.runbook.steps.iter().enumerate() {
+            if self.random.percent(share) {
+                let no = StepNo(index as u32);
+                selection.left_out.insert(no);
+                if self.random.percent(50) && !step.outputs.is_empty() && step.approval().is_none() {
+                    selection.outputs.insert(no, outside::outputs(&mut self.random, &step.outputs, 0));
+                }
+            }
+        }
+        selection
+    }
+
+    /// Main steps before which a run is paused, most often none.
+    fn pause_before(&mut self, design: &Design) -> BTreeSet<StepNo> {
+        let main = (0..design.runbook.steps.len()).filter(|no| design.is_main(*no));
+        let main: Vec<usize> = if self.random.percent(7) { main.collect() } else { Vec::new() };
+        main.into_iter().filter(|_| self.random.percent(20)).map(|no| StepNo(no as u32)).collect()
     }
 
     /// A token for an answer, and what is asked for again when the daemon dies before it is given.
@@ -143,7 +174,10 @@ impl World {
         let terminal = run.is_terminal();
         let steps = run.steps.len();
         let asking = self.asking(uid);
-        let what = match self.random.below(16) {
+        let held = run.is_held();
+        let what = match self.random.below(17) {
+            16 => 7,
+            _ if held && self.random.percent(60) => 1,
             odd @ 0..=6 => odd,
             _ if !asking.is_empty() && self.random.percent(75) => 4,
             _ if rolls && self.random.percent(30) => 6,
@@ -207,6 +241,7 @@ impl World {
                 };
                 Input::Decide { step: StepNo(step as u32), ballot: Box::new(ballot) }
             }
+            7 => Input::Pause { by, reason },
             // The end of an attempt that nobody started, or that ended long ago.
             _ => {
                 let step = self.random.below(steps);
@@ -278,6 +313,13 @@ impl World {
         // What is over is out of memory: only somebody who waits for an answer has it loaded.
         let token = self.token(&Deed::Poke);
         Some(Ask::Run { token: Some(token), run: uid, input })
+    }
+
+    /// A person lets a run go on.
+    pub(crate) fn let_go_on(&self, run: RunUid) -> Ask {
+        let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
+        let input = Input::Resume { by, reason: "seen".to_owned(), confirmed: Vec::new() };
+        Ask::Run { token: None, run, input }
     }
 
     /// A person knows what became of an unknown step.

@@ -67,6 +67,8 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::RollbackAbandoned { .. } => String::new(),
         Fact::Resumed { epoch, .. } => format!("epoch {epoch}"),
         Fact::Resolved { settlement, .. } => format!("{settlement:?}"),
+        Fact::Paused { before, by, .. } => format!("before {before:?}, by {by:?}"),
+        Fact::Continued { by, .. } => format!("by {by:?}"),
         Fact::DeadlinesShifted { by } => by.to_string(),
         Fact::WaitBegan { until, fixed, .. } => format!("until {until}, fixed {fixed}"),
         Fact::ApprovalAsked { until, .. } => format!("until {until:?}"),

@@ -282,7 +282,10 @@ impl World {
     /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
     fn check_waiting(&self) -> Check {
         let waits = |uid: &RunUid| {
-            self.model.runs.get(uid).is_some_and(|run| run.has_unknown() || !run.stuck().is_empty() || run.has_child())
+            self.model
+                .runs
+                .get(uid)
+                .is_some_and(|run| run.has_unknown() || run.is_held() || !run.stuck().is_empty() || run.has_child())
                 || !self.asking(*uid).is_empty()
         };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
@@ -311,15 +314,22 @@ impl World {
             let runs: Vec<RunUid> = self.model.runs.keys().copied().collect();
             let asking = |uid: RunUid| self.asking(uid).into_iter().map(move |no| (uid, no));
             let asking: Vec<(RunUid, usize)> = runs.into_iter().flat_map(asking).collect();
+            let held = self.model.runs.values().filter(|run| run.is_held()).map(|run| run.uid);
+            let held: Vec<RunUid> = held.collect();
             let stuck: Vec<(RunUid, usize)> =
                 self.model.runs.values().filter_map(|run| Some((run.uid, *run.stuck().first()?))).collect();
-            if unknown.is_empty() && asking.is_empty() && stuck.is_empty() {
+            if unknown.is_empty() && asking.is_empty() && held.is_empty() && stuck.is_empty() {
                 let Some(resumes) = backs.next() else { return Ok(()) };
                 self.come_back_to_all(resumes);
             }
             for (run, step) in stuck {
                 self.seen.mark("compensation settled at last");
                 let ask = self.settle_stuck(run, step);
+                self.ask(ask);
+            }
+            for run in held {
+                self.seen.mark("let go on at last");
+                let ask = self.let_go_on(run);
                 self.ask(ask);
             }
             for (run, step) in asking {

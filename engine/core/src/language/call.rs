@@ -84,7 +84,7 @@ pub(super) fn check(draft: &Draft<'_>, others: &Interfaces, report: &mut Report<
     if !draft.calls.iter().any(|(name, _)| others.get(name).is_some_and(|other| other.destroys)) {
         return;
     }
-    let asked = approved(&draft.runbook);
+    let asked = approved(&draft.runbook, &std::collections::BTreeSet::new());
     let calls = draft.runbook.steps.iter().zip(asked).filter_map(|(step, asked)| Some((step.call()?, asked)));
     let calls = calls.filter(|(call, _)| !call.runbook.is_empty());
     for ((_, asked), (name, span)) in calls.zip(&draft.calls) {

@@ -70,7 +70,7 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
         ids: graph::index(&draft.runbook.steps),
         secret_env: secret_env(draft, &parsed),
         upstream,
-        approved: approved(&draft.runbook),
+        approved: approved(&draft.runbook, &std::collections::BTreeSet::new()),
         graph,
         sure: graph.sure(&draft.runbook.steps),
         suggest: std::cell::Cell::new(true),

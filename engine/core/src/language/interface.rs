@@ -49,7 +49,11 @@ impl Interface {
 fn destroys_unasked(runbook: &Runbook) -> bool {
     let destroys = |step: &Step| step.effect == Effect::Destructive;
     runbook.steps.iter().any(destroys)
-        && runbook.steps.iter().zip(approved(runbook)).any(|(step, asked)| destroys(step) && !asked)
+        && runbook
+            .steps
+            .iter()
+            .zip(approved(runbook, &std::collections::BTreeSet::new()))
+            .any(|(step, asked)| destroys(step) && !asked)
 }
 
 /// The runbooks that a file may start, by name.

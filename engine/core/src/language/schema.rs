@@ -412,6 +412,12 @@ pub static STEP: Section = Section {
                 "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`.",
             ),
             key(
+                "dry_run",
+                "`run` or `skip`",
+                "`run`",
+                "What becomes of a step with `effect: read` in a dry run. Others never run there.",
+            ),
+            key(
                 "target",
                 "text with `${{ }}`",
                 "",
@@ -449,7 +455,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
-    later: &["locks", "for_each", "max_parallel", "max_failures", "steps", "finally", "repeat", "dry_run"],
+    later: &["locks", "for_each", "max_parallel", "max_failures", "steps", "finally", "repeat"],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),

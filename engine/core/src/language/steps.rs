@@ -13,7 +13,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::schema;
 use super::{show, work};
-use crate::definition::{Effect, Part, Step, ValueType, WhenSkipped, Work};
+use crate::definition::{DryRun, Effect, Part, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -23,6 +23,8 @@ const EFFECTS: [(&str, Effect); 4] = [
     ("mutating", Effect::Mutating),
     ("destructive", Effect::Destructive),
 ];
+
+const DRY_RUN: [(&str, DryRun); 2] = [("run", DryRun::Run), ("skip", DryRun::Skip)];
 
 const WHEN_SKIPPED: [(&str, WhenSkipped); 2] = [("skip", WhenSkipped::Skip), ("go_on", WhenSkipped::GoOn)];
 
@@ -119,6 +121,7 @@ fn step<'t>(
         unknown_if: None,
         retry: None,
         effect: Effect::default(),
+        dry_run: DryRun::default(),
         target: None,
         verify: None,
         on_cancel: None,
@@ -173,6 +176,7 @@ fn step<'t>(
     let effect =
         if matches!(step.work, Work::Command(_) | Work::Runbook(_)) { Effect::default() } else { Effect::Read };
     step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or(effect);
+    step.dry_run = fields.get("dry_run").and_then(|item| item.word(&DRY_RUN, reader.report)).unwrap_or_default();
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
@@ -258,6 +262,14 @@ fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
                 .help("add `effect: destructive`, or leave `target` out"),
         ),
         _ => {}
+    }
+    if let Some(dry_run) = fields.entry("dry_run")
+        && step.effect != Effect::Read
+    {
+        reader.report.add(
+            Problem::new(Code::ConflictingKeys, dry_run.key.span(), "`dry_run` is for steps that change nothing only")
+                .help("add `effect: read`, or leave `dry_run` out: the step is shown in a dry run, and does not run"),
+        );
     }
     if let Some(verify) = fields.entry("verify")
         && step.effect.repeatable()

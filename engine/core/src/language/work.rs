@@ -29,7 +29,7 @@ const ON_TIMEOUT: [(&str, OnTimeout); 3] =
     [("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve), ("fail", OnTimeout::Fail)];
 
 /// The keys of a step that are about its command.
-const OF_COMMANDS: [&str; 17] = [
+const OF_COMMANDS: [&str; 18] = [
     "run",
     "argv",
     "shell",
@@ -45,6 +45,7 @@ const OF_COMMANDS: [&str; 17] = [
     "unknown_if",
     "retry",
     "effect",
+    "dry_run",
     "target",
     "verify",
 ];

@@ -100,7 +100,10 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         Fact::AttemptStarting { step, kind: AttemptKind::Verify, .. } => vec![Mark::Verified(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::OnCancel, .. } => vec![Mark::TidiedUp(*step)],
         Fact::AttemptStarting { step, kind: AttemptKind::Rollback, .. } => vec![Mark::RolledBack(*step)],
-        Fact::StepSkipped { why: SkipReason::Need(_) | SkipReason::NothingToUndo, .. }
+        Fact::StepSkipped {
+            why: SkipReason::Need(_) | SkipReason::NothingToUndo | SkipReason::DryRun { .. } | SkipReason::LeftOut,
+            ..
+        }
         | Fact::Created(_)
         | Fact::Admitted { .. }
         | Fact::WaitEnded { .. }
@@ -117,6 +120,8 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::Finished { .. }
         | Fact::Resumed { .. }
         | Fact::Resolved { .. }
+        | Fact::Paused { .. }
+        | Fact::Continued { .. }
         | Fact::DeadlinesShifted { .. } => Vec::new(),
     }
 }

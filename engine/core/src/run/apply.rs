@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::event::{Created, Event, Fact, SkipReason};
+use super::hold::Hold;
 use super::legal::{Illegal, LEGAL_STEP_EVENTS};
 use super::pinned::Pinned;
 use super::rollback::Compensation;
@@ -73,6 +74,8 @@ impl RunState {
             attention_below: 0,
             outputs: IndexMap::new(),
             outputs_message: String::new(),
+            hold: None,
+            hold_before: created.terms.pause_before.clone(),
             pinned,
         };
         state.open_steps();
@@ -123,8 +126,10 @@ impl RunState {
             (Fact::StepSkipped { step, why }, Phase::Running | Phase::Finishing(_)) => {
                 let passed_over = match why {
                     SkipReason::Condition | SkipReason::NothingToUndo => true,
+                    SkipReason::DryRun { .. } | SkipReason::LeftOut => true,
                     SkipReason::Need(_) => self.needs_only_passed_over(*step),
                 };
+                self.stand_in(*step, why);
                 if let Some(state) = self.steps.get_mut(step.index()) {
                     state.passed_over = passed_over;
                 }
@@ -184,6 +189,7 @@ impl RunState {
                 }
                 self.rollback_asked = None;
                 self.phase = Phase::RollingBack(*outcome);
+                self.hold = None;
                 self.rollback = Some(Compensation::of(steps, &self.pinned, &self.steps));
                 Ok(())
             }
@@ -215,6 +221,7 @@ impl RunState {
                 self.phase = Phase::Finishing(*outcome);
                 self.outputs.clone_from(outputs);
                 self.outputs_message.clone_from(message);
+                self.hold = None;
                 self.queue_finally();
                 Ok(())
             }
@@ -251,6 +258,14 @@ impl RunState {
                         self.set(*step, Progress::Retry(at));
                     }
                 }
+                Ok(())
+            }
+            (Fact::Paused { before, by, reason }, Phase::Queued | Phase::Running) if self.hold.is_none() => {
+                self.begin_hold(Hold { since: at, by: by.clone(), reason: reason.clone(), before: *before });
+                Ok(())
+            }
+            (Fact::Continued { .. }, Phase::Queued | Phase::Running) if self.hold.is_some() => {
+                self.hold = None;
                 Ok(())
             }
             (Fact::DeadlinesShifted { by }, _) => {

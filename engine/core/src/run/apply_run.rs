@@ -74,6 +74,7 @@ impl RunState {
         self.rollback = None;
         self.outputs.clear();
         self.outputs_message.clear();
+        self.hold = None;
         let pinned = Arc::clone(&self.pinned);
         let undone = self.undone();
         for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {

@@ -76,6 +76,9 @@ impl RunState {
         let plain = step.condition.is_none()
             && step.undoes.is_empty()
             && matches!(step.work, Work::Command(_) | Work::Runbook(_))
+            && !self.is_dry()
+            && !self.is_left_out(no)
+            && !self.hold_before.contains(&no)
             && self.lacks_nothing(step);
         if plain {
             self.may_start(no);

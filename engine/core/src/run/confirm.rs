@@ -14,20 +14,38 @@ impl Start {
     /// A name that the inputs do not make.
     pub fn targets(&self) -> Result<Vec<Target>, Rejection> {
         let runbook = &self.pinned.runbook;
-        let known = Known { runbook, inputs: &self.inputs, principal: &self.by.name, reason: &self.reason };
+        let known = Known {
+            runbook,
+            inputs: &self.inputs,
+            principal: &self.by.name,
+            reason: &self.reason,
+            left_out: &self.terms.selection.left_out,
+        };
         destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))
     }
 }
 
 /// The names that a start confirms, of those that it has to.
 pub(super) fn at_start(start: &Start) -> Result<Vec<String>, Rejection> {
+    if start.terms.dry {
+        return Ok(Vec::new());
+    }
     all_confirmed(&start.pinned.runbook, start.targets()?, &start.terms.confirmed)
 }
 
 /// The same of a resume: for steps that were tried in this run, and are tried again.
 pub(super) fn at_resume(run: &RunState, confirmed: &[String]) -> Result<Vec<String>, Rejection> {
+    if run.is_dry() {
+        return Ok(Vec::new());
+    }
     let (runbook, created) = (&run.pinned().runbook, run.created());
-    let known = Known { runbook, inputs: &created.inputs, principal: &created.by.name, reason: &created.reason };
+    let known = Known {
+        runbook,
+        inputs: &created.inputs,
+        principal: &created.by.name,
+        reason: &created.reason,
+        left_out: &created.terms.selection.left_out,
+    };
     let undone = run.undone();
     let again = |no: StepNo| {
         run.step(no).zip(runbook.step(no)).is_some_and(|(state, step)| {

@@ -16,7 +16,7 @@ use super::scope::ArtifactPaths;
 use super::terms::Terms;
 
 use super::state::{Phase, Progress, RunState, StepState};
-use super::{approval, call, confirm, ending, judge, verdict};
+use super::{approval, call, confirm, ending, hold, judge, verdict};
 use crate::definition::Settlement;
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, Digest, RunUid, StepNo};
@@ -65,7 +65,14 @@ pub enum Input {
         /// Steps without a way back that whoever asks knows of.
         past: Vec<StepNo>,
     },
-    /// Somebody wants it opened again.
+    /// Somebody wants nothing more of it to begin for now.
+    Pause {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody wants it opened again, or let go on.
     Resume {
         /// Who.
         by: Principal,
@@ -213,6 +220,15 @@ pub enum Rejection {
         /// Who asked first.
         by: String,
     },
+    /// It is being paused already.
+    #[error("the run is paused already, by {by}; `runbook resume` lets it go on")]
+    AlreadyPaused {
+        /// Who.
+        by: String,
+    },
+    /// What goes to its end is not held.
+    #[error("the run goes to its end, and what that takes is not held up")]
+    Stopping,
     /// Only a terminal run that did not succeed can be opened again.
     #[error("the run is {state}; {hint}")]
     NotResumable {
@@ -425,11 +441,14 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
     };
     // Of what a child run destroys persons were asked before the step that starts it: the check sees to that.
     let confirmed = if start.parent.is_none() { confirm::at_start(start)? } else { Vec::new() };
-    let group = match &runbook.concurrency {
+    // What changes nothing excludes nobody.
+    let dry = start.terms.dry;
+    let group = match runbook.concurrency.as_ref().filter(|_| !dry) {
         Some(concurrency) => Some(render("concurrency.group", &concurrency.group)?),
         None => None,
     };
-    let mut locks = runbook.locks.iter().map(|lock| render("locks", lock)).collect::<Result<Vec<_>, _>>()?;
+    let mut locks =
+        runbook.locks.iter().filter(|_| !dry).map(|lock| render("locks", lock)).collect::<Result<Vec<_>, _>>()?;
     locks.sort();
     locks.dedup();
     Ok(Fact::Created(Box::new(Created {
@@ -445,7 +464,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         reason: start.reason.clone(),
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
-        terms: Terms { confirmed },
+        terms: Terms { confirmed, ..start.terms.clone() },
         parent: start.parent,
     })))
 }
@@ -480,6 +499,8 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Cancel { now, by, reason, past } => cancel(run, now, by, reason, past),
         Input::RollBack { by, reason, past } => roll_back(run, by, reason, past),
         Input::AbandonRollback { by, reason } => abandon(run, by, reason),
+        Input::Pause { by, reason } => hold::pause(run, by, reason),
+        Input::Resume { by, reason, .. } if run.is_held() => Ok(vec![Fact::Continued { by, reason }]),
         Input::Resume { by, reason, confirmed } => resume(run, by, reason, &confirmed),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
@@ -518,8 +539,8 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
 /// lie, for outputs of the runbook.
 pub fn settle(run: &RunState, now: Timestamp, paths: &ArtifactPaths) -> Option<Fact> {
     if run.holds() {
-        if let Some(step) = run.to_judge.first() {
-            return judge::judge(run, *step, now.max(run.last_at));
+        if let Some(step) = run.to_judge.first().filter(|_| !run.is_held()) {
+            return judge::judge(run, *step, now.max(run.last_at)).map(|judged| hold::before(run, *step, judged));
         }
         if let Some((_, step)) = run.waits.first().filter(|(until, _)| *until <= now) {
             return match run.progress(*step) {
@@ -627,8 +648,8 @@ fn abandon(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, R
     if on { Ok(vec![Fact::RollbackAbandoned { by, reason }]) } else { Err(Rejection::NotRollingBack) }
 }
 
-/// A child run is canceled and resumed with its tree only.
-fn goes_alone(run: &RunState, verb: &'static str) -> Result<(), Rejection> {
+/// A child run is canceled, paused and resumed with its tree only.
+pub(super) fn goes_alone(run: &RunState, verb: &'static str) -> Result<(), Rejection> {
     match run.parent() {
         None => Ok(()),
         Some(_) => Err(Rejection::ChildRun { number: run.created.number, verb }),

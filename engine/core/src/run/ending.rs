@@ -74,6 +74,8 @@ fn running(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
 fn finishing(run: &RunState, outcome: Outcome, paths: &ArtifactPaths) -> Fact {
     let none = IndexMap::new;
     match outcome {
+        // What a dry run would leave is not there.
+        Outcome::Succeeded if run.is_dry() => Fact::Finishing { outcome, outputs: none(), message: String::new() },
         Outcome::Succeeded => match call::outputs(run, paths) {
             Ok(outputs) => Fact::Finishing { outcome, outputs, message: String::new() },
             Err(mut message) => {

@@ -222,6 +222,22 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// The run is held: nothing of its main steps begins.
+    Paused {
+        /// The step that it came to, where the start said that it is held before that.
+        before: Option<StepNo>,
+        /// Who holds it.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// A run that was held goes on.
+    Continued {
+        /// Who let it.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// The wall clock was set; deadlines that came from durations moved with it.
     DeadlinesShifted {
         /// By how much; negative when the clock went back.
@@ -325,6 +341,13 @@ pub enum SkipReason {
     Condition,
     /// No step that it undoes has run.
     NothingToUndo,
+    /// The start left it out; those that need it go on as if it had succeeded.
+    LeftOut,
+    /// It does not run in a dry run; those that need it go on as if it had succeeded.
+    DryRun {
+        /// What it would do, for a person.
+        would: String,
+    },
 }
 
 /// What of a step an attempt runs.

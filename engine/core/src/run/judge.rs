@@ -1,6 +1,7 @@
 //! Whether a step whose needs are all terminal runs, is skipped, or fails at its `if`; and what begins when it runs.
 //! Never knows attempts.
 
+use super::dry;
 use super::event::{Fact, SkipReason};
 use super::scope::RunScope;
 use super::state::RunState;
@@ -17,6 +18,9 @@ pub(super) fn judge(run: &RunState, no: StepNo, now: Timestamp) -> Option<Fact> 
     if let Some(need) = unmet {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::Need(*need) });
     }
+    if run.is_left_out(no) {
+        return Some(Fact::StepSkipped { step: no, why: SkipReason::LeftOut });
+    }
     let has_run = |undone: &StepNo| run.step(*undone).is_some_and(|state| state.ran);
     if !step.undoes.is_empty() && !step.undoes.iter().any(has_run) {
         return Some(Fact::StepSkipped { step: no, why: SkipReason::NothingToUndo });
@@ -24,6 +28,10 @@ pub(super) fn judge(run: &RunState, no: StepNo, now: Timestamp) -> Option<Fact> 
     let Some(condition) = &step.condition else {
         return Some(begin(run, no, step, now));
     };
+    let unasked = run.is_dry().then(|| dry::unasked(run, &condition.expression)).flatten();
+    if let Some(would) = unasked {
+        return Some(Fact::StepSkipped { step: no, why: SkipReason::DryRun { would } });
+    }
     Some(match holds(run, no, &condition.expression) {
         Ok(true) => begin(run, no, step, now),
         Ok(false) => Fact::StepSkipped { step: no, why: SkipReason::Condition },
@@ -43,6 +51,9 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
         message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
         Fact::StepFailed { step: no, message }
     };
+    if let Some(would) = run.is_dry().then(|| dry::instead(run, no, step)).flatten() {
+        return Fact::StepSkipped { step: no, why: SkipReason::DryRun { would } };
+    }
     match &step.work {
         Work::Command(_) | Work::Runbook(_) => Fact::StepReady { step: no },
         Work::Fail(message) => failed(render("message", message).unwrap_or_else(|problem| problem)),

@@ -77,6 +77,8 @@ impl Fact {
             Self::Finished { .. } => "finished",
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
+            Self::Paused { .. } => "paused",
+            Self::Continued { .. } => "continued",
             Self::DeadlinesShifted { .. } => "deadlines_shifted",
         }
     }
@@ -115,6 +117,8 @@ impl Fact {
             | Self::Finishing { .. }
             | Self::Finished { .. }
             | Self::Resumed { .. }
+            | Self::Paused { .. }
+            | Self::Continued { .. }
             | Self::DeadlinesShifted { .. } => None,
         }
     }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::approval;
-use super::event::AfterVote;
+use super::event::{AfterVote, SkipReason};
 use super::state::{Progress, RunState, Vote};
 use crate::id::StepNo;
 use crate::time::Timestamp;
@@ -54,6 +54,27 @@ impl RunState {
             self.still_since.get_or_insert(at);
         } else if let Some(since) = self.still_since.take() {
             self.deadline = self.deadline.map(|deadline| deadline + (at - since));
+        }
+    }
+
+    /// Whether the start leaves a step out.
+    pub(super) fn is_left_out(&self, step: StepNo) -> bool {
+        self.created.terms.selection.left_out.contains(&step)
+    }
+
+    /// A step that is skipped may stand for one that succeeded.
+    pub(super) fn stand_in(&mut self, step: StepNo, why: &SkipReason) {
+        let Some(state) = self.steps.get_mut(step.index()) else { return };
+        match why {
+            SkipReason::DryRun { would } => {
+                state.stands_in = true;
+                state.message.clone_from(would);
+            }
+            SkipReason::LeftOut => {
+                state.stands_in = true;
+                state.outputs = self.created.terms.selection.outputs.get(&step).cloned().unwrap_or_default();
+            }
+            SkipReason::Need(_) | SkipReason::Condition | SkipReason::NothingToUndo => {}
         }
     }
 

@@ -194,6 +194,10 @@ impl RunState {
 
     /// The steps that a rollback compensates; one that comes by itself leaves out what is behind a point of no return.
     pub(super) fn to_compensate(&self, by_itself: bool) -> Vec<StepNo> {
+        // What changed nothing is not compensated.
+        if self.is_dry() {
+            return Vec::new();
+        }
         let of = self.pinned.runbook.rollback.of;
         let left_out = if by_itself { self.before_no_return() } else { BTreeSet::new() };
         self.steps()

@@ -79,14 +79,17 @@ impl Scope for RunScope<'_> {
                 template.render_text(self).ok().map(Value::String)
             }
             Reference::Secret(_) => None,
-            Reference::StepStatus(id) => step(id).map(|s| Value::from(status_word(s.progress))),
+            Reference::StepStatus(id) => step(id).map(|state| match state.stands_in {
+                true => Value::from(status_word(Progress::Succeeded)),
+                false => Value::from(status_word(state.progress)),
+            }),
             Reference::StepExitCode(id) => step(id)?.exit_code.map(Value::from),
             Reference::StepOutput(id, key) => {
                 let runbook = &self.run.pinned.runbook;
                 let declared = *runbook.step(self.run.pinned.find(id)?)?.outputs.get(key)?;
                 // A compensation sees what there was, whatever was compensated meanwhile.
                 let compensates = matches!(self.run.phase, Phase::RollingBack(_));
-                let seen = |state: &&StepState| compensates || state.progress == Progress::Succeeded;
+                let seen = |state: &&StepState| compensates || state.stands_in || state.progress == Progress::Succeeded;
                 let value = step(id).filter(seen)?.outputs.get(key)?;
                 Some(as_declared(declared, value))
             }

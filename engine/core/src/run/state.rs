@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Parent, Principal, Waits};
+use super::hold::Hold;
 use super::pinned::Pinned;
 use super::rollback::Compensation;
 use crate::definition::{Part, Step, WhenSkipped};
@@ -63,6 +64,9 @@ pub struct RunState {
     pub(super) outputs: IndexMap<String, Value>,
     /// Why they cannot be made; empty where they can.
     pub(super) outputs_message: String,
+    pub(super) hold: Option<Hold>,
+    /// Steps before which it is still to be held.
+    pub(super) hold_before: BTreeSet<StepNo>,
 }
 
 /// Where a run is.
@@ -101,6 +105,8 @@ pub struct StepState {
     pub(super) held: bool,
     /// It was held, and something whose success it stands on did not succeed again.
     pub(super) shaken: bool,
+    /// It was skipped, and stands for one that succeeded.
+    pub stands_in: bool,
     /// It was skipped, and nothing that failed or was canceled is the reason.
     pub(super) passed_over: bool,
     /// The latest attempt of the step itself.
@@ -330,7 +336,8 @@ impl RunState {
     pub(super) fn is_met(&self, no: StepNo) -> bool {
         let goes_on = || self.pinned.runbook.step(no).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
         let succeeded = self.step(no).is_some_and(|state| state.progress == Progress::Succeeded && !state.shaken);
-        succeeded || (self.is_passed_over(no) && goes_on())
+        let stands_in = self.step(no).is_some_and(|state| state.stands_in);
+        succeeded || stands_in || (self.is_passed_over(no) && goes_on())
     }
 
     /// Whether a step was skipped, and not for what failed or was canceled.
@@ -409,7 +416,7 @@ impl RunState {
 
     /// The next step that may start its child run: that needs no place among attempts.
     pub fn next_call(&self) -> Option<StepNo> {
-        if self.holds() { self.to_call.first().copied() } else { None }
+        if self.holds() && !self.is_held() { self.to_call.first().copied() } else { None }
     }
 
     /// The outputs of the runbook; empty before its main steps are over.
@@ -456,7 +463,7 @@ impl RunState {
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.
     pub(super) fn stands_still(&self) -> bool {
         let waiting = self.waits.len() + self.probing + self.asking.len() + self.below.len() > 0;
-        self.needs_person() || (waiting && !self.is_moving() && self.ready.is_empty())
+        self.needs_person() || self.stands_held() || (waiting && !self.is_moving() && self.ready.is_empty())
     }
 
     /// Whether attempts are live, or due by and by that are no probes, or a child run goes on.
@@ -499,6 +506,7 @@ impl RunState {
         if !self.holds() {
             return None;
         }
+        let held = self.is_held();
         let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
         // The ending's order: the attempts' processes are gone, then `on_cancel`, then `verify`.
         if hard && self.run_live_main > 0 {
@@ -515,6 +523,7 @@ impl RunState {
             }
             match self.steps.get(step.index())?.progress {
                 Progress::RollbackRetry(_) => return Some((*step, AttemptKind::Rollback)),
+                Progress::Retry(_) if held => {}
                 Progress::Retry(_) => return Some((*step, AttemptKind::Run)),
                 Progress::OnCancel(_) => return Some((*step, AttemptKind::OnCancel)),
                 Progress::Verify(_) if hard && self.on_cancel_open > 0 => {}
@@ -537,7 +546,7 @@ impl RunState {
         if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
             return rollback.next().map(|step| (step, AttemptKind::Rollback));
         }
-        self.ready.first().map(|step| (*step, AttemptKind::Run))
+        self.ready.first().filter(|_| !held).map(|step| (*step, AttemptKind::Run))
     }
 
     /// Whether it is in its `finally`, or part of one.

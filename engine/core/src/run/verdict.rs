@@ -246,7 +246,7 @@ impl Case<'_> {
                 then => then,
             };
         }
-        if self.hard().is_some() && self.step.on_cancel.is_some() {
+        if self.hard().is_some() && self.step.on_cancel.is_some() && !self.run.is_dry() {
             return Then::OnCancelAt(self.now);
         }
         self.after_cut_off()
@@ -444,7 +444,7 @@ pub(super) fn typed_given(
 }
 
 /// A value as written (`key=value` gives text, a JSON line gives any) as the type that was declared.
-fn as_type(value_type: ValueType, value: &Value) -> Option<Value> {
+pub(crate) fn as_type(value_type: ValueType, value: &Value) -> Option<Value> {
     if value_type.accepts(value) {
         return Some(value.clone());
     }

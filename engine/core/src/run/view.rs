@@ -1,6 +1,6 @@
 //! How a run and its steps are called from outside: status words derived from the state. Decides nothing.
 
-use super::event::{AttemptKind, Outcome};
+use super::event::{AttemptKind, EndingCause, Outcome};
 use super::state::{Phase, Progress, RunState};
 use crate::id::StepNo;
 
@@ -15,6 +15,8 @@ pub enum RunStatus {
     Finishing,
     /// A step waits for a person.
     Attention,
+    /// A person holds it.
+    Paused,
     /// Steps are on.
     Running,
     /// Nothing of it is on; it waits for something else.
@@ -33,6 +35,7 @@ impl RunStatus {
             Self::RollingBack => "rolling_back",
             Self::Finishing => "finishing",
             Self::Attention => "attention",
+            Self::Paused => "paused",
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Queued => "queued",
@@ -95,16 +98,22 @@ impl RunState {
     pub fn status(&self) -> RunStatus {
         match self.phase() {
             Phase::Terminal(outcome) => RunStatus::Terminal(outcome),
+            Phase::Queued if self.hold().is_some() => RunStatus::Paused,
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
             Phase::RollingBack(_) if self.live.is_empty() && self.waits_in_rollback() => RunStatus::Attention,
             Phase::RollingBack(_) => RunStatus::RollingBack,
             Phase::Running => {
                 let moving = self.is_moving();
-                if self.ending.is_some() && (moving || !self.needs_person()) {
+                let hard = self.ending.as_ref().is_some_and(EndingCause::is_hard);
+                // What goes to its end by itself waits for a person all the same.
+                let stands = self.stands_held() && !hard;
+                if self.ending.is_some() && (moving || !self.needs_person()) && !stands {
                     RunStatus::Stopping
                 } else if self.needs_person() {
                     RunStatus::Attention
+                } else if self.is_held() {
+                    RunStatus::Paused
                 } else if moving || !self.ready.is_empty() || !self.to_judge.is_empty() {
                     RunStatus::Running
                 } else {

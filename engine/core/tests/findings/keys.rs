@@ -33,6 +33,10 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], effect: destructive}\n  b: {argv: [b], target: postgres}\n  c: {argv: [c], effect: destructive, target: postgres}\n",
     ),
     (
+        "dry runs",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], dry_run: run}\n  b: {argv: [b], effect: read, dry_run: maybe}\n  c: {uses: wait, with: {for: 1s}, dry_run: skip}\n",
+    ),
+    (
         "verify on what may be repeated",
         "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], effect: read, verify: {argv: [b]}}\n  b: {argv: [a], verify: {argv: [b]}}\n",
     ),

@@ -76,6 +76,8 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::AlreadyTerminal { .. } => (Code::FailedPrecondition, "RUN_TERMINAL"),
         Rejection::Finishing { .. } => (Code::FailedPrecondition, "RUN_FINISHING"),
         Rejection::AlreadyCanceling { .. } => (Code::FailedPrecondition, "ALREADY_CANCELING"),
+        Rejection::AlreadyPaused { .. } => (Code::FailedPrecondition, "ALREADY_PAUSED"),
+        Rejection::Stopping => (Code::FailedPrecondition, "RUN_STOPPING"),
         Rejection::NotResumable { .. } => (Code::FailedPrecondition, "NOT_RESUMABLE"),
         Rejection::CanceledByPerson => (Code::PermissionDenied, "CANCELED_BY_PERSON"),
         Rejection::NotUnknown { .. } => (Code::FailedPrecondition, "STEP_NOT_UNKNOWN"),

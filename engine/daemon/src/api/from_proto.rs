@@ -61,6 +61,14 @@ impl Faults {
         field.map_err(|fault| self.0.push(fault)).ok()
     }
 
+    /// The refusal, if there is something to refuse.
+    ///
+    /// # Errors
+    /// A `BadRequest` with all of them.
+    pub fn none(self) -> Result<(), Status> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.refusal()) }
+    }
+
     /// The refusal that names them all.
     pub fn refusal(self) -> Status {
         let fields: Vec<_> = self.0.into_iter().map(|fault| (fault.field.to_owned(), fault.problem)).collect();
@@ -124,12 +132,14 @@ fn number_value(number: f64) -> Result<Value, String> {
     Number::from_f64(number).map(Value::Number).ok_or_else(|| "a number is infinite or no number".to_owned())
 }
 
-/// The inputs of a start: typed ones and those typed on a command line, checked and completed; all faults at once.
+/// The inputs of a start: typed ones and those typed on a command line, and those of a run that it is like, where it gives
+/// no other value; checked and completed; all faults at once.
 ///
 /// # Errors
 /// A `BadRequest` with everything that is wrong.
 pub fn inputs(
     runbook: &Runbook,
+    before: Map<String, Value>,
     typed: Option<Struct>,
     texts: HashMap<String, String>,
 ) -> Result<Map<String, Value>, Status> {
@@ -166,6 +176,9 @@ pub fn inputs(
                 given.insert(name, Value::String(text));
             }
         }
+    }
+    for (name, value) in before {
+        given.entry(name).or_insert(value);
     }
     let checked = language::check_inputs(runbook, &given);
     if let Err(found) = &checked {

@@ -7,6 +7,7 @@ mod compare;
 mod errors;
 mod from_proto;
 mod incoming;
+mod like;
 mod logs;
 mod plan;
 mod rehearse;

@@ -61,6 +61,7 @@ pub(super) async fn answer(
     let targets = terms::planned_targets(&start);
     // A start asks for what is missing of these: it is no reason to refuse the plan.
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
+    let selection = start.terms.selection.clone();
     let (refused, locks) = shared
         .dispatcher
         .query(move |machine| (machine.check_start(&start).err(), locks(machine, &start)))
@@ -73,7 +74,7 @@ pub(super) async fn answer(
         .filter(|(_, decl)| !decl.secret)
         .filter_map(|(name, _)| Some((name.clone(), inputs.get(name)?.clone())))
         .collect();
-    let known = Known { inputs: open, open: BTreeSet::new() };
+    let known = Known { inputs: open, open: BTreeSet::new(), selection };
     let mut room = STEPS;
     let (plan, steps) = Look { pasts: &pasts, room: &mut room }.ahead(&pinned, &known);
     Ok(v1::PlanRunResponse {
@@ -197,6 +198,7 @@ fn steps(
             Outlook::Open { asks } => {
                 (v1::StepOutlook::Open, format!("its `if` asks for {}", asks.join(", ")), asks.clone())
             }
+            Outlook::LeftOut => (v1::StepOutlook::LeftOut, String::new(), Vec::new()),
             Outlook::OpenWith(need) => (v1::StepOutlook::Open, format!("if {} runs", id(runbook, *need)), Vec::new()),
         };
         if let Some(refused) = started.as_ref().and_then(|started| started.refused.clone()) {

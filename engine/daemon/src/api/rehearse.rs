@@ -83,7 +83,7 @@ impl Rehearser {
             }
             return Ok(response);
         }
-        let inputs = from_proto::inputs(runbook, request.inputs, request.input_texts)?;
+        let inputs = from_proto::inputs(runbook, serde_json::Map::new(), request.inputs, request.input_texts)?;
         let setting = self.setting(inputs);
         let nothing = Expectation::default();
         if request.every_failure {

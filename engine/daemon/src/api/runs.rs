@@ -18,7 +18,7 @@ use super::asked::{Asked, asked};
 use super::from_proto::Faults;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
-use super::{Shared, compare, errors, from_proto, internal, logs, principal, terms, to_proto};
+use super::{Shared, compare, errors, from_proto, internal, like, logs, principal, terms, to_proto};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::layout::Layout;
@@ -54,6 +54,7 @@ struct Intended {
 impl Runs {
     /// What a request asks to start, as far as it can be told without this machine and other runs.
     async fn intended(&self, mut request: v1::StartRunRequest) -> Result<Intended, Status> {
+        let like = like::like(&self.0, &mut request).await?;
         let mut faults = Faults::default();
         let v1::StartRunRequest { runbook, source, source_file, .. } = &mut request;
         let wanted = faults.take(from_proto::wanted(runbook, source, source_file));
@@ -61,7 +62,7 @@ impl Runs {
         let request_id = faults.take(from_proto::request_id(&request.request_id));
         let origin = faults.take(from_proto::origin(request.origin));
         let terms = faults.take(terms::terms(&mut request));
-        let (Some(wanted), Some(reason), Some(request_id), Some(origin), Some(terms)) =
+        let (Some(wanted), Some(reason), Some(request_id), Some(origin), Some(mut terms)) =
             (wanted, reason, request_id, origin, terms)
         else {
             return Err(faults.refusal());
@@ -69,8 +70,13 @@ impl Runs {
         let asked = asked(&self.0, wanted).await?;
         let typed = request.inputs.take();
         let names = typed.iter().flat_map(|typed| typed.fields.keys()).chain(request.input_texts.keys());
-        let given = names.cloned().collect();
-        let inputs = from_proto::inputs(&asked.runbook, typed, std::mem::take(&mut request.input_texts))?;
+        let mut given: Vec<String> = names.cloned().collect();
+        let taken = like.map(|run| like::take(&run, &asked.runbook, &given)).transpose()?;
+        let (before, wish) = taken.map_or_else(Default::default, |taken| (taken.inputs, taken.wish));
+        given.extend(before.keys().cloned());
+        let inputs = from_proto::inputs(&asked.runbook, before, typed, std::mem::take(&mut request.input_texts))?;
+        terms.selection = terms::selection(&asked.runbook, terms::wish(request.selection.take()).unwrap_or(wish))?;
+        terms.pause_before = terms::pause_before(&asked.runbook, &request.pause_before)?;
         Ok(Intended { asked, given, inputs, origin, reason, request_id, terms })
     }
 
@@ -78,7 +84,7 @@ impl Runs {
     async fn consider(&self, by: run::Principal, intended: Intended) -> Result<Considered, Status> {
         let Intended { asked, given, inputs, origin, reason, request_id, terms } = intended;
         let pinned = self.pin(asked).await?;
-        let digest = request_digest(&pinned, &inputs, &by, &self.0.surroundings.sealer);
+        let digest = request_digest(&pinned, &inputs, &by, &terms, &self.0.surroundings.sealer);
         let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
         for (name, decl) in &pinned.runbook.inputs {
             if decl.secret
@@ -227,9 +233,13 @@ fn request_digest(
     pinned: &Pinned,
     inputs: &serde_json::Map<String, Value>,
     by: &run::Principal,
+    terms: &run::Terms,
     sealer: &Sealer,
 ) -> Digest {
-    let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid}).to_string();
+    // Who repeats a request may confirm more or less than before: that is no other run.
+    let terms = run::Terms { confirmed: Vec::new(), ..terms.clone() };
+    let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid, "terms": terms});
+    let asked = asked.to_string();
     if pinned.runbook.inputs.values().any(|input| input.secret) {
         // A plain hash in the journal would let anybody who reads it try out a short secret.
         return sealer.blind(asked.as_bytes());
@@ -491,6 +501,15 @@ impl RunService for Runs {
         };
         let run = self.put(uid, input).await?;
         Ok(Response::new(v1::RollBackRunResponse { run: Some(run) }))
+    }
+
+    async fn pause_run(&self, request: Request<v1::PauseRunRequest>) -> Result<Response<v1::PauseRunResponse>, Status> {
+        let by = principal(&request);
+        let request = request.into_inner();
+        let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
+        let uid = self.0.run_uid(name).await?;
+        let run = self.put(uid, Input::Pause { by, reason }).await?;
+        Ok(Response::new(v1::PauseRunResponse { run: Some(run) }))
     }
 
     async fn resume_run(

@@ -1,11 +1,19 @@
 //! What a start says beside its inputs, both ways: from a request to the core, and from the core to what is told.
 
-use runbook_core::definition::Runbook;
-use runbook_core::limits;
-use runbook_core::run::{Start, Terms};
-use runbook_proto::v1;
+use std::collections::BTreeSet;
 
-use super::from_proto::{Fault, fault};
+use runbook_core::definition::{Part, Runbook};
+use runbook_core::expression::did_you_mean;
+use runbook_core::id::StepNo;
+use runbook_core::limits;
+use runbook_core::run::{RunState, Start, Terms};
+use runbook_core::selection::{Selection, Wish, select};
+use runbook_proto::v1;
+use serde_json::Value;
+use tonic::Status;
+
+use super::from_proto::{Fault, Faults, fault};
+use super::{errors, to_proto};
 
 /// Names in one request.
 const NAMES: usize = 1_000;
@@ -27,16 +35,102 @@ pub(super) fn confirmed(names: Vec<String>) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// What else a start says.
+/// What else a start says, as far as it can be told without the runbook.
 ///
 /// # Errors
 /// As [`confirmed`].
 pub(super) fn terms(request: &mut v1::StartRunRequest) -> Result<Terms, Fault> {
-    Ok(Terms { confirmed: confirmed(std::mem::take(&mut request.confirm))? })
+    let confirmed = confirmed(std::mem::take(&mut request.confirm))?;
+    Ok(Terms { confirmed, dry: request.dry_run, ..Terms::default() })
+}
+
+/// What a start leaves out of a runbook.
+///
+/// # Errors
+/// A `BadRequest` with everything that cannot be had so.
+pub(super) fn selection(runbook: &Runbook, wish: Wish) -> Result<Selection, Status> {
+    select(runbook, wish).map_err(|faults| {
+        let fields: Vec<(String, String)> =
+            faults.into_iter().map(|fault| (format!("selection.{}", fault.option), fault.problem)).collect();
+        let list: Vec<&str> = fields.iter().map(|(_, problem)| problem.as_str()).collect();
+        errors::bad_fields("SELECTION", format!("these steps cannot be chosen so: {}", list.join("; ")), &fields)
+    })
+}
+
+/// The main steps before which a start wants the run to be paused.
+///
+/// # Errors
+/// A `BadRequest` with all that are none.
+pub(super) fn pause_before(runbook: &Runbook, ids: &[String]) -> Result<BTreeSet<StepNo>, Status> {
+    let mut faults = Faults::default();
+    let steps = ids.iter().filter_map(|id| faults.take(main_step(runbook, id))).collect();
+    faults.none()?;
+    Ok(steps)
+}
+
+fn main_step(runbook: &Runbook, id: &str) -> Result<StepNo, Fault> {
+    let wrong = |problem: String| fault("pause_before", problem);
+    let shown = || id.chars().take(80).collect::<String>();
+    let Some(no) = runbook.find(id) else {
+        let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));
+        let hint = hint.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+        return Err(wrong(format!("there is no step {:?}{hint}", shown())));
+    };
+    match runbook.step(no).map(|step| step.part) {
+        Some(Part::Finally) => Err(wrong(format!("{:?} is a step of `finally`, which is not held up", shown()))),
+        Some(Part::Main) | None => Ok(no),
+    }
+}
+
+/// That a run is paused, if it is.
+pub(super) fn pause(run: &RunState) -> Option<v1::Pause> {
+    let hold = run.hold()?;
+    let before = hold.before.and_then(|no| run.pinned().runbook.step(no)).map(|step| step.id.clone());
+    Some(v1::Pause {
+        since: Some(to_proto::timestamp(hold.since)),
+        by: Some(to_proto::principal(&hold.by)),
+        reason: hold.reason.clone(),
+        before: before.unwrap_or_default(),
+    })
+}
+
+/// The steps before which a run is still to be paused.
+pub(super) fn paused_before(run: &RunState) -> Vec<String> {
+    ids(&run.pinned().runbook, &run.hold_before().collect::<Vec<_>>())
+}
+
+/// What a request wants of the steps; `None` where it says nothing of them.
+pub(super) fn wish(selection: Option<v1::Selection>) -> Option<Wish> {
+    let v1::Selection { skip, only, from, until, outputs, .. } = selection?;
+    let outputs = outputs.into_iter().map(|given| (given.step, given.key, Value::String(given.text))).collect();
+    Some(Wish { skip, only, from, until, outputs }).filter(|wish| *wish != Wish::default())
+}
+
+/// What is left out, as it is told; not set where nothing is.
+pub(super) fn told(runbook: &Runbook, selection: &Selection) -> Option<v1::Selection> {
+    if *selection == Selection::default() {
+        return None;
+    }
+    let Wish { skip, only, from, until, .. } = selection.wish.clone();
+    let left_out: Vec<StepNo> = selection.left_out.iter().copied().collect();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let outputs = selection.outputs.iter().flat_map(|(no, outputs)| {
+        let step = runbook.step(*no).map_or_else(String::new, |step| step.id.clone());
+        let given = move |(key, value): (&String, &Value)| v1::GivenOutput {
+            step: step.clone(),
+            key: key.clone(),
+            text: text(value),
+        };
+        outputs.iter().map(given)
+    });
+    Some(v1::Selection { skip, only, from, until, outputs: outputs.collect(), left_out: ids(runbook, &left_out) })
 }
 
 /// What a start has to confirm, and whether it does.
 pub(super) fn planned_targets(start: &Start) -> Vec<v1::PlannedTarget> {
+    if start.terms.dry {
+        return Vec::new();
+    }
     // Where a name cannot be made, the start is refused for that.
     let targets = start.targets().unwrap_or_default();
     let told = |target: runbook_core::destruction::Target| v1::PlannedTarget {
@@ -47,6 +141,6 @@ pub(super) fn planned_targets(start: &Start) -> Vec<v1::PlannedTarget> {
     targets.into_iter().map(told).collect()
 }
 
-fn ids(runbook: &Runbook, steps: &[runbook_core::id::StepNo]) -> Vec<String> {
+fn ids(runbook: &Runbook, steps: &[StepNo]) -> Vec<String> {
     steps.iter().filter_map(|no| runbook.step(*no)).map(|step| step.id.clone()).collect()
 }

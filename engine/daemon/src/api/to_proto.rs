@@ -18,6 +18,7 @@ use runbook_journal::RunRow;
 use runbook_proto::v1;
 use serde_json::Value;
 
+use super::terms;
 use crate::layout::Layout;
 use crate::library::{Entry, Generation};
 
@@ -86,6 +87,7 @@ pub fn run_status(status: RunStatus) -> v1::RunStatus {
         RunStatus::RollingBack => v1::RunStatus::RollingBack,
         RunStatus::Finishing => v1::RunStatus::Finishing,
         RunStatus::Attention => v1::RunStatus::Attention,
+        RunStatus::Paused => v1::RunStatus::Paused,
         RunStatus::Running => v1::RunStatus::Running,
         RunStatus::Waiting => v1::RunStatus::Waiting,
         RunStatus::Queued => v1::RunStatus::Queued,
@@ -154,6 +156,10 @@ pub fn run_head(run: &RunState) -> v1::Run {
         no_return: Vec::new(),
         outputs: (!run.outputs().is_empty()).then(|| object(run.outputs().iter())),
         top: run.parent().map_or_else(String::new, |parent| run_name(parent.root)),
+        dry_run: created.terms.dry,
+        selection: terms::told(&run.pinned().runbook, &created.terms.selection),
+        pause: terms::pause(run),
+        pause_before: terms::paused_before(run),
     }
 }
 
@@ -243,7 +249,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
                 .iter()
                 .map(|kept_artifact| artifact(kept_artifact, kept(&kept_artifact.name)))
                 .collect(),
-            message: state.message.clone(),
+            message: stands_in(run, no).unwrap_or_else(|| state.message.clone()),
             retry_at: match state.progress {
                 Progress::Retry(at) | Progress::RollbackRetry(at) => Some(timestamp(at)),
                 _ => None,
@@ -269,6 +275,15 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     whole
 }
 
+/// What is told of a step that was skipped and stands for one that succeeded.
+fn stands_in(run: &RunState, no: runbook_core::id::StepNo) -> Option<String> {
+    let state = run.step(no).filter(|state| state.stands_in)?;
+    Some(match run.created().terms.selection.left_out.contains(&no) {
+        true => "left out by the start".to_owned(),
+        false => format!("dry run: {}", state.message),
+    })
+}
+
 /// A run of which only its row is at hand: one that is over, or one that could not be taken up.
 pub fn run_row(row: &RunRow) -> v1::Run {
     let out_of_service = "the run is out of service, since it cannot be read; `runbook daemon status` says why";
@@ -287,6 +302,7 @@ pub fn run_row(row: &RunRow) -> v1::Run {
         definition: row.definition.to_string(),
         last_event: row.last_event,
         request_id: row.request_id.clone(),
+        dry_run: row.dry,
         ..v1::Run::default()
     }
 }
@@ -403,6 +419,8 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.reason = created.reason.clone();
             to.message = format!("run {} of {}", created.number, created.runbook);
             to.confirmed.clone_from(&created.terms.confirmed);
+            to.dry_run = created.terms.dry;
+            to.selection = terms::told(runbook, &created.terms.selection);
             v1::EventType::Created
         }
         Fact::Admitted { deadline } => {
@@ -415,6 +433,8 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
                 SkipReason::Need(need) => format!("{} did not succeed", id(*need)),
                 SkipReason::Condition => "its `if` is false".to_owned(),
                 SkipReason::NothingToUndo => "nothing that it undoes has run".to_owned(),
+                SkipReason::LeftOut => "left out by the start".to_owned(),
+                SkipReason::DryRun { would } => format!("dry run: {would}"),
             };
             v1::EventType::StepSkipped
         }
@@ -559,6 +579,17 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             }
             .to_owned();
             v1::EventType::Resolved
+        }
+        Fact::Paused { before, by, reason } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            to.before = before.map(id).unwrap_or_default();
+            v1::EventType::Paused
+        }
+        Fact::Continued { by, reason } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::Continued
         }
         Fact::DeadlinesShifted { by } => {
             to.message = format!("the wall clock was set; deadlines moved by {by}");

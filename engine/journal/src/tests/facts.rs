@@ -7,6 +7,7 @@ use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
+use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
 use serde_json::json;
 
@@ -219,7 +220,10 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 outputs: Default::default(),
             },
         ),
-        ("created-confirmed", with_terms(Terms { confirmed: vec!["db/orders".to_owned(), "old dumps".to_owned()] })),
+        (
+            "created-confirmed",
+            with_terms(Terms { confirmed: vec!["db/orders".to_owned(), "old dumps".to_owned()], ..Terms::default() }),
+        ),
         (
             "resumed-confirmed",
             Fact::Resumed { epoch: 3, by: person(), reason: String::new(), confirmed: vec!["db/orders".to_owned()] },
@@ -273,6 +277,33 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 message: "the output bytes cannot be made".to_owned(),
             },
         ),
+        ("created-dry", with_terms(Terms { dry: true, ..Terms::default() })),
+        (
+            "step-skipped-dry-run",
+            Fact::StepSkipped { step: STEP, why: SkipReason::DryRun { would: "would run `rm x`".to_owned() } },
+        ),
+        (
+            "created-selection",
+            with_terms(Terms {
+                selection: Selection {
+                    wish: Wish {
+                        skip: vec!["look".to_owned()],
+                        only: vec!["dump".to_owned(), "ship".to_owned()],
+                        from: vec!["dump".to_owned()],
+                        until: vec!["ship".to_owned()],
+                        outputs: vec![("look".to_owned(), "bytes".to_owned(), json!("7"))],
+                    },
+                    left_out: [StepNo(0), STEP].into(),
+                    outputs: [(StepNo(0), [("bytes".to_owned(), json!(7))].into_iter().collect())].into(),
+                },
+                ..Terms::default()
+            }),
+        ),
+        ("step-skipped-left-out", Fact::StepSkipped { step: STEP, why: SkipReason::LeftOut }),
+        ("created-pause-before", with_terms(Terms { pause_before: [StepNo(0), STEP].into(), ..Terms::default() })),
+        ("paused", Fact::Paused { before: None, by: person(), reason: "the disk is full".to_owned() }),
+        ("paused-before", Fact::Paused { before: Some(STEP), by: Principal::engine(), reason: String::new() }),
+        ("continued", Fact::Continued { by: person(), reason: "there is room".to_owned() }),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -301,6 +332,8 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::Finished { .. } => "finished",
         Fact::Resumed { .. } => "resumed",
         Fact::Resolved { .. } => "resolved",
+        Fact::Paused { .. } => "paused",
+        Fact::Continued { .. } => "continued",
         Fact::DeadlinesShifted { .. } => "deadlines-shifted",
         Fact::RollingBack { .. } => "rolling-back",
         Fact::RollbackAsked { .. } => "rollback-asked",

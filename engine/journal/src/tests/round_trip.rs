@@ -12,6 +12,7 @@ use runbook_core::run::{
     Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
     Parent, Principal, SkipReason, Terms, Then, Waits,
 };
+use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
@@ -64,8 +65,24 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop::sample::select(vec![Outcome::Succeeded, Outcome::Failed, Outcome::Canceled, Outcome::RolledBack])
 }
 
+fn selection() -> impl Strategy<Value = Selection> {
+    let ids = || vec(text(), 0..3);
+    let wish = (ids(), ids(), ids(), ids(), vec((text(), text(), value()), 0..3));
+    (wish, vec(step(), 0..4), vec((step(), pairs()), 0..3)).prop_map(|(wish, left_out, outputs)| Selection {
+        wish: Wish { skip: wish.0, only: wish.1, from: wish.2, until: wish.3, outputs: wish.4 },
+        left_out: left_out.into_iter().collect(),
+        outputs: outputs.into_iter().map(|(step, pairs)| (step, pairs.into_iter().collect())).collect(),
+    })
+}
+
 fn terms() -> impl Strategy<Value = Terms> {
-    vec(text(), 0..3).prop_map(|confirmed| Terms { confirmed })
+    let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3));
+    said.prop_map(|(confirmed, dry, selection, pause_before)| Terms {
+        confirmed,
+        dry,
+        selection: selection.unwrap_or_default(),
+        pause_before: pause_before.into_iter().collect(),
+    })
 }
 
 fn created() -> impl Strategy<Value = Created> {
@@ -228,6 +245,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         (step(), settlement(), pairs(), principal(), text()).prop_map(|(step, settlement, outputs, by, reason)| {
             Fact::Resolved { step, settlement, outputs: outputs.into_iter().collect(), by, reason }
         }),
+        (option::of(step()), principal(), text()).prop_map(|(before, by, reason)| Fact::Paused { before, by, reason }),
+        (principal(), text()).prop_map(|(by, reason)| Fact::Continued { by, reason }),
         any::<i64>().prop_map(|by| Fact::DeadlinesShifted { by: Span(by) }),
     ]
 }

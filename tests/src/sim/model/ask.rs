@@ -51,13 +51,15 @@ impl Model {
             return if equal { Answer::Repeated(known.uid) } else { Answer::Refused };
         }
         // 54
-        let names = to_confirm(design, slot, |_| true);
-        if names.iter().any(|name| !start.terms.confirmed.contains(name)) {
+        let names = to_confirm(design, slot, &start.terms.selection.left_out, |_| true);
+        if !start.terms.dry && names.iter().any(|name| !start.terms.confirmed.contains(name)) {
             return Answer::Refused;
         }
         // 3
         let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
         let group = design.group.as_ref().map(|name| name.rendered(slot));
+        // 78
+        let group = group.filter(|_| !start.terms.dry);
         let busy = self.runs.values().any(|run| !run.is_terminal() && run.created.group == group);
         if skips && group.is_some() && busy { Answer::Refused } else { Answer::Accepted }
     }
@@ -67,6 +69,11 @@ impl RunModel {
     /// Whether every step without a way back that has started is named (65).
     fn names_all(&self, past: &[StepNo]) -> bool {
         self.no_way_back().into_iter().all(|no| past.iter().any(|named| named.index() == no))
+    }
+
+    /// Whether a hard ending is on, also of one that is queued.
+    fn ends_hard(&self) -> bool {
+        self.ending.as_ref().is_some_and(|cause| !matches!(cause, EndingCause::FailureStop(_)))
     }
 
     fn answer(&self, input: &Input) -> Answer {
@@ -112,6 +119,16 @@ impl RunModel {
                 Stage::Queued => self.asked.is_some(),
                 Stage::Main | Stage::Finally(_) | Stage::Terminal(_) => false,
             }),
+            // 86
+            Input::Pause { .. } => accept_if(
+                matches!(self.stage, Stage::Queued | Stage::Main)
+                    && !self.held
+                    && self.asked.is_none()
+                    && self.created.parent.is_none()
+                    && !self.ends_hard(),
+            ),
+            // 88
+            Input::Resume { .. } if self.is_held() => Answer::Accepted,
             // 36, 55, 61, 64
             Input::Resume { by, confirmed, .. } => accept_if(match self.stage {
                 Stage::RollingBack(_) => !self.stuck().is_empty(),

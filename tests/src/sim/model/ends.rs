@@ -127,7 +127,8 @@ impl Ended<'_> {
             }
             How::CutOff(_) | How::Lost { .. } => {
                 let main = self.run.design.is_main(self.no);
-                if main && self.run.hard() && step.on_cancel.is_some() {
+                // 81
+                if main && self.run.hard() && step.on_cancel.is_some() && !self.run.created.terms.dry {
                     // 23
                     Next::Exactly(Then::OnCancelAt(self.now))
                 } else {

@@ -104,14 +104,43 @@ impl RunModel {
         ends.then_some((since + attention.after, settle_as))
     }
 
+    /// Whether a step may begin: nothing holds the run (84, 85).
+    fn is_let(&self, fact: &Fact) -> Check {
+        let Some(step) = fact.step().map(|step| step.index()) else { return Ok(()) };
+        let judged = matches!(
+            fact,
+            Fact::StepReady { .. }
+                | Fact::StepFailed { .. }
+                | Fact::StepSkipped { .. }
+                | Fact::WaitBegan { .. }
+                | Fact::ApprovalAsked { .. }
+        );
+        must(!judged || !self.is_held(), || "the run is paused (84)".to_owned())?;
+        let begins = judged && !matches!(fact, Fact::StepSkipped { .. });
+        must(!begins || !self.held_before.contains(&step), || "the run is paused before it (85)".to_owned())
+    }
+
     /// Whether a fact follows from where the run is.
     pub(crate) fn follows(&self, fact: &Fact, now: Timestamp) -> Check {
+        self.is_let(fact)?;
         match fact {
+            Fact::Paused { before, by, .. } => {
+                let before = before.map(|step| step.index()).ok_or("nobody asked for a pause")?;
+                must(*by == Principal::engine() && !self.is_held() && self.held_before.contains(&before), || {
+                    "it is not to be paused there (85)".to_owned()
+                })?;
+                self.is_judged(before, |judgement| {
+                    matches!(judgement, Judgement::Ready | Judgement::Wait | Judgement::Ask | Judgement::Fail)
+                })
+            }
+            Fact::Continued { .. } => Err("nobody asked that it goes on".to_owned()),
             Fact::StepReady { step } => self.is_judged(step.index(), |judgement| judgement == Judgement::Ready),
             Fact::StepFailed { step, .. } => self.is_judged(step.index(), |judgement| judgement == Judgement::Fail),
             Fact::StepSkipped { step, why } => self.is_judged(step.index(), |judgement| match why {
                 SkipReason::Condition => judgement == Judgement::SkipForCondition,
                 SkipReason::NothingToUndo => judgement == Judgement::SkipForNothing,
+                SkipReason::LeftOut => judgement == Judgement::LeaveOut,
+                SkipReason::DryRun { .. } => judgement == Judgement::Show,
                 SkipReason::Need(need) => {
                     self.design.needs(step.index()).any(|known| known == need.index())
                         && self.is_unmet(step.index(), need.index())
@@ -235,7 +264,7 @@ impl RunModel {
             if let Some(Status::Asking { until: Some(until) }) = self.steps.get(no).map(|step| step.status) {
                 must(until > now, || format!("step {no} asks longer than until {until} (53)"))?;
             }
-            if self.is_judged_now(no) {
+            if self.is_judged_now(no) && !self.is_held() {
                 let judgement = self.judgement(no);
                 let silent = self.is_plain(no) && judgement == Judgement::Ready;
                 must(silent, || format!("step {no} is not judged, it must be {judgement:?} (5)"))?;

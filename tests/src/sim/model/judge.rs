@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::super::condition::{Cond, NUMBER, Names};
 use super::super::design::Design;
 use super::run::{Over, RunModel, Stage, Status};
-use runbook_core::definition::{WhenSkipped, Work};
+use runbook_core::definition::{DryRun, Effect, WhenSkipped, Work};
+use runbook_core::id::StepNo;
 use runbook_core::run::{EndingCause, Outcome};
 
 /// What comes of a step that is judged.
@@ -22,6 +23,10 @@ pub(crate) enum Judgement {
     Wait,
     /// It asks (50).
     Ask,
+    /// It is shown (79).
+    Show,
+    /// It is left out (82).
+    LeaveOut,
 }
 
 impl RunModel {
@@ -55,7 +60,11 @@ impl RunModel {
 
     /// Whether nothing of a step needs to be judged: without an `if` and `undoes` it starts without a word.
     pub(crate) fn is_plain(&self, no: usize) -> bool {
-        self.condition(no).is_none() && self.design.undoes(no).next().is_none()
+        self.condition(no).is_none()
+            && self.design.undoes(no).next().is_none()
+            && !self.created.terms.dry
+            && !self.is_left_out(no)
+            && !self.held_before.contains(&no)
     }
 
     /// Whether a need of a step did not succeed although that is implied (6, 7).
@@ -91,7 +100,7 @@ impl RunModel {
     /// 6
     fn is_met_alone(&self, need: usize) -> bool {
         let goes_on = self.design.runbook.steps.get(need).is_some_and(|step| step.when_skipped == WhenSkipped::GoOn);
-        self.steps.get(need).is_some_and(|step| step.succeeded() || (step.passed_over && goes_on))
+        self.steps.get(need).is_some_and(|step| step.succeeded() || step.stands_in || (step.passed_over && goes_on))
     }
 
     /// Whether each need that is not met was passed over (6).
@@ -105,6 +114,20 @@ impl RunModel {
         self.is_plain(no) && self.is_judged_now(no) && self.judgement(no) == Judgement::Ready
     }
 
+    fn is_left_out(&self, no: usize) -> bool {
+        self.created.terms.selection.left_out.contains(&StepNo(no as u32))
+    }
+
+    /// Whether a step that may run is shown instead (79).
+    fn is_shown(&self, no: usize) -> bool {
+        let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
+            Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
+            Work::Fail(_) => true,
+            Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) => false,
+        });
+        self.created.terms.dry && !runs
+    }
+
     fn condition(&self, no: usize) -> Option<&Cond> {
         self.design.conditions.get(no)?.as_ref()
     }
@@ -114,12 +137,24 @@ impl RunModel {
         if self.design.needs(no).any(|need| self.is_unmet(no, need)) {
             return Judgement::SkipForNeed;
         }
+        // 82
+        if self.is_left_out(no) {
+            return Judgement::LeaveOut;
+        }
         // 42
         let mut undoes = self.design.undoes(no).peekable();
         if undoes.peek().is_some() && !undoes.any(|undone| self.steps.get(undone).is_some_and(|step| step.ran)) {
             return Judgement::SkipForNothing;
         }
+        // 79
+        let lacks =
+            |step: usize| self.steps.get(step).is_some_and(|step| step.stands_in && !step.outputs.contains_key(NUMBER));
+        let dry = self.created.terms.dry;
+        if dry && self.condition(no).is_some_and(|condition| condition.mentions_output(lacks)) {
+            return Judgement::Show;
+        }
         match self.condition(no).map(|condition| condition.holds(&AsSeen { run: self, step: no })) {
+            None | Some(Ok(true)) if self.is_shown(no) => Judgement::Show,
             None | Some(Ok(true)) => match self.design.runbook.steps.get(no).map(|step| &step.work) {
                 // 45
                 Some(Work::Fail(_)) | None => Judgement::Fail,
@@ -140,6 +175,10 @@ struct AsSeen<'a> {
 
 impl Names for AsSeen<'_> {
     fn status(&self, step: usize) -> &'static str {
+        // 80
+        if self.run.steps.get(step).is_some_and(|step| step.stands_in) {
+            return "succeeded";
+        }
         match self.run.steps.get(step).map(|step| step.status) {
             Some(Status::Over(Over::Succeeded)) => "succeeded",
             Some(Status::Over(Over::Failed)) => "failed",
@@ -152,7 +191,7 @@ impl Names for AsSeen<'_> {
     }
 
     fn number(&self, step: usize) -> Option<i64> {
-        let step = self.run.steps.get(step).filter(|step| step.succeeded())?;
+        let step = self.run.steps.get(step).filter(|step| step.succeeded() || step.stands_in)?;
         step.outputs.get(NUMBER).and_then(Value::as_i64)
     }
 

@@ -7,6 +7,7 @@ mod ask;
 mod confirm;
 mod ends;
 mod follow;
+mod held;
 mod judge;
 mod places;
 mod run;

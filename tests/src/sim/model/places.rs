@@ -57,11 +57,14 @@ impl RunModel {
             matches!(status, Status::Live(_, AttemptKind::OnCancel) | Status::Waiting(AttemptKind::OnCancel, _))
         };
         let on_cancel_open = self.steps.iter().any(|step| tidying(step.status));
+        let held = self.is_held();
         let mut found = Vec::new();
         for (no, step) in self.steps.iter().enumerate() {
             match step.status {
                 // 66
                 Status::Ready | Status::Pending if self.design.is_call(no) => {}
+                // 84
+                Status::Ready | Status::Pending | Status::Waiting(AttemptKind::Run, _) if held => {}
                 Status::Ready => found.push((no, AttemptKind::Run)),
                 // A step without `if` needs no word that it is ready.
                 Status::Pending => {
@@ -89,8 +92,9 @@ impl RunModel {
             Some(Status::Ready) => true,
             // A step without `if` needs no word that it is ready.
             Some(Status::Pending) => {
-                let plain = self.design.conditions.get(no).is_some_and(Option::is_none);
-                plain && self.is_judged_now(no) && !self.design.needs(no).any(|need| self.is_unmet(no, need))
+                self.is_plain(no)
+                    && self.is_judged_now(no)
+                    && !self.design.needs(no).any(|need| self.is_unmet(no, need))
             }
             _ => false,
         }

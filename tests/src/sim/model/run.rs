@@ -1,5 +1,6 @@
 //! What happened to one run, and what its steps are by that. Takes every event for granted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use runbook_core::time::Timestamp;
 use serde_json::Value;
 
 use super::super::condition::Cond;
-use super::super::design::{Design, SLOT};
+use super::super::design::Design;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub(crate) struct StepModel {
     pub(crate) passed_over: bool,
     /// When it became terminal.
     pub(crate) over_at: Timestamp,
+    /// It was skipped, and stands for one that succeeded (80).
+    pub(crate) stands_in: bool,
     pub(crate) outputs: IndexMap<String, Value>,
     /// Until when it probes (47).
     pub(crate) probes_until: Option<Timestamp>,
@@ -138,6 +141,9 @@ pub(crate) struct RunModel {
     pub(crate) asked: Option<Outcome>,
     /// The rollback of this epoch.
     pub(crate) rolling: Option<Rolling>,
+    /// Somebody paused it (84), and steps before which it is to be paused (85).
+    pub(crate) held: bool,
+    pub(crate) held_before: BTreeSet<usize>,
     pub(crate) steps: Vec<StepModel>,
     /// Once its main steps are over.
     pub(crate) outputs: IndexMap<String, Value>,
@@ -166,6 +172,7 @@ impl StepModel {
             kept: false,
             passed_over: false,
             over_at: Timestamp(0),
+            stands_in: false,
             outputs: IndexMap::new(),
             probes_until: None,
             approved: Vec::new(),
@@ -236,6 +243,7 @@ impl StepModel {
 impl RunModel {
     pub(crate) fn new(uid: RunUid, design: Arc<Design>, created: Created, at: Timestamp) -> Self {
         let steps = vec![StepModel::new(0, None); design.runbook.steps.len()];
+        let held_before = created.terms.pause_before.iter().map(|step| step.index()).collect();
         Self {
             uid,
             design,
@@ -249,6 +257,8 @@ impl RunModel {
             held_since: None,
             asked: None,
             rolling: None,
+            held: false,
+            held_before,
             steps,
             outputs: IndexMap::new(),
         }
@@ -311,6 +321,10 @@ impl RunModel {
 
     /// What is to be compensated (56), by itself or by hand (57).
     pub(crate) fn to_compensate(&self, by_itself: bool) -> Vec<usize> {
+        // 81
+        if self.created.terms.dry {
+            return Vec::new();
+        }
         let mut left_out = Vec::new();
         if by_itself {
             for no in self.no_way_back() {
@@ -346,7 +360,7 @@ impl RunModel {
         };
         let busy = |no: usize| self.is_busy(no) && !self.is_probing(no);
         let all = || 0..self.steps.len();
-        self.needs_person() || (all().any(waits) && !all().any(busy))
+        self.needs_person() || self.stands_held() || (all().any(waits) && !all().any(busy))
     }
 
     fn is_waiting_step(&self, status: Option<Status>) -> bool {
@@ -503,11 +517,19 @@ impl RunModel {
             Fact::StepReady { step } => self.set(step.index(), Status::Ready),
             Fact::StepSkipped { step, why } => {
                 let passed_over = match why {
-                    SkipReason::Condition | SkipReason::NothingToUndo => true,
+                    SkipReason::Condition
+                    | SkipReason::NothingToUndo
+                    | SkipReason::DryRun { .. }
+                    | SkipReason::LeftOut => true,
                     SkipReason::Need(_) => self.lacks_only_passed_over(step.index()),
                 };
                 self.close(step.index(), Over::Skipped);
+                let given = self.created.terms.selection.outputs.get(step).cloned();
                 if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.stands_in = matches!(why, SkipReason::DryRun { .. } | SkipReason::LeftOut);
+                    if *why == SkipReason::LeftOut {
+                        step.outputs = given.unwrap_or_default();
+                    }
                     step.passed_over = passed_over;
                 }
             }
@@ -564,10 +586,12 @@ impl RunModel {
             Fact::Finishing { outcome, outputs, .. } => {
                 self.stage = Stage::Finally(*outcome);
                 self.outputs.clone_from(outputs);
+                self.held = false;
             }
             Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
             Fact::Resumed { epoch, .. } => self.reopen(*epoch),
             Fact::RollingBack { outcome, steps } => {
+                self.held = false;
                 self.stage = Stage::RollingBack(*outcome);
                 self.asked = None;
                 let left: Vec<usize> = steps.iter().map(|step| step.index()).collect();
@@ -596,6 +620,13 @@ impl RunModel {
                     step.past.push(Past::Settled(*settlement));
                 }
             }
+            Fact::Paused { before, .. } => {
+                self.held = true;
+                if let Some(before) = before {
+                    self.held_before.remove(&before.index());
+                }
+            }
+            Fact::Continued { .. } => self.held = false,
             Fact::DeadlinesShifted { by } => {
                 self.deadline = self.deadline.map(|deadline| deadline + *by);
                 self.held_since = self.held_since.map(|since| since + *by);
@@ -736,19 +767,6 @@ impl RunModel {
         }
     }
 
-    /// The main steps that a step of `finally` undid in this epoch (43).
-    pub(crate) fn undone(&self) -> Vec<usize> {
-        (0..self.steps.len())
-            .filter(|no| !self.design.is_main(*no) && self.steps.get(*no).is_some_and(|step| step.ran))
-            .flat_map(|no| self.design.undoes(no).collect::<Vec<_>>())
-            .collect()
-    }
-
-    /// The input that names and conditions depend on.
-    pub(crate) fn slot(&self) -> &str {
-        self.created.inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default()
-    }
-
     /// 36, 43
     fn reopen(&mut self, epoch: u32) {
         let undone = self.undone();
@@ -760,6 +778,7 @@ impl RunModel {
         self.asked = None;
         self.rolling = None;
         self.outputs.clear();
+        self.held = false;
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let Some(step) = self.steps.get_mut(no) else { continue };

@@ -33,7 +33,7 @@ impl RunModel {
 
     /// Whether a step is to start its child run now (66).
     fn is_callable(&self, no: usize) -> bool {
-        self.holds() && self.design.is_call(no) && self.may_begin(no)
+        self.holds() && !self.is_held() && self.design.is_call(no) && self.may_begin(no)
     }
 
     /// How it goes into `finally` now, and with which outputs (30, 69).
@@ -42,7 +42,11 @@ impl RunModel {
         let (Outcome::Succeeded, Some((step, default))) = (outcome, self.design.output) else {
             return (outcome, IndexMap::new());
         };
-        let left = self.steps.get(step).filter(|step| step.succeeded());
+        // 81
+        if self.created.terms.dry {
+            return (outcome, IndexMap::new());
+        }
+        let left = self.steps.get(step).filter(|step| step.succeeded() || step.stands_in);
         let value = left.and_then(|step| step.outputs.get(NUMBER).cloned()).or(default.map(Value::from));
         match value {
             Some(value) => (outcome, IndexMap::from([(NUMBER.to_owned(), value)])),

@@ -270,6 +270,12 @@ impl Model {
                     })?;
                     must(names.iter().all(|name| named.contains(name)), || "nobody confirmed it (55)".to_owned())
                 }
+                (Fact::Paused { before: None, by, reason }, Input::Pause { by: who, reason: why })
+                | (Fact::Continued { by, reason }, Input::Resume { by: who, reason: why, .. })
+                    if by == who && reason == why =>
+                {
+                    Ok(())
+                }
                 (
                     Fact::Resolved { step, settlement, outputs, by, reason },
                     Input::Resolve { step: no, settlement: wanted, outputs: given, by: who, reason: why },
@@ -307,9 +313,15 @@ impl Model {
             .unwrap_or(0);
         must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
         let names = sorted(&created.terms.confirmed);
-        must(names == to_confirm(design, slot, |_| true), || format!("it says that {names:?} is confirmed (54)"))?;
-        let group = design.group.as_ref().map(|name| name.rendered(slot));
-        let same = created.locks == design.locks_of(slot)
+        let dry = start.terms.dry;
+        let expected =
+            if dry { Vec::new() } else { to_confirm(design, slot, &start.terms.selection.left_out, |_| true) };
+        let same = created.terms.dry == dry && created.terms.selection == start.terms.selection;
+        must(names == expected && same, || format!("it says that {names:?} is confirmed (54)"))?;
+        // 78
+        let group = design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot));
+        let locks = if dry { Vec::new() } else { design.locks_of(slot) };
+        let same = created.locks == locks
             && created.group == group
             && created.origin == start.origin
             && created.request_id == start.request_id
@@ -364,6 +376,8 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalGiven { .. }
         | Fact::RollbackAsked { .. }
         | Fact::RollbackAbandoned { .. } => true,
+        Fact::Continued { .. } => true,
+        Fact::Paused { before, .. } => before.is_none(),
         Fact::Ending { cause } => matches!(cause, EndingCause::Cancel { .. }),
         Fact::Resolved { by, .. } => *by != runbook_core::run::Principal::engine(),
         Fact::Admitted { .. }

@@ -1,0 +1,99 @@
+//! Dry runs: which steps run in them, and what is told of the others. Never knows how an attempt is made.
+
+use super::scope::RunScope;
+use super::state::RunState;
+use crate::definition::{Command, DryRun, Effect, Program, Step, Wait, Work};
+use crate::expression::{Expression, Reference, Template};
+use crate::id::StepNo;
+use crate::limits;
+
+impl RunState {
+    /// Whether nothing that changes anything runs in it.
+    pub fn is_dry(&self) -> bool {
+        self.created().terms.dry
+    }
+
+    /// What a step has that was skipped, and stands for one that succeeded.
+    fn lacks(&self, reference: &Reference) -> bool {
+        let stands_in = |id: &str| {
+            let state = self.pinned().find(id).and_then(|no| self.step(no));
+            state.filter(|state| state.stands_in)
+        };
+        match reference {
+            Reference::StepOutput(id, key) => stands_in(id).is_some_and(|state| !state.outputs.contains_key(key)),
+            Reference::StepArtifact(id, _) => stands_in(id).is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// What is told of a step instead of asking its `if`, where that asks for something that a dry run does not have.
+pub(super) fn unasked(run: &RunState, condition: &str) -> Option<String> {
+    let condition = Expression::parse(condition).ok()?;
+    let lacking = condition.references().iter().find(|reference| run.lacks(&reference.value))?;
+    Some(format!("whether it runs depends on {}, which a dry run does not have", lacking.value))
+}
+
+/// What is told of a step that may run; `None` where it does so in a dry run too.
+pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String> {
+    let shown = |text: &str| shown(run, no, text);
+    let mut told = match &step.work {
+        Work::Command(command) => {
+            let lacking = match (step.effect, step.dry_run) {
+                (Effect::Read, DryRun::Run) => Some(command.templates().find_map(|text| lacking(run, text))?),
+                (Effect::Read | Effect::Idempotent | Effect::Mutating | Effect::Destructive, _) => None,
+            };
+            let command = command_line(command, shown);
+            match (lacking, &step.target) {
+                (Some(lacking), _) => {
+                    format!("would run `{command}` with {lacking}, which a dry run does not have")
+                }
+                (None, Some(target)) => format!("would destroy {} by `{command}`", shown(target)),
+                (None, None) => format!("would run `{command}`"),
+            }
+        }
+        Work::Runbook(call) => format!("would start {}", call.runbook),
+        // What fails by itself fails here too.
+        Work::Fail(_) => return None,
+        Work::Approval(approval) => match approval.roles.is_empty() {
+            true => format!("would ask: {}", shown(&approval.message)),
+            false => format!("would ask {}: {}", approval.roles.join(" or "), shown(&approval.message)),
+        },
+        Work::Wait(wait) => match &**wait {
+            Wait::For(length) => format!("would wait {length}"),
+            Wait::Until(time) => format!("would wait until {}", shown(time)),
+            Wait::Probe(probe) => {
+                let command = command_line(&probe.command, shown);
+                format!("would probe with `{command}` every {}, for {} at most", probe.every, probe.within)
+            }
+        },
+    };
+    told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
+    Some(told)
+}
+
+/// The first thing that a text wants of a step that did not run.
+fn lacking(run: &RunState, text: &str) -> Option<String> {
+    let template = Template::parse(text).ok()?;
+    template.references().find(|reference| run.lacks(&reference.value)).map(|reference| reference.value.to_string())
+}
+
+/// A text as it would be; as it is written where that is not known, or would tell a secret.
+fn shown(run: &RunState, no: StepNo, text: &str) -> String {
+    let scope = RunScope { run, step: Some(no), exit_code: None, written: None };
+    let rendered = Template::parse(text).ok().and_then(|template| template.render_text(&scope).ok());
+    rendered.filter(|_| lacking(run, text).is_none()).unwrap_or_else(|| text.to_owned())
+}
+
+/// A command in one line.
+fn command_line(command: &Command, shown: impl Fn(&str) -> String) -> String {
+    match &command.program {
+        Program::Argv(words) => words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" "),
+        Program::Script { text, .. } => {
+            let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let first = lines.next().unwrap_or_default();
+            let more = if lines.next().is_some() { " …" } else { "" };
+            format!("{first}{more}")
+        }
+    }
+}

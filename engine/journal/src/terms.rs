@@ -1,0 +1,68 @@
+//! What a start says beside its inputs, to the disk format and back.
+
+use runbook_core::id::StepNo;
+use runbook_core::run::Terms;
+use runbook_core::selection::{Selection, Wish};
+use runbook_proto::journal as disk;
+
+use crate::from_disk::Undecodable;
+
+/// As it is stored.
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
+    let selection = &it.selection;
+    let selection = if *selection == Selection::default() { None } else { Some(selection_to_disk(selection)?) };
+    let pause_before = it.pause_before.iter().map(|step| step.0).collect();
+    Ok(disk::Terms { confirmed: it.confirmed.clone(), dry: it.dry, selection, pause_before })
+}
+
+fn selection_to_disk(it: &Selection) -> Result<disk::Selection, serde_json::Error> {
+    let Wish { skip, only, from, until, outputs } = &it.wish;
+    let wanted = outputs.iter().map(|(step, key, value)| {
+        let value_json = serde_json::to_string(value)?;
+        Ok(disk::WantedOutput { step: step.clone(), key: key.clone(), value_json })
+    });
+    let given = it
+        .outputs
+        .iter()
+        .map(|(step, outputs)| Ok(disk::GivenOutputs { step: step.0, outputs_json: serde_json::to_string(outputs)? }));
+    Ok(disk::Selection {
+        skip: skip.clone(),
+        only: only.clone(),
+        from: from.clone(),
+        until: until.clone(),
+        wanted_outputs: wanted.collect::<Result<_, serde_json::Error>>()?,
+        left_out: it.left_out.iter().map(|step| step.0).collect(),
+        outputs: given.collect::<Result<_, serde_json::Error>>()?,
+    })
+}
+
+/// From what is stored.
+///
+/// # Errors
+/// A text that should be JSON is none.
+pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
+    let selection = it.selection.map(selection_from_disk).transpose()?.unwrap_or_default();
+    let pause_before = it.pause_before.into_iter().map(StepNo).collect();
+    Ok(Terms { confirmed: it.confirmed, dry: it.dry, selection, pause_before })
+}
+
+fn selection_from_disk(it: disk::Selection) -> Result<Selection, Undecodable> {
+    let json = |source| Undecodable::Json { field: "terms.selection", source };
+    let wanted = it
+        .wanted_outputs
+        .into_iter()
+        .map(|output| Ok((output.step, output.key, serde_json::from_str(&output.value_json).map_err(json)?)));
+    let outputs = wanted.collect::<Result<_, Undecodable>>()?;
+    let given = it
+        .outputs
+        .into_iter()
+        .map(|given| Ok((StepNo(given.step), serde_json::from_str(&given.outputs_json).map_err(json)?)));
+    Ok(Selection {
+        wish: Wish { skip: it.skip, only: it.only, from: it.from, until: it.until, outputs },
+        left_out: it.left_out.into_iter().map(StepNo).collect(),
+        outputs: given.collect::<Result<_, Undecodable>>()?,
+    })
+}
