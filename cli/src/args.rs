@@ -102,6 +102,8 @@ pub enum Command {
     Reject(commands::reject::Reject),
     /// Pause a run: nothing more of it begins until it is resumed
     Pause(commands::pause::Pause),
+    /// Show what starts by itself, pause it, and see what became of every slot
+    Schedules(commands::schedules::Schedules),
     /// Cancel a run: it tidies up and ends
     Cancel(commands::cancel::Cancel),
     /// Let a paused run go on, or open one that failed or was canceled again

@@ -8,13 +8,13 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::CompleteEnv;
-use runbook_proto::v1::{GetRunRequest, ListRunbooksRequest, ListRunsRequest};
+use runbook_proto::v1::{GetRunRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest};
 use tonic::transport::Channel;
 
 use crate::args::{Cli, Global};
 use crate::commands;
 use crate::console::{Color, Console, Format};
-use crate::session::{Session, runbooks, runs};
+use crate::session::{Session, runbooks, runs, schedules};
 use crate::text::sanitize;
 
 /// The variable by which the shell's script asks for a completion; its value is the shell.
@@ -56,6 +56,16 @@ pub fn run(current: &OsStr) -> Vec<CompletionCandidate> {
         let page = runs(channel).list_runs(request).await.ok()?.into_inner();
         let newest = page.runs.first().map(|run| ("last".to_owned(), run.runbook.clone()));
         Some(newest.into_iter().chain(page.runs.iter().map(|it| (it.number.to_string(), it.runbook.clone()))).collect())
+    });
+    beginning_with(current, named)
+}
+
+/// The names of schedules.
+pub fn schedule(current: &OsStr) -> Vec<CompletionCandidate> {
+    let named = ask(async |channel, _| {
+        let request = ListSchedulesRequest { page_size: RUNBOOKS, ..Default::default() };
+        let page = schedules(channel).list_schedules(request).await.ok()?.into_inner();
+        Some(page.schedules.into_iter().map(|it| (it.name, it.explained)).collect())
     });
     beginning_with(current, named)
 }

@@ -70,17 +70,21 @@ pub fn executable() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(DAEMON))
 }
 
-/// The arguments by which a daemon serves an instance.
+/// The arguments by which a daemon serves an instance, and whether it is to fire schedules.
 ///
 /// # Errors
 /// No project is known.
-pub fn arguments(instance: &Instance) -> Result<Vec<std::ffi::OsString>> {
+pub fn arguments(instance: &Instance, fires_schedules: bool) -> Result<Vec<std::ffi::OsString>> {
     let Some(project) = &instance.project else {
         return Err(Failure::usage("a daemon cannot be started without a project")
             .why(format!("only the data directory {} was named", instance.data.display()))
             .next("go to the project's folder, or name it with --project DIR"));
     };
-    Ok(vec!["--project".into(), project.into(), "--data-dir".into(), (&instance.data).into()])
+    let mut arguments = vec!["--project".into(), project.into(), "--data-dir".into(), (&instance.data).into()];
+    if fires_schedules {
+        arguments.push("--schedules".into());
+    }
+    Ok(arguments)
 }
 
 /// Makes the data directory and waits until no other command starts a daemon there.
@@ -127,10 +131,10 @@ pub async fn lock(instance: &Instance) -> Result<StartLock> {
 ///
 /// # Errors
 /// It cannot be started, or ends before it answers; the end of its log is shown.
-pub async fn start(instance: &Instance, lock: &StartLock) -> Result<u32> {
+pub async fn start(instance: &Instance, fires_schedules: bool, lock: &StartLock) -> Result<u32> {
     let until = Instant::now() + START_LIMIT;
     loop {
-        match start_once(instance, lock, until).await? {
+        match start_once(instance, fires_schedules, lock, until).await? {
             Some(pid) => return Ok(pid),
             None => sleep(LOOK_AGAIN).await,
         }
@@ -138,7 +142,12 @@ pub async fn start(instance: &Instance, lock: &StartLock) -> Result<u32> {
 }
 
 /// One try; `None` when another daemon is about to let go of the data directory.
-async fn start_once(instance: &Instance, _lock: &StartLock, until: Instant) -> Result<Option<u32>> {
+async fn start_once(
+    instance: &Instance,
+    fires_schedules: bool,
+    _lock: &StartLock,
+    until: Instant,
+) -> Result<Option<u32>> {
     let path = log_path(instance);
     let log = OpenOptions::new()
         .create(true)
@@ -149,7 +158,7 @@ async fn start_once(instance: &Instance, _lock: &StartLock, until: Instant) -> R
     let written = log.metadata().map(|found| found.len()).unwrap_or(0);
     let mut command = Command::new(executable());
     command
-        .args(arguments(instance)?)
+        .args(arguments(instance, fires_schedules)?)
         .arg("--announce")
         .current_dir("/")
         .stdin(Stdio::null())
@@ -248,7 +257,7 @@ mod tests {
     #[test]
     fn a_daemon_needs_a_project() {
         let instance = Instance { project: None, data: "/d".into(), socket: "/d/s".into() };
-        assert_eq!(arguments(&instance).unwrap_err().code, ExitCode::Usage);
+        assert_eq!(arguments(&instance, false).unwrap_err().code, ExitCode::Usage);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use runbook_proto::v1::approval_service_client::ApprovalServiceClient;
 use runbook_proto::v1::run_service_client::RunServiceClient;
 use runbook_proto::v1::runbook_service_client::RunbookServiceClient;
+use runbook_proto::v1::schedule_service_client::ScheduleServiceClient;
 use runbook_proto::v1::system_service_client::SystemServiceClient;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataMap;
@@ -88,12 +89,27 @@ pub struct Session {
     held: Option<Vec<String>>,
     /// Whether a daemon may be started where none answers.
     may_start: bool,
+    /// Whether a daemon that is started is to fire schedules.
+    fires_schedules: bool,
 }
 
 impl Session {
     /// A session that has not connected yet.
     pub fn new(target: Target, console: Rc<Console>) -> Self {
-        Self { target, console, channel: None, version_seen: false, held: None, may_start: true }
+        Self {
+            target,
+            console,
+            channel: None,
+            version_seen: false,
+            held: None,
+            may_start: true,
+            fires_schedules: false,
+        }
+    }
+
+    /// A daemon that is started from now on fires schedules, too.
+    pub const fn fire_schedules(&mut self) {
+        self.fires_schedules = true;
     }
 
     /// Says nothing from now on, because somebody else draws on the terminal: [`Self::take_held`] has it.
@@ -146,7 +162,7 @@ impl Session {
         // Another command may have started it while this one waited for the lock.
         let (channel, pid) = match self.connect().await {
             Err(failure) if failure.connection == Some(Connection::Absent) => {
-                let pid = daemon_process::start(instance, &lock).await?;
+                let pid = daemon_process::start(instance, self.fires_schedules, &lock).await?;
                 (self.connect().await?, Some(pid))
             }
             other => (other?, None),
@@ -351,6 +367,11 @@ impl Retry {
 /// Approvals over a connection.
 pub fn approvals(channel: Channel) -> ApprovalServiceClient<Channel> {
     ApprovalServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES)
+}
+
+/// Schedules over a connection.
+pub fn schedules(channel: Channel) -> ScheduleServiceClient<Channel> {
+    ScheduleServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES)
 }
 
 /// Runs over a connection.

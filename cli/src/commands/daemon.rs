@@ -20,6 +20,9 @@ use crate::to_json;
 /// How long a daemon may take to end: actions inside it are given 30 s.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
 
+/// What is said of schedules that nobody fires.
+const NOT_FIRED: &str = "not fired (`runbook daemon restart --schedules`)";
+
 /// Arguments of `daemon`.
 #[derive(Debug, Args)]
 #[command(after_help = "Steps that run go on without the daemon; its next start takes them up again.\n\n\
@@ -34,8 +37,11 @@ pub struct Daemon {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Start it, unless it answers already
-    #[command(after_help = "Example:\n  runbook daemon start")]
+    #[command(after_help = "Examples:\n  runbook daemon start\n  runbook daemon start --schedules")]
     Start {
+        /// Starts what is due by schedules, too
+        #[arg(long)]
+        schedules: bool,
         /// Stays in the foreground, with its log on standard error
         #[arg(long)]
         foreground: bool,
@@ -47,9 +53,13 @@ pub enum Verb {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Stop it and start it again
-    #[command(after_help = "Example:\n  runbook daemon restart")]
-    Restart,
+    /// Stop it and start it again; it fires schedules if it did before
+    #[command(after_help = "Examples:\n  runbook daemon restart\n  runbook daemon restart --schedules")]
+    Restart {
+        /// Starts what is due by schedules, too
+        #[arg(long)]
+        schedules: bool,
+    },
     /// Say whether it answers, and how it is; 5 when it does not
     #[command(after_help = "Example:\n  runbook daemon status --output json")]
     Status,
@@ -61,26 +71,29 @@ pub enum Verb {
 /// The daemon cannot be started or stopped.
 pub async fn run(cx: &mut Context, args: &Daemon) -> Result<ExitCode> {
     match &args.verb {
-        Verb::Start { foreground: true } => foreground(cx),
-        Verb::Start { foreground: false } => start(cx).await,
+        Verb::Start { foreground: true, schedules } => foreground(cx, *schedules),
+        Verb::Start { foreground: false, schedules } => start(cx, *schedules).await,
         Verb::Stop { reason } => stop(cx, reason.as_deref().unwrap_or_default()).await,
-        Verb::Restart => restart(cx).await,
+        Verb::Restart { schedules } => restart(cx, *schedules).await,
         Verb::Status => status(cx).await,
     }
 }
 
 /// Becomes the daemon.
-fn foreground(cx: &Context) -> Result<ExitCode> {
+fn foreground(cx: &Context, schedules: bool) -> Result<ExitCode> {
     let Target::Instance(instance) = cx.session.target() else {
         return Err(Failure::usage("a daemon cannot be started at a named endpoint")
             .next("leave --endpoint and RUNBOOK_ENDPOINT out"));
     };
-    let error = std::process::Command::new(executable()).args(arguments(instance)?).exec();
+    let error = std::process::Command::new(executable()).args(arguments(instance, schedules)?).exec();
     Err(Failure::io(format!("cannot start {}", executable().display()), &error)
         .next("install runbookd beside runbook, or put its folder into PATH"))
 }
 
-async fn start(cx: &mut Context) -> Result<ExitCode> {
+async fn start(cx: &mut Context, schedules: bool) -> Result<ExitCode> {
+    if schedules {
+        cx.session.fire_schedules();
+    }
     let started = cx.session.start().await?.is_some();
     let info = info(cx).await?;
     if cx.console.json {
@@ -89,6 +102,10 @@ async fn start(cx: &mut Context) -> Result<ExitCode> {
         let what = if started { "started" } else { "is running already" };
         cx.console
             .line(&Line::of(Tone::Good, &format!("runbookd {what} (pid {}) for {}", info.pid, info.project_folder)))?;
+        if schedules && !info.fires_schedules {
+            cx.console.flush()?;
+            cx.console.say("it starts nothing by schedules: `runbook daemon restart --schedules` has it do so");
+        }
     }
     Ok(ExitCode::Succeeded)
 }
@@ -120,11 +137,12 @@ fn goes(what: &str) -> String {
     if what.starts_with("1 ") { format!("{what} goes") } else { format!("{what} go") }
 }
 
-async fn restart(cx: &mut Context) -> Result<ExitCode> {
+async fn restart(cx: &mut Context, schedules: bool) -> Result<ExitCode> {
+    let fired = cx.session.running().await? && info(cx).await?.fires_schedules;
     if let Some((pid, _)) = drain(cx, "restart").await? {
         cx.console.say(&format!("runbookd stopped (pid {pid})"));
     }
-    start(cx).await
+    start(cx, schedules || fired).await
 }
 
 /// Drains the daemon and waits until it is gone. `None`: there was none.
@@ -187,6 +205,7 @@ fn lines(info: &GetInfoResponse, socket: &str, now: Moment) -> Vec<Line> {
         ("socket", socket.to_owned()),
         ("runs", format!("{} active; {} of {} places taken", info.active_runs, info.live_attempts, info.places)),
         ("runbooks", format!("{}{broken} (generation {})", info.runbooks, info.generation)),
+        ("schedules", format!("{}, {}", info.schedules, if info.fires_schedules { "fired" } else { NOT_FIRED })),
     ];
     lines
         .extend(facts.iter().map(|(name, value)| Line::of(Tone::Dim, &format!("  {name}: ")).with(Tone::Plain, value)));
@@ -231,6 +250,7 @@ mod tests {
                 "  socket: /srv/ops/.runbook/runbookd.sock",
                 "  runs: 2 active; 3 of 64 places taken",
                 "  runbooks: 5, 1 broken (generation 7)",
+                "  schedules: 0, not fired (`runbook daemon restart --schedules`)",
                 "warning: the clock was set",
             ]
         );

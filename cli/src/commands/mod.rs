@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod resume;
 pub mod rollback;
 pub mod runs;
+pub mod schedules;
 pub mod show;
 pub mod status;
 pub mod version;
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(cx, &args).await,
         Command::Rehearse(args) => rehearse::run(cx, &args).await,
         Command::Runs(args) => runs::run(cx, &args).await,
+        Command::Schedules(args) => schedules::run(cx, &args).await,
         Command::Status(args) => status::run(cx, &args).await,
         Command::Diff(args) => diff::run(cx, &args).await,
         Command::Watch(args) => watch::run(cx, &args).await,

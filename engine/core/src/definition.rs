@@ -3,12 +3,18 @@
 //! It is stored as JSON under its hash and read by newer versions for ever: fields are added with a default,
 //! and never change their meaning. Never knows files, positions in the source, or how it was written.
 
+mod requires;
+mod schedule;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{Digest, StepNo};
 use crate::time::Span;
+
+pub use requires::{Requires, Tool};
+pub use schedule::{Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 
 /// A runbook that passed every check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +66,9 @@ pub struct Runbook {
     /// The pinned definitions of the runbooks that steps start, by name. Filled when the runbook is pinned.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub pins: IndexMap<String, Digest>,
+    /// When it starts by itself, by name.
+    #[serde(default)]
+    pub schedules: IndexMap<String, Schedule>,
     /// Main steps in the order of the file, then those of `finally`. Indexed by [`StepNo`].
     pub steps: Vec<Step>,
 }
@@ -173,27 +182,6 @@ pub struct InputDecl {
     /// What it is for.
     #[serde(default)]
     pub description: String,
-}
-
-/// What must be there before the first step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Requires {
-    /// Programs on PATH.
-    #[serde(default)]
-    pub tools: Vec<Tool>,
-    /// Names of secrets that must resolve.
-    #[serde(default)]
-    pub secrets: Vec<String>,
-}
-
-/// A program that a runbook needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tool {
-    /// Its name on PATH.
-    pub name: String,
-    /// A condition on its version, such as `>=14`.
-    #[serde(default)]
-    pub version: Option<String>,
 }
 
 /// What a failed step does to the steps that have not begun.

@@ -102,6 +102,20 @@ pub const FILES: usize = 4_096;
 pub const CRON_RULE_BYTES: usize = 1_024;
 /// The last year in which a slot can lie: RFC 3339 has four digits.
 pub const SLOT_YEAR: i64 = 9_999;
+/// The schedules of a runbook.
+pub const SCHEDULES: usize = 1_000;
+/// The names that one schedule may confirm.
+pub const SCHEDULE_CONFIRMS: usize = 100;
+/// How late a slot is still on time unless its schedule says otherwise, in seconds.
+pub const START_DEADLINE_SECONDS: i64 = 300;
+/// How late a missed slot may be to be made up for unless its schedule says otherwise, in hours.
+pub const MISSED_WINDOW_HOURS: i64 = 24;
+/// The missed slots that `run_all` makes up for unless its schedule says otherwise.
+pub const MISSED_DEFAULT: u32 = 10;
+/// The missed slots that a schedule may make up for at once.
+pub const MISSED_MOST: u32 = 100;
+/// Schedules that the machine looks at in one turn; the others follow in the next one, at once.
+pub const SCHEDULES_A_TURN: usize = 2_000;
 /// The events of one rehearsal.
 pub const REHEARSAL_EVENTS: usize = 500_000;
 /// The events of the rehearsals that one request asks for, after which no further one begins.

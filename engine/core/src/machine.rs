@@ -5,20 +5,25 @@
 //! nor what an attempt's processes are.
 
 mod ahead;
+mod audit;
 mod children;
 mod locks;
+mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use locks::{Holder, Locks, Turn};
+use locks::{Locks, Turn};
 
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::run::{
     ArtifactPaths, AttemptKind, Created, Event, Fact, Illegal, Input, Origin, Phase, Pinned, Rejection, RunState,
     Start, StopLevel, decide,
 };
+use crate::schedule::{Note, ScheduleName};
 use crate::time::{Span, Timestamp};
+use schedules::Schedules;
+pub use schedules::{Generation, Prepared, ScheduleInput, ScheduleView};
 
 /// What the machine is told once.
 #[derive(Debug, Clone)]
@@ -57,6 +62,26 @@ pub enum MachineInput {
     },
     /// The wall clock was set by this much.
     ClockSet(Span),
+    /// The folder was read: these schedules are to be fired.
+    Schedules(Arc<Generation>),
+    /// A slot was prepared, or could not be.
+    Slot {
+        /// Of this schedule.
+        schedule: ScheduleName,
+        /// Which.
+        slot: Timestamp,
+        /// How to start its run, or why not.
+        prepared: Prepared,
+    },
+    /// Something for one schedule.
+    Schedule {
+        /// Who waits.
+        token: Token,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// What.
+        input: ScheduleInput,
+    },
 }
 
 /// An attempt of a run.
@@ -100,6 +125,14 @@ pub struct Batch {
     pub quarantined: Vec<(RunUid, String)>,
     /// Answers.
     pub replies: Vec<(Token, Result<Reply, Rejection>)>,
+    /// What became of slots and schedules, in order; to be made durable with the events.
+    pub notes: Vec<(ScheduleName, Note)>,
+    /// Slots to prepare, each of a schedule of which nothing else is being prepared.
+    pub slots: Vec<(ScheduleName, Timestamp)>,
+    /// Schedules that are not fired any more since a note of theirs could not follow, and why.
+    pub stopped: Vec<(ScheduleName, String)>,
+    /// Answers about schedules.
+    pub schedule_replies: Vec<(Token, Result<(), Rejection>)>,
     /// When to call again although nothing came in.
     pub wake: Option<Timestamp>,
 }
@@ -109,6 +142,8 @@ pub struct Batch {
 pub struct Due {
     /// The attempts that may have processes, and how they should be going on.
     pub attempts: BTreeMap<AttemptRef, StopLevel>,
+    /// The slots that are being prepared.
+    pub slots: BTreeMap<ScheduleName, Timestamp>,
     /// When something is due by time alone.
     pub wake: Option<Timestamp>,
 }
@@ -195,6 +230,7 @@ pub struct Machine {
     now: Timestamp,
     live: usize,
     live_low: usize,
+    schedules: Schedules,
 }
 
 impl std::fmt::Debug for Machine {
@@ -222,6 +258,7 @@ impl Machine {
             now: Timestamp(i64::MIN),
             live: 0,
             live_low: 0,
+            schedules: Schedules::default(),
         }
     }
 
@@ -268,6 +305,7 @@ impl Machine {
         if !created.request_id.is_empty() {
             self.requests.insert(created.request_id.clone(), uid);
         }
+        self.schedules.came(&created.runbook, uid);
         let low = Class::of(created.origin).is_low();
         let slot = Slot { state, quarantine, live: 0, low, holds: false, queued: false, runnable: None, wake: None };
         self.runs.insert(uid, slot);
@@ -343,6 +381,9 @@ impl Machine {
             let wake = slot.state.next_wake(now);
             due.wake = [due.wake, wake].into_iter().flatten().min();
         }
+        let (slots, wake) = self.schedules.due(now);
+        due.slots = slots;
+        due.wake = [due.wake, wake].into_iter().flatten().min();
         due
     }
 
@@ -365,8 +406,17 @@ impl Machine {
                     }
                 }
                 MachineInput::ClockSet(_) => {}
+                MachineInput::Schedules(generation) => self.plan(now, &generation, &mut batch),
+                MachineInput::Slot { schedule, slot, prepared } => {
+                    self.prepared(now, &schedule, slot, prepared, &mut batch);
+                }
+                MachineInput::Schedule { token, schedule, input } => {
+                    let answer = self.put_schedule(now, &schedule, input, &mut batch);
+                    batch.schedule_replies.push((token, answer));
+                }
             }
         }
+        self.fire(now, &mut batch);
         self.tick(now, &mut batch);
         loop {
             self.admit(now, &mut batch);
@@ -377,7 +427,8 @@ impl Machine {
                 break;
             }
         }
-        batch.wake = self.wakes.first().map(|(at, _)| *at);
+        let of_runs = self.wakes.first().map(|(at, _)| *at);
+        batch.wake = [of_runs, self.schedules.wake(now)].into_iter().flatten().min();
         batch
     }
 
@@ -398,6 +449,9 @@ impl Machine {
                 }
             }
             all.into_iter().for_each(|uid| self.index(uid, now));
+        }
+        if set {
+            self.schedules.look_at_all();
         }
         self.now = if set { now } else { now.max(self.now) };
         self.now
@@ -453,6 +507,7 @@ impl Machine {
         if let Some((class, ticket)) = slot.runnable {
             self.runnable[class.index()].remove(&ticket);
         }
+        self.schedules.left(&slot.state.created().runbook, uid);
         Some(slot.state.created().clone())
     }
 
@@ -675,63 +730,6 @@ impl Machine {
             }
         }
         self.locks.may_admit()
-    }
-
-    /// Recomputes every index from the states and tells the first that differs. For tests: it costs a scan.
-    ///
-    /// # Errors
-    /// In words: the index that is off.
-    pub fn audit(&self, now: Timestamp) -> Result<(), String> {
-        let now = now.max(self.now);
-        let served = || self.runs.values().filter(|slot| slot.quarantine.is_none());
-        let live: usize = served().map(|slot| slot.state.live().count()).sum();
-        if live != self.live {
-            return Err(format!("{live} attempts are live, the index says {}", self.live));
-        }
-        let low: usize = served().filter(|s| s.low).map(|s| s.state.live().count()).sum();
-        if low != self.live_low {
-            return Err(format!("{low} low attempts are live, the index says {}", self.live_low));
-        }
-        if live > self.settings.places {
-            return Err(format!("{live} attempts are live, the bound is {}", self.settings.places));
-        }
-        for (uid, slot) in &self.runs {
-            let may = slot.quarantine.is_none() && slot.state.next_start(now).is_some();
-            let waits =
-                slot.runnable.is_some_and(|(class, ticket)| self.runnable[class.index()].get(&ticket) == Some(uid));
-            if may != slot.runnable.is_some() || may != waits {
-                return Err(format!("run {uid} may start something: {may}; it waits for a place: {:?}", slot.runnable));
-            }
-        }
-        let waiting: usize = self.runnable.iter().map(BTreeMap::len).sum();
-        if waiting != self.runs.values().filter(|slot| slot.runnable.is_some()).count() {
-            return Err(format!("{waiting} turns wait for a place, more than there are runs to take them"));
-        }
-        let mut holders: HashMap<Resource, Holder> = HashMap::new();
-        for (uid, slot) in &self.runs {
-            let root = slot.state.root();
-            for resource in resources(slot.state.created()).into_iter().filter(|_| slot.state.holds()) {
-                let new = || Holder { root, runs: BTreeSet::new() };
-                let holder = holders.entry(resource.clone()).or_insert_with(new);
-                if holder.root != root {
-                    return Err(format!("{resource:?} is held by {} and by {root}", holder.root));
-                }
-                holder.runs.insert(*uid);
-            }
-        }
-        if holders != *self.locks.holders() {
-            return Err(format!("holders are {holders:?}, the index says {:?}", self.locks.holders()));
-        }
-        let wakes: BTreeSet<(Timestamp, RunUid)> = self
-            .runs
-            .iter()
-            .filter(|(_, slot)| slot.quarantine.is_none())
-            .filter_map(|(uid, slot)| Some((slot.state.next_wake(now)?, *uid)))
-            .collect();
-        if wakes != self.wakes {
-            return Err(format!("wakes are {wakes:?}, the index says {:?}", self.wakes));
-        }
-        Ok(())
     }
 }
 

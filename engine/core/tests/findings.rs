@@ -19,6 +19,8 @@ mod keys;
 mod projects;
 #[path = "findings/scenarios.rs"]
 mod scenarios;
+#[path = "findings/schedules.rs"]
+mod schedules;
 #[path = "findings/values.rs"]
 mod values;
 #[path = "findings/yaml.rs"]
@@ -31,12 +33,13 @@ type Case = (&'static str, &'static str);
 type Project = Vec<(String, Vec<u8>)>;
 
 /// What every group of cases is called, with its cases.
-const GROUPS: [(&str, &[Case]); 5] = [
+const GROUPS: [(&str, &[Case]); 6] = [
     ("yaml", yaml::CASES),
     ("keys", keys::CASES),
     ("values", values::CASES),
     ("graph", graph::CASES),
     ("expressions", expressions::CASES),
+    ("schedules", schedules::CASES),
 ];
 
 /// Cases that are no texts of a table: (what, files by path).

@@ -15,6 +15,8 @@ mod expressions;
 mod graph;
 #[path = "findings/keys.rs"]
 mod keys;
+#[path = "findings/schedules.rs"]
+mod schedules;
 #[path = "findings/values.rs"]
 mod values;
 #[path = "findings/yaml.rs"]
@@ -48,6 +50,7 @@ fn cases() -> Vec<(String, String)> {
         ("values", values::CASES),
         ("graph", graph::CASES),
         ("expressions", expressions::CASES),
+        ("schedules", schedules::CASES),
     ];
     let mut cases: Vec<(String, String)> = groups
         .iter()

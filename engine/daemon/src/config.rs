@@ -166,6 +166,9 @@ pub struct ServeArguments {
     /// A quarter of them is kept for what tidies up and for runs that a person started.
     #[arg(long, env = "RUNBOOKD_MAX_ATTEMPTS", value_name = "N")]
     pub max_attempts: Option<String>,
+    /// Starts what is due by schedules. Without it schedules are shown, and nothing starts by itself.
+    #[arg(long, env = "RUNBOOKD_SCHEDULES")]
+    pub schedules: bool,
     /// What is logged: error, warn, info, debug or trace [default: info].
     ///
     /// Also per part of the program, as `warn,runbookd=debug` (the syntax of tracing-subscriber's EnvFilter). What the
@@ -218,6 +221,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// The bound on live attempts.
     pub max_attempts: usize,
+    /// Whether what is due by schedules is started.
+    pub schedules: bool,
     /// The log's filter.
     pub log: String,
     /// The log's format; by the terminal when it is not said.
@@ -305,6 +310,7 @@ impl Config {
             data_dir,
             socket,
             max_attempts: max_attempts.or(file.max_attempts).unwrap_or(PLACES),
+            schedules: arguments.schedules || file.schedules.unwrap_or(false),
             log: log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: format.or(file.log_format),
             retention: file.retention.unwrap_or_default(),

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runbook_core::id::RunUid;
-use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply, Token};
+use runbook_core::machine::{
+    AttemptRef, Batch, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
+};
 use runbook_core::run::{AttemptEnd, AttemptKind, How, Input, NotStarted, Phase, Rejection, RunState, Start};
+use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{Journal, Retention, Store as _, View};
 use tokio::sync::{oneshot, watch};
@@ -18,6 +21,7 @@ use crate::clock::{self, StepDetector};
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
 use crate::runs;
+use crate::schedules::Planner;
 use crate::surroundings::Surroundings;
 
 /// Inputs taken into one turn.
@@ -61,6 +65,26 @@ pub enum Message {
         /// Who waits.
         answer: oneshot::Sender<Answer>,
     },
+    /// These schedules are to be fired.
+    Schedules(Arc<Generation>),
+    /// A slot was prepared, or could not be.
+    Slot {
+        /// Of this schedule.
+        schedule: ScheduleName,
+        /// Which.
+        slot: Timestamp,
+        /// How to start its run, or why not.
+        prepared: Prepared,
+    },
+    /// Something for a schedule.
+    Schedule {
+        /// The schedule.
+        schedule: ScheduleName,
+        /// What.
+        input: ScheduleInput,
+        /// Who waits.
+        answer: oneshot::Sender<Result<(), Rejection>>,
+    },
     /// Looks at the runs in memory.
     Query(Query),
     /// From the attempts.
@@ -103,6 +127,32 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Run { run, input: Box::new(input), answer })?;
         answered.await.map_err(|_| Ending)
+    }
+
+    /// Puts something to a schedule.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn schedule(
+        &self,
+        schedule: ScheduleName,
+        input: ScheduleInput,
+    ) -> Result<Result<(), Rejection>, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Schedule { schedule, input, answer })?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Tells which schedules are to be fired.
+    pub fn plan(&self, generation: Arc<Generation>) {
+        // When the loop has ended, nothing is fired any more.
+        let _ = self.sender.send(Message::Schedules(generation));
+    }
+
+    /// Tells what came of the preparation of a slot.
+    pub fn prepared(&self, schedule: ScheduleName, slot: Timestamp, prepared: Prepared) {
+        // When the loop has ended, the next start looks at the slot again.
+        let _ = self.sender.send(Message::Slot { schedule, slot, prepared });
     }
 
     /// Looks at the runs in memory, between two turns.
@@ -169,6 +219,8 @@ pub struct Dispatcher {
     pub archiver: Maintenance,
     /// Which runs that are over are kept.
     pub retention: Retention,
+    /// Prepares the starts of slots.
+    pub planner: Planner,
 }
 
 /// Looks at the runs in memory, between two turns.
@@ -178,6 +230,7 @@ struct Turn {
     inputs: Vec<MachineInput>,
     queries: Vec<Query>,
     answers: HashMap<Token, oneshot::Sender<Answer>>,
+    about_schedules: HashMap<Token, oneshot::Sender<Result<(), Rejection>>>,
     restarts: Vec<AttemptRef>,
     loaded: Vec<RunUid>,
     ends: usize,
@@ -205,8 +258,8 @@ impl Dispatcher {
             let now = clock::now();
             let idle = turn.inputs.is_empty() && turn.queries.is_empty() && turn.restarts.is_empty();
             let batch = self.machine.turn(now, std::mem::take(&mut turn.inputs));
-            if !batch.events.is_empty() {
-                self.journal.append(&batch.events)?;
+            if !batch.events.is_empty() || !batch.notes.is_empty() {
+                self.journal.commit(&batch.events, &batch.notes)?;
                 unmarked = true;
             } else if idle && unmarked {
                 self.journal.mark()?;
@@ -230,7 +283,7 @@ impl Dispatcher {
                 self.archiver.wake();
             }
             // Not only when idle: somebody may ask how things are all the time.
-            if batch.events.is_empty() {
+            if batch.events.is_empty() && batch.notes.is_empty() {
                 self.prune(now, &mut pruned_at)?;
             }
         }
@@ -278,6 +331,7 @@ impl Dispatcher {
             inputs: Vec::new(),
             queries: Vec::new(),
             answers: HashMap::new(),
+            about_schedules: HashMap::new(),
             restarts: Vec::new(),
             loaded: Vec::new(),
             ends: 0,
@@ -335,6 +389,15 @@ impl Dispatcher {
                 turn.answers.insert(*next_token, answer);
                 turn.inputs.push(MachineInput::Run { token: Some(*next_token), run, input: *input });
             }
+            Message::Schedules(generation) => turn.inputs.push(MachineInput::Schedules(generation)),
+            Message::Slot { schedule, slot, prepared } => {
+                turn.inputs.push(MachineInput::Slot { schedule, slot, prepared });
+            }
+            Message::Schedule { schedule, input, answer } => {
+                *next_token += 1;
+                turn.about_schedules.insert(*next_token, answer);
+                turn.inputs.push(MachineInput::Schedule { token: *next_token, schedule, input });
+            }
             Message::Query(query) => turn.queries.push(query),
             Message::Report(Report::Ended(attempt, end)) => {
                 turn.ends += 1;
@@ -384,7 +447,11 @@ impl Dispatcher {
         for attempt in std::mem::take(&mut turn.restarts) {
             self.restart(attempt);
         }
-        narrate(&self.machine, &batch.events);
+        self.planner.prepare(&batch.slots);
+        narrate(&self.machine, batch);
+        for (schedule, why) in &batch.stopped {
+            tracing::error!(%schedule, why, "the schedule is not fired any more: a note of it was illegal");
+        }
         for (run, why) in &batch.quarantined {
             tracing::error!(%run, why, "the run is quarantined: an event of it was illegal");
         }
@@ -400,6 +467,12 @@ impl Dispatcher {
         }
         for (token, answer) in &batch.replies {
             if let Some(waiting) = turn.answers.remove(token) {
+                // Whoever asked may have gone.
+                let _ = waiting.send(answer.clone());
+            }
+        }
+        for (token, answer) in &batch.schedule_replies {
+            if let Some(waiting) = turn.about_schedules.remove(token) {
                 // Whoever asked may have gone.
                 let _ = waiting.send(answer.clone());
             }

@@ -154,6 +154,16 @@ pub struct Library {
     current: RwLock<Arc<Generation>>,
     /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
     known: Mutex<BTreeMap<String, Known>>,
+    listener: OnceLock<Listener>,
+}
+
+/// Whom to tell that there is another generation.
+struct Listener(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// A file as a load found it.
@@ -167,7 +177,19 @@ struct Known {
 impl Library {
     /// A library that has loaded nothing yet.
     pub fn new(project: &Path) -> Self {
-        Self { project: project.to_path_buf(), current: RwLock::default(), known: Mutex::default() }
+        Self {
+            project: project.to_path_buf(),
+            current: RwLock::default(),
+            known: Mutex::default(),
+            listener: OnceLock::new(),
+        }
+    }
+
+    /// Has somebody told of each new generation, once it is the current one. There is one such listener; `tell` must not
+    /// wait for anything.
+    pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // A second one would be a mistake of the caller, and is left out.
+        let _ = self.listener.set(Listener(Box::new(tell)));
     }
 
     /// The project's folder.
@@ -237,6 +259,9 @@ impl Library {
         drop(old);
         let generation = Generation { number: before.number + 1, entries, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
+        if let Some(Listener(tell)) = self.listener.get() {
+            tell();
+        }
         true
     }
 

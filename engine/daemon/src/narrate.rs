@@ -1,15 +1,40 @@
 //! What the daemon's own log says of durable events: runs at `info`, attempts at `debug`, what a person should look at
 //! at `warn`; run and step as fields. Never a value of a run. Decides nothing.
 
-use runbook_core::id::{RunUid, StepNo};
-use runbook_core::machine::Machine;
+use runbook_core::id::StepNo;
+use runbook_core::machine::{Batch, Machine};
 use runbook_core::run::{Event, Fact, Outcome, RunState, Then, how_text};
+use runbook_core::schedule::{Fate, NoteFact, ScheduleName, Skip};
 
-/// Tells of the events of a commit.
-pub fn narrate(machine: &Machine, events: &[(RunUid, Event)]) {
-    for (run, event) in events {
+/// Tells of what a commit holds.
+pub fn narrate(machine: &Machine, batch: &Batch) {
+    for (schedule, note) in &batch.notes {
+        of_schedule(schedule, &note.fact);
+    }
+    for (run, event) in &batch.events {
         let Some(state) = machine.run(*run) else { continue };
         tell(state, event);
+    }
+}
+
+fn of_schedule(schedule: &ScheduleName, fact: &NoteFact) {
+    match fact {
+        NoteFact::Slots { first, last, fate } => match fate {
+            Fate::Ran { number, .. } => tracing::info!(%schedule, slot = %last, number, "slot starts a run"),
+            Fate::Skipped(Skip::Overlap { number, state }) => {
+                tracing::warn!(%schedule, slot = %last, number, state, "slot skipped: another run is on");
+            }
+            Fate::Skipped(Skip::Paused) => tracing::debug!(%schedule, %first, %last, "slots skipped: paused"),
+            Fate::Merged { .. } | Fate::Waited { .. } => tracing::info!(%schedule, %first, %last, "slots merged"),
+            Fate::Missed(why) => tracing::warn!(%schedule, %first, %last, ?why, "slots missed"),
+            Fate::Failed { why } => tracing::warn!(%schedule, slot = %last, why, "slot cannot be started"),
+        },
+        NoteFact::Planned(written) => {
+            tracing::info!(%schedule, cron = written.cron, timezone = written.timezone, "schedule planned");
+        }
+        NoteFact::Removed => tracing::info!(%schedule, "schedule removed"),
+        NoteFact::Paused(pause) => tracing::info!(%schedule, by = pause.by.name, "schedule paused"),
+        NoteFact::Resumed { by, .. } => tracing::info!(%schedule, by = by.name, "schedule resumed"),
     }
 }
 

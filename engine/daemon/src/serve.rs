@@ -25,6 +25,7 @@ use crate::layout::Layout;
 use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
 use crate::runs::{self, all_events};
+use crate::schedules::{self, Workshop};
 use crate::secrets::{Sealer, Secrets};
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, maintenance, opening, unit};
@@ -72,6 +73,9 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let settings = Settings { places: config.max_attempts, boot: boot.clone(), artifacts };
     let mut machine = Machine::new(settings, reader.next_number()?);
     let loaded = load(&mut machine, &*reader, &definitions, &boot)?;
+    for (schedule, record) in reader.schedules()? {
+        machine.load_schedule(schedule, record);
+    }
 
     let (handle, receiver) = dispatcher::channel();
     let reporter = handle.clone();
@@ -97,13 +101,35 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         shutdown: CancellationToken::new(),
     });
 
+    let (planner, inbox) = schedules::planner();
+    if config.schedules {
+        let workshop = Workshop {
+            library: Arc::clone(&library),
+            surroundings: surroundings.clone(),
+            dispatcher: handle.clone(),
+            drain: drain.clone(),
+            data_dir: config.data_dir.clone(),
+        };
+        schedules::start(inbox, workshop)?;
+        let planner = planner.clone();
+        library.on_change(move || planner.changed());
+    }
     let archiver = maintenance::start(journal.archiver(), Arc::clone(&reader), config.data_dir.clone())?;
     let retention = runbook_journal::Retention {
         max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
         max_runs: usize::try_from(config.retention.runs).ok(),
     };
-    let dispatcher =
-        Dispatcher { machine, journal, reader, attempts, surroundings, handle: handle.clone(), archiver, retention };
+    let dispatcher = Dispatcher {
+        machine,
+        journal,
+        reader,
+        attempts,
+        surroundings,
+        handle: handle.clone(),
+        archiver,
+        retention,
+        planner,
+    };
     let failed = drain.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {
         // However the loop ends, the daemon ends with it.

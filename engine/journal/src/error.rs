@@ -59,6 +59,16 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// A note of a schedule does not follow from those that are there: a mistake of the caller. Nothing was written.
+    #[error("note {number} of schedule {schedule} is refused: {why}. This is a bug; nothing was written")]
+    RefusedNote {
+        /// The schedule.
+        schedule: String,
+        /// The note's number.
+        number: u64,
+        /// Why.
+        why: String,
+    },
     /// More than fits into one commit. Nothing was written.
     #[error("a commit of {bytes} bytes is above the limit of {limit} bytes; nothing was written")]
     TooLarge {

@@ -8,6 +8,7 @@ use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
+use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
 
@@ -193,6 +194,7 @@ fn created(it: disk::Created) -> Result<Created> {
         request_digest: digest(&it.request_digest, "created.request_digest")?,
         terms: it.terms.map(terms::from_disk).transpose()?.unwrap_or_default(),
         parent: it.parent.map(parent).transpose()?,
+        slot: it.slot.map(slot_of).transpose()?,
     })
 }
 
@@ -416,5 +418,85 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
         last_event: it.last_event,
         epoch: it.epoch,
         dry: it.dry,
+    })
+}
+
+fn schedule_name(text: &str) -> Result<ScheduleName> {
+    text.parse().map_err(|_| Undecodable::Missing("schedule"))
+}
+
+fn slot_of(it: disk::SlotOf) -> Result<SlotOf> {
+    Ok(SlotOf { schedule: schedule_name(&it.schedule)?, at: Timestamp(it.at_micros) })
+}
+
+/// A note and its schedule from its stored bytes.
+///
+/// # Errors
+/// Anything that this program does not fully understand.
+pub fn note(bytes: &[u8]) -> Result<(ScheduleName, Note)> {
+    use disk::schedule_note::Fact as From;
+    let it = disk::ScheduleNote::decode(bytes)?;
+    let fact = match it.fact {
+        Some(From::Planned(it)) => NoteFact::Planned(written(it)?),
+        Some(From::Removed(true)) => NoteFact::Removed,
+        Some(From::Slots(it)) => {
+            NoteFact::Slots { first: Timestamp(it.first_micros), last: Timestamp(it.last_micros), fate: fate(it.fate)? }
+        }
+        Some(From::Paused(it)) => NoteFact::Paused(pause(it)?),
+        Some(From::Resumed(it)) => {
+            let Pause { by, reason } = pause(it)?;
+            NoteFact::Resumed { by, reason }
+        }
+        Some(From::Removed(false)) | None => return Err(Undecodable::Missing("schedule_note.fact")),
+    };
+    Ok((schedule_name(&it.schedule)?, Note { number: it.number, at: Timestamp(it.at_micros), fact }))
+}
+
+fn fate(it: Option<disk::schedule_slots::Fate>) -> Result<Fate> {
+    use disk::schedule_slots::Fate as From;
+    Ok(match it {
+        Some(From::Ran(it)) => Fate::Ran { run: run_uid(&it.run_uid)?, number: it.number },
+        Some(From::SkippedPaused(true)) => Fate::Skipped(Skip::Paused),
+        Some(From::SkippedOverlap(it)) => Fate::Skipped(Skip::Overlap { number: it.number, state: it.state }),
+        Some(From::MergedMicros(at)) => Fate::Merged { into: Timestamp(at) },
+        Some(From::Waited(it)) => Fate::Waited { run: run_uid(&it.run_uid)?, number: it.number },
+        Some(From::Missed(miss)) => Fate::Missed(known!(miss, "schedule_slots.missed", disk::ScheduleMiss, {
+            Late => Miss::Late,
+            Window => Miss::Window,
+            Most => Miss::Most,
+            Removed => Miss::Removed,
+        })?),
+        Some(From::Failed(why)) => Fate::Failed { why },
+        Some(From::SkippedPaused(false)) | None => return Err(Undecodable::Missing("schedule_slots.fate")),
+    })
+}
+
+fn written(it: disk::ScheduleWritten) -> Result<Written> {
+    let dst = known!(it.dst, "schedule_written.dst", disk::ScheduleDst, {
+        Cron => Dst::Cron,
+        Once => Dst::Once,
+        RealTime => Dst::RealTime,
+        Skip => Dst::Skip,
+        Twice => Dst::Twice,
+    })?;
+    Ok(Written { cron: it.cron, timezone: it.timezone, dst })
+}
+
+fn pause(it: disk::SchedulePause) -> Result<Pause> {
+    Ok(Pause { by: principal(it.by)?, reason: it.reason })
+}
+
+/// What a schedule's notes add up to, from its stored bytes.
+///
+/// # Errors
+/// Anything that this program does not fully understand.
+pub fn record(bytes: &[u8]) -> Result<Record> {
+    let it = disk::ScheduleRecord::decode(bytes)?;
+    Ok(Record {
+        last: it.last,
+        through: Timestamp(it.through_micros),
+        written: it.written.map(written).transpose()?,
+        pause: it.pause.map(pause).transpose()?,
+        ran: it.ran_micros.map(Timestamp).zip(it.ran_number),
     })
 }

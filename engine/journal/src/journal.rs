@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::run::{Event, Fact};
+use runbook_core::schedule::{Note, ScheduleName};
 use runbook_core::time::Timestamp;
 
 use prost::Message as _;
@@ -17,6 +18,7 @@ use crate::db::Batch;
 use crate::error::{FileError, StoreError};
 use crate::frame;
 use crate::keys;
+use crate::ledger;
 use crate::limits::{COMMIT_BYTES, MARK_COMMITS};
 use crate::lock::Lock;
 use crate::mark::Mark;
@@ -223,14 +225,18 @@ impl Journal {
 }
 
 impl Store for Journal {
-    fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError> {
+    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError> {
         self.shared.check_running()?;
         let last = self.shared.tail().last_commit();
-        let Some((first_run, first_event)) = events.first() else { return Ok(last) };
+        if events.is_empty() && notes.is_empty() {
+            return Ok(last);
+        }
         let rows = self.rows(events)?;
-        let payload = record::commit(events).map_err(|error| StoreError::Refused {
-            run: *first_run,
-            number: first_event.number,
+        let records = ledger::changes(notes, |name| ledger::record(&self.shared, name))?;
+        let first = events.first().map_or((RunUid::from_bits(0), 0), |(run, event)| (*run, event.number));
+        let payload = record::commit(events, notes).map_err(|error| StoreError::Refused {
+            run: first.0,
+            number: first.1,
             why: format!("an event of its batch cannot be written as JSON: {error}"),
         })?;
         let too_large = StoreError::TooLarge { bytes: payload.len(), limit: COMMIT_BYTES };
@@ -247,10 +253,11 @@ impl Store for Journal {
             batch.insert(&key, frame::seal(&key, frame::MIN_READER, is_last, chunk));
         }
         self.put_rows(&mut batch, &rows)?;
+        ledger::put(&mut batch, notes, &records);
         if !rows.changed.is_empty() {
             self.quiet.end();
         }
-        self.shared.tail_mut().begin(rows.before);
+        self.shared.tail_mut().begin(rows.before, records.before);
         self.shared.or_stop(self.shared.db.apply(batch))?;
         self.shared.or_stop(self.shared.db.sync())?;
         let numbers = events.iter().map(|(uid, event)| (*uid, event.number));

@@ -2,6 +2,7 @@
 //! meaning. One tree, since only within one tree a batch is atomic. Never knows values.
 
 use runbook_core::id::RunUid;
+use runbook_core::schedule::ScheduleName;
 
 /// A chunk of a commit's record.
 pub const COMMIT: u8 = b'j';
@@ -19,6 +20,10 @@ pub const COLD: u8 = b'c';
 pub const CHILD: u8 = b'd';
 /// A removed run whose folder may still be there, by its uid.
 pub const REMOVED: u8 = b'x';
+/// A note of a schedule, by the schedule's name and the note's number.
+pub const NOTE: u8 = b'n';
+/// What a schedule's notes add up to, by its name.
+pub const SCHEDULE: u8 = b's';
 
 /// The key of a chunk.
 pub fn commit(commit: u64, chunk: u16) -> [u8; 11] {
@@ -109,4 +114,20 @@ pub fn request(id: &str) -> Vec<u8> {
     key.push(REQUEST);
     key.extend_from_slice(id.as_bytes());
     key
+}
+
+/// The key of a schedule's record.
+pub fn schedule(name: &ScheduleName) -> Vec<u8> {
+    [&[SCHEDULE], name.as_str().as_bytes()].concat()
+}
+
+/// The name in a key that [`schedule`] made.
+pub fn parse_schedule(key: &[u8]) -> Option<ScheduleName> {
+    let (_, name) = key.split_first()?;
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+/// The key of a schedule's note. No name holds the zero that ends it.
+pub fn note(name: &ScheduleName, number: u64) -> Vec<u8> {
+    [&[NOTE], name.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
 }

@@ -3,7 +3,8 @@
 //! A journal is a data directory. Batches of events become **commits**, each whole and durable before anybody
 //! learns of it; a **row** per run, derived from its events, answers lists and look-ups; **objects** are large values
 //! named by hash. The newest commits are the live **tail**, in sled; older ones move, event by event, to the files
-//! of their runs, `runs/<uid>/events`. A run's history is its file and then the tail, by event number.
+//! of their runs, `runs/<uid>/events`. A run's history is its file and then the tail, by event number. What became of
+//! schedules is the **ledger**, which stays in sled for ever.
 //!
 //! There are no snapshots of states. A run's state is replayed from its events (about a microsecond each), and cold
 //! prefixes of any run, over or not, go to its file: that keeps sled small and the start quick with one mechanism
@@ -20,6 +21,7 @@ mod frame;
 mod from_disk;
 mod journal;
 mod keys;
+mod ledger;
 pub mod limits;
 mod lock;
 mod mark;

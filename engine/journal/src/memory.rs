@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runbook_core::id::RunUid;
 use runbook_core::run::{Event, Fact};
+use runbook_core::schedule::{Note, Record, ScheduleName};
 use runbook_core::time::Timestamp;
 
 use crate::error::StoreError;
+use crate::ledger;
 use crate::limits::PRUNE_RUNS;
 use crate::retention::Judge;
 use crate::row::RunRow;
@@ -40,6 +42,8 @@ struct Durable {
     rows: BTreeMap<u64, RunRow>,
     numbers: BTreeMap<RunUid, u64>,
     requests: BTreeMap<String, u64>,
+    records: BTreeMap<ScheduleName, Record>,
+    notes: BTreeMap<ScheduleName, Vec<Note>>,
 }
 
 /// Child runs, each with the number of the run at the top.
@@ -163,8 +167,8 @@ impl Durable {
 }
 
 impl Store for MemoryStore {
-    fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError> {
-        if events.is_empty() && !self.crashed {
+    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError> {
+        if events.is_empty() && notes.is_empty() && !self.crashed {
             return Ok(self.disk.lock().last_commit);
         }
         self.pass(CrashPoint::BeforeCommit)?;
@@ -172,6 +176,11 @@ impl Store for MemoryStore {
             let mut durable = self.disk.lock();
             let (rows, children) = durable.rows_after(events)?;
             durable.numbers.extend(children);
+            let records = ledger::changes(notes, |name| Ok(durable.records.get(name).cloned()))?;
+            durable.records.extend(records.after);
+            for (name, note) in notes {
+                durable.notes.entry(name.clone()).or_default().push(note.clone());
+            }
             durable.last_commit += 1;
             let number = durable.last_commit;
             durable.tail.insert(number, events.to_vec());
@@ -322,6 +331,17 @@ impl View for MemoryDisk {
 
     fn next_number(&self) -> Result<u64, StoreError> {
         Ok(self.lock().rows.keys().next_back().map_or(1, |number| number + 1))
+    }
+
+    fn schedules(&self) -> Result<Vec<(ScheduleName, Record)>, StoreError> {
+        Ok(self.lock().records.iter().map(|(name, record)| (name.clone(), record.clone())).collect())
+    }
+
+    fn notes(&self, schedule: &ScheduleName, before: Option<u64>, max: usize) -> Result<Vec<Note>, StoreError> {
+        let durable = self.lock();
+        let all = durable.notes.get(schedule).map_or(&[][..], Vec::as_slice);
+        let below = all.iter().rev().filter(|note| before.is_none_or(|before| note.number < before));
+        Ok(below.take(max).cloned().collect())
     }
 
     fn last_commit(&self) -> u64 {

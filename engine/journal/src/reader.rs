@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::run::Event;
+use runbook_core::schedule::{Note, Record, ScheduleName};
 
 use crate::cold::{self, Next};
 use crate::error::StoreError;
 use crate::from_disk::Undecodable;
 use crate::keys;
+use crate::ledger;
 use crate::limits::{PAGE_BYTES, READ_TRIES};
 use crate::record::{self, Item, RawEvent};
 use crate::row::RunRow;
@@ -308,6 +310,14 @@ impl View for Reader {
             Ok(ControlFlow::Break(()))
         })?;
         Ok(last + 1)
+    }
+
+    fn schedules(&self) -> Result<Vec<(ScheduleName, Record)>, StoreError> {
+        ledger::records(&self.shared)
+    }
+
+    fn notes(&self, schedule: &ScheduleName, before: Option<u64>, max: usize) -> Result<Vec<Note>, StoreError> {
+        ledger::notes(&self.shared, schedule, before, max)
     }
 
     fn last_commit(&self) -> u64 {

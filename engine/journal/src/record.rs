@@ -5,6 +5,7 @@ use prost::Message as _;
 use prost::encoding::{self, DecodeContext, WireType};
 use runbook_core::id::RunUid;
 use runbook_core::run::Event;
+use runbook_core::schedule::{Note, ScheduleName};
 use runbook_proto::journal as disk;
 
 use crate::from_disk::{self, Undecodable};
@@ -22,23 +23,24 @@ mod field {
     pub const EVENT_NUMBER: u32 = 1;
 }
 
-/// The bytes of a commit with these events.
+/// The bytes of a commit with these events and notes.
 ///
 /// # Errors
 /// A value that JSON cannot hold.
-pub fn commit(events: &[(RunUid, Event)]) -> Result<Vec<u8>, serde_json::Error> {
+pub fn commit(events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<Vec<u8>, serde_json::Error> {
     let events = events
         .iter()
         .map(|(uid, event)| {
             Ok(disk::RunEvent { run_uid: uid.bits().to_be_bytes().to_vec(), event: Some(to_disk::event(event)?) })
         })
         .collect::<Result<_, serde_json::Error>>()?;
-    Ok(disk::Commit { events, lost_from: None }.encode_to_vec())
+    let notes = notes.iter().map(|(schedule, note)| to_disk::note(schedule, note)).collect();
+    Ok(disk::Commit { events, lost_from: None, notes }.encode_to_vec())
 }
 
 /// The bytes of a commit that says that those from `lost_from` to it are gone.
 pub fn lost(lost_from: u64) -> Vec<u8> {
-    disk::Commit { events: Vec::new(), lost_from: Some(lost_from) }.encode_to_vec()
+    disk::Commit { events: Vec::new(), lost_from: Some(lost_from), notes: Vec::new() }.encode_to_vec()
 }
 
 /// An event that is not decoded yet.
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn the_walk_agrees_with_the_schema() {
         let events: Vec<_> = (1..4).map(|n| (RunUid::from_bits(u128::from(n) << 77), ready(n))).collect();
-        let bytes = commit(&events).unwrap();
+        let bytes = commit(&events, &[]).unwrap();
         let mut walked = Vec::new();
         walk::<Undecodable>(&bytes, |item| {
             if let Item::Event(uid, raw) = item {
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_field_that_ends_too_late_is_an_error() {
-        let bytes = commit(&[(RunUid::from_bits(1), ready(1))]).unwrap();
+        let bytes = commit(&[(RunUid::from_bits(1), ready(1))], &[]).unwrap();
         for length in 1..bytes.len() {
             assert!(walk::<Undecodable>(&bytes[..length], |_| Ok(())).is_err(), "{length}");
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runbook_core::id::RunUid;
 use runbook_core::run::Event;
+use runbook_core::schedule::{Note, Record, ScheduleName};
 use runbook_core::time::{Span, Timestamp};
 
 use crate::error::StoreError;
@@ -11,13 +12,21 @@ use crate::row::RunRow;
 
 /// The writing side. There is one.
 pub trait Store: Send {
-    /// Appends a batch as one commit, whole or not at all, and keeps the rows of its runs in step. Durable when
-    /// it returns. An empty batch is no commit. Returns the number of the last commit.
+    /// Appends a batch as one commit, whole or not at all, and keeps the rows of its runs and the records of its
+    /// schedules in step. Durable when it returns. An empty batch is no commit. Returns the number of the last commit.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] and [`StoreError::TooLarge`] leave the store as it was. After any other error
-    /// nothing of the batch may be acted upon, and the process must end.
-    fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError>;
+    /// [`StoreError::Refused`], [`StoreError::RefusedNote`] and [`StoreError::TooLarge`] leave the store as it was.
+    /// After any other error nothing of the batch may be acted upon, and the process must end.
+    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError>;
+
+    /// The same without notes.
+    ///
+    /// # Errors
+    /// As for [`Self::commit`].
+    fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError> {
+        self.commit(events, &[])
+    }
 
     /// Moves at most `max_commits` of the oldest commits out of the live tail into the runs' own files. To be
     /// called from time to time while [`View::tail`] is above its bounds.
@@ -106,6 +115,19 @@ pub trait View: Send + Sync {
     /// # Errors
     /// An unreadable row.
     fn next_number(&self) -> Result<u64, StoreError>;
+
+    /// What the notes of each schedule add up to, by name: for the start.
+    ///
+    /// # Errors
+    /// An unreadable record.
+    fn schedules(&self) -> Result<Vec<(ScheduleName, Record)>, StoreError>;
+
+    /// The notes of a schedule with numbers below `before` (all, where it is `None`), newest first: at most `max`. They
+    /// are kept for ever.
+    ///
+    /// # Errors
+    /// An unreadable note.
+    fn notes(&self, schedule: &ScheduleName, before: Option<u64>, max: usize) -> Result<Vec<Note>, StoreError>;
 
     /// The number of the last commit; 0 before the first.
     fn last_commit(&self) -> u64;

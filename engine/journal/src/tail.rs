@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use runbook_core::id::RunUid;
+use runbook_core::schedule::{Record, ScheduleName};
 
 use crate::row::RunRow;
 use crate::store::TailSize;
@@ -17,6 +18,8 @@ pub struct Tail {
     /// The rows that the commit under way changes, by number, as they were before: what readers are to see until it
     /// is durable.
     before: HashMap<u64, Option<RunRow>>,
+    /// The same of the records of schedules.
+    records_before: HashMap<ScheduleName, Option<Record>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +46,20 @@ pub struct Place {
 }
 
 impl Tail {
-    /// A commit that changes these rows is about to be written.
-    pub fn begin(&mut self, before: HashMap<u64, Option<RunRow>>) {
-        self.before = before;
+    /// A commit that changes these rows and records is about to be written.
+    pub fn begin(&mut self, rows: HashMap<u64, Option<RunRow>>, records: HashMap<ScheduleName, Option<Record>>) {
+        self.before = rows;
+        self.records_before = records;
+    }
+
+    /// The record as it was before the commit under way, where that changes it.
+    pub fn record_before(&self, name: &ScheduleName) -> Option<&Option<Record>> {
+        self.records_before.get(name)
+    }
+
+    /// The records that the commit under way changes, as they were.
+    pub fn records_under_way(&self) -> Vec<(ScheduleName, Option<Record>)> {
+        self.records_before.iter().map(|(name, record)| (name.clone(), record.clone())).collect()
     }
 
     /// The row as it was before the commit under way, where that changes it.
@@ -61,6 +75,7 @@ impl Tail {
     /// Adds a commit that is durable. `events` are the run and number of each event in it, in order.
     pub fn push(&mut self, number: u64, bytes: u64, events: impl Iterator<Item = (RunUid, u64)>) {
         self.before.clear();
+        self.records_before.clear();
         self.commits.push_back(Commit { number, bytes });
         self.bytes += bytes;
         for (uid, event) in events {

@@ -6,6 +6,7 @@ use runbook_core::run::{
     AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
     Parent, Principal, SkipReason, Terms, Then, Waits,
 };
+use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
 use runbook_proto::journal as disk;
 
 use crate::row::RunRow;
@@ -154,6 +155,7 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         request_digest: it.request_digest.0.to_vec(),
         terms: if it.terms == Terms::default() { None } else { Some(terms::to_disk(&it.terms)?) },
         parent: it.parent.as_ref().map(parent),
+        slot: it.slot.as_ref().map(slot_of),
     })
 }
 
@@ -324,5 +326,80 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         last_event: row.last_event,
         epoch: row.epoch,
         dry: row.dry,
+    }
+}
+
+fn slot_of(it: &SlotOf) -> disk::SlotOf {
+    disk::SlotOf { schedule: it.schedule.to_string(), at_micros: it.at.0 }
+}
+
+/// A note as it is stored.
+pub fn note(schedule: &ScheduleName, note: &Note) -> disk::ScheduleNote {
+    use disk::schedule_note::Fact as To;
+    let fact = match &note.fact {
+        NoteFact::Planned(it) => To::Planned(written(it)),
+        NoteFact::Removed => To::Removed(true),
+        NoteFact::Slots { first, last, fate: it } => {
+            To::Slots(disk::ScheduleSlots { first_micros: first.0, last_micros: last.0, fate: Some(fate(it)) })
+        }
+        NoteFact::Paused(it) => To::Paused(pause(it)),
+        NoteFact::Resumed { by, reason } => {
+            To::Resumed(disk::SchedulePause { by: Some(principal(by)), reason: reason.clone() })
+        }
+    };
+    disk::ScheduleNote { schedule: schedule.to_string(), number: note.number, at_micros: note.at.0, fact: Some(fact) }
+}
+
+fn fate(it: &Fate) -> disk::schedule_slots::Fate {
+    use disk::schedule_slots::Fate as To;
+    let run_ref = |run: &runbook_core::id::RunUid, number: &u64| disk::RunRef {
+        run_uid: run.bits().to_be_bytes().to_vec(),
+        number: *number,
+    };
+    match it {
+        Fate::Ran { run, number } => To::Ran(run_ref(run, number)),
+        Fate::Skipped(Skip::Paused) => To::SkippedPaused(true),
+        Fate::Skipped(Skip::Overlap { number, state }) => {
+            To::SkippedOverlap(disk::RunState { number: *number, state: state.clone() })
+        }
+        Fate::Merged { into } => To::MergedMicros(into.0),
+        Fate::Waited { run, number } => To::Waited(run_ref(run, number)),
+        Fate::Missed(miss) => To::Missed(
+            match miss {
+                Miss::Late => disk::ScheduleMiss::Late,
+                Miss::Window => disk::ScheduleMiss::Window,
+                Miss::Most => disk::ScheduleMiss::Most,
+                Miss::Removed => disk::ScheduleMiss::Removed,
+            }
+            .into(),
+        ),
+        Fate::Failed { why } => To::Failed(why.clone()),
+    }
+}
+
+fn written(it: &Written) -> disk::ScheduleWritten {
+    let dst = match it.dst {
+        Dst::Cron => disk::ScheduleDst::Cron,
+        Dst::Once => disk::ScheduleDst::Once,
+        Dst::RealTime => disk::ScheduleDst::RealTime,
+        Dst::Skip => disk::ScheduleDst::Skip,
+        Dst::Twice => disk::ScheduleDst::Twice,
+    };
+    disk::ScheduleWritten { cron: it.cron.clone(), timezone: it.timezone.clone(), dst: dst.into() }
+}
+
+fn pause(it: &Pause) -> disk::SchedulePause {
+    disk::SchedulePause { by: Some(principal(&it.by)), reason: it.reason.clone() }
+}
+
+/// What a schedule's notes add up to, as it is stored.
+pub fn record(it: &Record) -> disk::ScheduleRecord {
+    disk::ScheduleRecord {
+        last: it.last,
+        through_micros: it.through.0,
+        written: it.written.as_ref().map(written),
+        pause: it.pause.as_ref().map(pause),
+        ran_micros: it.ran.map(|(slot, _)| slot.0),
+        ran_number: it.ran.map(|(_, number)| number),
     }
 }

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Book, SECOND, created, ended, finished, ready, resumed, starting, uid};
-use runbook_core::run::{Event, Fact, Outcome};
+use runbook_core::run::{Event, Fact, Outcome, Principal};
+use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, ScheduleName, Written};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::memory::MemoryDisk;
 use runbook_journal::{Journal, MemoryStore, Options, Retention, RunRow, Store, StoreError, View};
@@ -389,6 +390,93 @@ fn a_run_may_begin_and_end_in_one_commit() {
             book.check(view);
             assert!(view.unfinished().unwrap().is_empty());
             assert_eq!(view.row_by_number(1).unwrap().unwrap().last_event, 3);
+        },
+    );
+}
+
+fn note(number: u64, fact: NoteFact) -> Note {
+    Note { number, at: Timestamp(number as i64 * SECOND), fact }
+}
+
+fn planned() -> NoteFact {
+    let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Once };
+    NoteFact::Planned(written)
+}
+
+fn slot(at: i64, fate: Fate) -> NoteFact {
+    NoteFact::Slots { first: Timestamp(at * SECOND), last: Timestamp(at * SECOND), fate }
+}
+
+#[test]
+fn notes_of_schedules_are_kept_with_their_records() {
+    let (nightly, other) = (ScheduleName::new("backup", "nightly"), ScheduleName::new("backup", "nightly-2"));
+    each(
+        |store| {
+            let mut book = Book::default();
+            // Notes alone are a commit, too.
+            assert_eq!(store.commit(&[], &[(nightly.clone(), note(1, planned()))]).unwrap(), 1);
+            let missed = slot(60, Fate::Missed(Miss::Late));
+            let notes = [(nightly.clone(), note(2, missed)), (other.clone(), note(1, planned()))];
+            assert_eq!(store.commit(&[], &notes).unwrap(), 2);
+            // With the first event of the run that a slot started.
+            let created = Event { number: 1, at: Timestamp(SECOND), fact: created(1, "backup", "") };
+            let ran = note(3, slot(120, Fate::Ran { run: uid(1), number: 1 }));
+            assert_eq!(store.commit(&[(uid(1), created)], &[(nightly.clone(), ran)]).unwrap(), 3);
+            let why = "the tool is gone".to_owned();
+            store.commit(&[], &[(nightly.clone(), note(4, slot(180, Fate::Failed { why })))]).unwrap();
+            // Neither archiving nor pruning takes any away.
+            book.append(store, vec![(uid(2), common::created(2, "other", ""))]);
+            store
+                .append(&[(uid(1), Event { number: 2, at: Timestamp(SECOND), fact: finished(Outcome::Failed) })])
+                .unwrap();
+            store.archive(100).unwrap();
+            let all = Retention { max_age: Some(Span::ZERO), max_runs: Some(0) };
+            assert_eq!(store.prune(&all, Timestamp(i64::MAX / 2)).unwrap().runs, [uid(1)]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            let records = view.schedules().unwrap();
+            assert_eq!(records.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&nightly, &other]);
+            let record = &records[0].1;
+            assert_eq!((record.last, record.through), (4, Timestamp(180 * SECOND)));
+            assert_eq!(record.ran, Some((Timestamp(120 * SECOND), 1)));
+            let numbers = |notes: Vec<Note>| notes.iter().map(|note| note.number).collect::<Vec<_>>();
+            assert_eq!(numbers(view.notes(&nightly, None, 100).unwrap()), [4, 3, 2, 1]);
+            assert_eq!(numbers(view.notes(&nightly, None, 2).unwrap()), [4, 3]);
+            assert_eq!(numbers(view.notes(&nightly, Some(3), 100).unwrap()), [2, 1]);
+            assert_eq!(numbers(view.notes(&other, None, 100).unwrap()), [1]);
+            assert!(view.notes(&ScheduleName::new("backup", "nightl"), None, 9).unwrap().is_empty());
+        },
+    );
+}
+
+#[test]
+fn notes_that_cannot_follow_are_refused_and_leave_no_trace() {
+    let name = ScheduleName::new("backup", "nightly");
+    each(
+        |store| {
+            let mut book = Book::default();
+            store.commit(&[], &[(name.clone(), note(1, planned()))]).unwrap();
+            let wrong = [
+                vec![note(1, planned())],
+                vec![note(3, planned())],
+                vec![note(2, slot(1, Fate::Missed(Miss::Late)))],
+                vec![note(2, slot(60, Fate::Missed(Miss::Late))), note(3, slot(60, Fate::Missed(Miss::Late)))],
+                vec![note(2, NoteFact::Resumed { by: Principal::engine(), reason: String::new() })],
+            ];
+            for notes in wrong {
+                let notes: Vec<_> = notes.into_iter().map(|note| (name.clone(), note)).collect();
+                let created = Event { number: 1, at: Timestamp(SECOND), fact: created(1, "backup", "") };
+                let error = store.commit(&[(uid(1), created)], &notes).unwrap_err();
+                assert!(matches!(error, StoreError::RefusedNote { .. }), "{error} for {notes:?}");
+            }
+            book.append(store, vec![(uid(1), created(1, "backup", ""))]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            assert_eq!(view.notes(&name, None, 9).unwrap().len(), 1);
         },
     );
 }

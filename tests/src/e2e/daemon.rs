@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_client::RunServiceClient;
 use runbook_proto::v1::runbook_service_client::RunbookServiceClient;
+use runbook_proto::v1::schedule_service_client::ScheduleServiceClient;
 use runbook_proto::v1::system_service_client::SystemServiceClient;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -96,6 +97,23 @@ impl Daemon {
     ) -> Result<T, Status> {
         let client = RunbookServiceClient::new(self.channel()).max_decoding_message_size(usize::MAX);
         self.runtime.block_on(call(client)).map(Response::into_inner)
+    }
+
+    /// Calls the service of schedules.
+    pub fn schedules<T, F: Future<Output = Result<Response<T>, Status>>>(
+        &self,
+        call: impl FnOnce(ScheduleServiceClient<Channel>) -> F,
+    ) -> Result<T, Status> {
+        self.runtime.block_on(call(ScheduleServiceClient::new(self.channel()))).map(Response::into_inner)
+    }
+
+    /// The ledger of a schedule, the oldest entry first.
+    pub fn ledger(&self, name: &str) -> Vec<v1::LedgerEntry> {
+        let request = v1::ListLedgerRequest { name: name.to_owned(), page_size: 1_000, page_token: String::new() };
+        let listed = self.schedules(|mut client| async move { client.list_ledger(request).await });
+        let mut entries = listed.unwrap_or_else(|status| panic!("{status:?}\n{}", self.log())).entries;
+        entries.reverse();
+        entries
     }
 
     /// Calls the service about the daemon.

@@ -41,6 +41,14 @@ pub(crate) fn check_machine(machine: &Machine, folded: &Folded, wake: Option<Tim
     must(due.wake == wake, || format!("due says wake at {:?}, the batch {wake:?}", due.wake))
 }
 
+/// The slots that are being prepared are those that the model says.
+pub(crate) fn check_preparing(machine: &Machine, model: &Model, now: Timestamp) -> Check {
+    let due: BTreeMap<_, _> = machine.due(now).slots.into_iter().map(|(name, at)| (name, at.0)).collect();
+    let wanted = model.schedules.iter().filter_map(|(name, schedule)| Some((name.clone(), schedule.preparing?)));
+    let wanted: BTreeMap<_, _> = wanted.collect();
+    must(due == wanted, || format!("slots {due:?} are being prepared, must be {wanted:?} (17)"))
+}
+
 /// What the deltas sum up to is what the model says should be going on.
 pub(crate) fn check_told(model: &Model, folded: &Folded) -> Check {
     let mut expected = Folded::new();

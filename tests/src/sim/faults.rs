@@ -17,6 +17,8 @@ pub struct Limits {
     pub runs: usize,
     /// Things that people do to runs, besides starting them.
     pub pokes: usize,
+    /// Schedules that the folder has at most.
+    pub schedules: usize,
     /// Whether the daemon may crash.
     pub crashes: bool,
     /// Whether reports of attempts may come late, twice or never.
@@ -27,8 +29,15 @@ pub struct Limits {
 
 impl Limits {
     /// No bound beyond the generator's own.
-    pub const NONE: Self =
-        Self { steps: usize::MAX, runs: usize::MAX, pokes: usize::MAX, crashes: true, reports: true, clock: true };
+    pub const NONE: Self = Self {
+        steps: usize::MAX,
+        runs: usize::MAX,
+        pokes: usize::MAX,
+        schedules: usize::MAX,
+        crashes: true,
+        reports: true,
+        clock: true,
+    };
 
     /// Reads what `Display` writes; keys that are left out bound nothing.
     ///
@@ -43,10 +52,11 @@ impl Limits {
                 "steps" => limits.steps = number,
                 "runs" => limits.runs = number,
                 "pokes" => limits.pokes = number,
+                "schedules" => limits.schedules = number,
                 "crashes" => limits.crashes = number > 0,
                 "reports" => limits.reports = number > 0,
                 "clock" => limits.clock = number > 0,
-                _ => return Err(format!("{key:?} is none of steps, runs, pokes, crashes, reports, clock")),
+                _ => return Err(format!("{key:?} is none of steps, runs, pokes, schedules, crashes, reports, clock")),
             }
         }
         Ok(limits)
@@ -56,7 +66,9 @@ impl Limits {
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        for (key, number) in [("steps", self.steps), ("runs", self.runs), ("pokes", self.pokes)] {
+        for (key, number) in
+            [("steps", self.steps), ("runs", self.runs), ("pokes", self.pokes), ("schedules", self.schedules)]
+        {
             if number < usize::MAX {
                 parts.push(format!("{key}={number}"));
             }
@@ -114,6 +126,7 @@ pub(crate) struct Settings {
     pub(crate) runbooks: usize,
     pub(crate) runs: usize,
     pub(crate) pokes: usize,
+    pub(crate) schedules: usize,
     pub(crate) steps: usize,
     pub(crate) rich: Richness,
     pub(crate) temper: Temper,
@@ -142,6 +155,7 @@ impl Settings {
             runbooks,
             runs: runs.min(limits.runs),
             pokes: pokes.min(limits.pokes),
+            schedules: if large { 0 } else { random.fork("schedules", 1).pick([0, 0, 1, 2, 3]).min(limits.schedules) },
             steps: steps.min(limits.steps),
             rich: Richness::draw(&mut random.fork("rich", 0)),
             temper: Temper::draw(&mut random.fork("temper", 0)),

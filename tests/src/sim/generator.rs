@@ -324,6 +324,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         files: Vec::new(),
         outputs: IndexMap::new(),
         pins: IndexMap::new(),
+        schedules: Default::default(),
         steps: Vec::new(),
     }
 }

@@ -13,6 +13,8 @@
 //!   it, end in the same moment, or break; they leave no outputs, wrong ones, no artifacts;
 //! - the news of an end comes late, twice, or not at all until the daemon starts anew;
 //! - the wall clock is set, forwards and backwards, noticed or too little to be noticed;
+//! - the folder of runbooks is edited, is broken in part, is read late; schedules are new, gone, back, paused; slots are
+//!   prepared slowly, or cannot be;
 //! - clients ask for what is not possible, repeat themselves, vanish with the daemon and come back.
 //!
 //! Not in it: a journal that loses or changes what it called durable (`journal`'s own tests), events that are illegal
@@ -32,6 +34,7 @@ mod people;
 mod random;
 mod replay;
 mod sabotage;
+mod schedules;
 mod seen;
 mod trace;
 mod turn;

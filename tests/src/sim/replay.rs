@@ -96,6 +96,11 @@ pub fn shrink(failure: Box<Failure>, sabotage: Option<Sabotage>) -> Box<Failure>
                 smaller.push(Limits { pokes, ..at });
             }
         }
+        for schedules in [0, 1, 2] {
+            if schedules < at.schedules {
+                smaller.push(Limits { schedules, ..at });
+            }
+        }
         let off = [Limits { crashes: false, ..at }, Limits { reports: false, ..at }, Limits { clock: false, ..at }];
         smaller.extend(off.into_iter().filter(|limits| *limits != at));
         let found = smaller.into_iter().find_map(|limits| simulate(best.seed, limits, sabotage).err());

@@ -7,14 +7,16 @@ use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply};
 use runbook_core::run::{
     ArtifactPaths, AttemptEnd, AttemptKind, Event, Fact, How, Input, NotStarted, Rejection, StopLevel,
 };
+use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::memory::{CrashPoint, MemoryStore};
 use runbook_journal::{Store, StoreError, View};
 
 use super::checkers::{self, Folded};
-use super::model::{Answer, Ask, Check, must};
+use super::model::{Answer, Ask, Check, PlanModel, must};
 use super::people::Deed;
 use super::sabotage::Sabotage;
+use super::schedules;
 use super::trace;
 use super::world::{Happening, World, clock_step};
 
@@ -40,6 +42,8 @@ pub(crate) struct Daemon {
     pub(crate) waiting: BTreeMap<u64, Deed>,
     /// Runs that are none, for a sabotage.
     pub(crate) ghosts: u64,
+    /// The last good version of each schedule that it has read.
+    pub(crate) good: BTreeMap<ScheduleName, PlanModel>,
 }
 
 /// Where the daemon dies in a turn.
@@ -57,6 +61,7 @@ enum Action {
     Start(AttemptRef, AttemptKind),
     Stop(AttemptRef, StopLevel),
     Clean(AttemptRef),
+    Prepare(ScheduleName, Timestamp),
     Reply(u64, Result<Reply, Rejection>),
 }
 
@@ -82,6 +87,10 @@ impl World {
                 checkers::check_state(state, self.model.run(uid)?)?;
             }
         }
+        for (name, record) in self.disk.schedules().map_err(|error| error.to_string())? {
+            machine.load_schedule(name, record);
+        }
+        self.check_records()?;
         let (boot, seen) = (self.boot(), &mut self.seen);
         self.model.restarted(&boot, now);
         seen.mark("start");
@@ -99,7 +108,10 @@ impl World {
             tokens: self.turns << 20,
             waiting: BTreeMap::new(),
             ghosts: 0,
+            good: BTreeMap::new(),
         });
+        self.starts += 1;
+        self.read_folder_soon();
         for (attempt, level) in &due.attempts {
             self.reconcile(*attempt, *level)?;
         }
@@ -350,7 +362,7 @@ impl World {
                         loaded.extend(all.first());
                     }
                 }
-                Ask::Run { .. } | Ask::Clock(_) => {}
+                Ask::Run { .. } | Ask::Clock(_) | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => {}
             }
             asks.push(ask);
         }
@@ -368,7 +380,7 @@ impl World {
             Some(Death::Acting(_) | Death::AfterActing) | None => {}
         }
         let events: Vec<(RunUid, Event)> = self.written(batch);
-        match daemon.store.append(&events) {
+        match daemon.store.commit(&events, &batch.notes) {
             Ok(_) => Ok(true),
             Err(StoreError::Crashed) => Ok(death == Some(Death::AfterAppend)),
             Err(error) => Err(format!("the journal refuses a batch: {error}")),
@@ -384,6 +396,8 @@ impl World {
             }
         }
         self.model.follow(now, asks, batch)?;
+        self.mark_notes(&batch.notes);
+        checkers::check_preparing(&daemon.machine, &self.model, now)?;
         checkers::check_machine(&daemon.machine, &daemon.folded, batch.wake, now)?;
         checkers::check_told(&self.model, &daemon.folded)?;
         let mut touched: Vec<RunUid> = batch.events.iter().map(|(uid, _)| *uid).collect();
@@ -406,6 +420,7 @@ impl World {
         actions.extend(batch.starts.iter().map(|(attempt, kind)| Action::Start(*attempt, *kind)));
         actions.extend(batch.stops.iter().map(|(attempt, level)| Action::Stop(*attempt, *level)));
         actions.extend(batch.ended.iter().map(|attempt| Action::Clean(*attempt)));
+        actions.extend(batch.slots.iter().map(|(name, slot)| Action::Prepare(name.clone(), *slot)));
         actions.extend(batch.replies.iter().map(|(token, reply)| Action::Reply(*token, reply.clone())));
         if self.sabotage == Some(Sabotage::DoubleStart) {
             actions.extend(batch.starts.first().map(|(attempt, kind)| Action::Start(*attempt, *kind)));
@@ -418,6 +433,7 @@ impl World {
                 // What processes left is still to be heard of.
                 Action::Clean(attempt) if self.is_open(attempt) => {}
                 Action::Clean(attempt) => self.outside.clean(attempt),
+                Action::Prepare(name, slot) => self.prepare(name, slot),
                 Action::Reply(token, reply) => {
                     daemon.waiting.remove(&token);
                     self.check_told_durable(reply)?;
@@ -449,6 +465,12 @@ impl World {
             let line = trace::line(&self.model, *uid, event);
             self.trace.note(self.mono, || line);
         }
+        for (name, note) in &batch.notes {
+            self.trace.note(self.mono, || format!("  {name} notes {} {:?}", note.number, note.fact));
+        }
+        for (name, slot) in &batch.slots {
+            self.trace.note(self.mono, || format!("  {name} prepares {slot}"));
+        }
         for (_, reply) in &batch.replies {
             self.trace.note(self.mono, || format!("  answer {reply:?}"));
         }
@@ -460,5 +482,8 @@ fn machine_input(ask: &Ask) -> MachineInput {
         Ask::Start { token, uid, start, .. } => MachineInput::Start { token: *token, uid: *uid, start: start.clone() },
         Ask::Run { token, run, input } => MachineInput::Run { token: *token, run: *run, input: input.clone() },
         Ask::Clock(by) => MachineInput::ClockSet(*by),
+        Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => {
+            schedules::input(ask).unwrap_or(MachineInput::ClockSet(Span::ZERO))
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{AttemptEnd, AttemptKind, EndingCause, Fact, Pinned};
+use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View;
 use runbook_journal::memory::MemoryDisk;
@@ -19,6 +20,7 @@ use super::outside::{self, Outside};
 use super::people::Deed;
 use super::random::Random;
 use super::sabotage::{self, Sabotage};
+use super::schedules::Folder;
 use super::seen::Seen;
 use super::trace::Trace;
 use super::turn::Daemon;
@@ -59,6 +61,14 @@ pub(crate) enum Happening {
     Start,
     /// Faults end.
     Calm,
+    /// Somebody edits the folder of runbooks.
+    Edit,
+    /// The daemon reads it.
+    Folder,
+    /// A slot was prepared by the daemon of this start, or could not be.
+    Prepared { schedule: ScheduleName, slot: Timestamp, good: bool, daemon: u64 },
+    /// A person pauses a schedule, or resumes it.
+    Pause,
 }
 
 /// Everything.
@@ -82,6 +92,9 @@ pub(crate) struct World {
     pub(crate) model: Model,
     pub(crate) designs: Vec<Arc<Design>>,
     pub(crate) boots: u64,
+    /// How often the daemon started.
+    pub(crate) starts: u64,
+    pub(crate) folder: Folder,
     /// Durable attempts: what they run, and in which boot.
     pub(crate) attempts: BTreeMap<AttemptRef, (AttemptKind, String)>,
     /// Reports that never came.
@@ -112,6 +125,8 @@ impl World {
             model: Model::new(settings.places),
             designs,
             boots: 1,
+            starts: 0,
+            folder: Folder::default(),
             attempts: BTreeMap::new(),
             unreported: BTreeSet::new(),
             turns: 0,
@@ -133,6 +148,7 @@ impl World {
         for _ in 0..self.settings.faults.clock_steps {
             self.at(random.between(0, self.settings.horizon), Happening::ClockStep(clock_step(&mut random)));
         }
+        self.plan_schedules(root);
         let calm = self.settings.horizon + self.settings.horizon / 4;
         self.at(calm, Happening::Calm);
     }
@@ -220,6 +236,10 @@ impl World {
                 }
             }
             Happening::Calm => self.become_calm()?,
+            Happening::Edit => self.edit(),
+            Happening::Folder => self.read_folder(),
+            Happening::Prepared { schedule, slot, good, daemon } => self.prepared(schedule, slot, good, daemon),
+            Happening::Pause => self.pause(),
         }
         Ok(())
     }
@@ -234,6 +254,7 @@ impl World {
         if self.daemon.is_none() {
             self.start()?;
         }
+        self.clear_folder();
         Ok(())
     }
 
@@ -378,6 +399,8 @@ impl World {
 
     /// Goes through the whole journal once more.
     fn review(&mut self) -> Check {
+        self.check_records()?;
+        self.review_ledger()?;
         for run in self.model.runs.values() {
             let events = self.disk.events(run.uid, 0, usize::MAX).map_err(|error| error.to_string())?;
             let pinned = self.pinned(&run.design);

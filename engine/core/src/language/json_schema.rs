@@ -88,7 +88,7 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
     let section = |name: &str| section(name).map(|section| json!({"$ref": reference(section)}));
     Some(match key.takes {
         "an id" | "a runbook of the project" => id(),
-        "text" | "a script" | "a regular expression" | "text such as `>=14`" => text(),
+        "text" | "a script" | "a regular expression" | "text such as `>=14`" | "a cron rule" | "a time zone" => text(),
         "text with `${{ }}`" | "a path with `${{ }}`" if key.name == "stdin" => literal(),
         "text with `${{ }}`" | "a path with `${{ }}`" => text(),
         // `true` alone is an expression, and YAML reads it as a boolean.
@@ -102,7 +102,7 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a whole number from 1" => json!({"type": "integer", "minimum": 1}),
         "a list of ids" | "a list of steps" => list(id()),
         "a list of variables" => list(json!({"type": "string", "pattern": VARIABLE})),
-        "a list of paths" => list(text()),
+        "a list of paths" | "a list of names" => list(text()),
         "a list of texts with `${{ }}`" => list(literal()),
         "a list of names, or of `{name, version}`" => list(json!({"anyOf": [text(), section("a tool")?]})),
         "a value of the type" => json!({}),
@@ -112,6 +112,11 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a map of ids to inputs" => map(Some(ID), section("an input")?),
         "a map of ids to outputs" => map(Some(ID), section("an output of the runbook")?),
         "a map of inputs to values, or texts with `${{ }}`" => map(Some(ID), json!({})),
+        "a map of ids to schedules" => map(Some(ID), section("a schedule")?),
+        "a map of inputs to values" => map(None, json!({})),
+        "`skip`, `run_once` or `run_all`, or a map" => {
+            json!({"anyOf": [words("`skip`, `run_once` or `run_all`")?, section("`missed`")?]})
+        }
         "a map of ids to steps" => {
             let mut steps = map(Some(ID), section("a step")?);
             if key.required {

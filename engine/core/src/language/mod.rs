@@ -32,6 +32,7 @@ mod reach;
 mod report;
 mod scenario;
 pub mod scenario_keys;
+mod schedules;
 pub mod schema;
 mod script;
 mod steps;
@@ -175,6 +176,9 @@ fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read
     let graph = graph::resolve(&mut draft, report);
     expressions::check(&mut draft, &graph, report);
     call::check(&draft, others, report);
+    if !report.failed() {
+        schedules::confirmed(item::Item::root(&tree), &draft.runbook, report);
+    }
     let draft::Draft { runbook, name, files, calls, .. } = draft;
     Some(Read { runbook, name, files, calls })
 }

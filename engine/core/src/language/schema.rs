@@ -52,6 +52,8 @@ pub const SECTIONS: &[&Section] = &[
     &CONCURRENCY,
     &ATTENTION,
     &ROLLBACK,
+    &SCHEDULE,
+    &MISSED,
     &STEP,
     &FAIL,
     &WAIT,
@@ -133,6 +135,7 @@ pub static RUNBOOK: Section = Section {
         ),
         key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
         key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
+        key("schedules", "a map of ids to schedules", "none", "When the runbook starts by itself."),
         required(
             "steps",
             "a map of ids to steps",
@@ -145,9 +148,11 @@ pub static RUNBOOK: Section = Section {
             "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
         ),
     ]],
-    later: &["schedules", "objective"],
+    later: &["objective"],
     elsewhere: &[
-        ("on", "runs are started by `runbook exec` or over the API"),
+        ("on", "write `schedules:`; other runs are started by `runbook exec` or over the API"),
+        ("schedule", "write `schedules: {NAME: {cron: …}}`"),
+        ("cron", "write `schedules: {NAME: {cron: …}}`"),
         ("jobs", "write `steps:`"),
         ("tasks", "write `steps:`"),
         ("version", "write `language: 1`"),
@@ -264,6 +269,80 @@ pub static CONCURRENCY: Section = Section {
     ]],
     later: &[],
     elsewhere: &[("cancel-in-progress", "write `overlap:`")],
+};
+
+/// One of `schedules`.
+pub static SCHEDULE: Section = Section {
+    name: "a schedule",
+    keys: &[&[
+        required(
+            "cron",
+            "a cron rule",
+            "When it is due, by the rules of crontab(5): five fields, or `@daily` and its like.",
+        ),
+        key("timezone", "a time zone", "`UTC`", "The zone of the clock that the rule is about, by its IANA name."),
+        key(
+            "dst",
+            "`cron`, `once`, `real_time`, `skip` or `twice`",
+            "`cron`",
+            "What becomes of times that a change of the clocks skips or repeats.",
+        ),
+        key(
+            "inputs",
+            "a map of inputs to values",
+            "none",
+            "The inputs of its runs. All that are required have to be here.",
+        ),
+        key(
+            "confirm",
+            "a list of names",
+            "none",
+            "What its runs may destroy without asking anybody: each `target` as it reads with these inputs.",
+        ),
+        key(
+            "missed",
+            "`skip`, `run_once` or `run_all`, or a map",
+            "`skip`",
+            "What becomes of slots that nobody started in time: nothing, one run for all of them, or a run for each.",
+        ),
+        key(
+            "overlap",
+            "`skip`, `queue`, `replace` or `allow`",
+            "`skip`",
+            "What becomes of a slot while another run of the group is on (without a group, of the runbook): it is left out, its run waits for its turn, the other run is canceled first, or both run.",
+        ),
+        key(
+            "jitter",
+            "a duration",
+            "none",
+            "Spreads schedules of one rule: each is later by its own share of this, the same one every time.",
+        ),
+        key("start_deadline", "a duration", "`5m`", "How late a slot is still on time. One that is later was missed."),
+    ]],
+    later: &["environment"],
+    elsewhere: &[
+        ("schedule", "write `cron:`"),
+        ("rule", "write `cron:`"),
+        ("every", "write `cron:`, such as \"*/15 * * * *\""),
+        ("tz", "write `timezone:`"),
+        ("zone", "write `timezone:`"),
+        ("concurrencyPolicy", "write `overlap:`"),
+        ("startingDeadlineSeconds", "write `start_deadline:`"),
+        ("catchup", "write `missed:`"),
+        ("with", "write `inputs:`"),
+    ],
+};
+
+/// `missed` with its bounds.
+pub static MISSED: Section = Section {
+    name: "`missed`",
+    keys: &[&[
+        required("policy", "`skip`, `run_once` or `run_all`", "What becomes of slots that nobody started in time."),
+        key("window", "a duration", "`1d`", "How late a slot may be to be made up for."),
+        key("max", "a whole number from 1", "`10`", "How many `run_all` makes up for at most: the latest ones."),
+    ]],
+    later: &[],
+    elsewhere: &[("cap", "write `max:`"), ("limit", "write `max:`"), ("within", "write `window:`")],
 };
 
 /// `attention`.

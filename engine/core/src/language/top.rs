@@ -10,6 +10,7 @@ use super::interface::Interfaces;
 use super::item::{Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
+use super::schedules;
 use super::schema;
 use super::show;
 use super::steps;
@@ -69,10 +70,13 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         files: listed,
         outputs: outputs(&fields, &mut reader),
         pins: IndexMap::new(),
+        schedules: IndexMap::new(),
         steps: Vec::new(),
     };
+    runbook.schedules = schedules::read(&fields, &runbook, reader.report);
     let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
     runbook.steps = steps.steps;
+    schedules::warn(&runbook, &steps.drafts, reader.report);
     let name = fields.get("name").map_or(0..0, |item| item.span());
     Some(Draft {
         runbook,

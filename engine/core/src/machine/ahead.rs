@@ -25,6 +25,16 @@ impl Machine {
 
     /// The first fact of a new run, if there may be one.
     pub(super) fn admissible(&self, start: &Start) -> Result<Fact, Rejection> {
+        self.check_room()?;
+        let fact = create(start)?;
+        if let Fact::Created(created) = &fact {
+            self.check_overlap(start, created)?;
+        }
+        Ok(fact)
+    }
+
+    /// Whether there may be one run more.
+    pub(super) fn check_room(&self) -> Result<(), Rejection> {
         if self.numbers.len() >= limits::ACTIVE_RUNS {
             return Err(Rejection::Limit {
                 what: "runs that are not over",
@@ -32,11 +42,7 @@ impl Machine {
                 value: self.numbers.len() as u64 + 1,
             });
         }
-        let fact = create(start)?;
-        if let Fact::Created(created) = &fact {
-            self.check_overlap(start, created)?;
-        }
-        Ok(fact)
+        Ok(())
     }
 
     /// How many queued runs want a lock or a group.

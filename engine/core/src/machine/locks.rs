@@ -56,6 +56,11 @@ impl Locks {
         self.waiters.get(resource)?.first().copied()
     }
 
+    /// All that wait for a resource, the next one first.
+    pub fn waiters(&self, resource: &Resource) -> impl Iterator<Item = Turn> {
+        self.waiters.get(resource).into_iter().flatten().copied()
+    }
+
     /// How many wait for a resource.
     pub fn waiting(&self, resource: &Resource) -> usize {
         self.waiters.get(resource).map_or(0, BTreeSet::len)

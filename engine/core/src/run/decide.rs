@@ -388,6 +388,28 @@ pub enum Rejection {
         /// cancel, resume
         verb: &'static str,
     },
+    /// There is no such schedule, or nobody has fired it yet.
+    #[error("there is no schedule {schedule} that has been fired; `runbook schedules list` shows all")]
+    NoSuchSchedule {
+        /// What was asked for.
+        schedule: String,
+    },
+    /// The schedule is paused already.
+    #[error("the schedule {schedule} is paused already, by {by}{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
+    SchedulePaused {
+        /// The schedule.
+        schedule: String,
+        /// Who paused it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The schedule is not paused.
+    #[error("the schedule {schedule} is not paused")]
+    ScheduleNotPaused {
+        /// The schedule.
+        schedule: String,
+    },
     /// A quarantined run takes nothing.
     #[error("the run is quarantined: {why}")]
     Quarantined {
@@ -466,6 +488,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         request_digest: start.request_digest,
         terms: Terms { confirmed, ..start.terms.clone() },
         parent: start.parent,
+        slot: None,
     })))
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::terms::Terms;
 use crate::definition::Settlement;
 use crate::id::{AttemptNo, Digest, RunUid, StepNo};
+use crate::schedule::SlotOf;
 use crate::time::{Span, Timestamp};
 
 /// A fact about a run, at its place in the run's history.
@@ -276,6 +277,8 @@ pub struct Created {
     pub terms: Terms,
     /// The step that started it, where it is a child run.
     pub parent: Option<Parent>,
+    /// The slot that it was started for, if a schedule was due.
+    pub slot: Option<SlotOf>,
 }
 
 /// What a child run waits for, for the run above.

@@ -3,8 +3,10 @@
 //!
 //! `parse` reads a [`Rule`] or says what is wrong with it; `search` finds the next minute that it names on a clock on the
 //! wall; `zone` knows how far such clocks are from UTC; `timetable` puts the three together; `words` says it to people.
-//! What is promised stands in `docs/schedules.md`.
+//! `ledger` is what became of slots, `due` what is to become of them. What is promised stands in `docs/schedules.md`.
 
+mod due;
+mod ledger;
 mod parse;
 mod rule;
 mod search;
@@ -12,6 +14,9 @@ mod timetable;
 mod words;
 mod zone;
 
+pub use due::Plan;
+pub(crate) use due::{Step, next_step, of_paused, of_removed};
+pub use ledger::{Fate, Misplaced, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
 pub use parse::RuleFault;
 pub use rule::{Days, Rule};
 pub use timetable::{Dst, Remark, Slot, Timetable, Wall};

@@ -5,6 +5,8 @@
 //! among the instants, by the zone's offsets around it. So no answer depends on walking through time, each is strictly
 //! later than what it was asked for, and the search ends.
 
+use serde::{Deserialize, Serialize};
+
 use super::rule::Rule;
 use super::search::YEARS;
 use super::zone::{Change, DATA_BEGIN, Zone};
@@ -23,7 +25,8 @@ const SET_BACK: i64 = 26 * HOUR;
 const REGULAR: i64 = 2_100;
 
 /// What becomes of times that a change of the clocks skips or repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dst {
     /// As cron does: a rule with fixed times as [`Dst::Once`], one that follows real time as [`Dst::RealTime`].
     #[default]
@@ -157,6 +160,22 @@ impl Timetable {
         })
     }
 
+    /// The last slot up to an instant, it included, where `first` is one that is not later. Halves the time between the
+    /// two, so that it costs some dozens of searches however many slots lie between.
+    pub fn last_until(&self, first: Timestamp, until: Timestamp) -> Timestamp {
+        // Slots lie at full seconds.
+        let (mut last, mut end) = (first.0.div_euclid(1_000_000), until.0.div_euclid(1_000_000));
+        let mut look = last;
+        while last < end {
+            match self.found_after(Timestamp(look * 1_000_000)) {
+                Some((slot, _)) if slot * 1_000_000 <= until.0 => last = slot,
+                _ => end = look,
+            }
+            look = last + (end - last) / 2;
+        }
+        Timestamp(last * 1_000_000)
+    }
+
     /// The next instant, and the second of the wall that the rule names.
     fn found_after(&self, after: Timestamp) -> Option<(i64, i64)> {
         // Slots lie at full seconds, so what is finer does not matter.
@@ -219,5 +238,34 @@ impl Timetable {
             _ => None,
         };
         Slot { at: Timestamp(at * 1_000_000), wall: Wall(wall), offset: Span::seconds(offset), remark }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_slot_is_the_one_that_a_walk_finds() {
+        for (cron, zone) in [
+            ("*/7 * * * *", "UTC"),
+            ("30 2 * * *", "Europe/Amsterdam"),
+            ("0 0 29 2 *", "UTC"),
+            ("*/30 0-3 * * sun", "America/Santiago"),
+        ] {
+            let table = Timetable::new(cron.parse().unwrap(), Zone::named(zone).unwrap(), Dst::Cron);
+            let slots: Vec<Timestamp> =
+                table.slots_after(Timestamp(-2_000_000_000_000_000)).take(120).map(|slot| slot.at).collect();
+            for (from, first) in slots.iter().enumerate().step_by(7) {
+                for last in slots.iter().skip(from).step_by(5) {
+                    assert_eq!(table.last_until(*first, *last), *last, "{cron} in {zone}");
+                    assert_eq!(table.last_until(*first, Timestamp(last.0 + 59_999_999)), *last, "{cron} in {zone}");
+                    if last > first {
+                        let before = slots.iter().rev().find(|slot| *slot < last).unwrap();
+                        assert_eq!(table.last_until(*first, Timestamp(last.0 - 1)), *before, "{cron} in {zone}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -100,6 +100,9 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::DecidedAlready { .. } => (Code::FailedPrecondition, "DECIDED_ALREADY"),
         Rejection::Fields { .. } => (Code::InvalidArgument, "FIELDS"),
         Rejection::ChildRun { .. } => (Code::FailedPrecondition, "CHILD_RUN"),
+        Rejection::NoSuchSchedule { .. } => (Code::NotFound, "NO_SUCH_SCHEDULE"),
+        Rejection::SchedulePaused { .. } => (Code::FailedPrecondition, "SCHEDULE_PAUSED"),
+        Rejection::ScheduleNotPaused { .. } => (Code::FailedPrecondition, "SCHEDULE_NOT_PAUSED"),
         Rejection::Quarantined { .. } => (Code::FailedPrecondition, "RUN_QUARANTINED"),
     }
 }

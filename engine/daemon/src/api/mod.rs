@@ -13,6 +13,7 @@ mod plan;
 mod rehearse;
 mod runbooks;
 mod runs;
+mod schedules;
 mod streams;
 mod system;
 mod terms;
@@ -30,12 +31,12 @@ use anyhow::Context as _;
 use runbook_core::id::RunUid;
 use runbook_core::run::{Fact, Principal, RunState};
 use runbook_core::time::Timestamp;
-use runbook_journal::limits::ROOM_BYTES;
-use runbook_journal::{View, room};
+use runbook_journal::View;
 use runbook_proto::v1;
 use runbook_proto::v1::approval_service_server::ApprovalServiceServer;
 use runbook_proto::v1::run_service_server::RunServiceServer;
 use runbook_proto::v1::runbook_service_server::RunbookServiceServer;
+use runbook_proto::v1::schedule_service_server::ScheduleServiceServer;
 use runbook_proto::v1::system_service_server::SystemServiceServer;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,7 @@ use crate::dispatcher::Handle;
 use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::roles::Accounts;
+use crate::room;
 use crate::runs::all_events;
 use crate::surroundings::Surroundings;
 use from_proto::RunName;
@@ -255,6 +257,7 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
         ApprovalServiceServer::<approvals::Approvals>::NAME,
         RunServiceServer::<runs::Runs>::NAME,
         RunbookServiceServer::<runbooks::Runbooks>::NAME,
+        ScheduleServiceServer::<schedules::Schedules>::NAME,
         SystemServiceServer::<system::System>::NAME,
     ];
     for service in services {
@@ -295,6 +298,11 @@ pub async fn serve(shared: Arc<Shared>, listener: UnixListener) -> anyhow::Resul
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(usize::MAX),
         ))
+        .add_service(Typed(
+            ScheduleServiceServer::new(schedules::Schedules(Arc::clone(&shared)))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(usize::MAX),
+        ))
         .add_service(Typed(SystemServiceServer::new(system::System(Arc::clone(&shared)))))
         .serve_with_incoming_shutdown(incoming::incoming(listener, token.clone()), async move {
             token.cancelled().await;
@@ -323,26 +331,8 @@ fn check_open(shared: &Shared) -> Result<(), Status> {
             "the daemon is draining and takes no new run; try again when it has been started anew",
         ));
     }
-    match lack_of_room(shared) {
+    match room::lack(&shared.config.data_dir) {
         None => Ok(()),
         Some(problem) => Err(errors::status(tonic::Code::ResourceExhausted, "DISK_FULL", problem)),
-    }
-}
-
-/// Why no run may be started for want of room, if it is so.
-fn lack_of_room(shared: &Shared) -> Option<String> {
-    let data = &shared.config.data_dir;
-    match room::free(data) {
-        Ok(free) if free >= ROOM_BYTES => None,
-        Ok(free) => Some(format!(
-            "the disk of {} has {} KiB left, and a run is started only with {} KiB; make room. What has begun goes on",
-            data.display(),
-            free >> 10,
-            ROOM_BYTES >> 10
-        )),
-        Err(error) => {
-            tracing::warn!(%error, "the room on the disk is not known");
-            None
-        }
     }
 }

@@ -19,12 +19,14 @@ impl SystemService for System {
         let generation = shared.library.current();
         let broken = generation.entries.values().filter(|entry| entry.is_broken()).count();
         let good = generation.entries.len() - broken;
+        let runbooks = generation.entries.values().filter_map(|entry| entry.runbook());
+        let schedules: usize = runbooks.map(|runbook| runbook.schedules.len()).sum();
         let mut warnings = shared.warnings.clone();
         warnings.extend(generation.problems.iter().cloned());
         if generation.number == 0 {
             warnings.push("the folder of runbooks is still being loaded".to_owned());
         }
-        warnings.extend(super::lack_of_room(shared));
+        warnings.extend(crate::room::lack(&shared.config.data_dir));
         Ok(Response::new(v1::GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -39,6 +41,8 @@ impl SystemService for System {
             broken_runbooks: u32::try_from(broken).unwrap_or(u32::MAX),
             generation: generation.number,
             warnings,
+            fires_schedules: shared.config.schedules,
+            schedules: u32::try_from(schedules).unwrap_or(u32::MAX),
         }))
     }
 

@@ -160,6 +160,8 @@ pub fn run_head(run: &RunState) -> v1::Run {
         selection: terms::told(&run.pinned().runbook, &created.terms.selection),
         pause: terms::pause(run),
         pause_before: terms::paused_before(run),
+        schedule: created.slot.as_ref().map(|slot| slot.schedule.to_string()).unwrap_or_default(),
+        slot: created.slot.as_ref().map(|slot| timestamp(slot.at)),
     }
 }
 

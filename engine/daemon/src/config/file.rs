@@ -19,8 +19,18 @@ use crate::secrets::SecretSource;
 const FILE_BYTES: u64 = 64 << 10;
 
 /// The keys of the file; those of a map behind a dot.
-pub(super) const KEYS: [&str; 9] =
-    ["data_dir", "socket", "socket_group", "max_attempts", "log", "log_format", "retention", "secrets", "roles"];
+pub(super) const KEYS: [&str; 10] = [
+    "data_dir",
+    "socket",
+    "socket_group",
+    "max_attempts",
+    "schedules",
+    "log",
+    "log_format",
+    "retention",
+    "secrets",
+    "roles",
+];
 /// The keys of `retention`.
 pub(super) const RETENTION_KEYS: [&str; 2] = ["runs", "days"];
 /// The keys of each of `secrets`.
@@ -34,6 +44,7 @@ pub(super) struct File {
     pub data_dir: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub max_attempts: Option<usize>,
+    pub schedules: Option<bool>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub retention: Option<Retention>,
@@ -105,6 +116,7 @@ impl Reader {
                 "data_dir" => file.data_dir = self.text(line, name, value).map(PathBuf::from),
                 "socket" => file.socket = self.text(line, name, value).map(PathBuf::from),
                 "max_attempts" => file.max_attempts = self.number(line, name, value, &PLACES_RANGE),
+                "schedules" => file.schedules = self.boolean(line, name, value),
                 "log" => {
                     file.log = self.text(line, name, value);
                     let text = file.log.clone();
@@ -177,6 +189,14 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn boolean(&mut self, line: u32, what: &str, value: &Value) -> Option<bool> {
+        let Content::Boolean(text) = &value.content else {
+            self.problem(line, what, &format!("it must be true or false, and is {}", kind(&value.content)));
+            return None;
+        };
+        Some(text.eq_ignore_ascii_case("true"))
     }
 
     fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
@@ -340,7 +360,7 @@ mod tests {
             "f:10: secrets.both: give either `env: VARIABLE` or `file: PATH`",
             "f:11: secrets.none: give either `env: VARIABLE` or `file: PATH`",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, log, log_format, retention, secrets, roles",
+            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, schedules, log, log_format, retention, secrets, roles",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);

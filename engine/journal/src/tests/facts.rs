@@ -7,6 +7,7 @@ use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
+use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
 use serde_json::json;
@@ -41,6 +42,7 @@ fn created() -> Created {
         request_digest: Digest([0x7e; 32]),
         terms: Terms::default(),
         parent: None,
+        slot: None,
     }
 }
 
@@ -100,6 +102,11 @@ fn with_origin(origin: Origin) -> Fact {
         request_id: String::new(),
         ..created()
     }))
+}
+
+fn with_slot() -> Fact {
+    let slot = SlotOf { schedule: ScheduleName::new("backup-postgres", "nightly"), at: AT };
+    Fact::Created(Box::new(Created { origin: Origin::Schedule, slot: Some(slot), ..created() }))
 }
 
 fn starting(kind: AttemptKind) -> Fact {
@@ -304,6 +311,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("paused", Fact::Paused { before: None, by: person(), reason: "the disk is full".to_owned() }),
         ("paused-before", Fact::Paused { before: Some(STEP), by: Principal::engine(), reason: String::new() }),
         ("continued", Fact::Continued { by: person(), reason: "there is room".to_owned() }),
+        ("created-slot", with_slot()),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 use runbook_core::id::RunUid;
+use runbook_core::run::Principal;
+use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, Written};
+use runbook_core::time::Timestamp;
 
 use super::facts;
 use crate::cold::{self, End, Stretch};
@@ -42,7 +45,7 @@ fn check(name: &str, written: &[u8]) -> Vec<u8> {
 fn every_event_is_written_and_read_as_ever() {
     for (name, event) in facts::all() {
         let key = keys::commit(COMMIT, 0);
-        let payload = record::commit(&[(UID, event.clone())]).unwrap();
+        let payload = record::commit(&[(UID, event.clone())], &[]).unwrap();
         let golden = check(&format!("{name}.record"), &frame::seal(&key, frame::MIN_READER, true, &payload));
         let commit = Assembly::default().take(COMMIT, 0, &golden).unwrap().unwrap();
         let mut read = Vec::new();
@@ -65,7 +68,7 @@ fn every_kind_of_event_has_a_golden_file() {
         assert!(name.starts_with(facts::kind(&event.fact)), "{name}");
     }
     let files = fs::read_dir(directory()).unwrap().count();
-    assert_eq!(files, facts::all().len() + 4, "a golden file that no test reads");
+    assert_eq!(files, facts::all().len() + notes().len() + 5, "a golden file that no test reads");
 }
 
 fn row() -> RunRow {
@@ -139,4 +142,67 @@ fn a_file_of_events_is_written_and_read_as_ever() {
         .unwrap();
         assert_eq!(read, events[usize::try_from(after).unwrap()..]);
     }
+}
+
+/// A note of every kind and every fate.
+fn notes() -> Vec<(&'static str, NoteFact)> {
+    let at = |minute: i64| Timestamp(1_763_695_200_000_000 + minute * 60_000_000);
+    let by = || Principal { name: "ada".to_owned(), uid: Some(1_000) };
+    let slot = |fate| NoteFact::Slots { first: at(30), last: at(30), fate };
+    let slots = |fate| NoteFact::Slots { first: at(30), last: at(90), fate };
+    let written = |dst| {
+        let (cron, timezone) = ("30 2 * * mon-fri".to_owned(), "Europe/Amsterdam".to_owned());
+        NoteFact::Planned(Written { cron, timezone, dst })
+    };
+    let state = "attention".to_owned();
+    let why = "tool pg_dump is missing".to_owned();
+    vec![
+        ("note-planned-cron", written(Dst::Cron)),
+        ("note-planned-once", written(Dst::Once)),
+        ("note-planned-real-time", written(Dst::RealTime)),
+        ("note-planned-skip", written(Dst::Skip)),
+        ("note-planned-twice", written(Dst::Twice)),
+        ("note-removed", NoteFact::Removed),
+        ("note-ran", slot(Fate::Ran { run: UID, number: 142 })),
+        ("note-skipped-paused", slots(Fate::Skipped(Skip::Paused))),
+        ("note-skipped-overlap", slot(Fate::Skipped(Skip::Overlap { number: 142, state }))),
+        ("note-merged", slots(Fate::Merged { into: at(150) })),
+        ("note-waited", slot(Fate::Waited { run: UID, number: 142 })),
+        ("note-missed-late", slots(Fate::Missed(Miss::Late))),
+        ("note-missed-window", slots(Fate::Missed(Miss::Window))),
+        ("note-missed-most", slots(Fate::Missed(Miss::Most))),
+        ("note-missed-removed", slots(Fate::Missed(Miss::Removed))),
+        ("note-failed", slot(Fate::Failed { why })),
+        ("note-paused", NoteFact::Paused(Pause { by: by(), reason: "disk swap".to_owned() })),
+        ("note-resumed", NoteFact::Resumed { by: by(), reason: "the disk is back".to_owned() }),
+    ]
+}
+
+#[test]
+fn notes_are_written_and_read_as_ever() {
+    let schedule = ScheduleName::new("backup", "nightly");
+    for (name, fact) in notes() {
+        let note = Note { number: 7, at: Timestamp(1_763_695_264_123_456), fact };
+        let key = keys::note(&schedule, note.number);
+        let bytes = to_disk::note(&schedule, &note).encode_to_vec();
+        let golden = check(name, &frame::seal(&key, frame::MIN_READER, true, &bytes));
+        let frame = frame::open(&key, &golden).unwrap();
+        assert_eq!(from_disk::note(frame.payload).unwrap(), (schedule.clone(), note), "{name}");
+    }
+}
+
+#[test]
+fn records_of_schedules_are_written_and_read_as_ever() {
+    let schedule = ScheduleName::new("backup", "nightly");
+    let mut record = Record::default();
+    let facts = ["note-planned-cron", "note-ran", "note-paused"];
+    for (number, wanted) in (1..).zip(facts) {
+        let fact = notes().into_iter().find(|(name, _)| *name == wanted).unwrap().1;
+        record.apply(&Note { number, at: Timestamp(1_763_695_200_000_000), fact }).unwrap();
+    }
+    let key = keys::schedule(&schedule);
+    let bytes = to_disk::record(&record).encode_to_vec();
+    let golden = check("schedule-record", &frame::seal(&key, frame::MIN_READER, true, &bytes));
+    assert_eq!(from_disk::record(frame::open(&key, &golden).unwrap().payload).unwrap(), record);
+    assert_eq!(keys::parse_schedule(&key), Some(schedule));
 }

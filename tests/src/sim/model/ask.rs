@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use runbook_core::definition::{Overlap, RollbackPolicy, Settlement};
 use runbook_core::id::{RunUid, StepNo};
-use runbook_core::run::{EndingCause, How, Input, Outcome, Start};
+use runbook_core::run::{EndingCause, How, Input, Outcome, Principal, Start};
+use runbook_core::schedule::ScheduleName;
 use runbook_core::time::Span;
 
 use super::super::design::Design;
 use super::confirm::to_confirm;
 use super::run::{Over, RunModel, Stage, Status};
+use super::schedules::{FolderModel, PreparedModel};
 use super::turn::Model;
 
 /// Something that is put to the engine.
@@ -18,6 +20,9 @@ pub(crate) enum Ask {
     Start { token: u64, uid: RunUid, start: Box<Start>, design: Arc<Design>, slot: String },
     Run { token: Option<u64>, run: RunUid, input: Input },
     Clock(Span),
+    Folder(Box<FolderModel>),
+    Slot(Box<PreparedModel>),
+    Pause { token: u64, schedule: ScheduleName, pause: bool, by: Principal, reason: String },
 }
 
 /// How the engine has to take it.
@@ -34,7 +39,8 @@ pub(crate) enum Answer {
 impl Model {
     pub(crate) fn answer(&self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Clock(_) => Answer::Nothing,
+            // Answers about schedules are of another kind, and judged where they are heard.
+            Ask::Clock(_) | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => Answer::Nothing,
             Ask::Start { start, design, slot, .. } => self.answer_start(start, design, slot),
             Ask::Run { run, input, .. } => match self.runs.get(run) {
                 None => Answer::Refused,
@@ -76,7 +82,7 @@ impl RunModel {
         self.ending.as_ref().is_some_and(|cause| !matches!(cause, EndingCause::FailureStop(_)))
     }
 
-    fn answer(&self, input: &Input) -> Answer {
+    pub(super) fn answer(&self, input: &Input) -> Answer {
         let accept_if = |accepted: bool| if accepted { Answer::Accepted } else { Answer::Refused };
         match input {
             // 39, 19

@@ -1,7 +1,7 @@
 //! The naive model: what `docs/runs.md` says, read literally and without haste. It keeps the events of every run and
 //! asks of each new one whether it may follow, and after each turn whether anything that had to follow is missing.
 //!
-//! Written from that page alone. Numbers in comments are its rules.
+//! Written from that page alone, and `schedules.rs` from `docs/schedules.md`. Numbers in comments are their rules.
 
 mod ask;
 mod confirm;
@@ -11,6 +11,7 @@ mod held;
 mod judge;
 mod places;
 mod run;
+mod schedules;
 mod tree;
 mod turn;
 mod vote;
@@ -20,6 +21,7 @@ pub(crate) use confirm::to_confirm;
 pub(crate) use ends::WANT;
 pub(crate) use judge::before;
 pub(crate) use run::{Over, RunModel, Stage, Status, StepModel};
+pub(crate) use schedules::{FolderModel, PlanModel, PreparedModel, slots};
 pub(crate) use turn::Model;
 
 /// What is wrong, in words.

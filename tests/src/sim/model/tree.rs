@@ -125,6 +125,7 @@ impl Model {
             request_digest: created.request_digest,
             terms: Terms::default(),
             parent: Some(Parent { root: above.root(), run: above.uid, step: parent.step, depth, tidies }),
+            slot: None,
             ..above.created.clone()
         };
         must(wanted == *created, || format!("it must be {wanted:?}"))

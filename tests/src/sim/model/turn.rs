@@ -7,7 +7,8 @@ use std::sync::Arc;
 use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
-use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
+use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Principal, Rejection, Then};
+use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::time::{Span, Timestamp};
 
 use super::super::design::{Design, SLOT};
@@ -15,6 +16,7 @@ use super::ask::{Answer, Ask};
 use super::confirm::to_confirm;
 use super::places::Rank;
 use super::run::RunModel;
+use super::schedules::{Expected, PreparedModel, ScheduleModel};
 use super::{Check, must};
 
 /// All runs that ever were.
@@ -29,6 +31,9 @@ pub(crate) struct Model {
     pub(crate) last_start: BTreeMap<RunUid, u64>,
     pub(crate) waits_since: BTreeMap<RunUid, u64>,
     pub(crate) waits_as: BTreeMap<RunUid, Rank>,
+    pub(crate) schedules: BTreeMap<ScheduleName, ScheduleModel>,
+    /// What has to be noted in the turn that is followed.
+    pub(super) expected: Expected,
 }
 
 /// What a turn has been asked, as far as its events have been followed.
@@ -39,7 +44,7 @@ struct Asked<'a> {
 }
 
 impl Model {
-    pub(crate) const fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize) -> Self {
         Self {
             places,
             boot: String::new(),
@@ -49,6 +54,8 @@ impl Model {
             last_start: BTreeMap::new(),
             waits_since: BTreeMap::new(),
             waits_as: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            expected: Expected::default(),
         }
     }
 
@@ -63,13 +70,14 @@ impl Model {
         self.waits_since.clear();
         self.waits_as.clear();
         self.last_start.clear();
+        self.schedules.values_mut().for_each(ScheduleModel::forget);
     }
 
     /// Follows a turn whose batch is durable.
     pub(crate) fn follow(&mut self, now: Timestamp, asks: &[Ask], batch: &Batch) -> Check {
         let shift = asks.iter().find_map(|ask| match ask {
             Ask::Clock(by) => Some(*by),
-            Ask::Start { .. } | Ask::Run { .. } => None,
+            Ask::Start { .. } | Ask::Run { .. } | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => None,
         });
         // Time goes on, unless the clock is known to have been set.
         self.now = if shift.is_some() { now } else { now.max(self.now) };
@@ -80,6 +88,7 @@ impl Model {
         for uid in self.runs.keys().copied().collect::<Vec<_>>() {
             self.note_waiting(uid);
         }
+        self.expected = Expected::default();
         let mut asked = Asked { asks: asks.iter().collect(), next: 0, answers: Vec::new() };
         for (place, (uid, event)) in batch.events.iter().enumerate() {
             let mut before = batch.events.iter().take(place).filter(|(other, _)| other == uid);
@@ -90,6 +99,7 @@ impl Model {
         }
         must(to_shift.is_empty(), || format!("the clock was set, and times of runs {to_shift:?} did not move (37)"))?;
         self.hear_rest(&mut asked)?;
+        self.follow_schedules(batch)?;
         self.check_replies(&asked.answers, batch)?;
         check_lists(batch)?;
         for run in self.runs.values() {
@@ -98,14 +108,15 @@ impl Model {
         }
         self.check_trees()?;
         self.check_places_given()?;
-        let next = self.runs.values().filter_map(|run| run.next_time(self.now)).min();
+        let next = self.runs.values().filter_map(|run| run.next_time(self.now));
+        let next = next.chain(self.next_slot().map(Timestamp)).min();
         must(next.is_none() || batch.wake.is_some_and(|wake| Some(wake) <= next), || {
             format!("something is due at {next:?}, the engine wants to be called at {:?}", batch.wake)
         })
     }
 
     /// Takes all that is left of what was asked: nothing came of it.
-    fn hear_rest(&self, asked: &mut Asked<'_>) -> Check {
+    fn hear_rest(&mut self, asked: &mut Asked<'_>) -> Check {
         while asked.next < asked.asks.len() {
             let answer = self.skip(asked);
             must(answer != Answer::Accepted, || format!("nothing came of {:?}", asked.asks.get(asked.next - 1)))?;
@@ -114,11 +125,14 @@ impl Model {
     }
 
     /// Takes the next thing asked without an event of its own.
-    fn skip(&self, asked: &mut Asked<'_>) -> Answer {
+    fn skip(&mut self, asked: &mut Asked<'_>) -> Answer {
         let Some(ask) = asked.asks.get(asked.next) else { return Answer::Nothing };
         asked.next += 1;
-        let answer = self.answer(ask);
+        let mut answer = self.answer(ask);
         match ask {
+            Ask::Folder(folder) => self.hear_folder(folder),
+            Ask::Slot(prepared) => answer = self.hear_prepared(prepared),
+            Ask::Pause { schedule, pause, by, reason, .. } => self.hear_pause(schedule, *pause, by, reason),
             Ask::Start { token, uid, .. } => asked.answers.push((*token, answer, *uid)),
             Ask::Run { token: Some(token), run, .. } => asked.answers.push((*token, answer, *run)),
             Ask::Run { token: None, .. } | Ask::Clock(_) => {}
@@ -147,6 +161,12 @@ impl Model {
                 // 38: time goes on from a run to what it starts.
                 self.runs.insert(uid, RunModel::new(uid, design, (**created).clone(), event.at));
             }
+        } else if let Fact::Ending { cause: EndingCause::Cancel { now: false, by, .. } } = &event.fact
+            && *by == Principal::engine()
+        {
+            let place = self.expected.cancels.iter().position(|run| *run == uid);
+            let place = place.ok_or("no slot replaces it (23)")?;
+            self.expected.cancels.remove(place);
         } else if is_asked_for(&event.fact) {
             let ask = loop {
                 let answer = self.skip(asked);
@@ -204,6 +224,18 @@ impl Model {
             (Fact::Created(created), Ask::Start { uid: wanted, start, design, slot, .. }) => {
                 must(uid == *wanted, || format!("asked was run {wanted}"))?;
                 self.check_created(created, start, design, slot)?;
+                must(created.slot.is_none(), || "it is for no slot".to_owned())?;
+                let run = RunModel::new(uid, Arc::clone(design), (**created).clone(), event.at);
+                self.runs.insert(uid, run);
+                Ok(())
+            }
+            (Fact::Created(created), Ask::Slot(prepared)) => {
+                let PreparedModel { schedule, slot, uid: wanted, start, design, input } = &**prepared;
+                let start = start.as_ref().ok_or("nothing was prepared")?;
+                must(uid == *wanted, || format!("asked was run {wanted}"))?;
+                self.check_created(created, start, design, input)?;
+                let of = SlotOf { schedule: schedule.clone(), at: Timestamp(*slot) };
+                must(created.slot.as_ref() == Some(&of), || format!("it is for {of:?}"))?;
                 let run = RunModel::new(uid, Arc::clone(design), (**created).clone(), event.at);
                 self.runs.insert(uid, run);
                 Ok(())

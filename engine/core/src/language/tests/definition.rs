@@ -1,8 +1,9 @@
 //! What becomes of a runbook that is right.
 
 use super::{EXAMPLE, codes, runbook};
-use crate::definition::{Program, Runbook, Shell};
+use crate::definition::{Missed, MissedPolicy, Program, Runbook, ScheduleOverlap, Shell};
 use crate::id::StepNo;
+use crate::schedule::Dst;
 use crate::time::Span;
 
 #[test]
@@ -89,4 +90,27 @@ fn a_step_behind_many_ways_of_success_is_sure() {
     assert_eq!(codes(&text(", if: always()")), ["possible-null"]);
     assert_eq!(codes(&text(", if: failure()")), ["possible-null"]);
     assert_eq!(codes(&text(", if: \"steps.a.status != 'failed'\"")), ["possible-null"]);
+}
+
+#[test]
+fn schedules_have_what_they_do_not_say() {
+    let of = |schedule: &str| {
+        let text = format!(
+            "name: a\nlanguage: 1\nconcurrency: {{group: g}}\nschedules: {{s: {schedule}}}\nsteps: {{a: {{argv: [a]}}}}\n"
+        );
+        let runbook = runbook(&text);
+        let json = serde_json::to_string(&runbook).unwrap();
+        assert_eq!(serde_json::from_str::<Runbook>(&json).unwrap(), runbook);
+        runbook.schedules["s"].clone()
+    };
+    let plain = of("{cron: '@daily'}");
+    assert_eq!((plain.when.timezone.as_str(), plain.when.dst), ("UTC", Dst::Cron));
+    assert_eq!((plain.missed, plain.overlap), (Missed::default(), ScheduleOverlap::Skip));
+    assert_eq!((plain.jitter, plain.start_deadline), (Span::ZERO, Span::minutes(5)));
+    let full = of("{cron: '0 2 * * *', timezone: Europe/Amsterdam, dst: twice, overlap: replace, jitter: 10m, \
+                   start_deadline: 1h, missed: {policy: run_all, window: 2h, max: 3}}");
+    assert_eq!((full.when.timezone.as_str(), full.when.dst), ("Europe/Amsterdam", Dst::Twice));
+    let missed = Missed { policy: MissedPolicy::RunAll, window: Span::minutes(120), max: 3 };
+    assert_eq!((full.missed, full.overlap), (missed, ScheduleOverlap::Replace));
+    assert_eq!((full.jitter, full.start_deadline), (Span::minutes(10), Span::minutes(60)));
 }

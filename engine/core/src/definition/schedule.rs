@@ -1,0 +1,88 @@
+//! Schedules as a runbook declares them. Data only; when one is due is told by `schedule`.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::limits;
+use crate::schedule::Written;
+use crate::time::Span;
+
+/// When a runbook starts by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// When it is due.
+    pub when: Written,
+    /// The inputs of its runs; checked, without defaults.
+    #[serde(default)]
+    pub inputs: IndexMap<String, Value>,
+    /// Names of what its runs may destroy without asking anybody.
+    #[serde(default)]
+    pub confirm: Vec<String>,
+    /// What becomes of slots that nobody started in time.
+    #[serde(default)]
+    pub missed: Missed,
+    /// What becomes of a slot while another run is on.
+    #[serde(default)]
+    pub overlap: ScheduleOverlap,
+    /// Each schedule has a share of this by which it is later than its rule, always the same one.
+    #[serde(default)]
+    pub jitter: Span,
+    /// How late a slot is still on time.
+    #[serde(default = "start_deadline")]
+    pub start_deadline: Span,
+}
+
+/// The start deadline where none is given.
+pub fn start_deadline() -> Span {
+    Span::seconds(limits::START_DEADLINE_SECONDS)
+}
+
+/// What becomes of slots that nobody started in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// What.
+    pub policy: MissedPolicy,
+    /// How late a slot may be to be made up for.
+    pub window: Span,
+    /// How many slots are made up for at most.
+    pub max: u32,
+}
+
+impl Default for Missed {
+    fn default() -> Self {
+        Self {
+            policy: MissedPolicy::default(),
+            window: Span::minutes(limits::MISSED_WINDOW_HOURS * 60),
+            max: limits::MISSED_DEFAULT,
+        }
+    }
+}
+
+/// How missed slots are made up for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissedPolicy {
+    /// Not at all.
+    #[default]
+    Skip,
+    /// By one run, for the latest of them.
+    RunOnce,
+    /// By a run for each.
+    RunAll,
+}
+
+/// What becomes of a slot while another run is on: of the group, or without one of the runbook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleOverlap {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// Its run waits for its turn.
+    Queue,
+    /// The other run is canceled, and its run waits for that.
+    Replace,
+    /// Its run starts all the same.
+    Allow,
+}

@@ -1,0 +1,414 @@
+//! Schedules beside the runs: which slots are to be prepared, and what becomes of each, in the same batch as the first
+//! event of its run. Drives the policy of `schedule`; never knows how a start is prepared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{Batch, Machine, Resource};
+use crate::definition::{MissedPolicy, ScheduleOverlap};
+use crate::id::RunUid;
+use crate::limits;
+use crate::run::decide::create;
+use crate::run::view::RunStatus;
+use crate::run::{Created, Fact, Input, Phase, Principal, Rejection, RunState, Start};
+use crate::schedule::{
+    Fate, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, SlotOf, Step, Timetable, next_step, of_paused,
+    of_removed,
+};
+use crate::time::Timestamp;
+
+/// The schedules of the folder, as they were read at a moment.
+#[derive(Debug, Clone, Default)]
+pub struct Generation {
+    /// Those that there are.
+    pub plans: BTreeMap<ScheduleName, Arc<Plan>>,
+    /// The runbooks that could be read: what of them is not among the plans is gone.
+    pub read: BTreeSet<String>,
+    /// Whether every file could be read: then whatever is not among the plans is gone.
+    pub whole: bool,
+}
+
+/// The start of a slot, prepared, or why there is none.
+pub type Prepared = Result<(RunUid, Box<Start>), String>;
+
+/// What a person can ask of a schedule.
+#[derive(Debug, Clone)]
+pub enum ScheduleInput {
+    /// That it starts nothing.
+    Pause(Pause),
+    /// That it starts again what is due from here on.
+    Resume {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A schedule for who looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct ScheduleView<'m> {
+    /// Its name.
+    pub name: &'m ScheduleName,
+    /// What its notes add up to.
+    pub record: &'m Record,
+    /// What the folder says of it, while it is fired.
+    pub plan: Option<&'m Plan>,
+    /// The slot that is being prepared.
+    pub preparing: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Schedule {
+    record: Record,
+    /// The timetable of the record.
+    current: Option<Timetable>,
+    plan: Option<Arc<Plan>>,
+    /// The slot that is being prepared.
+    asked: Option<Timestamp>,
+    // What the index below holds of it.
+    wake: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// What is to be done about it now; nothing while a slot is being prepared, or where nobody fires it.
+    fn next_step(&self, now: Timestamp) -> Step {
+        match &self.plan {
+            Some(plan) if self.asked.is_none() => next_step(&self.record, self.current.as_ref(), plan, now),
+            Some(_) | None => Step::Wait(None),
+        }
+    }
+}
+
+/// All schedules, and which runs there are of each runbook.
+#[derive(Debug, Default)]
+pub(super) struct Schedules {
+    all: BTreeMap<ScheduleName, Schedule>,
+    wakes: BTreeSet<(Timestamp, ScheduleName)>,
+    /// To be looked at whatever the time is.
+    open: BTreeSet<ScheduleName>,
+    runs: HashMap<String, BTreeSet<RunUid>>,
+}
+
+impl Schedules {
+    /// A run is in memory.
+    pub(super) fn came(&mut self, runbook: &str, run: RunUid) {
+        self.runs.entry(runbook.to_owned()).or_default().insert(run);
+    }
+
+    /// A run has left memory.
+    pub(super) fn left(&mut self, runbook: &str, run: RunUid) {
+        if let Some(runs) = self.runs.get_mut(runbook) {
+            runs.remove(&run);
+            if runs.is_empty() {
+                self.runs.remove(runbook);
+            }
+        }
+    }
+
+    /// When to look again.
+    pub(super) fn wake(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.open.is_empty() { self.wakes.first().map(|(at, _)| *at) } else { Some(now) }
+    }
+
+    /// The same, derived from the states alone, and the slots that are being prepared.
+    pub(super) fn due(&self, now: Timestamp) -> (BTreeMap<ScheduleName, Timestamp>, Option<Timestamp>) {
+        let asked = self.all.iter().filter_map(|(name, schedule)| Some((name.clone(), schedule.asked?))).collect();
+        let wake = self.all.values().filter_map(|schedule| match schedule.next_step(now) {
+            Step::Wait(at) => at,
+            Step::Note(_) | Step::Start(_) => Some(now),
+        });
+        (asked, wake.min())
+    }
+
+    /// The clock was set: what waited for a time may wait for it no longer.
+    pub(super) fn look_at_all(&mut self) {
+        let fired = self.all.iter().filter(|(_, schedule)| schedule.plan.is_some() && schedule.asked.is_none());
+        self.open.extend(fired.map(|(name, _)| name.clone()));
+    }
+
+    fn set_wake(&mut self, name: &ScheduleName, wake: Option<Timestamp>) {
+        let Some(schedule) = self.all.get_mut(name).filter(|schedule| schedule.wake != wake) else { return };
+        if let Some(at) = std::mem::replace(&mut schedule.wake, wake) {
+            self.wakes.remove(&(at, name.clone()));
+        }
+        if let Some(at) = wake {
+            self.wakes.insert((at, name.clone()));
+        }
+    }
+
+    /// Takes a note in and puts it into the batch.
+    fn note(&mut self, now: Timestamp, name: &ScheduleName, fact: NoteFact, batch: &mut Batch) -> bool {
+        let Some(schedule) = self.all.get_mut(name) else { return false };
+        let note = Note { number: schedule.record.last + 1, at: now, fact };
+        if let Err(misplaced) = schedule.record.apply(&note) {
+            // As with a run whose event is illegal: it does nothing more, and the others go on.
+            schedule.plan = None;
+            batch.stopped.push((name.clone(), misplaced.to_string()));
+            return false;
+        }
+        match &note.fact {
+            NoteFact::Planned(_) => schedule.current = schedule.plan.as_ref().map(|plan| plan.timetable.clone()),
+            NoteFact::Removed => schedule.current = None,
+            NoteFact::Slots { .. } | NoteFact::Paused(_) | NoteFact::Resumed { .. } => {}
+        }
+        batch.notes.push((name.clone(), note));
+        true
+    }
+
+    /// Does what is to be done about a schedule now.
+    fn look(&mut self, now: Timestamp, name: &ScheduleName, batch: &mut Batch) {
+        loop {
+            let Some(schedule) = self.all.get_mut(name) else { return };
+            match schedule.next_step(now) {
+                Step::Wait(at) => return self.set_wake(name, at),
+                Step::Start(slot) => {
+                    schedule.asked = Some(slot);
+                    batch.slots.push((name.clone(), slot));
+                    return self.set_wake(name, None);
+                }
+                Step::Note(fact) => {
+                    if !self.note(now, name, fact, batch) {
+                        return self.set_wake(name, None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a schedule that is gone leaves.
+    fn remove(&mut self, now: Timestamp, name: &ScheduleName, batch: &mut Batch) {
+        let Some(schedule) = self.all.get_mut(name) else { return };
+        (schedule.plan, schedule.asked) = (None, None);
+        let left = schedule.current.as_ref().and_then(|current| of_removed(&schedule.record, current, now));
+        let known = schedule.record.written.is_some();
+        for fact in left.into_iter().chain(known.then_some(NoteFact::Removed)) {
+            self.note(now, name, fact, batch);
+        }
+        self.set_wake(name, None);
+    }
+
+    /// Recomputes what is kept beside the states, and tells the first that differs.
+    pub(super) fn audit(&self, now: Timestamp) -> Result<(), String> {
+        for (name, schedule) in self.all.iter().filter(|(name, _)| !self.open.contains(*name)) {
+            let Step::Wait(wake) = schedule.next_step(now) else {
+                return Err(format!("something is to be done about {name}, and nobody looks"));
+            };
+            if wake != schedule.wake || wake.is_some_and(|at| !self.wakes.contains(&(at, name.clone()))) {
+                return Err(format!("{name} is due at {wake:?}, the index says {:?}", schedule.wake));
+            }
+        }
+        let kept = self.all.values().filter(|schedule| schedule.wake.is_some()).count();
+        if kept != self.wakes.len() {
+            Err(format!("{kept} schedules wake, the index has {}", self.wakes.len()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in what the journal knows of a schedule.
+    pub fn load_schedule(&mut self, name: ScheduleName, record: Record) {
+        // A zone that has left the database has no slots; the plan that comes begins anew.
+        let current = record.written.as_ref().and_then(|written| written.timetable().ok());
+        self.schedules.all.insert(name, Schedule { record, current, ..Schedule::default() });
+    }
+
+    /// All schedules that are or were known, by name.
+    pub fn schedules(&self) -> impl Iterator<Item = ScheduleView<'_>> {
+        self.schedules.all.iter().map(|(name, schedule)| ScheduleView {
+            name,
+            record: &schedule.record,
+            plan: schedule.plan.as_deref(),
+            preparing: schedule.asked,
+        })
+    }
+
+    /// The folder was read: what schedules there are.
+    pub(super) fn plan(&mut self, now: Timestamp, generation: &Generation, batch: &mut Batch) {
+        let schedules = &mut self.schedules;
+        for (name, plan) in &generation.plans {
+            let schedule = schedules.all.entry(name.clone()).or_default();
+            if schedule.plan.as_ref() != Some(plan) {
+                schedule.plan = Some(Arc::clone(plan));
+                schedules.open.insert(name.clone());
+            }
+        }
+        let is_gone = |name: &ScheduleName| {
+            !generation.plans.contains_key(name) && (generation.whole || generation.read.contains(name.runbook()))
+        };
+        let here = |schedule: &Schedule| schedule.plan.is_some() || schedule.record.written.is_some();
+        let gone = schedules.all.iter().filter(|(name, schedule)| here(schedule) && is_gone(name));
+        for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            schedules.remove(now, &name, batch);
+        }
+    }
+
+    /// Does what is due of schedules, as many as one turn looks at.
+    pub(super) fn fire(&mut self, now: Timestamp, batch: &mut Batch) {
+        let schedules = &mut self.schedules;
+        while let Some((at, name)) = schedules.wakes.first().filter(|(at, _)| *at <= now).cloned() {
+            schedules.set_wake(&name, None);
+            schedules.wakes.remove(&(at, name.clone()));
+            schedules.open.insert(name);
+        }
+        for _ in 0..limits::SCHEDULES_A_TURN {
+            let Some(name) = schedules.open.pop_first() else { break };
+            schedules.look(now, &name, batch);
+        }
+    }
+
+    /// A person wants something of a schedule.
+    ///
+    /// # Errors
+    /// It is not known, or is so already.
+    pub(super) fn put_schedule(
+        &mut self,
+        now: Timestamp,
+        name: &ScheduleName,
+        input: ScheduleInput,
+        batch: &mut Batch,
+    ) -> Result<(), Rejection> {
+        let schedules = &mut self.schedules;
+        let known = schedules.all.get_mut(name).filter(|schedule| schedule.record.written.is_some());
+        let Some(schedule) = known else {
+            return Err(Rejection::NoSuchSchedule { schedule: name.to_string() });
+        };
+        let fact = match (input, &schedule.record.pause) {
+            (ScheduleInput::Pause(_), Some(pause)) => {
+                let (by, reason) = (pause.by.name.clone(), pause.reason.clone());
+                return Err(Rejection::SchedulePaused { schedule: name.to_string(), by, reason });
+            }
+            (ScheduleInput::Resume { .. }, None) => {
+                return Err(Rejection::ScheduleNotPaused { schedule: name.to_string() });
+            }
+            (ScheduleInput::Pause(pause), None) => {
+                // The slot that is being prepared is left out with those to come.
+                schedule.asked = None;
+                NoteFact::Paused(pause)
+            }
+            (ScheduleInput::Resume { by, reason }, Some(_)) => {
+                // What was due until now belongs to the pause.
+                let delay = schedule.plan.as_ref().map(|plan| plan.delay).unwrap_or_default();
+                let left = schedule.current.as_ref().and_then(|it| of_paused(&schedule.record, it, delay, now));
+                if let Some(left) = left {
+                    schedules.note(now, name, left, batch);
+                }
+                NoteFact::Resumed { by, reason }
+            }
+        };
+        schedules.note(now, name, fact, batch);
+        schedules.open.insert(name.clone());
+        Ok(())
+    }
+
+    /// A slot was prepared, or could not be: now it is decided what becomes of it.
+    pub(super) fn prepared(
+        &mut self,
+        now: Timestamp,
+        name: &ScheduleName,
+        slot: Timestamp,
+        prepared: Prepared,
+        batch: &mut Batch,
+    ) {
+        let Some(schedule) = self.schedules.all.get_mut(name).filter(|it| it.asked == Some(slot)) else {
+            // It was paused or removed meanwhile, and is accounted for.
+            return;
+        };
+        schedule.asked = None;
+        let fate = match (prepared, schedule.plan.clone()) {
+            (Ok((uid, start)), Some(plan)) => self.start_slot(now, (name, slot), &plan, uid, *start, batch),
+            (Err(why), _) => Fate::Failed { why: why.chars().take(limits::MESSAGE_BYTES / 4).collect() },
+            // Without a plan nothing is asked.
+            (Ok(_), None) => return,
+        };
+        self.schedules.note(now, name, NoteFact::Slots { first: slot, last: slot, fate }, batch);
+        self.schedules.open.insert(name.clone());
+    }
+
+    /// Starts the run of a slot, unless another one is in the way.
+    fn start_slot(
+        &mut self,
+        now: Timestamp,
+        (name, slot): (&ScheduleName, Timestamp),
+        plan: &Plan,
+        uid: RunUid,
+        mut start: Start,
+        batch: &mut Batch,
+    ) -> Fate {
+        start.number = self.next_number;
+        let failed = |rejection: Rejection| Fate::Failed { why: rejection.to_string() };
+        let mut created = match self.check_room().and_then(|()| create(&start)) {
+            Ok(Fact::Created(created)) => created,
+            // A run begins with no other fact.
+            Ok(_) => return Fate::Failed { why: "the run cannot be made".to_owned() },
+            Err(rejection) => return failed(rejection),
+        };
+        created.slot = Some(SlotOf { schedule: name.clone(), at: slot });
+        let on = self.on(&created);
+        let blocking = on.iter().filter_map(|uid| self.runs.get(uid)).find(|other| match plan.overlap {
+            ScheduleOverlap::Skip => true,
+            // Who waits for such a one may wait for days, and so would all that come after.
+            ScheduleOverlap::Queue | ScheduleOverlap::Replace => {
+                other.quarantine.is_some() || !other.state.unknown().is_empty()
+            }
+            ScheduleOverlap::Allow => false,
+        });
+        if let Some(other) = blocking {
+            let state = match () {
+                () if other.quarantine.is_some() => "quarantined",
+                () if !other.state.unknown().is_empty() => RunStatus::Attention.name(),
+                () => other.state.status().name(),
+            };
+            return Fate::Skipped(Skip::Overlap { number: other.state.created().number, state: state.to_owned() });
+        }
+        if plan.overlap != ScheduleOverlap::Allow {
+            let own = |state: &&RunState| {
+                let slot = state.created().slot.as_ref();
+                !state.holds() && slot.is_some_and(|slot| slot.schedule == *name)
+            };
+            let waiting: Vec<&RunState> = on.iter().filter_map(|uid| self.run(*uid)).filter(own).collect();
+            let most = if plan.missed.policy == MissedPolicy::RunAll { plan.missed.max as usize } else { 1 };
+            if let Some(latest) = waiting.last().filter(|_| waiting.len() >= most) {
+                return Fate::Waited { run: latest.uid(), number: latest.created().number };
+            }
+        }
+        let number = created.number;
+        if let Err(rejection) = self.make(now, uid, &start, Fact::Created(created), batch) {
+            return failed(rejection);
+        }
+        self.follow(now, uid, batch);
+        if plan.overlap == ScheduleOverlap::Replace {
+            let holder = on.into_iter().find(|other| self.run(*other).is_some_and(RunState::holds));
+            if let Some(other) = holder {
+                let reason = format!("replaced by run {number}: schedule {name}, slot {slot}");
+                // One that tidies up already is waited for.
+                let _ = self.put(
+                    now,
+                    other,
+                    Input::Cancel { now: false, by: Principal::engine(), reason, past: Vec::new() },
+                    batch,
+                );
+            }
+        }
+        Fate::Ran { run: uid, number }
+    }
+
+    /// The runs that are on and that a new one would overlap with, the oldest first: those of its group, or without one
+    /// those of its runbook.
+    fn on(&self, created: &Created) -> Vec<RunUid> {
+        let Some(group) = &created.group else {
+            let of_runbook = self.schedules.runs.get(&created.runbook).into_iter().flatten().copied();
+            let is_on = |uid: &RunUid| {
+                // A dry run does nothing that another one could meet.
+                let on = |run: &RunState| !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry;
+                self.run(*uid).is_some_and(on)
+            };
+            return of_runbook.filter(is_on).collect();
+        };
+        let group = Resource::Group(group.clone());
+        let holding = self.locks.holders().get(&group).into_iter().flat_map(|holder| holder.runs.iter().copied());
+        holding.chain(self.locks.waiters(&group).map(|turn| turn.uid)).collect()
+    }
+}

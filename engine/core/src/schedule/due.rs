@@ -1,0 +1,115 @@
+//! The policy of schedules: what is to be noted or started of one now, by its record, its timetable and what the folder
+//! says of it. Pure; the rules are in `docs/schedules.md`. Never knows runs.
+
+use super::ledger::{Fate, Miss, NoteFact, Record, Skip, Written};
+use super::timetable::Timetable;
+use crate::definition::{Missed, MissedPolicy, ScheduleOverlap};
+use crate::time::{Span, Timestamp};
+
+/// What the folder says of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// When it is due, as it is written.
+    pub written: Written,
+    /// The same, to be asked.
+    pub timetable: Timetable,
+    /// What becomes of slots that nobody started in time.
+    pub missed: Missed,
+    /// What becomes of a slot while another run is on.
+    pub overlap: ScheduleOverlap,
+    /// How much later than its slots it is due: its share of `jitter`.
+    pub delay: Span,
+    /// How late a slot is still on time.
+    pub start_deadline: Span,
+}
+
+/// What is to be done about a schedule now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Something is to be noted, and then to be asked again.
+    Note(NoteFact),
+    /// This slot is to be prepared.
+    Start(Timestamp),
+    /// Nothing before this instant; never where there is none.
+    Wait(Option<Timestamp>),
+}
+
+/// What is to be done about a schedule of which nothing is being prepared. `current` is the timetable of its record.
+pub(crate) fn next_step(record: &Record, current: Option<&Timetable>, plan: &Plan, now: Timestamp) -> Step {
+    let Some(current) = current else { return Step::Note(NoteFact::Planned(plan.written.clone())) };
+    let edited = *current != plan.timetable;
+    if record.pause.is_some()
+        && let Some(skipped) = of_paused(record, current, plan.delay, now)
+    {
+        return Step::Note(skipped);
+    }
+    let fallen_due = Timestamp(now.0.saturating_sub(plan.delay.0));
+    match current.next_after(record.through) {
+        Some(first) if first <= fallen_due => of_due(current, plan, first, current.last_until(first, fallen_due), now),
+        // A slot of the old rule that waits for its jitter comes before the new rule.
+        Some(first) if edited && first > now => Step::Note(NoteFact::Planned(plan.written.clone())),
+        None if edited => Step::Note(NoteFact::Planned(plan.written.clone())),
+        next => Step::Wait(next.map(|slot| slot + plan.delay)),
+    }
+}
+
+/// What becomes of slots that have fallen due: all from the first to the last.
+fn of_due(timetable: &Timetable, plan: &Plan, first: Timestamp, last: Timestamp, now: Timestamp) -> Step {
+    let late = |slot: Timestamp| now - (slot + plan.delay);
+    let before = |slot: Timestamp| timetable.last_until(first, Timestamp(slot.0 - 1));
+    let on_time = late(last) <= plan.start_deadline;
+    if plan.missed.policy == MissedPolicy::Skip {
+        return match (on_time, first == last) {
+            (true, true) => Step::Start(last),
+            (true, false) => Step::Note(slots(first, before(last), Fate::Missed(Miss::Late))),
+            (false, _) => Step::Note(slots(first, last, Fate::Missed(Miss::Late))),
+        };
+    }
+    let made_up = late(first) <= plan.missed.window;
+    if !made_up {
+        // The latest one is on time by its start deadline, however short the window is.
+        let edge = Timestamp(now.0 - plan.delay.0 - plan.missed.window.0 - 1).min(last);
+        let edge = timetable.last_until(first, edge);
+        if edge < last || !on_time {
+            return Step::Note(slots(first, edge, Fate::Missed(Miss::Window)));
+        }
+        if first < last {
+            return Step::Note(slots(first, before(last), Fate::Missed(Miss::Window)));
+        }
+        return Step::Start(last);
+    }
+    if plan.missed.policy == MissedPolicy::RunOnce {
+        return match first == last {
+            true => Step::Start(last),
+            false => Step::Note(slots(first, before(last), Fate::Merged { into: last })),
+        };
+    }
+    // The newest ones, as many as it makes up for.
+    let most = plan.missed.max as usize;
+    let few = timetable.slots_after(Timestamp(first.0 - 1)).take(most + 1).take_while(|slot| slot.at <= last).count();
+    if few <= most {
+        return Step::Start(first);
+    }
+    let mut kept = last;
+    for _ in 1..most {
+        kept = before(kept);
+    }
+    Step::Note(slots(first, before(kept), Fate::Missed(Miss::Most)))
+}
+
+fn slots(first: Timestamp, last: Timestamp, fate: Fate) -> NoteFact {
+    NoteFact::Slots { first, last, fate }
+}
+
+/// What becomes of slots that fell due in a pause.
+pub(crate) fn of_paused(record: &Record, current: &Timetable, delay: Span, now: Timestamp) -> Option<NoteFact> {
+    let fallen_due = Timestamp(now.0.saturating_sub(delay.0));
+    let first = current.next_after(record.through).filter(|first| *first <= fallen_due)?;
+    Some(slots(first, current.last_until(first, fallen_due), Fate::Skipped(Skip::Paused)))
+}
+
+/// What becomes of slots of a schedule that is gone.
+pub(crate) fn of_removed(record: &Record, current: &Timetable, now: Timestamp) -> Option<NoteFact> {
+    let first = current.next_after(record.through).filter(|first| *first <= now)?;
+    Some(slots(first, current.last_until(first, now), Fate::Missed(Miss::Removed)))
+}

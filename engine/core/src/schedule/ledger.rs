@@ -1,0 +1,319 @@
+//! What became of every slot of a schedule: notes in their order, and the record that they add up to. Data, and the one
+//! way in which a record changes. Never knows runs beyond their names, nor how notes are stored.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::timetable::{Dst, Timetable};
+use super::zone::Zone;
+use crate::id::{InvalidId, RunUid, is_id};
+use crate::run::Principal;
+use crate::time::Timestamp;
+
+/// Names a schedule: the runbook's name and its own, as `backup/nightly`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScheduleName(Arc<str>);
+
+impl ScheduleName {
+    /// The name of a runbook's schedule; both are ids.
+    pub fn new(runbook: &str, schedule: &str) -> Self {
+        Self(format!("{runbook}/{schedule}").into())
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The runbook's name.
+    pub fn runbook(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(runbook, _)| runbook)
+    }
+
+    /// Its own name.
+    pub fn schedule(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, schedule)| schedule)
+    }
+}
+
+impl fmt::Display for ScheduleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for ScheduleName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let parts = text.split_once('/').filter(|(runbook, schedule)| is_id(runbook) && is_id(schedule));
+        parts.map(|(runbook, schedule)| Self::new(runbook, schedule)).ok_or_else(|| InvalidId {
+            text: text.chars().take(64).collect(),
+            kind: "schedule",
+            rule: "a schedule is named RUNBOOK/SCHEDULE, as backup/nightly",
+        })
+    }
+}
+
+impl Serialize for ScheduleName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScheduleName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// When a schedule is due, as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The rule.
+    pub cron: String,
+    /// The zone's IANA name.
+    pub timezone: String,
+    /// What becomes of times that a change of the clocks skips or repeats.
+    #[serde(default)]
+    pub dst: Dst,
+}
+
+impl Written {
+    /// The timetable that it says.
+    ///
+    /// # Errors
+    /// In words: the rule or the zone is none. What passed the check is one, unless a zone has left the database since.
+    pub fn timetable(&self) -> Result<Timetable, String> {
+        let rule = self.cron.parse().map_err(|fault| format!("{:?} is no cron rule: {fault}", self.cron))?;
+        let zone = Zone::named(&self.timezone).map_err(|fault| fault.to_string())?;
+        Ok(Timetable::new(rule, zone, self.dst))
+    }
+}
+
+/// The slot that a run was started for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotOf {
+    /// The schedule.
+    pub schedule: ScheduleName,
+    /// The slot.
+    pub at: Timestamp,
+}
+
+/// Something about a schedule, at its place in the schedule's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// From 1, without gaps, per schedule.
+    pub number: u64,
+    /// When it was decided, by the daemon's wall clock.
+    pub at: Timestamp,
+    /// What.
+    pub fact: NoteFact,
+}
+
+/// What can happen to a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoteFact {
+    /// From here on it is due by this: it is new, came back, or was edited.
+    Planned(Written),
+    /// It is no longer in its runbook.
+    Removed,
+    /// What became of slots: all that there are from the first to the last, both included.
+    Slots {
+        /// The first.
+        first: Timestamp,
+        /// The last; the first again where there is one.
+        last: Timestamp,
+        /// What became of each.
+        fate: Fate,
+    },
+    /// A person paused it.
+    Paused(Pause),
+    /// A person ended the pause.
+    Resumed {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a schedule starts nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Who paused it.
+    pub by: Principal,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// A run was started.
+    Ran {
+        /// Which.
+        run: RunUid,
+        /// Its number.
+        number: u64,
+    },
+    /// It was left out on purpose.
+    Skipped(Skip),
+    /// It goes with another slot, whose own fate the ledger says too.
+    Merged {
+        /// That slot.
+        into: Timestamp,
+    },
+    /// It goes with a run of an earlier slot that still waited for its turn.
+    Waited {
+        /// That run.
+        run: RunUid,
+        /// Its number.
+        number: u64,
+    },
+    /// Nobody started it in time.
+    Missed(Miss),
+    /// It could not be started.
+    Failed {
+        /// Why, for a person.
+        why: String,
+    },
+}
+
+/// Why a slot was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// The schedule was paused.
+    Paused,
+    /// Another run was on.
+    Overlap {
+        /// Its number.
+        number: u64,
+        /// Where it was.
+        state: String,
+    },
+}
+
+/// Why nobody started a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Miss {
+    /// It was noticed later than its start deadline, or together with a later one, and the schedule makes up for
+    /// nothing.
+    Late,
+    /// It was noticed later than the schedule makes up for.
+    Window,
+    /// There were more than the schedule makes up for.
+    Most,
+    /// The schedule was gone when it was noticed.
+    Removed,
+}
+
+/// What a schedule's notes add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The number of its latest note; 0 before the first.
+    pub last: u64,
+    /// Every slot up to this instant, it included, is accounted for.
+    pub through: Timestamp,
+    /// When it is due; `None` while it is in no runbook.
+    pub written: Option<Written>,
+    /// Set while it is paused.
+    pub pause: Option<Pause>,
+    /// The latest slot that ran, with its run's number.
+    pub ran: Option<(Timestamp, u64)>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { last: 0, through: Timestamp(i64::MIN), written: None, pause: None, ran: None }
+    }
+}
+
+/// A note that cannot follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("note {number} cannot follow: {why}")]
+pub struct Misplaced {
+    /// Its number.
+    pub number: u64,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl Record {
+    /// Takes a note in.
+    ///
+    /// # Errors
+    /// It does not follow; the record is as it was.
+    pub fn apply(&mut self, note: &Note) -> Result<(), Misplaced> {
+        let misplaced = |why| Err(Misplaced { number: note.number, why });
+        if note.number != self.last + 1 {
+            return misplaced("it is not the next one");
+        }
+        match &note.fact {
+            NoteFact::Planned(written) => {
+                self.through = self.through.max(note.at);
+                self.written = Some(written.clone());
+            }
+            NoteFact::Removed if self.written.is_none() => return misplaced("the schedule is in no runbook"),
+            NoteFact::Removed => self.written = None,
+            NoteFact::Slots { .. } if self.written.is_none() => return misplaced("the schedule is in no runbook"),
+            NoteFact::Slots { first, last, .. } if *first <= self.through || last < first => {
+                return misplaced("these slots are accounted for");
+            }
+            NoteFact::Slots { last, fate, .. } => {
+                self.through = *last;
+                if let Fate::Ran { number, .. } = fate {
+                    self.ran = Some((*last, *number));
+                }
+            }
+            NoteFact::Paused(_) if self.pause.is_some() => return misplaced("the schedule is paused"),
+            NoteFact::Paused(pause) => self.pause = Some(pause.clone()),
+            NoteFact::Resumed { .. } if self.pause.is_none() => return misplaced("the schedule is not paused"),
+            NoteFact::Resumed { .. } => self.pause = None,
+        }
+        self.last = note.number;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_two_ids() {
+        let name: ScheduleName = "backup/nightly".parse().unwrap();
+        assert_eq!((name.runbook(), name.schedule()), ("backup", "nightly"));
+        assert_eq!(name, ScheduleName::new("backup", "nightly"));
+        for text in ["", "backup", "backup/", "a/b/c", "A/b", "a/ b"] {
+            assert!(text.parse::<ScheduleName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_slot_is_accounted_for_twice() {
+        let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
+        let slots = |first, last| NoteFact::Slots {
+            first: Timestamp(first),
+            last: Timestamp(last),
+            fate: Fate::Ran { run: RunUid::from_bits(1), number: 7 },
+        };
+        let mut record = Record::default();
+        let mut take = |fact: NoteFact| {
+            let number = record.last + 1;
+            record.apply(&Note { number, at: Timestamp(100), fact }).map(|()| record.through)
+        };
+        assert!(take(slots(101, 101)).is_err());
+        assert_eq!(take(NoteFact::Planned(written.clone())), Ok(Timestamp(100)));
+        assert!(take(slots(100, 101)).is_err() && take(slots(105, 104)).is_err());
+        assert_eq!(take(slots(101, 110)), Ok(Timestamp(110)));
+        assert!(take(slots(110, 110)).is_err());
+        // The clock went back, and the rule was edited: what is accounted for stays so.
+        assert_eq!(take(NoteFact::Planned(written)), Ok(Timestamp(110)));
+        assert!(take(NoteFact::Removed).is_ok() && take(NoteFact::Removed).is_err());
+        assert_eq!(record.ran, Some((Timestamp(110), 7)));
+    }
+}

@@ -1,0 +1,278 @@
+//! Schedules on this machine: tells the machine what the folder says of them, and prepares the starts of slots that fell due,
+//! in a thread of its own. What becomes of a slot is the core's to say; nothing here knows the time.
+
+use std::collections::HashMap;
+use std::collections::btree_map::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use runbook_core::definition::Schedule;
+use runbook_core::id::{Digest, RunUid};
+use runbook_core::language;
+use runbook_core::machine::{Generation, Prepared};
+use runbook_core::run::{Origin, Pinned, Principal, Start, Terms};
+use runbook_core::schedule::{Plan, ScheduleName};
+use runbook_core::time::{Span, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::definitions::Text;
+use crate::dispatcher::Handle;
+use crate::library::{self, Entry, Library};
+use crate::preflight::{Missing, Preflight};
+use crate::room;
+use crate::surroundings::Surroundings;
+
+/// A slot of a schedule.
+type Slot = (ScheduleName, Timestamp);
+
+/// What is to be done.
+#[derive(Debug)]
+enum Work {
+    /// The folder has another generation.
+    Changed,
+    /// These slots fell due.
+    Prepare(Vec<Slot>),
+}
+
+/// The way to the thread.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    sender: Sender<Work>,
+}
+
+impl Planner {
+    /// The folder has another generation.
+    pub fn changed(&self) {
+        self.send(Work::Changed);
+    }
+
+    /// Slots fell due.
+    pub fn prepare(&self, slots: &[Slot]) {
+        if !slots.is_empty() {
+            self.send(Work::Prepare(slots.to_vec()));
+        }
+    }
+
+    fn send(&self, work: Work) {
+        // A daemon that fires no schedules has nobody who listens, and no slot falls due in it.
+        let _ = self.sender.send(work);
+    }
+}
+
+/// The two ends of the way.
+#[derive(Debug)]
+pub struct Inbox(Receiver<Work>);
+
+/// The way to a thread that is not started yet.
+pub fn planner() -> (Planner, Inbox) {
+    let (sender, receiver) = channel();
+    (Planner { sender }, Inbox(receiver))
+}
+
+/// What starts are made of.
+pub struct Workshop {
+    /// The folder.
+    pub library: Arc<Library>,
+    /// Definitions and secrets.
+    pub surroundings: Surroundings,
+    /// The way to the dispatcher.
+    pub dispatcher: Handle,
+    /// Set while the daemon is ending: what falls due then is left to its next start.
+    pub drain: CancellationToken,
+    /// The data directory.
+    pub data_dir: PathBuf,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// There is none to be had.
+pub fn start(inbox: Inbox, workshop: Workshop) -> std::io::Result<()> {
+    std::thread::Builder::new().name("schedules".into()).spawn(move || {
+        // However this ends, the daemon ends with it: one without it would leave slots alone in silence.
+        let _ends = workshop.drain.clone().drop_guard();
+        let mut thread = Thread { workshop, preflight: Preflight::default(), known: HashMap::new() };
+        while let Ok(work) = inbox.0.recv() {
+            match work {
+                Work::Changed => thread.plan(),
+                Work::Prepare(slots) => thread.prepare(slots),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// A runbook with schedules, as it was last good.
+struct Good {
+    entry: Arc<Entry>,
+    plans: Vec<(ScheduleName, Arc<Plan>)>,
+}
+
+struct Thread {
+    workshop: Workshop,
+    preflight: Preflight,
+    /// The last good version of each runbook with schedules.
+    known: HashMap<String, Good>,
+}
+
+/// A runbook that is ready to start.
+struct Ready {
+    entry: Arc<Entry>,
+    pinned: Arc<Pinned>,
+}
+
+impl Thread {
+    /// Tells the machine what schedules there are.
+    fn plan(&mut self) {
+        let current = self.workshop.library.current();
+        if current.number == 0 {
+            return;
+        }
+        let generation = self.generation(&current);
+        self.workshop.dispatcher.plan(Arc::new(generation));
+    }
+
+    fn generation(&mut self, current: &library::Generation) -> Generation {
+        let mut generation = Generation {
+            whole: current.problems.is_empty() && current.entries.values().all(|entry| entry.runbook().is_some()),
+            ..Generation::default()
+        };
+        for entry in current.entries.values() {
+            let Some(runbook) = entry.runbook() else { continue };
+            generation.read.insert(runbook.name.clone());
+            if runbook.schedules.is_empty() {
+                self.known.remove(&runbook.name);
+                continue;
+            }
+            let known = self.known.get(&runbook.name).filter(|good| Arc::ptr_eq(&good.entry, entry));
+            if known.is_none() {
+                let plans = runbook.schedules.iter().filter_map(|(name, schedule)| {
+                    let name = ScheduleName::new(&runbook.name, name);
+                    match plan(&name, schedule) {
+                        Ok(plan) => Some((name, Arc::new(plan))),
+                        Err(why) => {
+                            tracing::error!(schedule = %name, why, "the schedule cannot be fired");
+                            None
+                        }
+                    }
+                });
+                let good = Good { entry: Arc::clone(entry), plans: plans.collect() };
+                self.known.insert(runbook.name.clone(), good);
+            }
+        }
+        if generation.whole {
+            self.known.retain(|name, _| generation.read.contains(name));
+        }
+        // A broken runbook keeps its last good version.
+        generation.plans = self.known.values().flat_map(|good| good.plans.iter().cloned()).collect::<BTreeMap<_, _>>();
+        generation
+    }
+
+    /// Prepares slots, those of one runbook together.
+    fn prepare(&mut self, slots: Vec<Slot>) {
+        // Whoever edited a runbook just now means what he wrote.
+        let current = self.workshop.library.latest();
+        self.generation(&current);
+        let mut ready: HashMap<String, Result<Ready, String>> = HashMap::new();
+        for (name, slot) in slots {
+            if self.workshop.drain.is_cancelled() {
+                return;
+            }
+            let ready = ready.entry(name.runbook().to_owned()).or_insert_with(|| self.ready(name.runbook(), &current));
+            let prepared = match ready {
+                Ok(ready) => start_of(ready, &name, slot),
+                Err(why) => Err(why.clone()),
+            };
+            self.workshop.dispatcher.prepared(name, slot, prepared);
+        }
+    }
+
+    /// Checks that a runbook can start, and pins it.
+    fn ready(&self, name: &str, current: &library::Generation) -> Result<Ready, String> {
+        let Workshop { surroundings, data_dir, .. } = &self.workshop;
+        if let Some(problem) = room::lack(data_dir) {
+            return Err(problem);
+        }
+        let good = self.known.get(name).ok_or_else(|| format!("there is no runbook {name} with schedules any more"))?;
+        let entry = Arc::clone(&good.entry);
+        let runbook = entry.runbook().ok_or_else(|| format!("the runbook {name} is broken"))?;
+        let of = |runbook| self.preflight.check(runbook, &surroundings.project, &surroundings.secrets);
+        let missing: Vec<Missing> = current.with_called(runbook).into_iter().flat_map(of).collect();
+        if !missing.is_empty() {
+            let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
+            return Err(list.join("; "));
+        }
+        let text = Text { runbook, source: entry.source(), file: entry.file() };
+        let pinned = surroundings.definitions.pin(&text, &surroundings.project, &|name| current.text(name));
+        let pinned = pinned.map_err(|error| error.to_string())?;
+        Ok(Ready { entry, pinned })
+    }
+}
+
+/// The start of a slot's run.
+fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
+    let Ready { entry, pinned } = ready;
+    let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
+    let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
+    let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let inputs = language::check_inputs(&pinned.runbook, &given).map_err(|faults| {
+        let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
+        faults.join("; ")
+    })?;
+    let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "schedule": name, "slot": slot});
+    let start = Start {
+        number: 0,
+        pinned: Arc::clone(pinned),
+        inputs: inputs.into_iter().collect(),
+        sealed_inputs: Vec::new(),
+        origin: Origin::Schedule,
+        by: Principal::engine(),
+        reason: format!("schedule {}, slot {slot}", name.schedule()),
+        request_id: String::new(),
+        request_digest: Digest::of(asked.to_string().as_bytes()),
+        terms: Terms { confirmed: schedule.confirm.clone(), ..Terms::default() },
+        parent: None,
+    };
+    Ok((RunUid::from_bits(uuid::Uuid::now_v7().as_u128()), Box::new(start)))
+}
+
+/// What the machine has to know of a schedule.
+///
+/// # Errors
+/// In words: its zone is not in this version's database.
+pub fn plan(name: &ScheduleName, schedule: &Schedule) -> Result<Plan, String> {
+    Ok(Plan {
+        written: schedule.when.clone(),
+        timetable: schedule.when.timetable()?,
+        missed: schedule.missed,
+        overlap: schedule.overlap,
+        delay: share(name, schedule.jitter),
+        start_deadline: schedule.start_deadline,
+    })
+}
+
+/// A schedule's share of its jitter: by its name, so that it is the same every night and on every machine.
+fn share(name: &ScheduleName, jitter: Span) -> Span {
+    let Digest(hash) = Digest::of(name.as_str().as_bytes());
+    let hash = hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let share = (u128::from(jitter.0.unsigned_abs()) * u128::from(hash)) >> 64;
+    Span(i64::try_from(share).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_jitter_are_stable_and_spread() {
+        let jitter = Span::minutes(10);
+        let shares: Vec<Span> =
+            (0..100).map(|n| share(&ScheduleName::new("backup", &format!("s{n}")), jitter)).collect();
+        assert!(shares.iter().all(|share| (Span::ZERO..jitter).contains(share)));
+        let late = shares.iter().filter(|share| share.0 > jitter.0 / 2).count();
+        assert!((30..70).contains(&late), "{late} of 100 are in the second half");
+        assert_eq!(share(&ScheduleName::new("backup", "s1"), jitter), shares[1]);
+        assert_eq!(share(&ScheduleName::new("backup", "s1"), Span::ZERO), Span::ZERO);
+    }
+}
