@@ -69,7 +69,8 @@ fn a_daemon_is_started_stopped_and_looked_at() {
     assert_eq!(say(&["daemon", "start"]), (0, already, String::new()));
     let (code, out, _) = say(&["daemon", "status"]);
     let data = "  data: PROJECT/.runbook\n  socket: PROJECT/.runbook/runbookd.sock\n";
-    let rest = "  runs: 0 active; 0 of 64 places taken\n  runbooks: 4 (generation 1)\n";
+    let rest = "  runs: 0 active; 0 of 64 places taken\n  runbooks: 4 (generation 1)\n  schedules: 0, not fired (`runbook \
+                daemon restart --schedules`)\n";
     assert_eq!((code, out), (0, format!("running for SPAN  pid PID, version V\n  project: PROJECT\n{data}{rest}")));
     // A step goes on without the daemon.
     assert_eq!(say(&["exec", "hold", "-d"]).0, 0);
