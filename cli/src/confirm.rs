@@ -9,7 +9,7 @@ use tokio::signal::unix::Signal;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
-use crate::prompt::typed_line;
+use crate::prompt::{LOOK_AGAIN, typed_line};
 use crate::session::runbooks;
 use crate::text::sanitize;
 
@@ -43,6 +43,8 @@ pub async fn ask(cx: &Context, interrupts: &mut Signal, failure: &Failure, names
         let typed = tokio::select! {
             typed = typed_line() => typed.map_err(|error| Failure::io("the terminal cannot be read", &error))?,
             _ = interrupts.recv() => {
+                // Ctrl-C makes the terminal throw away what is on its way to it.
+                tokio::time::sleep(LOOK_AGAIN).await;
                 cx.console.ask("\n");
                 return Err(Failure::new(ExitCode::Interrupted, format!("Ctrl-C: {nothing}")));
             }

@@ -12,7 +12,7 @@ use crate::console::Console;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 1_024;
 /// How often the terminal is looked at while a question is open: a person does not feel it.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
