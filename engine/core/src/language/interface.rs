@@ -1,7 +1,7 @@
 //! What files need to know of each other: what a runbook takes, what it leaves, and which others it starts. Never knows
 //! what its steps do.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use indexmap::IndexMap;
 
@@ -59,7 +59,7 @@ fn destroys_unasked(runbook: &Runbook) -> bool {
 /// The runbooks that a file may start, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Interfaces {
-    known: HashMap<String, Interface>,
+    known: BTreeMap<String, Interface>,
     /// How many levels of runs each starts; `None` where there is no end.
     levels: HashMap<String, Option<u32>>,
 }
@@ -67,7 +67,7 @@ pub struct Interfaces {
 impl Interfaces {
     /// Of these runbooks; of two of one name the first.
     pub fn new(all: impl IntoIterator<Item = (String, Interface)>) -> Self {
-        let mut known = HashMap::new();
+        let mut known = BTreeMap::new();
         for (name, interface) in all {
             known.entry(name).or_insert(interface);
         }
@@ -141,7 +141,7 @@ impl Interfaces {
 }
 
 /// Takes away, again and again, what starts only what was taken away before: what is left has no end.
-fn levels(known: &HashMap<String, Interface>) -> HashMap<String, Option<u32>> {
+fn levels(known: &BTreeMap<String, Interface>) -> HashMap<String, Option<u32>> {
     let mut callers: HashMap<&str, Vec<&str>> = HashMap::new();
     let mut open: HashMap<&str, usize> = HashMap::with_capacity(known.len());
     for (name, interface) in known {
