@@ -491,14 +491,15 @@ impl Machine {
         for child in self.trees.remove(&uid).unwrap_or_default() {
             self.drop_run(child);
         }
-        if let Some(created) = self.drop_run(uid) {
+        if let Some(slot) = self.drop_run(uid) {
+            let created = slot.state.created();
             self.numbers.remove(&created.number);
             self.requests.remove(&created.request_id);
         }
     }
 
     /// Takes a run out of memory and out of every index.
-    fn drop_run(&mut self, uid: RunUid) -> Option<Created> {
+    fn drop_run(&mut self, uid: RunUid) -> Option<Slot> {
         let slot = self.runs.remove(&uid)?;
         self.overdue.remove(&uid);
         if let Some(at) = slot.wake {
@@ -508,7 +509,7 @@ impl Machine {
             self.runnable[class.index()].remove(&ticket);
         }
         self.schedules.left(&slot.state.created().runbook, uid);
-        Some(slot.state.created().clone())
+        Some(slot)
     }
 
     fn start(&mut self, now: Timestamp, uid: RunUid, mut start: Start, batch: &mut Batch) -> Result<Reply, Rejection> {

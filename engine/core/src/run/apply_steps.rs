@@ -113,74 +113,23 @@ impl RunState {
 
     /// Moves a step to another state, keeping the indexes.
     pub(super) fn set(&mut self, step: StepNo, progress: Progress) {
-        let before = self.progress(step);
         let probes = self.probes(step);
-        match before {
-            Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
-                self.timed.remove(&(when, step));
-                if probes {
-                    self.probing = self.probing.saturating_sub(1);
-                }
-            }
-            Progress::Waiting { until, .. } => {
-                self.waits.remove(&(until, step));
-            }
-            Progress::Asking { until } => {
-                self.asking.remove(&step);
-                if let Some(until) = until {
-                    self.waits.remove(&(until, step));
-                }
-            }
-            Progress::OnCancel(when) => {
-                self.timed.remove(&(when, step));
-                self.on_cancel_open = self.on_cancel_open.saturating_sub(1);
-            }
-            Progress::Live(_, AttemptKind::OnCancel) => {
-                self.on_cancel_open = self.on_cancel_open.saturating_sub(1);
-            }
-            Progress::Live(..)
-            | Progress::Pending
-            | Progress::Ready
-            | Progress::Child
-            | Progress::Unknown { .. }
-            | Progress::Succeeded
-            | Progress::Failed
-            | Progress::Skipped
-            | Progress::Canceled
-            | Progress::RolledBack
-            | Progress::RollbackFailed => {}
+        let (before, after) = (Marks::of(self.progress(step), probes), Marks::of(progress, probes));
+        if let Some(when) = before.timed {
+            self.timed.remove(&(when, step));
         }
-        match progress {
-            Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
-                self.timed.insert((when, step));
-                if probes {
-                    self.probing += 1;
-                }
-            }
-            Progress::Waiting { until, .. } => {
-                self.waits.insert((until, step));
-            }
-            Progress::Asking { until } => {
-                self.asking.insert(step);
-                self.waits.extend(until.map(|until| (until, step)));
-            }
-            Progress::OnCancel(when) => {
-                self.timed.insert((when, step));
-                self.on_cancel_open += 1;
-            }
-            Progress::Live(_, AttemptKind::OnCancel) => self.on_cancel_open += 1,
-            Progress::Live(..)
-            | Progress::Pending
-            | Progress::Ready
-            | Progress::Child
-            | Progress::Unknown { .. }
-            | Progress::Succeeded
-            | Progress::Failed
-            | Progress::Skipped
-            | Progress::Canceled
-            | Progress::RolledBack
-            | Progress::RollbackFailed => {}
+        if let Some(until) = before.waits {
+            self.waits.remove(&(until, step));
         }
+        if before.asks {
+            self.asking.remove(&step);
+        }
+        self.timed.extend(after.timed.map(|when| (when, step)));
+        self.waits.extend(after.waits.map(|until| (until, step)));
+        self.asking.extend(after.asks.then_some(step));
+        self.probing = self.probing.saturating_sub(before.probes.into()) + usize::from(after.probes);
+        self.on_cancel_open =
+            self.on_cancel_open.saturating_sub(before.on_cancel.into()) + usize::from(after.on_cancel);
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.progress = progress;
         }
@@ -217,6 +166,46 @@ impl RunState {
         let mut free = Vec::new();
         self.close_need(step, &mut free);
         self.no_open_need(free);
+    }
+}
+
+/// What the indexes of a run hold of one step: derived from where it stands.
+#[derive(Debug, Default)]
+struct Marks {
+    /// When a try is due.
+    timed: Option<Timestamp>,
+    /// The try that is due is a probe of a wait.
+    probes: bool,
+    /// Until when it waits, or asks.
+    waits: Option<Timestamp>,
+    /// It asks persons.
+    asks: bool,
+    /// Its `on_cancel` is due or live.
+    on_cancel: bool,
+}
+
+impl Marks {
+    fn of(progress: Progress, probes: bool) -> Self {
+        match progress {
+            Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
+                Self { timed: Some(when), probes, ..Self::default() }
+            }
+            Progress::Waiting { until, .. } => Self { waits: Some(until), ..Self::default() },
+            Progress::Asking { until } => Self { waits: until, asks: true, ..Self::default() },
+            Progress::OnCancel(when) => Self { timed: Some(when), on_cancel: true, ..Self::default() },
+            Progress::Live(_, AttemptKind::OnCancel) => Self { on_cancel: true, ..Self::default() },
+            Progress::Live(..)
+            | Progress::Pending
+            | Progress::Ready
+            | Progress::Child
+            | Progress::Unknown { .. }
+            | Progress::Succeeded
+            | Progress::Failed
+            | Progress::Skipped
+            | Progress::Canceled
+            | Progress::RolledBack
+            | Progress::RollbackFailed => Self::default(),
+        }
     }
 }
 
