@@ -1,7 +1,7 @@
 //! What is told at the end of a run, and when a step of it fails: outcome, duration, outputs, artifacts, and what to
 //! type next. Pure; knows no connection.
 
-use runbook_proto::v1::{LogLine, Run, RunStatus, StepStatus};
+use runbook_proto::v1::{Approval, LogLine, Run, RunStatus, StepStatus};
 
 use crate::event_line::run_tone;
 use crate::exit_code::ExitCode;
@@ -129,12 +129,7 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
         commands.push((resolve_command(number, &step.id), ""));
     }
     for approval in run.steps.iter().filter_map(|step| step.approval.as_ref()).take(NAMED_STEPS) {
-        let fields = approval.fields.iter().filter(|field| field.required);
-        let fields: String = fields.map(|field| format!(" --field {}=…", field.name)).collect();
-        commands.push((
-            format!("runbook approve {number} {}{fields}", approval.step),
-            "or reject; `runbook approvals` says who may",
-        ));
+        commands.push((approve_command(number, approval), "or reject; `runbook approvals` says who may"));
     }
     if !stuck.is_empty() {
         commands.push((format!("runbook resume {number}"), "tries every rollback that failed again"));
@@ -176,6 +171,13 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// The command that approves, with the fields that have to be filled in.
+pub fn approve_command(number: u64, approval: &Approval) -> String {
+    let fields = approval.fields.iter().filter(|field| field.required);
+    let fields: String = fields.map(|field| format!(" --field {}=…", field.name)).collect();
+    format!("runbook approve {number} {}{fields}", approval.step)
 }
 
 /// How a step is settled by hand.

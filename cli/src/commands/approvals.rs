@@ -13,6 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span};
+use crate::report::approve_command;
 use crate::run_name::resolve;
 use crate::session::approvals;
 use crate::to_json;
@@ -92,12 +93,11 @@ fn lines(approval: &Approval, now: Moment) -> Vec<Line> {
         let left = running_span(until.since(now));
         fact("until", format!("{}, {left} left, then: {}", until.date_clock(), approval.on_timeout));
     }
-    let fields: String = approval.fields.iter().filter(|field| field.required).map(flag).collect();
     fact("fields", approval.fields.iter().map(described).collect::<Vec<_>>().join(", "));
     let may = if approval.may_decide { "you may decide" } else { "not for you" };
     lines.push(
         Line::of(Tone::Dim, "  type: ")
-            .with(Tone::Bold, &format!("runbook approve {number} {step}{fields}"))
+            .with(Tone::Bold, &approve_command(number, approval))
             .with(Tone::Dim, &format!("  ({may})")),
     );
     lines
@@ -115,10 +115,6 @@ fn asks(approval: &Approval) -> String {
     };
     let other = if approval.not_requester { ", not who started the run" } else { "" };
     format!("{} of {who}{other}", approval.approvals)
-}
-
-fn flag(field: &Input) -> String {
-    format!(" --field {}=…", field.name)
 }
 
 fn described(field: &Input) -> String {
