@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use runbook_proto::v1::{Event, EventType, RunStatus, StepStatus};
+use runbook_proto::v1::{EventType, RunStatus, StepStatus};
 use runbook_tests::e2e::{Daemon, Project};
 
 #[derive(serde::Deserialize)]
@@ -24,6 +24,13 @@ struct Node {
     id: String,
     needs: Vec<String>,
     depends_expr: Option<String>,
+}
+
+impl Node {
+    /// What it asks of its needs, where that is more than that all of them succeeded.
+    fn join(&self) -> Option<&str> {
+        self.depends_expr.as_deref().filter(|text| text.contains(['.', '|']))
+    }
 }
 
 /// How a step ends: what a term of an expression asks.
@@ -133,7 +140,7 @@ impl Graph {
         for node in &self.steps {
             let needs: Vec<&str> = node.needs.iter().map(|need| &*ids[&**need]).collect();
             write!(text, "  {}: {{effect: read, needs: [{}]", ids[&*node.id], needs.join(", ")).unwrap();
-            if let Some(expression) = node.depends_expr.as_deref().filter(|text| text.contains(['.', '|'])) {
+            if let Some(expression) = node.join() {
                 let said: Vec<String> = tokens(expression)
                     .into_iter()
                     .map(|token| match token {
@@ -171,7 +178,7 @@ impl Graph {
                 open.extend(missing);
                 continue;
             }
-            let runs = match node.depends_expr.as_deref().filter(|text| text.contains(['.', '|'])) {
+            let runs = match node.join() {
                 Some(expression) => holds(&tokens(expression), &ends),
                 None => node.needs.iter().all(|need| ends[need] == End::Succeeded),
             };
@@ -202,20 +209,6 @@ fn graphs(folder: &Path) -> BTreeMap<PathBuf, Graph> {
         }
     }
     found
-}
-
-/// All events of a run, page by page.
-fn all_events(daemon: &Daemon, run: &str) -> Vec<Event> {
-    let mut events = Vec::new();
-    loop {
-        let start_after = events.last().map_or(0, |event: &Event| event.number);
-        let request = runbook_proto::v1::ListEventsRequest { name: run.to_owned(), start_after, page_size: 1_000 };
-        let page = daemon.runs(|mut client| async move { client.list_events(request).await }).expect("events").events;
-        if page.is_empty() {
-            return events;
-        }
-        events.extend(page);
-    }
 }
 
 #[test]
@@ -252,7 +245,7 @@ fn steps_of_real_structures_start_once_and_after_what_they_need() {
         }
         // When each step started and when it was decided, by the numbers of the events.
         let (mut started, mut decided) = (HashMap::new(), HashMap::new());
-        for event in all_events(&daemon, &run.name) {
+        for event in daemon.events(&run.name) {
             match event.r#type() {
                 EventType::AttemptStarting => {
                     let before = started.insert(event.step.clone(), event.number);
