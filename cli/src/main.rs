@@ -19,6 +19,7 @@ mod line;
 mod model;
 mod moment;
 mod named;
+mod pages;
 mod prompt;
 mod report;
 mod run_name;

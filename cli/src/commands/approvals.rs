@@ -13,13 +13,11 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span};
+use crate::pages;
 use crate::report::approve_command;
 use crate::run_name::resolve;
 use crate::session::approvals;
 use crate::to_json;
-
-/// Approvals asked for at once.
-const PAGE: i32 = 1_000;
 
 /// Arguments of `approvals`.
 #[derive(Debug, Args)]
@@ -42,17 +40,12 @@ pub async fn run(cx: &mut Context, args: &Approvals) -> Result<ExitCode> {
         Some(typed) => resolve(cx, typed).await?,
         None => String::new(),
     };
-    let mut all: Vec<Approval> = Vec::new();
-    let mut token = String::new();
-    loop {
-        let request = ListApprovalsRequest { page_size: PAGE, page_token: token, run: run.clone(), mine: args.mine };
+    let all: Vec<Approval> = pages::all(async |page_size, page_token| {
+        let request = ListApprovalsRequest { page_size, page_token, run: run.clone(), mine: args.mine };
         let page = cx.session.ask(async |channel| approvals(channel).list_approvals(request.clone()).await).await?;
-        all.extend(page.approvals);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.approvals, page.next_page_token))
+    })
+    .await?;
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::approval).collect();
         cx.console.json(&json!({"approvals": all}))?;

@@ -9,12 +9,10 @@ use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::line::{Line, Tone};
+use crate::pages;
 use crate::session::runbooks;
 use crate::table::Table;
 use crate::to_json;
-
-/// Runbooks asked for at once.
-const PAGE: i32 = 1_000;
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
@@ -26,17 +24,14 @@ pub struct List {}
 /// # Errors
 /// No daemon answers.
 pub async fn run(cx: &mut Context) -> Result<ExitCode> {
-    let mut all: Vec<Runbook> = Vec::new();
-    let mut token = String::new();
-    let (generation, problems) = loop {
-        let request = ListRunbooksRequest { page_size: PAGE, page_token: token };
+    let (mut generation, mut problems) = (0, Vec::new());
+    let all: Vec<Runbook> = pages::all(async |page_size, page_token| {
+        let request = ListRunbooksRequest { page_size, page_token };
         let page = cx.session.ask(async |channel| runbooks(channel).list_runbooks(request.clone()).await).await?;
-        all.extend(page.runbooks);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break (page.generation, page.problems);
-        }
-    };
+        (generation, problems) = (page.generation, page.problems);
+        Ok((page.runbooks, page.next_page_token))
+    })
+    .await?;
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::runbook).collect();
         cx.console.json(&json!({"runbooks": all, "generation": generation, "problems": problems}))?;

@@ -12,12 +12,10 @@ use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::line::Tone;
 use crate::moment::{Moment, moment, running_span, span};
+use crate::pages;
 use crate::session::{runbooks, runs};
 use crate::table::Table;
 use crate::to_json;
-
-/// Runs asked for at once.
-const PAGE: u32 = 1_000;
 
 /// A status to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -135,27 +133,18 @@ pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
 /// # Errors
 /// No daemon answers.
 pub async fn fetch(cx: &mut Context, runbook: &str, statuses: &[RunStatus], limit: u32) -> Result<(Vec<Run>, bool)> {
-    let mut found: Vec<Run> = Vec::new();
-    let mut token = String::new();
-    loop {
-        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-        if left == 0 {
-            return Ok((found, !token.is_empty()));
-        }
+    pages::first(limit, async |page_size, page_token| {
         let request = ListRunsRequest {
-            page_size: i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX),
-            page_token: token,
+            page_size,
+            page_token,
             runbook: runbook.to_owned(),
             statuses: statuses.iter().map(|status| i32::from(*status)).collect(),
             created_after: None,
         };
         let page = cx.session.ask(async |channel| runs(channel).list_runs(request.clone()).await).await?;
-        found.extend(page.runs);
-        token = page.next_page_token;
-        if token.is_empty() {
-            return Ok((found, false));
-        }
-    }
+        Ok((page.runs, page.next_page_token))
+    })
+    .await
 }
 
 /// Runs as rows.

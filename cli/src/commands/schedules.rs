@@ -16,13 +16,11 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span, span};
+use crate::pages;
 use crate::session::schedules;
 use crate::table::Table;
 use crate::text::plural;
 use crate::to_json::{self, ledger_kind, micros, schedule_state};
-
-/// Schedules asked for at once.
-const PAGE: i32 = 1_000;
 
 /// Arguments of `schedules`.
 #[derive(Debug, Args)]
@@ -142,17 +140,14 @@ pub async fn run(cx: &mut Context, args: &Schedules) -> Result<ExitCode> {
 }
 
 async fn list(cx: &mut Context, runbook: &str) -> Result<ExitCode> {
-    let mut all: Vec<Schedule> = Vec::new();
-    let mut token = String::new();
-    let fires = loop {
-        let request = ListSchedulesRequest { page_size: PAGE, page_token: token, runbook: runbook.to_owned() };
+    let mut fires = false;
+    let all: Vec<Schedule> = pages::all(async |page_size, page_token| {
+        let request = ListSchedulesRequest { page_size, page_token, runbook: runbook.to_owned() };
         let page = cx.session.ask(async |channel| schedules(channel).list_schedules(request.clone()).await).await?;
-        all.extend(page.schedules);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break page.fires;
-        }
-    };
+        fires = page.fires;
+        Ok((page.schedules, page.next_page_token))
+    })
+    .await?;
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::schedule).collect();
         cx.console.json(&json!({"schedules": all, "fires": fires}))?;
@@ -303,22 +298,12 @@ async fn next(cx: &mut Context, name: &str, count: i32) -> Result<ExitCode> {
 }
 
 async fn ledger(cx: &mut Context, name: &str, limit: u32) -> Result<ExitCode> {
-    let mut all: Vec<LedgerEntry> = Vec::new();
-    let mut token = String::new();
-    let more = loop {
-        let left =
-            i32::try_from(limit).unwrap_or(i32::MAX).saturating_sub(i32::try_from(all.len()).unwrap_or(i32::MAX));
-        if left <= 0 {
-            break !token.is_empty();
-        }
-        let request = ListLedgerRequest { name: name.to_owned(), page_size: left.min(PAGE), page_token: token };
+    let (all, more) = pages::first(limit, async |page_size, page_token| {
+        let request = ListLedgerRequest { name: name.to_owned(), page_size, page_token };
         let page = cx.session.ask(async |channel| schedules(channel).list_ledger(request.clone()).await).await?;
-        all.extend(page.entries);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break false;
-        }
-    };
+        Ok((page.entries, page.next_page_token))
+    })
+    .await?;
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::ledger_entry).collect();
         cx.console.json(&json!({"entries": all, "more": more}))?;
