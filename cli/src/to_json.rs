@@ -2,6 +2,9 @@
 //! RFC 3339 in UTC, enums are the words of the language (`succeeded`), what is not set is `null`; of an event, what
 //! does not belong to its type is left out. The only door from prost types to JSON.
 
+mod plan;
+mod schedules;
+
 use prost_types::value::Kind;
 use prost_types::{Struct, Timestamp};
 use runbook_proto::v1;
@@ -9,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
 use crate::selecting;
+pub use plan::plan;
+pub use schedules::{ledger_entry, ledger_kind, schedule, schedule_state, slot};
 
 /// Integers up to this size are exact in a double, which is what a `Struct` holds.
 pub const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
@@ -430,80 +435,6 @@ fn fate(fate: &v1::StepFate) -> Value {
     })
 }
 
-/// A plan.
-pub fn plan(plan: &v1::PlanRunResponse) -> Value {
-    let inputs = plan.inputs.iter().map(|input| {
-        let source = match input.source() {
-            v1::InputSource::Unspecified => "unspecified",
-            v1::InputSource::Given => "given",
-            v1::InputSource::Default => "default",
-            v1::InputSource::Absent => "absent",
-        };
-        let value = input.value.as_ref().map_or(Value::Null, value);
-        json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
-    });
-    let locks = plan.locks.iter().map(|lock| {
-        json!({
-            "name": lock.name,
-            "group": lock.group,
-            "holder": lock.holder.as_ref().map(run),
-            "held_since": time(lock.held_since.as_ref()),
-            "waiting": lock.waiting,
-        })
-    });
-    let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));
-    json!({
-        "runbook": plan.runbook,
-        "definition": plan.definition,
-        "inputs": inputs.collect::<Vec<_>>(),
-        "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
-        "locks": locks.collect::<Vec<_>>(),
-        "problems": problems.collect::<Vec<_>>(),
-        "preflight_skipped": plan.preflight_skipped,
-        "critical_path": plan.critical_path,
-        "expected_seconds": plan.expected.as_ref().map(seconds),
-        "expected_p90_seconds": plan.expected_p90.as_ref().map(seconds),
-        "unmeasured": plan.unmeasured,
-        "past_runs": plan.past_runs,
-        "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
-        "rollback": plan.rollback,
-        "rollback_of": plan.rollback_of,
-    })
-}
-
-fn target(target: &v1::PlannedTarget) -> Value {
-    json!({"name": target.name, "steps": target.steps, "confirmed": target.confirmed})
-}
-
-fn planned_step(step: &v1::PlannedStep) -> Value {
-    let outlook = match step.outlook() {
-        v1::StepOutlook::Unspecified => "unspecified",
-        v1::StepOutlook::Runs => "runs",
-        v1::StepOutlook::Skipped => "skipped",
-        v1::StepOutlook::Fails => "fails",
-        v1::StepOutlook::Open => "open",
-        v1::StepOutlook::LeftOut => "left_out",
-    };
-    json!({
-        "id": step.id,
-        "needs": step.needs,
-        "in_finally": step.in_finally,
-        "effect": step.effect,
-        "condition": text(&step.condition),
-        "target": text(&step.target),
-        "outlook": outlook,
-        "why": text(&step.why),
-        "asks": step.asks,
-        "median_seconds": step.median.as_ref().map(seconds),
-        "p90_seconds": step.p90.as_ref().map(seconds),
-        "samples": step.samples,
-        "has_rollback": step.has_rollback,
-        "no_return": step.no_return,
-        "runbook": text(&step.runbook),
-        "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
-    })
-}
-
 /// A rehearsal; the path is left out where only the end was asked for.
 pub fn rehearsal(rehearsal: &v1::Rehearsal) -> Value {
     let undone = rehearsal.undone.iter().map(|step| json!({"id": step.id, "status": step_status(step.status())}));
@@ -544,91 +475,6 @@ pub fn info(info: &v1::GetInfoResponse) -> Value {
         "fires_schedules": info.fires_schedules,
         "schedules": info.schedules,
         "warnings": info.warnings,
-    })
-}
-
-/// The word of a schedule's state.
-pub const fn schedule_state(state: v1::ScheduleState) -> &'static str {
-    match state {
-        v1::ScheduleState::Unspecified => "unspecified",
-        v1::ScheduleState::Active => "active",
-        v1::ScheduleState::Paused => "paused",
-        v1::ScheduleState::NotFired => "not_fired",
-        v1::ScheduleState::Removed => "removed",
-        v1::ScheduleState::Broken => "broken",
-    }
-}
-
-/// The word of what a ledger's entry says.
-pub const fn ledger_kind(kind: v1::LedgerKind) -> &'static str {
-    match kind {
-        v1::LedgerKind::Unspecified => "unspecified",
-        v1::LedgerKind::Planned => "planned",
-        v1::LedgerKind::Removed => "removed",
-        v1::LedgerKind::Paused => "paused",
-        v1::LedgerKind::Resumed => "resumed",
-        v1::LedgerKind::Ran => "ran",
-        v1::LedgerKind::Skipped => "skipped",
-        v1::LedgerKind::Merged => "merged",
-        v1::LedgerKind::Missed => "missed",
-        v1::LedgerKind::Failed => "failed",
-    }
-}
-
-/// A schedule.
-pub fn schedule(schedule: &v1::Schedule) -> Value {
-    let seconds = |span: Option<&prost_types::Duration>| span.map_or(Value::Null, |span| json!(seconds(span)));
-    json!({
-        "name": schedule.name,
-        "runbook": schedule.runbook,
-        "schedule": schedule.schedule,
-        "state": schedule_state(schedule.state()),
-        "message": text(&schedule.message),
-        "cron": text(&schedule.cron),
-        "timezone": text(&schedule.timezone),
-        "dst": text(&schedule.dst),
-        "explained": text(&schedule.explained),
-        "missed": text(&schedule.missed),
-        "missed_window": seconds(schedule.missed_window.as_ref()),
-        "missed_max": schedule.missed_max,
-        "overlap": text(&schedule.overlap),
-        "jitter": seconds(schedule.jitter.as_ref()),
-        "start_deadline": seconds(schedule.start_deadline.as_ref()),
-        "inputs": object(schedule.inputs.as_ref()),
-        "next": schedule.next.as_ref().map_or(Value::Null, slot),
-        "accounted_through": time(schedule.accounted_through.as_ref()),
-        "last_ran": time(schedule.last_ran.as_ref()),
-        "last_run_number": if schedule.last_run_number > 0 { json!(schedule.last_run_number) } else { Value::Null },
-        "paused_by": principal(schedule.paused_by.as_ref()),
-        "pause_reason": text(&schedule.pause_reason),
-        "preparing": time(schedule.preparing.as_ref()),
-    })
-}
-
-/// A slot that is to come.
-pub fn slot(slot: &v1::Slot) -> Value {
-    json!({
-        "at": time(slot.at.as_ref()),
-        "starts_at": time(slot.starts_at.as_ref()),
-        "wall": slot.wall,
-        "utc_offset_minutes": slot.utc_offset_minutes,
-        "remark": text(&slot.remark),
-    })
-}
-
-/// An entry of a schedule's ledger.
-pub fn ledger_entry(entry: &v1::LedgerEntry) -> Value {
-    json!({
-        "number": entry.number,
-        "decided_at": time(entry.decided_at.as_ref()),
-        "kind": ledger_kind(entry.kind()),
-        "first_slot": time(entry.first_slot.as_ref()),
-        "last_slot": time(entry.last_slot.as_ref()),
-        "slots": entry.slots,
-        "run": text(&entry.run),
-        "run_number": if entry.run_number > 0 { json!(entry.run_number) } else { Value::Null },
-        "reason": text(&entry.reason),
-        "by": principal(entry.by.as_ref()),
     })
 }
 

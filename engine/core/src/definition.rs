@@ -3,8 +3,10 @@
 //! It is stored as JSON under its hash and read by newer versions for ever: fields are added with a default,
 //! and never change their meaning. Never knows files, positions in the source, or how it was written.
 
+mod command;
 mod requires;
 mod schedule;
+mod work;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,10 @@ use serde_json::Value;
 use crate::id::{Digest, StepNo};
 use crate::time::Span;
 
+pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use requires::{Requires, Tool};
 pub use schedule::{Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
+pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 
 /// A runbook that passed every check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -491,116 +495,6 @@ impl Step {
     }
 }
 
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Work {
-    /// It runs a command, attempt by attempt.
-    Command(Box<Command>),
-    /// It fails, with this message.
-    Fail(Template),
-    /// It waits, and takes no place meanwhile.
-    Wait(Box<Wait>),
-    /// It waits for persons.
-    Approval(Box<Approval>),
-    /// It starts a run of another runbook and waits for its end.
-    Runbook(Box<Call>),
-}
-
-/// The start of another runbook by a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Call {
-    /// Its name.
-    pub runbook: String,
-    /// What it is given, by the name of its input.
-    #[serde(default)]
-    pub inputs: IndexMap<String, Given>,
-}
-
-/// What an input is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Given {
-    /// A value that is known at load.
-    Value(Value),
-    /// A text with `${{ }}`. Where it is one expression and nothing else, the input gets the expression's value.
-    Template(Template),
-}
-
-/// What persons have to approve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Approval {
-    /// What they are told.
-    pub message: Template,
-    /// Who may decide: whoever has one of these; everybody who reaches the daemon when empty.
-    #[serde(default)]
-    pub roles: Vec<String>,
-    /// How many different persons have to approve.
-    pub approvals: u32,
-    /// Whether who started the run may not approve.
-    #[serde(default)]
-    pub not_requester: bool,
-    /// How long they have; for ever when absent.
-    #[serde(default)]
-    pub timeout: Option<Span>,
-    /// What happens after that.
-    #[serde(default)]
-    pub on_timeout: OnTimeout,
-    /// What they fill in.
-    #[serde(default)]
-    pub fields: IndexMap<String, InputDecl>,
-}
-
-impl Approval {
-    /// The output that tells how it was decided.
-    pub const DECISION: &str = "decision";
-    /// The output that lists who approved.
-    pub const APPROVERS: &str = "approvers";
-}
-
-/// What happens when nobody decided in time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTimeout {
-    /// It counts as rejected.
-    #[default]
-    Reject,
-    /// It counts as approved.
-    Approve,
-    /// The step fails.
-    Fail,
-}
-
-/// What a step waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wait {
-    /// That so much time goes by.
-    For(Span),
-    /// A time: RFC 3339, once rendered.
-    Until(Template),
-    /// A command that says so.
-    Probe(Box<Probe>),
-}
-
-/// A command that is run again and again until it says that the wait is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// The command; each run of it is an attempt of the step.
-    pub command: Command,
-    /// An expression that tells that the wait is over; `exit_code == 0` when absent.
-    #[serde(default)]
-    pub until: Option<String>,
-    /// An expression that tells that it will never be.
-    #[serde(default)]
-    pub fail_if: Option<String>,
-    /// How long after the end of a probe the next one follows.
-    pub every: Span,
-    /// After this long the step fails.
-    #[serde(rename = "for")]
-    pub within: Span,
-}
-
 /// What a skipped step means for the steps that need it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -623,162 +517,4 @@ pub struct Condition {
     /// The needs whose implied success it lifts by mentioning their status.
     #[serde(default)]
     pub lifts: Vec<StepNo>,
-}
-
-/// A command and everything it is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Command {
-    /// What is started.
-    pub program: Program,
-    /// Standard input; /dev/null when absent.
-    #[serde(default)]
-    pub stdin: Option<Template>,
-    /// Environment of its own, over the runbook's.
-    #[serde(default)]
-    pub env: IndexMap<String, Template>,
-    /// A file of NAME=value lines.
-    #[serde(default)]
-    pub env_file: Option<Template>,
-    /// Variables passed on from the daemon's environment.
-    #[serde(default)]
-    pub pass_env: Vec<String>,
-    /// Where it starts; the project folder when absent.
-    #[serde(default)]
-    pub working_dir: Option<Template>,
-    /// Files made for it, by name, below `$RUNBOOK_FILES`.
-    #[serde(default)]
-    pub files: IndexMap<String, Template>,
-    /// How long one attempt may take, suspend not counted.
-    #[serde(default)]
-    pub timeout: Option<Span>,
-    /// How it is stopped.
-    #[serde(default)]
-    pub stop: Stop,
-}
-
-impl Command {
-    /// Every text of it that may hold `${{ }}`.
-    pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let words = match &self.program {
-            Program::Argv(words) => words.as_slice(),
-            Program::Script { .. } => &[],
-        };
-        let lone = [&self.stdin, &self.env_file, &self.working_dir].into_iter().flatten();
-        lone.chain(words).chain(self.env.values()).chain(self.files.values())
-    }
-}
-
-/// What is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Program {
-    /// A script under a shell. Its text holds no `${{ }}`: data never becomes code.
-    Script {
-        /// The shell.
-        shell: Shell,
-        /// The script.
-        text: String,
-    },
-    /// A program and its arguments, without a shell.
-    Argv(Vec<Template>),
-}
-
-/// The shell of a script.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shell {
-    /// `sh -eu`
-    #[default]
-    Sh,
-    /// `bash -euo pipefail`
-    Bash,
-}
-
-/// How a command is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// The first signal.
-    #[serde(default)]
-    pub signal: StopSignal,
-    /// Who gets it.
-    #[serde(default)]
-    pub to: StopTo,
-    /// How long it may take before KILL.
-    #[serde(default = "default_grace")]
-    pub grace: Span,
-}
-
-const fn default_grace() -> Span {
-    Span::seconds(crate::limits::STOP_GRACE_SECONDS)
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self { signal: StopSignal::default(), to: StopTo::default(), grace: default_grace() }
-    }
-}
-
-/// The first signal of a stop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum StopSignal {
-    /// SIGTERM
-    #[default]
-    Term,
-    /// SIGINT
-    Int,
-}
-
-/// Who gets the first signal of a stop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StopTo {
-    /// The command's own process.
-    Leader,
-    /// Its whole process group.
-    #[default]
-    Group,
-}
-
-/// When a failed attempt is tried again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Retry {
-    /// How many attempts at most, the first included.
-    pub attempts: u32,
-    /// How long to wait between them.
-    #[serde(default)]
-    pub backoff: Backoff,
-    /// An expression over `exit_code`; any failure when absent.
-    #[serde(default)]
-    pub condition: Option<String>,
-}
-
-/// How long to wait between attempts: `initial · factor^(n-1)`, at most `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backoff {
-    /// Before the second attempt.
-    pub initial: Span,
-    /// By how much each wait is longer than the one before, in thousandths.
-    pub factor_millis: u32,
-    /// The longest wait.
-    pub max: Span,
-    /// What chance does to it.
-    pub jitter: Jitter,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { initial: Span::seconds(2), factor_millis: 2_000, max: Span::minutes(1), jitter: Jitter::Full }
-    }
-}
-
-/// What chance does to a wait.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Jitter {
-    /// Nothing.
-    None,
-    /// Anything between nothing and the whole wait.
-    #[default]
-    Full,
 }

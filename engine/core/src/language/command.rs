@@ -10,6 +10,7 @@ use super::item::{Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::schema;
+use super::step_keys;
 use super::{script, show};
 use crate::definition::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
@@ -297,7 +298,7 @@ fn size(fields: &Fields<'_>, command: &Command, report: &mut Report<'_>) {
 /// Reads `stop:`.
 pub(super) fn stop<'t>(item: Item<'t>, at: Item<'t>, reader: &mut Reader<'_, '_, 't>) -> Stop {
     let mut stop = Stop::default();
-    let Some(fields) = item.section(&schema::STOP, at.span(), reader.report) else { return stop };
+    let Some(fields) = item.section(&step_keys::STOP, at.span(), reader.report) else { return stop };
     let report = &mut *reader.report;
     stop.signal = fields.get("signal").and_then(|i| i.word(&SIGNALS, report)).unwrap_or_default();
     stop.to = fields.get("to").and_then(|i| i.word(&RECEIVERS, report)).unwrap_or_default();
@@ -316,7 +317,7 @@ pub(super) fn stop<'t>(item: Item<'t>, at: Item<'t>, reader: &mut Reader<'_, '_,
 
 /// Reads `retry:`.
 pub(super) fn retry<'t>(item: Item<'t>, at: Item<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Option<Retry> {
-    let fields = item.section(&schema::RETRY, at.span(), reader.report)?;
+    let fields = item.section(&step_keys::RETRY, at.span(), reader.report)?;
     let most = i64::from(limits::RETRY_ATTEMPTS);
     let attempts = fields.get("attempts").and_then(|item| item.integer(1..=most, reader.report));
     Some(Retry {
@@ -328,7 +329,7 @@ pub(super) fn retry<'t>(item: Item<'t>, at: Item<'t>, owner: Owner, reader: &mut
 
 fn backoff<'t>(item: Item<'t>, at: Item<'t>, reader: &mut Reader<'_, '_, 't>) -> Backoff {
     let mut backoff = Backoff::default();
-    let Some(fields) = item.section(&schema::BACKOFF, at.span(), reader.report) else {
+    let Some(fields) = item.section(&step_keys::BACKOFF, at.span(), reader.report) else {
         return backoff;
     };
     let report = &mut *reader.report;

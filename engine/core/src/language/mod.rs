@@ -2,8 +2,8 @@
 //!
 //! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
 //! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
-//! 3: `top`, `inputs`, `steps`, `work`, `command` read the typed definition with the one description of keys in `schema`;
-//! `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
+//! 3: `top`, `inputs`, `steps`, `work`, `command` read the typed definition with the one description of keys in `schema` and
+//! `step_keys`; `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
 //!
 //! Takes texts, never opens a file, never knows who asks.
 
@@ -35,6 +35,7 @@ pub mod scenario_keys;
 mod schedules;
 pub mod schema;
 mod script;
+pub mod step_keys;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::inputs;
 use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
-use super::schema;
+use super::step_keys;
 use super::{show, work};
 use crate::definition::{DryRun, Effect, Part, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
@@ -129,7 +129,7 @@ fn step<'t>(
         no_return: false,
         allow_failure: false,
     };
-    let Some(fields) = entry.value.section(&schema::STEP, entry.key.span(), reader.report) else {
+    let Some(fields) = entry.value.section(&step_keys::STEP, entry.key.span(), reader.report) else {
         let (needs, undoes) = (Vec::new(), Vec::new());
         return (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped: None });
     };
@@ -181,7 +181,7 @@ fn step<'t>(
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
         let inherited = Inherited { defaults, step: step.command(), timeout: Some(cleanup) };
-        let own = entry.value.section(&schema::CLEANUP, entry.key.span(), reader.report)?;
+        let own = entry.value.section(&step_keys::CLEANUP, entry.key.span(), reader.report)?;
         Some(command::command(&own, Owner::Cleanup(index), &inherited, reader))
     };
     let verify = follow("verify", reader);

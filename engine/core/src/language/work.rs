@@ -8,7 +8,7 @@ use super::command::{self, Inherited, Reader};
 use super::draft::{Owner, Use};
 use super::item::{Entry, Fields};
 use super::report::{Problem, Report};
-use super::{call, inputs, names, schema, show};
+use super::{call, inputs, names, show, step_keys};
 use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, Program, ValueType, Wait, Work};
 use crate::limits;
 use crate::time::{Span, Timestamp};
@@ -76,10 +76,10 @@ pub(super) fn read<'t>(
     let Some(kind) = uses.value.word(&USES, reader.report) else { return nothing() };
     let word = uses.value.raw();
     let section = match kind {
-        Uses::Approval => &schema::APPROVAL,
-        Uses::Fail => &schema::FAIL,
-        Uses::Runbook => &schema::CALL,
-        Uses::Wait => &schema::WAIT,
+        Uses::Approval => &step_keys::APPROVAL,
+        Uses::Fail => &step_keys::FAIL,
+        Uses::Runbook => &step_keys::CALL,
+        Uses::Wait => &step_keys::WAIT,
     };
     let with = match fields.entry("with") {
         Some(with) => with.value.section(section, with.key.span(), reader.report),
@@ -225,7 +225,7 @@ fn probe<'t>(
     inherited: &Inherited<'_>,
     reader: &mut Reader<'_, '_, 't>,
 ) -> Option<Probe> {
-    let own = entry.value.section(&schema::PROBE, entry.key.span(), reader.report)?;
+    let own = entry.value.section(&step_keys::PROBE, entry.key.span(), reader.report)?;
     let timeout = Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS));
     let inherited = Inherited { defaults: inherited.defaults, step: None, timeout };
     let command = command::command(&own, owner, &inherited, reader);

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::decide::Rejection;
 use super::event::{AfterVote, Fact, Principal};
+use super::rejection::Rejection;
 use super::state::{Progress, RunState, Vote};
 use crate::definition::{Approval, OnTimeout};
 use crate::id::StepNo;

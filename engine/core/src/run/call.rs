@@ -4,8 +4,8 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::decide::Start;
 use super::event::{EndingCause, Fact, Outcome, Parent, Principal, Then};
+use super::input::Start;
 use super::scope::{ArtifactPaths, Placed, RunScope};
 use super::state::{Phase, Progress, RunState};
 use super::terms::Terms;

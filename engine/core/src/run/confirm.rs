@@ -1,7 +1,8 @@
 //! Whether whoever asks has confirmed by name what is destroyed: at a start, and where a resume destroys again. Never
 //! knows how a person is asked.
 
-use super::decide::{Rejection, Start};
+use super::input::Start;
+use super::rejection::Rejection;
 use super::state::{Progress, RunState};
 use crate::definition::{Part, Runbook};
 use crate::destruction::{self, Known, Nameless, Target};

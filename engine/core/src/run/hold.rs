@@ -1,8 +1,9 @@
 //! A run that a person holds: nothing of its main steps begins until a person lets it go on. When it may be held, what
 //! that does to the state, and what may not begin meanwhile.
 
-use super::decide::{Rejection, goes_alone};
+use super::decide::goes_alone;
 use super::event::{Fact, Principal};
+use super::rejection::Rejection;
 use super::state::{Phase, Progress, RunState};
 use crate::id::StepNo;
 use crate::time::Timestamp;

@@ -14,10 +14,12 @@ mod dry;
 mod ending;
 pub mod event;
 pub mod hold;
+mod input;
 mod judge;
 pub mod legal;
 mod pause;
 pub mod pinned;
+mod rejection;
 pub mod rollback;
 pub mod scope;
 pub mod state;
@@ -26,13 +28,15 @@ mod verdict;
 pub mod view;
 
 pub use approval::Ballot;
-pub use decide::{Input, Rejection, Start, decide, settle};
+pub use decide::{decide, settle};
 pub use event::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
+pub use input::{Input, Start};
 pub use legal::{Illegal, LEGAL_STEP_EVENTS};
 pub use pinned::Pinned;
+pub use rejection::Rejection;
 pub use scope::ArtifactPaths;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
 pub use terms::Terms;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::Rejection;
 use super::event::{AttemptKind, Outcome};
 use super::pinned::Pinned;
+use super::rejection::Rejection;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, RollbackOf, RollbackPolicy};
 use crate::id::StepNo;

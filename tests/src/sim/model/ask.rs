@@ -10,8 +10,9 @@ use runbook_core::time::Span;
 
 use super::super::design::Design;
 use super::confirm::to_confirm;
-use super::run::{Over, RunModel, Stage, Status};
+use super::run::{RunModel, Stage};
 use super::schedules::{FolderModel, PreparedModel};
+use super::step::{Over, Status};
 use super::turn::Model;
 
 /// Something that is put to the engine.

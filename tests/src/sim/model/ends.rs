@@ -7,7 +7,8 @@ use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::super::condition::Codes;
-use super::run::{Past, RunModel};
+use super::run::RunModel;
+use super::step::Past;
 
 /// What must follow.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,8 @@ use runbook_core::run::{AfterVote, AttemptKind, EndingCause, Fact, Outcome, Prin
 use runbook_core::time::Timestamp;
 
 use super::judge::Judgement;
-use super::run::{Over, RunModel, Stage, Status};
+use super::run::{RunModel, Stage};
+use super::step::{Over, Status};
 use super::turn::Model;
 use super::{Check, must};
 
@@ -297,7 +298,7 @@ impl RunModel {
 
     /// Whether a clock that is set moves anything of it (37).
     pub(crate) fn has_times(&self) -> bool {
-        let waits = |step: &super::run::StepModel| {
+        let waits = |step: &super::step::StepModel| {
             let moves = matches!(
                 step.status,
                 Status::Waiting(..)

@@ -4,7 +4,8 @@ use runbook_core::run::AttemptKind;
 use serde_json::Value;
 
 use super::super::design::SLOT;
-use super::run::{RunModel, Stage, Status};
+use super::run::{RunModel, Stage};
+use super::step::Status;
 
 impl RunModel {
     /// Whether nothing of its main steps may begin (84).

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::super::condition::{Cond, NUMBER, Names};
 use super::super::design::Design;
-use super::run::{Over, RunModel, Stage, Status};
+use super::run::{RunModel, Stage};
+use super::step::{Over, Status};
 use runbook_core::definition::{DryRun, Effect, WhenSkipped, Work};
 use runbook_core::id::StepNo;
 use runbook_core::run::{EndingCause, Outcome};

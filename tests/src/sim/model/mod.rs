@@ -12,6 +12,7 @@ mod judge;
 mod places;
 mod run;
 mod schedules;
+mod step;
 mod tree;
 mod turn;
 mod vote;
@@ -20,8 +21,9 @@ pub(crate) use ask::{Answer, Ask};
 pub(crate) use confirm::to_confirm;
 pub(crate) use ends::WANT;
 pub(crate) use judge::before;
-pub(crate) use run::{Over, RunModel, Stage, Status, StepModel};
+pub(crate) use run::{RunModel, Stage};
 pub(crate) use schedules::{FolderModel, PlanModel, PreparedModel, slots};
+pub(crate) use step::{Over, Status, StepModel};
 pub(crate) use turn::Model;
 
 /// What is wrong, in words.

@@ -5,7 +5,8 @@ use runbook_core::run::{AttemptKind, Origin};
 use runbook_core::time::Timestamp;
 
 use super::judge::before;
-use super::run::{RunModel, Stage, Status, StepModel};
+use super::run::{RunModel, Stage};
+use super::step::{Status, StepModel};
 use super::turn::Model;
 use super::{Check, must};
 

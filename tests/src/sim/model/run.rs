@@ -8,14 +8,14 @@ use indexmap::IndexMap;
 use runbook_core::definition::{RollbackOf, Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
-    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, NotStarted, Outcome, SkipReason, StopLevel, Then,
-    Waits,
+    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, Outcome, SkipReason, StopLevel, Then, Waits,
 };
 use runbook_core::time::Timestamp;
 use serde_json::Value;
 
 use super::super::condition::Cond;
 use super::super::design::Design;
+use super::step::{Over, Past, Status, StepModel};
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +28,6 @@ pub(crate) enum Stage {
     Terminal(Outcome),
 }
 
-/// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
-    Succeeded,
-    Failed,
-    Skipped,
-    Canceled,
-    RolledBack,
-    RollbackFailed,
-}
-
 /// A rollback that is on, or was.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rolling {
@@ -47,79 +36,6 @@ pub(crate) struct Rolling {
     /// Of these, those whose compensation failed and that wait for a person.
     pub(crate) stuck: Vec<usize>,
     pub(crate) abandoned: bool,
-}
-
-/// Where a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// Not begun, not judged.
-    Pending,
-    /// Not begun; its `if` held.
-    Ready,
-    Live(u32, AttemptKind),
-    /// Its next attempt is due at this time.
-    Waiting(AttemptKind, Timestamp),
-    /// It waits for this time, without attempts (46).
-    Paused {
-        until: Timestamp,
-        fixed: bool,
-    },
-    /// It waits for persons, so long (50).
-    Asking {
-        until: Option<Timestamp>,
-    },
-    Unknown {
-        processes_left: bool,
-        since: Timestamp,
-    },
-    /// Its child run is on.
-    Child {
-        uid: RunUid,
-        /// What that is known to wait for (75).
-        waits: Waits,
-    },
-    Over(Over),
-}
-
-/// Something that happened to a step in this epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Past {
-    Ended {
-        attempt: u32,
-        kind: AttemptKind,
-        how: How,
-        then: Then,
-    },
-    Settled(Settlement),
-    /// It was chosen to be compensated.
-    Chosen,
-}
-
-/// A step.
-#[derive(Debug, Clone)]
-pub(crate) struct StepModel {
-    pub(crate) status: Status,
-    /// The number of its latest attempt of any kind, over all epochs.
-    pub(crate) latest: u32,
-    /// What happened in this epoch.
-    pub(crate) past: Vec<Past>,
-    /// An attempt of the step itself has run, in whatever epoch, and nothing undid it since (41).
-    pub(crate) ran: bool,
-    /// It succeeded in an earlier epoch, and a resume kept that (43).
-    pub(crate) kept: bool,
-    /// It is skipped, and nothing that failed is the reason (6).
-    pub(crate) passed_over: bool,
-    /// When it became terminal.
-    pub(crate) over_at: Timestamp,
-    /// It was skipped, and stands for one that succeeded (80).
-    pub(crate) stands_in: bool,
-    pub(crate) outputs: IndexMap<String, Value>,
-    /// Until when it probes (47).
-    pub(crate) probes_until: Option<Timestamp>,
-    /// Who approved, and what was filled in (50).
-    pub(crate) approved: Vec<(u32, IndexMap<String, Value>)>,
-    /// Its latest child run, over all epochs.
-    pub(crate) child: Option<RunUid>,
 }
 
 /// A run.
@@ -149,94 +65,11 @@ pub(crate) struct RunModel {
     pub(crate) outputs: IndexMap<String, Value>,
 }
 
-/// Whether an attempt that ended so counts for `retry` (13).
-pub(crate) const fn counts(how: &How) -> bool {
-    !matches!(how, How::NotStarted(NotStarted::Errno(_) | NotStarted::Fenced))
-}
-
 impl fmt::Display for RunModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let steps: Vec<Status> = self.steps.iter().map(|step| step.status).collect();
         let Self { uid, created, epoch, stage, ending, .. } = self;
         write!(f, "run {} ({uid}), epoch {epoch}, {stage:?}, ending {ending:?}, steps {steps:?}", created.number)
-    }
-}
-
-impl StepModel {
-    fn new(latest: u32, child: Option<RunUid>) -> Self {
-        Self {
-            status: Status::Pending,
-            latest,
-            past: Vec::new(),
-            ran: false,
-            kept: false,
-            passed_over: false,
-            over_at: Timestamp(0),
-            stands_in: false,
-            outputs: IndexMap::new(),
-            probes_until: None,
-            approved: Vec::new(),
-            child,
-        }
-    }
-
-    /// The attempts of the step itself that were counted, in this epoch and since a person said retry (16, 34).
-    pub(crate) fn counted(&self) -> usize {
-        let mut attempts = Vec::new();
-        for past in &self.past {
-            match past {
-                Past::Settled(Settlement::Retry) => attempts.clear(),
-                Past::Settled(_) | Past::Chosen => {}
-                // An attempt whose processes were left may end twice; it is one attempt.
-                Past::Ended { attempt, kind: AttemptKind::Run, how, .. } if counts(how) => {
-                    if !attempts.contains(attempt) {
-                        attempts.push(*attempt);
-                    }
-                }
-                Past::Ended { .. } => {}
-            }
-        }
-        attempts.len()
-    }
-
-    /// The attempts in a row, up to now, that were not counted (13).
-    pub(crate) fn false_starts(&self) -> u32 {
-        let ends = self
-            .past
-            .iter()
-            .rev()
-            .take_while(|past| matches!(past, Past::Ended { kind: AttemptKind::Run, how, .. } if !counts(how)));
-        ends.count() as u32
-    }
-
-    /// The tries of `verify` or of `on_cancel`, up to now, since something else happened.
-    pub(crate) fn tries(&self, wanted: AttemptKind) -> usize {
-        let mut tries: Vec<u32> = Vec::new();
-        for past in self.past.iter().rev() {
-            match past {
-                Past::Ended { attempt, kind, .. } if *kind == wanted => tries.push(*attempt),
-                _ => break,
-            }
-        }
-        tries.dedup();
-        tries.len()
-    }
-
-    pub(crate) const fn is_over(&self) -> bool {
-        matches!(self.status, Status::Over(_))
-    }
-
-    pub(crate) const fn succeeded(&self) -> bool {
-        matches!(self.status, Status::Over(Over::Succeeded))
-    }
-
-    pub(crate) const fn failed(&self) -> bool {
-        matches!(self.status, Status::Over(Over::Failed))
-    }
-
-    /// Nothing of it began (26, 27).
-    pub(crate) const fn is_before(&self) -> bool {
-        matches!(self.status, Status::Pending | Status::Ready)
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::super::condition::NUMBER;
 use super::super::design::SLOT;
-use super::run::{Over, RunModel, Stage, Status, StepModel};
+use super::run::{RunModel, Stage};
+use super::step::{Over, Status, StepModel};
 use super::turn::Model;
 use super::{Check, must};
 

@@ -4,7 +4,8 @@ use runbook_core::definition::Approval;
 use runbook_core::run::{AfterVote, Ballot};
 use serde_json::Value;
 
-use super::run::{RunModel, Status};
+use super::run::RunModel;
+use super::step::Status;
 
 impl RunModel {
     pub(crate) fn approval(&self, no: usize) -> Result<&Approval, String> {

@@ -1,0 +1,80 @@
+//! What a start would do, as JSON.
+
+use runbook_proto::v1;
+use serde_json::{Value, json};
+
+use super::{run, seconds, text, time, value};
+
+/// A plan.
+pub fn plan(plan: &v1::PlanRunResponse) -> Value {
+    let inputs = plan.inputs.iter().map(|input| {
+        let source = match input.source() {
+            v1::InputSource::Unspecified => "unspecified",
+            v1::InputSource::Given => "given",
+            v1::InputSource::Default => "default",
+            v1::InputSource::Absent => "absent",
+        };
+        let value = input.value.as_ref().map_or(Value::Null, value);
+        json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
+    });
+    let locks = plan.locks.iter().map(|lock| {
+        json!({
+            "name": lock.name,
+            "group": lock.group,
+            "holder": lock.holder.as_ref().map(run),
+            "held_since": time(lock.held_since.as_ref()),
+            "waiting": lock.waiting,
+        })
+    });
+    let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));
+    json!({
+        "runbook": plan.runbook,
+        "definition": plan.definition,
+        "inputs": inputs.collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
+        "locks": locks.collect::<Vec<_>>(),
+        "problems": problems.collect::<Vec<_>>(),
+        "preflight_skipped": plan.preflight_skipped,
+        "critical_path": plan.critical_path,
+        "expected_seconds": plan.expected.as_ref().map(seconds),
+        "expected_p90_seconds": plan.expected_p90.as_ref().map(seconds),
+        "unmeasured": plan.unmeasured,
+        "past_runs": plan.past_runs,
+        "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
+        "rollback": plan.rollback,
+        "rollback_of": plan.rollback_of,
+    })
+}
+
+fn target(target: &v1::PlannedTarget) -> Value {
+    json!({"name": target.name, "steps": target.steps, "confirmed": target.confirmed})
+}
+
+fn planned_step(step: &v1::PlannedStep) -> Value {
+    let outlook = match step.outlook() {
+        v1::StepOutlook::Unspecified => "unspecified",
+        v1::StepOutlook::Runs => "runs",
+        v1::StepOutlook::Skipped => "skipped",
+        v1::StepOutlook::Fails => "fails",
+        v1::StepOutlook::Open => "open",
+        v1::StepOutlook::LeftOut => "left_out",
+    };
+    json!({
+        "id": step.id,
+        "needs": step.needs,
+        "in_finally": step.in_finally,
+        "effect": step.effect,
+        "condition": text(&step.condition),
+        "target": text(&step.target),
+        "outlook": outlook,
+        "why": text(&step.why),
+        "asks": step.asks,
+        "median_seconds": step.median.as_ref().map(seconds),
+        "p90_seconds": step.p90.as_ref().map(seconds),
+        "samples": step.samples,
+        "has_rollback": step.has_rollback,
+        "no_return": step.no_return,
+        "runbook": text(&step.runbook),
+        "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
+    })
+}
