@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use common::{Place, exited, is_root, skip, until};
-use runbook_shim::files::Verdict;
+use runbook_shim::files::{self, SmallFile as _, Spec, Verdict};
+use runbook_shim::paths;
 
 /// Attempts that are measured; of their costs the median counts.
 const ATTEMPTS: usize = 101;
@@ -51,6 +52,17 @@ fn processor_time(command: &mut Command) -> u64 {
     micros(usage.ru_utime) + micros(usage.ru_stime)
 }
 
+/// Makes the place of an attempt that is over ready for the next one, as the daemon does: nearly every attempt has a
+/// directory that was one's before it, since files that are made cost more than the command itself.
+fn use_again(place: &Place) {
+    let at = |name: &str| place.dir.join(name);
+    fs::rename(at(Spec::NAME), at(&format!(".{}.new", Spec::NAME))).unwrap();
+    fs::rename(at(paths::VERDICT), at(paths::VERDICT_RESERVE)).unwrap();
+    files::spoil(&at(paths::CHILD)).unwrap();
+    files::spoil(&at(paths::LOCK)).unwrap();
+    fs::remove_file(at(paths::CLAIM)).unwrap();
+}
+
 fn median(mut numbers: Vec<u64>) -> u64 {
     numbers.sort_unstable();
     numbers[numbers.len() / 2]
@@ -66,9 +78,11 @@ fn tell(text: &str) {
 fn own_processor_time_is_bounded() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut own, mut reference) = (Vec::new(), Vec::new());
+    let place = Place::new(&["/bin/true"]);
+    place.run();
     for _ in 0..ATTEMPTS {
         reference.push(processor_time(Command::new("/bin/true").env_clear().stdin(Stdio::null())));
-        let place = Place::new(&["/bin/true"]);
+        use_again(&place);
         place.place();
         let all = processor_time(&mut place.command(&[]));
         let verdict: Verdict = place.verdict().unwrap();
