@@ -162,6 +162,9 @@ fn every_fact_and_every_consequence_is_reached() {
 fn every_fault_is_reached() {
     let marks = [
         "adopted",
+        "block opened again",
+        "block started",
+        "block took a result along",
         "child run opened again",
         "circle broken",
         "client repeats after a crash",

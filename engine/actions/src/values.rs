@@ -93,8 +93,7 @@ impl Scope for Values<'_> {
                 let template = self.keep(Template::parse(source).map_err(|_| format!("env.{name} is malformed")))?;
                 self.keep(template.render_text(self).map_err(|e| format!("env.{name}: {e}"))).map(Value::String)
             }
-            Reference::StepArtifact(id, name) => {
-                let no = self.run.pinned().find(id)?;
+            Reference::StepArtifact(id, name) if let Some(no) = self.run.pinned().find(id) => {
                 let state = self.run.step(no)?;
                 state.artifacts.iter().find(|artifact| artifact.name == *name)?;
                 let path = self.world.artifacts_of(no, state.last_run?).join(name);

@@ -3,6 +3,7 @@
 //! It is stored as JSON under its hash and read by newer versions for ever: fields are added with a default,
 //! and never change their meaning. Never knows files, positions in the source, or how it was written.
 
+mod block;
 mod command;
 mod requires;
 mod schedule;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::id::{Digest, StepNo};
 use crate::time::Span;
 
+pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use requires::{Requires, Tool};
 pub use schedule::{Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
@@ -89,11 +91,11 @@ impl Runbook {
         self.steps.iter().position(|step| step.id == id).map(|index| StepNo(index as u32))
     }
 
-    /// The runbooks that steps start, each once, in the order of the steps.
+    /// The runbooks that steps start, those of blocks too, each once, in the order of the steps.
     pub fn called(&self) -> Vec<&str> {
         let mut called: Vec<&str> = Vec::new();
         let mut seen = std::collections::HashSet::new();
-        for call in self.steps.iter().filter_map(Step::call) {
+        for call in self.every_step().into_iter().filter_map(Step::call) {
             if seen.insert(call.runbook.as_str()) {
                 called.push(&call.runbook);
             }
@@ -437,7 +439,7 @@ impl Step {
                 Wait::Probe(probe) => Some(&probe.command),
                 Wait::For(_) | Wait::Until(_) => None,
             },
-            Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => None,
+            Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => None,
         }
     }
 
@@ -448,7 +450,7 @@ impl Step {
                 Wait::Probe(probe) => Some(probe),
                 Wait::For(_) | Wait::Until(_) => None,
             },
-            Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => None,
+            Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => None,
         }
     }
 
@@ -456,7 +458,8 @@ impl Step {
     pub fn conditions(&self) -> impl Iterator<Item = &str> {
         let probe = self.probe().into_iter().flat_map(|probe| [&probe.until, &probe.fail_if]);
         let own = self.condition.iter().map(|condition| condition.expression.as_str());
-        own.chain(probe.flatten().map(String::as_str))
+        let taken = self.block().into_iter().flat_map(|block| block.takes.iter().map(String::as_str));
+        own.chain(probe.flatten().map(String::as_str)).chain(taken)
     }
 
     /// Every text of it that may hold `${{ }}`.
@@ -468,7 +471,7 @@ impl Step {
                 Wait::Until(time) => Some(time),
                 Wait::For(_) | Wait::Probe(_) => None,
             },
-            Work::Command(_) | Work::Runbook(_) => None,
+            Work::Command(_) | Work::Runbook(_) | Work::Block(_) => None,
         };
         let commands = [self.command(), self.verify.as_ref(), self.on_cancel.as_ref(), self.rollback.as_ref()];
         let given = self.call().into_iter().flat_map(|call| call.inputs.values()).filter_map(|given| match given {
@@ -482,7 +485,7 @@ impl Step {
     pub fn approval(&self) -> Option<&Approval> {
         match &self.work {
             Work::Approval(approval) => Some(approval),
-            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Runbook(_) => None,
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Runbook(_) | Work::Block(_) => None,
         }
     }
 
@@ -490,8 +493,21 @@ impl Step {
     pub fn call(&self) -> Option<&Call> {
         match &self.work {
             Work::Runbook(call) => Some(call),
-            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Approval(_) => None,
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Approval(_) | Work::Block(_) => None,
         }
+    }
+
+    /// The steps inside it, if it is a block.
+    pub fn block(&self) -> Option<&Block> {
+        match &self.work {
+            Work::Block(block) => Some(block),
+            Work::Command(_) | Work::Fail(_) | Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) => None,
+        }
+    }
+
+    /// Whether it starts a child run.
+    pub const fn starts_run(&self) -> bool {
+        matches!(self.work, Work::Runbook(_) | Work::Block(_))
     }
 }
 

@@ -60,8 +60,16 @@ pub const ON_CANCEL_TRIES: u32 = 3;
 pub const ROLLBACK_TRIES: u32 = 3;
 /// Runs that are not terminal, in one daemon.
 pub const ACTIVE_RUNS: usize = 100_000;
-/// How deep runs may start runs: the levels below the run at the top.
+/// How deep blocks may stand in each other.
+pub const BLOCK_DEPTH: usize = 8;
+/// What is said at the top of a file, for all blocks of it together, in bytes.
+pub const BLOCKS_BYTES: usize = 32 << 20;
+/// What a block takes along from around it, as JSON, in bytes.
+pub const TAKEN_BYTES: usize = 1 << 20;
+/// How deep runbooks may start runbooks: the levels below the one at the top.
 pub const CHILD_DEPTH: u32 = 8;
+/// How deep runs may start runs, those of blocks too: the levels below the run at the top.
+pub const RUN_DEPTH: u32 = 100;
 /// Child runs in one tree of runs, over all its epochs.
 pub const CHILD_RUNS: usize = 100_000;
 /// A text in an event that tells why something happened, in bytes.

@@ -180,19 +180,19 @@ fn give(runbook: &Runbook, selection: &mut Selection) -> Vec<Unselectable> {
 
 /// Steps that start other runbooks, where an approval before them is left out: what these destroy is not confirmed by name.
 fn unguarded(runbook: &Runbook, selection: &Selection) -> Vec<Unselectable> {
-    if runbook.called().is_empty() {
+    if !runbook.steps.iter().any(Step::starts_run) {
         return Vec::new();
     }
     let (before, after) = (approved(runbook, &BTreeSet::new()), approved(runbook, &selection.left_out));
     let steps = runbook.steps.iter().enumerate().filter(|(index, step)| {
-        step.call().is_some()
-            && before[*index]
-            && !after[*index]
-            && !selection.left_out.contains(&StepNo(*index as u32))
+        step.starts_run() && before[*index] && !after[*index] && !selection.left_out.contains(&StepNo(*index as u32))
     });
     let told = |(_, step): (usize, &Step)| Unselectable {
         option: "skip",
-        problem: format!("an approval comes before {:?}, which starts another runbook: it cannot be left out", step.id),
+        problem: format!(
+            "an approval comes before {:?}, which starts a run of its own: it cannot be left out",
+            step.id
+        ),
     };
     steps.map(told).collect()
 }

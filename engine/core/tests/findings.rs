@@ -9,6 +9,8 @@ use std::fmt::Write;
 
 use runbook_core::language::{CheckedFile, CheckedScenarios, Code, Finding, check, check_project, check_scenarios};
 
+#[path = "findings/blocks.rs"]
+mod blocks;
 #[path = "findings/expressions.rs"]
 mod expressions;
 #[path = "findings/graph.rs"]
@@ -33,11 +35,12 @@ type Case = (&'static str, &'static str);
 type Project = Vec<(String, Vec<u8>)>;
 
 /// What every group of cases is called, with its cases.
-const GROUPS: [(&str, &[Case]); 6] = [
+const GROUPS: [(&str, &[Case]); 7] = [
     ("yaml", yaml::CASES),
     ("keys", keys::CASES),
     ("values", values::CASES),
     ("graph", graph::CASES),
+    ("blocks", blocks::CASES),
     ("expressions", expressions::CASES),
     ("schedules", schedules::CASES),
 ];

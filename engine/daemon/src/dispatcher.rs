@@ -524,7 +524,7 @@ impl Dispatcher {
         attempt: AttemptRef,
         kind: AttemptKind,
     ) -> Result<StartOrder, runbook_actions::PrepareError> {
-        let world = self.surroundings.of(state.pinned(), attempt);
+        let world = self.surroundings.of(state, attempt);
         let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world)?;
         let step = state.pinned().runbook.step(attempt.step).map(|step| step.id.clone()).unwrap_or_default();
         Ok(StartOrder { attempt, step, prepared })

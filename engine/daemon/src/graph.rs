@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use runbook_core::definition::{Effect, Part, Runbook, Step, WhenSkipped};
+use runbook_core::definition::{Block, Effect, Part, Runbook, Step, WhenSkipped};
 
 /// Needs that the text names; of more it tells how many.
 const NEEDS_SHOWN: usize = 8;
@@ -112,7 +112,7 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
         let ids = step.undoes.iter().filter_map(|no| runbook.step(*no)).map(|step| step.id.as_str());
         notes.push(format!("undoes {}", ids.take(NEEDS_SHOWN).collect::<Vec<_>>().join(", ")));
     }
-    notes.extend(step.call().map(|call| format!("starts {}", call.runbook)));
+    notes.extend(inside(step));
     notes.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
     notes.extend(step.target.as_ref().map(|target| format!("destroys {}", one_line(target))));
     for (has, what) in [
@@ -128,6 +128,19 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
     notes
 }
 
+/// What a step runs that is more than a command.
+fn inside(step: &Step) -> Option<String> {
+    let ids = |block: &Block| {
+        let shown = block.steps.iter().map(|step| step.id.as_str()).take(NEEDS_SHOWN);
+        let mut text = format!("runs {}", shown.collect::<Vec<_>>().join(", "));
+        if block.steps.len() > NEEDS_SHOWN {
+            let _ = write!(text, " and {} more", block.steps.len() - NEEDS_SHOWN);
+        }
+        text
+    };
+    step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(ids))
+}
+
 /// A text of the author without line breaks.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -136,7 +149,7 @@ fn one_line(text: &str) -> String {
 /// What stands in a node: its name, what it destroys, and when it runs.
 fn label(step: &Step) -> Vec<String> {
     let mut lines = vec![step.id.clone()];
-    lines.extend(step.call().map(|call| format!("starts {}", call.runbook)));
+    lines.extend(inside(step));
     lines.extend(step.target.as_ref().map(|target| format!("destroys {}", one_line(target))));
     lines.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
     lines

@@ -33,10 +33,10 @@ pub fn all_events(reader: &dyn View, run: RunUid) -> Result<Vec<Event>, StoreErr
 /// # Errors
 /// It, or the runs above, cannot be read.
 pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -> anyhow::Result<Arc<Pinned>> {
-    let mut names = Vec::new();
+    let mut steps = Vec::new();
     let mut created = created.clone();
     while let Some(parent) = created.parent {
-        names.push(created.runbook);
+        steps.push(parent.step);
         let first = reader.events(parent.run, 0, 1)?;
         let Some(Fact::Created(above)) = first.into_iter().next().map(|event| event.fact) else {
             anyhow::bail!("the run {} above it cannot be read", parent.run);
@@ -44,9 +44,10 @@ pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -
         created = *above;
     }
     let mut pinned = definitions.load(created.definition)?;
-    for name in names.into_iter().rev() {
-        let called = pinned.called(&name).map(Arc::clone);
-        pinned = called.with_context(|| format!("{name} is not pinned with {}", pinned.runbook.name))?;
+    for step in steps.into_iter().rev() {
+        let below = pinned.below(step).map(Arc::clone);
+        pinned = below
+            .with_context(|| format!("{} has no definition for what step {} runs", pinned.runbook.name, step.0))?;
     }
     Ok(pinned)
 }

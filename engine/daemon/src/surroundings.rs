@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runbook_actions::World;
-use runbook_core::id::{AttemptNo, StepNo};
+use runbook_core::id::{AttemptNo, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
-use runbook_core::run::Pinned;
+use runbook_core::run::{Pinned, RunState};
 use serde_json::Value;
 
 use crate::definitions::Definitions;
@@ -37,13 +37,15 @@ pub struct AttemptWorld<'a> {
     shared: &'a Surroundings,
     pinned: &'a Pinned,
     attempt: AttemptRef,
+    root: RunUid,
     directory: PathBuf,
 }
 
 impl Surroundings {
     /// As one attempt of a run sees them.
-    pub fn of<'a>(&'a self, pinned: &'a Pinned, attempt: AttemptRef) -> AttemptWorld<'a> {
-        AttemptWorld { shared: self, pinned, attempt, directory: self.layout.attempt(attempt) }
+    pub fn of<'a>(&'a self, run: &'a RunState, attempt: AttemptRef) -> AttemptWorld<'a> {
+        let directory = self.layout.attempt(attempt);
+        AttemptWorld { shared: self, pinned: run.pinned(), attempt, root: run.root(), directory }
     }
 }
 
@@ -69,7 +71,7 @@ impl World for AttemptWorld<'_> {
     }
 
     fn sealed_input(&self, name: &str) -> Result<Value, String> {
-        let mut inputs = self.shared.sealer.unseal(self.attempt.run)?;
+        let mut inputs = self.shared.sealer.unseal(self.root)?;
         inputs.remove(name).ok_or_else(|| format!("the run has no secret input {name:?}"))
     }
 

@@ -26,6 +26,11 @@ pub(crate) enum Cond {
         step: usize,
         than: i64,
     },
+    /// `default(steps.X.outputs.n, 0) > than`, where the step is one around the block, by its id.
+    Around {
+        id: String,
+        than: i64,
+    },
     /// `inputs.slot == 'word'`
     Slot(&'static str),
     /// `run.outcome == 'word'`, in `finally`.
@@ -52,6 +57,7 @@ impl Cond {
             Self::Ratio { step, than } => {
                 format!("10 / default(steps.{}.outputs.{NUMBER}, 0) > {than}", id(*step))
             }
+            Self::Around { id, than } => format!("default({}, 0) > {than}", around(id)),
             Self::Slot(word) => format!("inputs.slot == '{word}'"),
             Self::Outcome(word) => format!("run.outcome == '{word}'"),
             Self::Not(inner) => format!("!({})", inner.text(id)),
@@ -74,6 +80,7 @@ impl Cond {
             | Self::Status { .. }
             | Self::Over { .. }
             | Self::Ratio { .. }
+            | Self::Around { .. }
             | Self::Slot(_)
             | Self::Outcome(_) => {}
         }
@@ -102,6 +109,17 @@ impl Cond {
         found
     }
 
+    /// What it mentions of what is around a block: each as it is written.
+    pub(crate) fn takes(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.visit(&mut |part| match part {
+            Self::Around { id, .. } => found.push(around(id)),
+            Self::Slot(_) => found.push("inputs.slot".to_owned()),
+            _ => {}
+        });
+        found
+    }
+
     /// As a definition holds it.
     pub(crate) fn condition(&self, needs: &[StepNo], id: &dyn Fn(usize) -> String) -> Condition {
         let mut lifts = Vec::new();
@@ -122,7 +140,12 @@ impl Cond {
             Self::Constant(value) => Some(*value),
             Self::Always => Some(true),
             Self::Slot(word) => Some(slot == *word),
-            Self::Failure | Self::Status { .. } | Self::Over { .. } | Self::Ratio { .. } | Self::Outcome(_) => None,
+            Self::Failure
+            | Self::Status { .. }
+            | Self::Over { .. }
+            | Self::Ratio { .. }
+            | Self::Around { .. }
+            | Self::Outcome(_) => None,
             Self::Not(inner) => inner.known(slot).map(|known| !known),
             Self::And(left, right) => match (left.known(slot), right.known(slot)) {
                 (Some(false), _) | (_, Some(false)) => Some(false),
@@ -147,6 +170,7 @@ impl Cond {
                 0 => return Err(()),
                 n => 10 / n > *than,
             },
+            Self::Around { id, than } => names.around(id).unwrap_or(0) > *than,
             Self::Slot(word) => names.slot() == *word,
             Self::Outcome(word) => names.outcome() == *word,
             Self::Not(inner) => !inner.holds(names)?,
@@ -156,12 +180,19 @@ impl Cond {
     }
 }
 
+/// The output [`NUMBER`] of a step, as it is written.
+pub(crate) fn around(id: &str) -> String {
+    format!("steps.{id}.outputs.{NUMBER}")
+}
+
 /// What conditions ask about.
 pub(crate) trait Names {
     fn status(&self, step: usize) -> &'static str;
     /// The output [`NUMBER`] of a step that succeeded and gave it.
     fn number(&self, step: usize) -> Option<i64>;
     fn failure(&self) -> bool;
+    /// The same of a step around the block.
+    fn around(&self, id: &str) -> Option<i64>;
     fn outcome(&self) -> &'static str;
     fn slot(&self) -> &str;
 }

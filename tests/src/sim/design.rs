@@ -1,6 +1,7 @@
 //! A runbook together with what the model needs to know of it without the engine: its conditions as trees, its
 //! names of locks and group, its questions about exit codes; and its text in the language.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use runbook_core::definition::{
@@ -10,7 +11,7 @@ use runbook_core::definition::{
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
 
-use super::condition::{Codes, Cond};
+use super::condition::{Codes, Cond, around};
 
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
@@ -63,6 +64,8 @@ pub(crate) struct Design {
     pub(crate) group: Option<Name>,
     /// Of each step, which runbook it starts.
     pub(crate) calls: Vec<Option<CallDesign>>,
+    /// Of each step, what stands inside it.
+    pub(crate) blocks: Vec<Option<Arc<Self>>>,
     /// The runbook's output [`NUMBER`]: the step whose output it is, and what stands for it where that has none.
     pub(crate) output: Option<(usize, Option<i64>)>,
     /// The runbooks that its steps start.
@@ -106,25 +109,52 @@ impl CallDesign {
     }
 }
 
+/// What a step starts.
+pub(crate) enum Started<'a> {
+    Runbook(&'a CallDesign),
+    Block,
+}
+
 impl Design {
-    /// The runbook that a step starts.
-    pub(crate) fn callee(&self, step: usize) -> Option<(&CallDesign, &Arc<Self>)> {
+    /// What a step starts, and the design of that.
+    pub(crate) fn callee(&self, step: usize) -> Option<(Started<'_>, &Arc<Self>)> {
+        if let Some(block) = self.blocks.get(step)? {
+            return Some((Started::Block, block));
+        }
         let call = self.calls.get(step)?.as_ref()?;
-        Some((call, self.called.iter().find(|design| design.runbook.name == call.runbook)?))
+        let other = self.called.iter().find(|design| design.runbook.name == call.runbook)?;
+        Some((Started::Runbook(call), other))
+    }
+
+    /// What its steps mention of what is around it, where it is a block: each as it is written.
+    pub(crate) fn takes(&self) -> BTreeSet<String> {
+        let conditions = self.conditions.iter().flatten().flat_map(Cond::takes);
+        let same = |call: &CallDesign| !matches!(call.slot, SlotGiven::Fixed(_));
+        let given = self.calls.iter().flatten().filter(|call| same(call)).map(|_| format!("inputs.{SLOT}"));
+        let own = |text: &String| self.runbook.steps.iter().any(|step| *text == around(&step.id));
+        let inside = self.blocks.iter().flatten().flat_map(|block| block.takes()).filter(|text| !own(text));
+        conditions.chain(given).chain(inside).collect()
     }
 
     /// Whether a step starts another runbook.
     pub(crate) fn has_no_return(&self) -> bool {
         let own = self.runbook.steps.iter().any(|step| step.no_return);
-        own || self.called.iter().any(|other| other.has_no_return())
+        own || self.blocks.iter().flatten().any(|block| block.has_no_return())
+            || self.called.iter().any(|other| other.has_no_return())
     }
 
     pub(crate) fn asks(&self) -> bool {
-        self.runbook.steps.iter().any(|step| step.approval().is_some()) || self.called.iter().any(|other| other.asks())
+        self.runbook.steps.iter().any(|step| step.approval().is_some())
+            || self.blocks.iter().flatten().any(|block| block.asks())
+            || self.called.iter().any(|other| other.asks())
     }
 
     pub(crate) fn is_call(&self, step: usize) -> bool {
-        self.calls.get(step).is_some_and(Option::is_some)
+        self.callee(step).is_some()
+    }
+
+    pub(crate) fn step_is_block(&self, step: usize) -> bool {
+        self.blocks.get(step).is_some_and(Option::is_some)
     }
 
     /// Whether a step is of `steps`, not of `finally`.
@@ -155,10 +185,7 @@ impl Design {
         let runbook = &self.runbook;
         let mut text = format!("name: {}\nlanguage: 1\n", runbook.name);
         text += &format!("inputs: {{{SLOT}: {{type: string, default: a, pattern: {SLOTS:?}}}}}\n");
-        for (name, output) in &runbook.outputs {
-            let (kind, value) = (output.value_type.name(), &output.value);
-            text += &format!("outputs: {{{name}: {{type: {kind}, value: {value:?}}}}}\n");
-        }
+        text += &self.outputs_yaml();
         if let Some(timeout) = runbook.timeout {
             text += &format!("timeout: {}\n", span(timeout));
         }
@@ -199,15 +226,28 @@ impl Design {
             };
             text += &format!("attention: {{after: {}, as: {settle_as}}}\n", span(attention.after));
         }
+        text + &self.steps_yaml()
+    }
+
+    fn steps_yaml(&self) -> String {
+        let mut text = String::new();
         for (part, title) in [(Part::Main, "steps"), (Part::Finally, "finally")] {
-            if runbook.steps.iter().any(|step| step.part == part) {
+            if self.runbook.steps.iter().any(|step| step.part == part) {
                 text += &format!("{title}:\n");
             }
-            for step in (0..runbook.steps.len()).filter(|step| self.is_main(*step) == (part == Part::Main)) {
+            for step in (0..self.runbook.steps.len()).filter(|step| self.is_main(*step) == (part == Part::Main)) {
                 text += &self.step_yaml(step);
             }
         }
         text
+    }
+
+    fn outputs_yaml(&self) -> String {
+        let outputs = self.runbook.outputs.iter().map(|(name, output)| {
+            let (kind, value) = (output.value_type.name(), &output.value);
+            format!("outputs: {{{name}: {{type: {kind}, value: {value:?}}}}}\n")
+        });
+        outputs.collect()
     }
 
     fn step_yaml(&self, index: usize) -> String {
@@ -219,6 +259,14 @@ impl Design {
             Work::Fail(message) => line(format!("uses: fail\n    with: {{message: {message}}}")),
             Work::Wait(wait) => line(format!("uses: wait\n    with: {}", with(wait))),
             Work::Approval(approval) => line(format!("uses: approval\n    with: {}", asked(approval))),
+            Work::Block(block) => {
+                let inner = self.blocks.get(index).and_then(Option::as_ref);
+                let inner = inner.map(|inner| inner.outputs_yaml() + &inner.steps_yaml()).unwrap_or_default();
+                inner.lines().for_each(|inner| line(inner.to_owned()));
+                if let Some(timeout) = block.timeout {
+                    line(format!("timeout: {}", span(timeout)));
+                }
+            }
             Work::Runbook(call) => {
                 line("uses: runbook".to_owned());
                 let given = call.inputs.values().map(|given| match given {
@@ -245,7 +293,7 @@ impl Design {
         if step.when_skipped == WhenSkipped::GoOn {
             line("when_skipped: go_on".to_owned());
         }
-        if !step.outputs.is_empty() && step.approval().is_none() && step.call().is_none() {
+        if !step.outputs.is_empty() && step.approval().is_none() && !step.starts_run() {
             let outputs: Vec<String> =
                 step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
             line(format!("outputs: {{{}}}", outputs.join(", ")));

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::condition::{Codes, Cond, NUMBER};
 use super::design::{CallDesign, Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, SLOTS, SlotGiven, StepCodes};
 use super::faults::Settings;
+use super::inner;
 use super::random::Random;
 use super::world::EPOCH;
 
@@ -48,6 +49,7 @@ pub(crate) struct Richness {
     rollbacks: u32,
     no_returns: u32,
     calls: u32,
+    pub(super) blocks: u32,
 }
 
 impl Richness {
@@ -68,6 +70,7 @@ impl Richness {
             rollbacks: draw(),
             no_returns: draw() / 4,
             calls: draw() / 2,
+            blocks: draw() / 3,
         }
     }
 }
@@ -78,10 +81,11 @@ pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
     let crosses = settings.runbooks >= 3 && root.fork("crosses", 0).percent(15);
     for index in (0..settings.runbooks).rev() {
         let mut random = root.fork("design", index as u64);
-        let mut design = design(&mut random, index, settings.steps, settings.rich);
+        let mut design = design(&mut random, index, settings.steps, settings.rich, ['s', 'f']);
         let crossing = crosses.then(|| cross(&mut design, index, settings.runbooks)).flatten();
         let others = designs.make_contiguous();
         calls(&mut root.fork("calls", index as u64), settings.rich, crossing, &mut design, others);
+        inner::blocks(&mut root.fork("blocks", index as u64), settings.rich, &mut design, others, 0);
         designs.push_front(Arc::new(design));
     }
     designs.into()
@@ -105,7 +109,7 @@ fn cross(design: &mut Design, index: usize, runbooks: usize) -> Option<&'static 
 
 /// Lets some steps of a design start other runbooks, and gives it an output. `crossing` is what its first such step lets
 /// the last runbook be given.
-fn calls(
+pub(super) fn calls(
     random: &mut Random,
     rich: Richness,
     crossing: Option<&'static str>,
@@ -203,15 +207,15 @@ fn is_sure(steps: &[Step], no: usize) -> bool {
     true
 }
 
-/// A runbook. `most` bounds its main steps.
-fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Design {
+/// A runbook. `most` bounds its main steps; their ids, and those of `finally`, begin with `letters`.
+pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richness, letters: [char; 2]) -> Design {
     let main = random.spread(1, most.max(1) as i64) as usize;
     let finally = if random.percent(60) { random.below(FINALLY_STEPS + 1) } else { 0 };
     let mut edges = graph(random, main);
     edges.extend(graph(random, finally).into_iter().map(|needs| needs.into_iter().map(|need| need + main).collect()));
     let hyphens = random.percent(20);
     let id = move |step: usize| {
-        let letter = if step < main { 's' } else { 'f' };
+        let letter = letters[usize::from(step >= main)];
         if hyphens { format!("{letter}-{step}") } else { format!("{letter}{step}") }
     };
     let mut design = Design {
@@ -222,6 +226,7 @@ fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Des
         locks: Vec::new(),
         group: None,
         calls: Vec::new(),
+        blocks: Vec::new(),
         output: None,
         called: Vec::new(),
     };
@@ -260,6 +265,7 @@ fn design(random: &mut Random, index: usize, most: usize, rich: Richness) -> Des
         design.conditions.push(condition);
         design.codes.push(codes);
         design.calls.push(None);
+        design.blocks.push(None);
     }
     design
 }

@@ -28,6 +28,7 @@ mod condition;
 mod design;
 mod faults;
 mod generator;
+mod inner;
 mod model;
 mod outside;
 mod people;

@@ -408,7 +408,15 @@ impl World {
             for event in &events {
                 match &event.fact {
                     Fact::Ending { cause: EndingCause::Deadlock { .. } } => seen.mark("circle broken"),
-                    Fact::ChildStarting { again: true, .. } => seen.mark("child run opened again"),
+                    Fact::ChildStarting { step, again, .. } => match (run.design.step_is_block(step.index()), again) {
+                        (true, true) => seen.mark("block opened again"),
+                        (true, false) => seen.mark("block started"),
+                        (false, true) => seen.mark("child run opened again"),
+                        (false, false) => {}
+                    },
+                    Fact::Created(created) if created.inputs.keys().any(|name| name.starts_with("steps.")) => {
+                        seen.mark("block took a result along");
+                    }
                     _ => {}
                 }
                 seen.facts.insert(event.fact.kind());

@@ -1,10 +1,10 @@
-//! What a step does where it is no command: it waits, asks, fails, or starts another runbook.
+//! What a step does where it is no command: it waits, asks, fails, starts another runbook, or has steps of its own.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Command, InputDecl, Template};
+use super::{Block, Command, InputDecl, Template};
 use crate::time::Span;
 
 /// What a step does.
@@ -21,6 +21,8 @@ pub enum Work {
     Approval(Box<Approval>),
     /// It starts a run of another runbook and waits for its end.
     Runbook(Box<Call>),
+    /// It runs steps of its own.
+    Block(Box<Block>),
 }
 
 /// The start of another runbook by a step.

@@ -14,7 +14,7 @@ use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{Call, Given, InputDecl, ValueType};
+use crate::definition::{Call, Effect, Given, InputDecl, ValueType};
 use crate::destruction::approved;
 use crate::expression::did_you_mean;
 use crate::limits;
@@ -79,16 +79,19 @@ fn unknown(name: Item<'_>, reader: &mut Reader<'_, '_, '_>) {
     reader.report.add(problem.maybe_help(meant));
 }
 
-/// What other runbooks destroy nobody confirms who starts this one: a person has to be asked before.
-pub(super) fn check(draft: &Draft<'_>, others: &Interfaces, report: &mut Report<'_>) {
-    if !draft.calls.iter().any(|(name, _)| others.get(name).is_some_and(|other| other.destroys)) {
-        return;
-    }
-    let asked = approved(&draft.runbook, &std::collections::BTreeSet::new());
-    let calls = draft.runbook.steps.iter().zip(asked).filter_map(|(step, asked)| Some((step.call()?, asked)));
+/// What other runbooks and blocks destroy nobody confirms who starts this one: a person has to be asked before. `around` is
+/// whether that is so for a block as a whole, where these are the steps of one.
+pub(super) fn check(draft: &Draft<'_>, around: Option<bool>, others: &Interfaces, report: &mut Report<'_>) {
+    let before = match around {
+        Some(true) => vec![true; draft.runbook.steps.len()],
+        Some(false) | None => approved(&draft.runbook, &std::collections::BTreeSet::new()),
+    };
+    let asked_before = |index: usize| before.get(index) == Some(&true);
+    let steps = draft.runbook.steps.iter().enumerate();
+    let calls = steps.filter_map(|(index, step)| Some((step.call()?, index)));
     let calls = calls.filter(|(call, _)| !call.runbook.is_empty());
-    for ((_, asked), (name, span)) in calls.zip(&draft.calls) {
-        if !asked && others.get(name).is_some_and(|other| other.destroys) {
+    for ((_, index), (name, span)) in calls.zip(&draft.calls) {
+        if !asked_before(index) && others.get(name).is_some_and(|other| other.destroys) {
             let message = format!("`{}` destroys something, and nobody is asked before", show(name));
             report.add(
                 Problem::new(Code::UnaskedDestruction, span.clone(), message).help(
@@ -96,6 +99,16 @@ pub(super) fn check(draft: &Draft<'_>, others: &Interfaces, report: &mut Report<
                 ),
             );
         }
+    }
+    for (index, (step, at)) in draft.runbook.steps.iter().zip(&draft.steps).enumerate() {
+        if around.is_some() && step.effect == Effect::Destructive && !asked_before(index) {
+            let message = format!("`{}` destroys something inside a block, and nobody is asked before", show(&step.id));
+            let help = "put a `uses: approval` before it, or before the block";
+            report.add(Problem::new(Code::UnaskedDestruction, at.id.clone(), message).help(help));
+        }
+    }
+    for inner in &draft.inner {
+        check(&inner.draft, Some(asked_before(inner.step)), others, report);
     }
 }
 

@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 
 use super::code::Code;
-use super::draft::{Calls, Owner, Place, Use};
+use super::draft::{Calls, Inner, Owner, Place, Use};
 use super::interface::Interfaces;
 use super::item::{Fields, Item};
 use super::names;
@@ -12,7 +12,7 @@ use super::report::{Problem, Report};
 use super::schema;
 use super::step_keys;
 use super::{script, show};
-use crate::definition::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo, Template};
+use crate::definition::{Backoff, Command, Jitter, Program, Retry, Runbook, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
 use crate::time::Span;
 
@@ -36,6 +36,16 @@ pub(super) struct Reader<'r, 'a, 't> {
     pub interfaces: &'r Interfaces,
     /// The runbooks that steps start, so far.
     pub calls: Calls,
+    /// What stands inside steps, so far.
+    pub inner: Vec<Inner<'t>>,
+    /// What the steps of blocks start from.
+    pub within: Runbook,
+    /// How many blocks are around.
+    pub depth: usize,
+    /// Whether one of them is a step of `finally`.
+    pub in_finally: bool,
+    /// How many steps the file has, those of blocks too.
+    pub steps: usize,
 }
 
 impl<'t> Reader<'_, '_, 't> {

@@ -21,8 +21,18 @@ pub(super) struct Draft<'t> {
     pub places: Vec<Place<'t>>,
     /// Where each input is declared, in the order of the definition.
     pub inputs: Places,
-    /// The runbooks that steps start, and where that stands.
+    /// The runbooks that steps start, and where that stands; those of blocks are with these.
     pub calls: Calls,
+    /// What stands inside its steps.
+    pub inner: Vec<Inner<'t>>,
+}
+
+/// What stands inside a step.
+pub(super) struct Inner<'t> {
+    /// The step, by index.
+    pub step: usize,
+    /// The steps inside. Empty are all but these, their outputs and what is said of them.
+    pub draft: Draft<'t>,
 }
 
 /// Names of runbooks, and where each stands.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::block;
 use super::code::Code;
 use super::command::bare;
 use super::draft::{Draft, Owner, Place, Use};
@@ -11,9 +12,9 @@ use super::names_at::{At, Context};
 use super::reach;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{Condition, Part, ValueType};
+use crate::definition::{Condition, Part, Runbook, ValueType, Work};
 use crate::destruction::{approved, is_late};
-use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, Template, Type};
+use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, RunField, Template, Type};
 
 /// The key that holds the name of what a step destroys.
 const TARGET: &str = "target";
@@ -49,8 +50,53 @@ impl Parsed<'_> {
     }
 }
 
-/// Checks every expression, and gives the steps their conditions.
+/// The steps of a level of the file, the top or a block, with all that their expressions mention.
+struct Level<'t> {
+    parsed: Vec<Parsed<'t>>,
+    /// In the order of the draft.
+    inner: Vec<Inside<'t>>,
+}
+
+/// What stands inside a step of a level.
+struct Inside<'t> {
+    graph: Graph,
+    level: Level<'t>,
+    /// What is mentioned in it that it does not have itself.
+    wants: HashSet<Reference>,
+}
+
+/// Checks every expression, gives the steps their conditions, and blocks what they take along.
 pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_>) {
+    let level = read(draft, report);
+    let secret_env = secret_env(draft, &level.parsed);
+    // Every command has all variables of the runbook.
+    let variables = level.parsed.iter().filter(|parsed| parsed.place.usage == Use::Variable);
+    let variables: HashSet<Reference> =
+        variables.flat_map(Parsed::references).map(|reference| reference.value.clone()).collect();
+    let steps = std::mem::take(&mut draft.runbook.steps);
+    let whole = draft.runbook.clone();
+    draft.runbook.steps = steps;
+    take_along(draft, &level, &variables, &whole);
+    check_level(draft, graph, &level, Around { whole: &whole, secret_env: &secret_env, outer: None }, report);
+    if report.failed() {
+        // A text that could not be read may be the one that mentions it.
+        return;
+    }
+    let mut mentioned = HashSet::new();
+    mention(&level, &mut mentioned);
+    for (name, span) in &draft.inputs {
+        if !mentioned.contains(name.as_str()) {
+            let message = format!("nothing mentions the input `{}`", show(name));
+            report.add(
+                Problem::new(Code::UnusedInput, span.clone(), message)
+                    .help(format!("use it as `${{{{ inputs.{name} }}}}`, or leave it out")),
+            );
+        }
+    }
+}
+
+/// Reads the expressions of a level, and of those inside.
+fn read<'t>(draft: &mut Draft<'t>, report: &mut Report<'_>) -> Level<'t> {
     let mut parsed = Vec::with_capacity(draft.places.len());
     for place in std::mem::take(&mut draft.places) {
         match parse(place) {
@@ -64,41 +110,92 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
         }
     }
     conditions(draft, &parsed);
-    let upstream = Upstream::new(&draft.runbook.steps, graph, &pairs(draft, &parsed));
+    let mut inner = Vec::with_capacity(draft.inner.len());
+    for inside in &mut draft.inner {
+        let graph = graph::resolve(&mut inside.draft, report);
+        let level = read(&mut inside.draft, report);
+        let wants = wants(&inside.draft, &level);
+        inner.push(Inside { graph, level, wants });
+    }
+    Level { parsed, inner }
+}
+
+/// What the steps of a block mention, and do not have themselves.
+fn wants(draft: &Draft<'_>, level: &Level<'_>) -> HashSet<Reference> {
+    let ids = graph::index(&draft.runbook.steps);
+    let own = |reference: &Reference| reference.step().is_some_and(|id| ids.contains_key(id));
+    // In its `finally` it has an outcome of its own.
+    let late = |parsed: &Parsed<'_>| {
+        let step = parsed.place.owner.step().and_then(|index| draft.runbook.steps.get(index));
+        step.is_some_and(|step| step.part == Part::Finally)
+    };
+    let mentioned = level.parsed.iter().flat_map(|parsed| {
+        let late = late(parsed);
+        let references = parsed.references().map(|reference| &reference.value);
+        references.filter(move |reference| !late || **reference != Reference::Run(RunField::Outcome))
+    });
+    let inside = level.inner.iter().flat_map(|inside| &inside.wants);
+    mentioned.chain(inside).filter(|reference| !own(reference)).cloned().collect()
+}
+
+/// Notes what each block takes along.
+fn take_along(draft: &mut Draft<'_>, level: &Level<'_>, variables: &HashSet<Reference>, whole: &Runbook) {
+    for (inner, inside) in draft.inner.iter_mut().zip(&level.inner) {
+        take_along(&mut inner.draft, &inside.level, variables, whole);
+        let taken = inside.wants.iter().chain(variables).filter(|reference| block::is_taken(reference, whole));
+        let step = draft.runbook.steps.get_mut(inner.step);
+        if let Some(Work::Block(block)) = step.map(|step| &mut step.work) {
+            block.takes = taken.map(ToString::to_string).collect();
+        }
+    }
+}
+
+/// The inputs that anything mentions.
+fn mention<'l>(level: &'l Level<'_>, mentioned: &mut HashSet<&'l str>) {
+    for reference in level.parsed.iter().flat_map(Parsed::references) {
+        if let Reference::Input(name) = &reference.value {
+            mentioned.insert(name);
+        }
+    }
+    level.inner.iter().for_each(|inside| mention(&inside.level, mentioned));
+}
+
+/// What is around a level.
+#[derive(Clone, Copy)]
+struct Around<'c> {
+    /// The runbook, for what is said at its top.
+    whole: &'c Runbook,
+    /// Its variables that hold a secret.
+    secret_env: &'c HashSet<String>,
+    /// The step whose block it is.
+    outer: Option<&'c At<'c>>,
+}
+
+fn check_level(draft: &Draft<'_>, graph: &Graph, level: &Level<'_>, around: Around<'_>, report: &mut Report<'_>) {
+    let upstream = Upstream::new(&draft.runbook.steps, graph, &pairs(draft, level));
     let context = Context {
         runbook: &draft.runbook,
+        whole: around.whole,
+        outer: around.outer,
         ids: graph::index(&draft.runbook.steps),
-        secret_env: secret_env(draft, &parsed),
+        secret_env: around.secret_env,
         upstream,
         approved: approved(&draft.runbook, &std::collections::BTreeSet::new()),
         graph,
         sure: graph.sure(&draft.runbook.steps),
         suggest: std::cell::Cell::new(true),
     };
-    let mut mentioned = HashSet::new();
-    for parsed in &parsed {
+    for parsed in &level.parsed {
         context.suggest.set(report.has_room());
         check_one(parsed, &context, report);
-        for reference in parsed.references() {
-            if let Reference::Input(name) = &reference.value {
-                mentioned.insert(name.as_str());
-            }
-        }
     }
+    for (inner, inside) in draft.inner.iter().zip(&level.inner) {
+        let at = At { context: &context, owner: Owner::Step(inner.step), usage: Use::Shown };
+        let around = Around { outer: Some(&at), ..around };
+        check_level(&inner.draft, &inside.graph, &inside.level, around, report);
+    }
+    context.suggest.set(report.has_room());
     reach::check_when_skipped(draft, &context, report);
-    if report.failed() {
-        // A text that could not be read may be the one that mentions it.
-        return;
-    }
-    for (name, span) in &draft.inputs {
-        if !mentioned.contains(name.as_str()) {
-            let message = format!("nothing mentions the input `{}`", show(name));
-            report.add(
-                Problem::new(Code::UnusedInput, span.clone(), message)
-                    .help(format!("use it as `${{{{ inputs.{name} }}}}`, or leave it out")),
-            );
-        }
-    }
 }
 
 fn parse<'t>(place: Place<'t>) -> Result<Parsed<'t>, Vec<Fault>> {
@@ -146,10 +243,14 @@ fn conditions(draft: &mut Draft<'_>, parsed: &[Parsed<'_>]) {
 }
 
 /// The pairs of steps of one part whose relation somebody's reference asks for.
-fn pairs(draft: &Draft<'_>, parsed: &[Parsed<'_>]) -> Vec<(usize, usize)> {
+fn pairs(draft: &Draft<'_>, level: &Level<'_>) -> Vec<(usize, usize)> {
     let ids = graph::index(&draft.runbook.steps);
     let mut pairs = HashSet::new();
-    for parsed in parsed {
+    for (inner, inside) in draft.inner.iter().zip(&level.inner) {
+        let others = inside.wants.iter().filter_map(|reference| ids.get(reference.step()?).copied());
+        pairs.extend(others.map(|other| (inner.step, other)));
+    }
+    for parsed in &level.parsed {
         let Some(step) = parsed.place.owner.step() else { continue };
         for reference in parsed.references() {
             let other = reference.value.step().and_then(|id| ids.get(id).copied());
@@ -162,7 +263,7 @@ fn pairs(draft: &Draft<'_>, parsed: &[Parsed<'_>]) -> Vec<(usize, usize)> {
 }
 
 /// The variables of the runbook whose text holds a secret.
-fn secret_env<'d>(draft: &'d Draft<'_>, parsed: &[Parsed<'_>]) -> HashSet<&'d str> {
+fn secret_env(draft: &Draft<'_>, parsed: &[Parsed<'_>]) -> HashSet<String> {
     let runbook = &draft.runbook;
     let secret = |reference: &Located<Reference>| match &reference.value {
         Reference::Secret(_) => true,
@@ -174,7 +275,7 @@ fn secret_env<'d>(draft: &'d Draft<'_>, parsed: &[Parsed<'_>]) -> HashSet<&'d st
         .filter(|parsed| parsed.place.usage == Use::Variable)
         .filter(|parsed| parsed.references().any(secret))
         .filter_map(|parsed| runbook.env.get_key_value(parsed.place.key))
-        .map(|(name, _)| name.as_str())
+        .map(|(name, _)| name.clone())
         .collect()
 }
 
@@ -247,7 +348,8 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
 fn report_late(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>) {
     let place = &parsed.place;
     let Some(step) = place.owner.step() else { return };
-    if !context.graph.is_ordered() || context.graph.broken[step] || context.approved[step] {
+    // What a block destroys is not confirmed by name.
+    if context.outer.is_some() || !context.graph.is_ordered() || context.graph.broken[step] || context.approved[step] {
         return;
     }
     for reference in parsed.references().filter(|reference| is_late(context.runbook, &reference.value)) {

@@ -37,8 +37,8 @@ impl Interface {
             outputs: runbook.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type)).collect(),
             calls: runbook.called().into_iter().map(str::to_owned).collect(),
             files: runbook.files.clone(),
-            asks: runbook.steps.iter().any(|step| step.approval().is_some()),
-            no_return: runbook.steps.iter().any(|step| step.no_return),
+            asks: runbook.every_step().iter().any(|step| step.approval().is_some()),
+            no_return: runbook.every_step().iter().any(|step| step.no_return),
             destroys: destroys_unasked(runbook),
             broken: false,
         }

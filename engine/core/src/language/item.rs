@@ -272,6 +272,16 @@ impl<'t> Item<'t> {
         }
     }
 
+    /// The entries, should this be a map.
+    pub fn pairs(self) -> impl Iterator<Item = Entry<'t>> {
+        let tree = self.tree;
+        let entries: &'t [(NodeId, NodeId)] = match &self.node().kind {
+            Kind::Map(entries) => entries,
+            _ => &[],
+        };
+        entries.iter().map(move |(key, value)| Entry { key: Item { tree, id: *key }, value: Item { tree, id: *value } })
+    }
+
     /// The value of a key, should this be a map that has it.
     pub fn peek(self, name: &str) -> Option<Item<'t>> {
         let Kind::Map(entries) = &self.node().kind else { return None };

@@ -109,6 +109,10 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a list of values of the type" => list(json!({})),
         "a map of ids to text" => map(Some(ID), literal()),
         "a map of ids to types" => map(Some(ID), words("`string`, `integer`, `number`, `boolean`, `list` or `map`")?),
+        "a map of ids to types; of a block, to outputs" => {
+            let types = words("`string`, `integer`, `number`, `boolean`, `list` or `map`")?;
+            map(Some(ID), json!({"anyOf": [types, section("an output of the runbook")?]}))
+        }
         "a map of ids to inputs" => map(Some(ID), section("an input")?),
         "a map of ids to outputs" => map(Some(ID), section("an output of the runbook")?),
         "a map of inputs to values, or texts with `${{ }}`" => map(Some(ID), json!({})),

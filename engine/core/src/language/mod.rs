@@ -2,8 +2,8 @@
 //!
 //! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
 //! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
-//! 3: `top`, `inputs`, `steps`, `work`, `command` read the typed definition with the one description of keys in `schema` and
-//! `step_keys`; `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
+//! 3: `top`, `inputs`, `steps`, `block`, `work`, `command` read the typed definition with the one description of keys in
+//! `schema` and `step_keys`; `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
 //!
 //! Takes texts, never opens a file, never knows who asks.
 
@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::definition::Runbook;
 use crate::limits;
 
+mod block;
 mod call;
 mod code;
 mod command;
@@ -176,7 +177,8 @@ fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read
     let mut draft = top::read(item::Item::root(&tree), others, report)?;
     let graph = graph::resolve(&mut draft, report);
     expressions::check(&mut draft, &graph, report);
-    call::check(&draft, others, report);
+    call::check(&draft, None, others, report);
+    block::settle(&mut draft);
     if !report.failed() {
         schedules::confirmed(item::Item::root(&tree), &draft.runbook, report);
     }

@@ -12,10 +12,15 @@ use crate::expression::{Base, FaultKind, NameFault, Names, Reference, RunField, 
 
 /// What is known about the file as a whole.
 pub(super) struct Context<'c> {
+    /// The steps of this level: of the runbook, or of a block.
     pub runbook: &'c Runbook,
+    /// The runbook, for what is said at its top; without its steps.
+    pub whole: &'c Runbook,
+    /// The step whose block this is.
+    pub outer: Option<&'c At<'c>>,
     pub ids: HashMap<&'c str, usize>,
     /// Variables of the runbook whose text holds a secret.
-    pub secret_env: HashSet<&'c str>,
+    pub secret_env: &'c HashSet<String>,
     pub upstream: Upstream,
     /// Of each step, whether it runs only when persons approved.
     pub approved: Vec<bool>,
@@ -82,7 +87,7 @@ impl<'c> At<'c> {
     }
 
     fn input(&self, name: &str) -> Answer {
-        let inputs = &self.runbook().inputs;
+        let inputs = &self.context.whole.inputs;
         let Some(decl) = inputs.get(name) else {
             let help = self.meant(name, inputs.keys().map(String::as_str));
             return fault(
@@ -102,7 +107,7 @@ impl<'c> At<'c> {
     }
 
     fn env(&self, name: &str, fixed: Type) -> Answer {
-        let env = &self.runbook().env;
+        let env = &self.context.whole.env;
         if self.usage == Use::Variable {
             return misplaced(
                 "a variable of `env` cannot be made of others".to_owned(),
@@ -124,7 +129,7 @@ impl<'c> At<'c> {
     }
 
     fn secret(&self, name: &str, fixed: Type) -> Answer {
-        let secrets = &self.runbook().requires.secrets;
+        let secrets = &self.context.whole.requires.secrets;
         if secrets.iter().any(|secret| secret == name) {
             return Ok(fixed);
         }
@@ -138,7 +143,9 @@ impl<'c> At<'c> {
 
     fn run(&self, field: RunField, fixed: Type) -> Answer {
         match field {
-            RunField::Outcome if !in_finally(self.context, self.owner) => misplaced(
+            RunField::Outcome if in_finally(self.context, self.owner) => Ok(fixed),
+            RunField::Outcome if let Some(outer) = self.context.outer => outer.run(field, fixed),
+            RunField::Outcome => misplaced(
                 "`run.outcome` is known in `finally` only".to_owned(),
                 "move the step to `finally`, or ask for `steps.ID.status`",
             ),
@@ -173,6 +180,9 @@ impl<'c> At<'c> {
         let help = match self.meant(key, step.outputs.keys().map(String::as_str)) {
             Some(meant) => meant,
             None if step.approval().is_some() => "what approvers fill in is declared under `with.fields`".to_owned(),
+            None if step.block().is_some() => {
+                format!("declare it there: `outputs: {{{}: {{type: string, value: EXPRESSION}}}}`", show(key))
+            }
             None => format!("declare it there: `outputs: {{{}: string}}`", show(key)),
         };
         let message = format!("the step `{}` declares no output `{}`", step.id, show(key));
@@ -188,6 +198,9 @@ impl<'c> At<'c> {
         };
         let steps = &self.runbook().steps;
         let Some(other) = self.context.ids.get(id).copied() else {
+            if let Some(outer) = self.context.outer.filter(|outer| outer.knows(id)) {
+                return outer.step(reference, id, fixed);
+            }
             let help = self.meant(id, steps.iter().map(|step| step.id.as_str()));
             return fault(FaultKind::UnknownStep, format!("there is no step `{}`", show(id)), help);
         };
@@ -214,6 +227,11 @@ impl<'c> At<'c> {
             true => of,
             false => of.nullable(),
         })
+    }
+
+    /// Whether a step of this level, or of one around it, has this id.
+    fn knows(&self, id: &str) -> bool {
+        self.context.ids.contains_key(id) || self.context.outer.is_some_and(|outer| outer.knows(id))
     }
 
     fn declared_artifact(&self, step: &Step, name: &str) -> Result<(), NameFault> {

@@ -74,7 +74,7 @@ impl Reach<'_> {
             Reference::Failure if self.step.part == Part::Main && self.step.needs.is_empty() => {
                 Some(vec![Value::Bool(false)])
             }
-            Reference::Input(name) => choices(self.context.runbook.inputs.get(name)?),
+            Reference::Input(name) => choices(self.context.whole.inputs.get(name)?),
             Reference::Run(RunField::Outcome) => {
                 let rolls_back = self.context.runbook.steps.iter().any(|step| self.rolls_back(step));
                 let possible = |word: &&str| rolls_back || *word != "rolled_back";

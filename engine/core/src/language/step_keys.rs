@@ -42,7 +42,7 @@ const COMMAND: &[Key] = &[
         "timeout",
         "a duration",
         "none; `10m` in `finally`, `verify`, `on_cancel` and `rollback`; `1m` in `probe`",
-        "How long one attempt may take. Time of a suspended machine is not counted.",
+        "How long one attempt may take. Time of a suspended machine is not counted. Of a block: the bound on all of it, as `timeout` of a runbook.",
     ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
 ];
@@ -88,10 +88,22 @@ pub static STEP: Section = Section {
             ),
             key("with", "a map, by `uses`", "", "What `uses` needs to be told."),
             key(
-                "outputs",
-                "a map of ids to types",
+                "steps",
+                "a map of ids to steps",
+                "",
+                "Steps inside the step, which then is a block: it runs them as a run of its own, and ends as that does.",
+            ),
+            key(
+                "finally",
+                "a map of ids to steps",
                 "none",
-                "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs.",
+                "In a block: steps that run when those under `steps` have ended, however they ended.",
+            ),
+            key(
+                "outputs",
+                "a map of ids to types; of a block, to outputs",
+                "none",
+                "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs. Of a block: what it leaves, as `outputs` of a runbook.",
             ),
             key("artifacts", "a list of paths", "none", "The files that it leaves in `$RUNBOOK_ARTIFACTS`."),
             key(
@@ -157,7 +169,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
-    later: &["locks", "for_each", "max_parallel", "max_failures", "steps", "finally", "repeat"],
+    later: &["locks", "for_each", "max_parallel", "max_failures", "repeat"],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),

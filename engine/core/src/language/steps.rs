@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::block;
 use super::call;
 use super::code::Code;
 use super::command::{self, Defaults, Inherited, Reader};
@@ -13,7 +14,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::step_keys;
 use super::{show, work};
-use crate::definition::{DryRun, Effect, Part, Step, ValueType, WhenSkipped, Work};
+use crate::definition::{DryRun, Effect, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -37,14 +38,50 @@ pub(super) struct Steps<'t> {
     pub drafts: Vec<StepDraft<'t>>,
 }
 
+/// How much a file has.
+#[derive(Default)]
+pub(super) struct Count {
+    /// Its steps, those of blocks too.
+    pub steps: usize,
+    /// Its blocks.
+    pub blocks: usize,
+    /// Where the first block is.
+    pub first_block: Range<usize>,
+    /// Where the first step is that is one too many.
+    over: Option<Range<usize>>,
+}
+
+/// Counts steps and blocks without looking at what they say.
+pub(super) fn count(root: Item<'_>) -> Count {
+    let mut count = Count::default();
+    let mut open = vec![root];
+    while let Some(item) = open.pop() {
+        for part in ["steps", "finally"].into_iter().filter_map(|name| item.peek(name)) {
+            for entry in part.pairs() {
+                count.steps += 1;
+                if count.steps > limits::STEPS {
+                    count.over.get_or_insert(entry.key.span());
+                }
+                if entry.value.peek("steps").is_some() {
+                    if count.blocks == 0 {
+                        count.first_block = entry.key.span();
+                    }
+                    count.blocks += 1;
+                    open.push(entry.value);
+                }
+            }
+        }
+    }
+    count
+}
+
 /// Whether there are few enough steps to look at what they say. Asked as soon as the document is there: reading on would
 /// cost the most where it is the least worth.
 pub(super) fn few_enough(root: Item<'_>, report: &mut Report<'_>) -> bool {
-    let parts = ["steps", "finally"].into_iter().filter_map(|name| root.peek(name)).filter(|item| item.is_map());
-    let all: Vec<Entry<'_>> = parts.filter_map(|item| item.entries(report)).flatten().collect();
-    let Some(first_over) = all.get(limits::STEPS) else { return true };
-    let message = format!("the runbook has {} steps; the limit is {}", all.len(), limits::STEPS);
-    report.add(Problem::new(Code::OverLimit, first_over.key.span(), message));
+    let count = count(root);
+    let Some(over) = count.over else { return true };
+    let message = format!("the runbook has {} steps; the limit is {}", count.steps, limits::STEPS);
+    report.add(Problem::new(Code::OverLimit, over, message));
     false
 }
 
@@ -56,18 +93,19 @@ pub(super) fn read<'t>(
     reader: &mut Reader<'_, '_, 't>,
 ) -> Option<Steps<'t>> {
     let mut all = Vec::new();
+    let whose = if reader.depth == 0 { "the runbook" } else { "the block" };
     for (entry, part) in [(main, Part::Main), (finally, Part::Finally)] {
         let Some(entry) = entry else { continue };
         let Some(entries) = entry.value.entries(reader.report) else { continue };
         if part == Part::Main && entries.len() == 0 {
             reader.report.add(
-                Problem::new(Code::NoSteps, entry.key.span(), "the runbook has no steps")
+                Problem::new(Code::NoSteps, entry.key.span(), format!("{whose} has no steps"))
                     .help("add a step: `hello: {run: echo hello}`"),
             );
         }
         all.extend(entries.map(|entry| (entry, part)));
     }
-    let added = defaults.bytes().saturating_mul(all.len());
+    let added = defaults.bytes().saturating_mul(reader.steps);
     if added > limits::DEFAULTS_BYTES {
         let limit = limits::DEFAULTS_BYTES;
         let message = format!("`defaults` adds {added} bytes to all steps together; the limit is {limit}");
@@ -141,18 +179,26 @@ fn step<'t>(
     }
     step.when_skipped =
         fields.get("when_skipped").and_then(|item| item.word(&WHEN_SKIPPED, reader.report)).unwrap_or_default();
-    step.work = work::read(&fields, owner, &inherited, reader);
+    step.work = match block::is_block(&fields) {
+        true => block::read(&fields, &step, index, defaults, reader)
+            .map_or_else(work::nothing, |block| Work::Block(Box::new(block))),
+        false => work::read(&fields, owner, &inherited, reader),
+    };
+    let inner = reader.inner.last().filter(|_| step.block().is_some());
+    let one_way_inside = inner.is_some_and(|inner| block::has_no_return(inner, reader));
     step.outputs = match &step.work {
         Work::Approval(approval) => work::outputs_of_approval(approval),
         Work::Runbook(call) => call::outputs(call, reader),
+        Work::Block(_) => inner.map(|inner| types(&inner.draft.runbook)).unwrap_or_default(),
         Work::Command(_) | Work::Wait(_) | Work::Fail(_) => outputs(&fields, reader),
     };
     let asks = match &step.work {
         Work::Approval(_) => true,
         Work::Runbook(call) => reader.interfaces.asks(&call.runbook),
-        Work::Command(_) | Work::Wait(_) | Work::Fail(_) => false,
+        Work::Command(_) | Work::Wait(_) | Work::Fail(_) | Work::Block(_) => false,
     };
-    if let (Some(entry), Part::Finally, true) = (fields.entry("uses"), part, asks) {
+    let tidies = part == Part::Finally || reader.in_finally;
+    if let (Some(entry), true, true) = (fields.entry("uses"), tidies, asks) {
         let problem = Problem::new(Code::ApprovalInFinally, entry.value.span(), "`finally` waits for nobody");
         reader.report.add(match step.call() {
             None => problem.help("ask in a main step, and let `finally` read its outcome"),
@@ -174,7 +220,7 @@ fn step<'t>(
     };
     // What waits or fails by itself changes nothing.
     let effect =
-        if matches!(step.work, Work::Command(_) | Work::Runbook(_)) { Effect::default() } else { Effect::Read };
+        if matches!(step.work, Work::Command(_)) || step.starts_run() { Effect::default() } else { Effect::Read };
     step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or(effect);
     step.dry_run = fields.get("dry_run").and_then(|item| item.word(&DRY_RUN, reader.report)).unwrap_or_default();
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
@@ -191,7 +237,7 @@ fn step<'t>(
     step.no_return = fields.get("no_return").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     ways_back(&fields, &step, reader);
     // What it starts may be past its own point of no return when it is to be canceled.
-    let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook));
+    let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook)) || one_way_inside;
     step.no_return |= one_way && part == Part::Main && step.rollback.is_none();
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     if matches!(step.work, Work::Command(_)) {
@@ -229,6 +275,11 @@ fn outputs(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> indexmap::In
         }
     }
     outputs
+}
+
+/// The types of what a block leaves.
+fn types(block: &Runbook) -> indexmap::IndexMap<String, ValueType> {
+    block.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type)).collect()
 }
 
 /// What `rollback` and `no_return` do not fit.

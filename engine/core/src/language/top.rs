@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::block;
 use super::code::Code;
 use super::command::{self, Reader};
 use super::draft::{Draft, Owner, Use};
@@ -44,7 +45,19 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         Some(names::id(item, report))
     });
     let name = name.unwrap_or("");
-    let mut reader = Reader { report, places: Vec::new(), name, interfaces, calls: Vec::new() };
+    let count = steps::count(root);
+    let mut reader = Reader {
+        report,
+        places: Vec::new(),
+        name,
+        interfaces,
+        calls: Vec::new(),
+        inner: Vec::new(),
+        within: block::within(name, OnFailure::default(), Rollback::default()),
+        depth: 0,
+        in_finally: false,
+        steps: count.steps,
+    };
     let defaults = fields
         .entry("defaults")
         .map(|entry| command::defaults(entry.value, entry.key, &mut reader))
@@ -74,6 +87,8 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         steps: Vec::new(),
     };
     runbook.schedules = schedules::read(&fields, &runbook, reader.report);
+    few_blocks(&runbook, &count, reader.report)?;
+    reader.within = block::within(name, runbook.on_failure, runbook.rollback);
     let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
     runbook.steps = steps.steps;
     schedules::warn(&runbook, &steps.drafts, reader.report);
@@ -86,7 +101,27 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         places: reader.places,
         inputs: input_places,
         calls: reader.calls,
+        inner: reader.inner,
     })
+}
+
+/// What is said at the top holds in each block: that must not become too much.
+fn few_blocks(runbook: &Runbook, count: &steps::Count, report: &mut Report<'_>) -> Option<()> {
+    let env = runbook.env.iter().map(|(name, text)| name.len() + text.len());
+    let inputs = runbook.inputs.iter().map(|(name, decl)| name.len() + decl.description.len());
+    let each = env.chain(inputs).chain(runbook.files.iter().map(String::len)).sum::<usize>();
+    let added = each.saturating_mul(count.blocks);
+    if added <= limits::BLOCKS_BYTES {
+        return Some(());
+    }
+    let message = format!(
+        "`env`, `inputs` and `files` add {added} bytes to all {} blocks together; the limit is {}",
+        count.blocks,
+        limits::BLOCKS_BYTES
+    );
+    let help = "move variables to the steps that need them";
+    report.add(Problem::new(Code::OverLimit, count.first_block.clone(), message).help(help));
+    None
 }
 
 pub(super) fn first_line(root: Item<'_>, source: &str) -> std::ops::Range<usize> {
@@ -123,7 +158,7 @@ fn labels(fields: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<String, Stri
     labels
 }
 
-fn outputs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> IndexMap<String, OutputDecl> {
+pub(super) fn outputs<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> IndexMap<String, OutputDecl> {
     let mut outputs = IndexMap::new();
     let Some(item) = fields.get("outputs") else { return outputs };
     let Some(entries) = item.entries(reader.report) else { return outputs };

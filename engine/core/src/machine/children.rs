@@ -27,7 +27,7 @@ impl Machine {
         };
         let parent = created.parent.ok_or_else(|| unusable("it is no child run"))?;
         let above = self.run(parent.run).ok_or_else(|| unusable("the run above it is not there"))?;
-        let pinned = above.pinned().called(&created.runbook).map(Arc::clone);
+        let pinned = above.pinned().below(parent.step).map(Arc::clone);
         let pinned = pinned.ok_or_else(|| unusable("its definition is not pinned with the run above it"))?;
         self.load(uid, pinned, events, now)
     }

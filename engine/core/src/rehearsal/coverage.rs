@@ -92,7 +92,9 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         Fact::WaitBegan { step, .. } | Fact::ApprovalAsked { step, .. } => vec![Mark::Held(*step), Mark::Ran(*step)],
         Fact::StepFailed { step, .. } => match runbook.step(*step).map(|step| &step.work) {
             Some(Work::Fail(_)) => vec![Mark::Held(*step), Mark::Ran(*step)],
-            Some(Work::Command(_) | Work::Wait(_) | Work::Approval(_) | Work::Runbook(_)) | None => Vec::new(),
+            Some(Work::Command(_) | Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_)) | None => {
+                Vec::new()
+            }
         },
         Fact::AttemptStarting { step, kind: AttemptKind::Run, .. } | Fact::ChildStarting { step, .. } => {
             vec![Mark::Ran(*step)]

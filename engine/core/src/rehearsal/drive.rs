@@ -348,7 +348,7 @@ impl Drive<'_> {
                     None => self.pinned,
                     Some(parent) => {
                         let above = runs.get(&parent.run)?.pinned();
-                        above.called(&above.runbook.step(parent.step)?.call()?.runbook)?
+                        above.below(parent.step)?
                     }
                 };
                 let mut state = RunState::create(uid, Arc::clone(pinned), first).ok()?;

@@ -75,7 +75,7 @@ impl RunState {
         let Some(step) = pinned.runbook.step(no) else { return };
         let plain = step.condition.is_none()
             && step.undoes.is_empty()
-            && matches!(step.work, Work::Command(_) | Work::Runbook(_))
+            && (step.starts_run() || matches!(step.work, Work::Command(_)))
             && !self.is_dry()
             && !self.is_left_out(no)
             && !self.hold_before.contains(&no)
@@ -89,7 +89,7 @@ impl RunState {
 
     /// A step waits for a place, or starts its child run at once.
     pub(super) fn may_start(&mut self, no: StepNo) {
-        if self.pinned.runbook.step(no).is_some_and(|step| step.call().is_some()) {
+        if self.pinned.runbook.step(no).is_some_and(Step::starts_run) {
             self.to_call.insert(no);
         } else {
             self.ready.insert(no);

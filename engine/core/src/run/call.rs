@@ -1,16 +1,19 @@
 //! What a step that starts another runbook does: opens its child run again, starts a new one, or fails. The policy of
 //! child runs, and what they are given. Never knows that there are other trees of runs.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::event::{EndingCause, Fact, Outcome, Parent, Principal, Then};
 use super::input::Start;
+use super::pinned::Pinned;
 use super::scope::{ArtifactPaths, Placed, RunScope};
 use super::state::{Phase, Progress, RunState};
 use super::terms::Terms;
-use crate::definition::Given;
-use crate::expression::{Expression, Template};
+use crate::definition;
+use crate::expression::{Expression, Reference, Template};
 use crate::id::{Digest, RunUid, StepNo};
 use crate::language::check_inputs;
 use crate::limits;
@@ -34,22 +37,66 @@ pub(crate) fn call(
     before: Option<&RunState>,
     paths: &ArtifactPaths,
 ) -> Result<Call, String> {
-    let missing = || "the definition has no such step".to_owned();
-    let step = run.pinned.runbook.step(no).ok_or_else(missing)?;
-    let call = step.call().ok_or_else(missing)?;
+    let step = run.pinned.runbook.step(no).ok_or("the definition has no such step")?;
+    let scope = Placed { scope: RunScope { run, step: Some(no), exit_code: None, written: None }, paths };
+    let Given { pinned, inputs, sealed_inputs } = match (step.call(), step.block()) {
+        (Some(call), _) => given(run, call, &scope)?,
+        (None, Some(block)) => {
+            let pinned = run.pinned.below(no).ok_or("the definition has no such block")?;
+            // What is secret stays sealed, and is read by whoever needs it.
+            let sealed_inputs = run.created.sealed_inputs.clone();
+            Given { pinned, inputs: taken(&block.takes, &scope)?, sealed_inputs }
+        }
+        (None, None) => return Err("the step starts no run".to_owned()),
+    };
+    if let Some(before) = before
+        && before.can_be_opened_again()
+        && before.created.definition == pinned.digest
+        && before.created.inputs == inputs
+    {
+        return Ok(Call::Again(before.uid));
+    }
+    let depth = run.parent().map_or(0, |parent| parent.depth) + 1;
+    if depth > limits::RUN_DEPTH {
+        return Err(format!("runs start runs {depth} levels deep; the limit is {}", limits::RUN_DEPTH));
+    }
+    let created = &run.created;
+    Ok(Call::New(Box::new(Start {
+        number: created.number,
+        pinned: std::sync::Arc::clone(pinned),
+        inputs,
+        sealed_inputs,
+        origin: created.origin,
+        by: created.by.clone(),
+        reason: created.reason.clone(),
+        request_id: String::new(),
+        request_digest: Digest([0; 32]),
+        terms: Terms::default(),
+        parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
+    })))
+}
+
+/// What a child run is given.
+struct Given<'a> {
+    pinned: &'a std::sync::Arc<Pinned>,
+    inputs: IndexMap<String, Value>,
+    sealed_inputs: Vec<String>,
+}
+
+/// What another runbook is given.
+fn given<'a>(run: &'a RunState, call: &definition::Call, scope: &Placed<'_>) -> Result<Given<'a>, String> {
     let name = &call.runbook;
     let pinned = run
         .pinned
         .called(name)
         .ok_or_else(|| format!("the runbook {name} is not pinned with {}", run.created.runbook))?;
-    let scope = Placed { scope: RunScope { run, step: Some(no), exit_code: None, written: None }, paths };
     let mut given = Map::new();
     for (input, value) in &call.inputs {
         let value = match value {
-            Given::Value(value) => value.clone(),
-            Given::Template(text) => {
+            definition::Given::Value(value) => value.clone(),
+            definition::Given::Template(text) => {
                 let template = Template::parse(text).map_err(|_| format!("the input {input}: it cannot be read"))?;
-                template.render(&scope).map_err(|error| format!("the input {input}: {error}"))?
+                template.render(scope).map_err(|error| format!("the input {input}: {error}"))?
             }
         };
         // What is null is not given: a default stands for it.
@@ -61,32 +108,32 @@ pub(crate) fn call(
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         format!("{name} does not take what it is given: {}", faults.join("; "))
     })?;
-    let inputs: IndexMap<String, Value> = inputs.into_iter().collect();
-    if let Some(before) = before
-        && before.can_be_opened_again()
-        && before.created.definition == pinned.digest
-        && before.created.inputs == inputs
-    {
-        return Ok(Call::Again(before.uid));
+    Ok(Given { pinned, inputs: inputs.into_iter().collect(), sealed_inputs: Vec::new() })
+}
+
+/// What steps inside a step take along from around it: inputs by their names, all else as it is written. What is null
+/// there is null here.
+fn taken(takes: &BTreeSet<String>, scope: &Placed<'_>) -> Result<IndexMap<String, Value>, String> {
+    let mut taken = IndexMap::new();
+    let mut bytes = 0;
+    for text in takes {
+        let expression = Expression::parse(text).map_err(|_| format!("{text} cannot be read"))?;
+        let value = expression.evaluate(scope).map_err(|error| format!("{text}: {error}"))?;
+        if value.is_null() {
+            continue;
+        }
+        bytes += value.to_string().len();
+        if bytes > limits::TAKEN_BYTES {
+            let limit = limits::TAKEN_BYTES;
+            return Err(format!("with {text} it takes {bytes} bytes along; the limit is {limit}"));
+        }
+        let name = match expression.references().first().map(|reference| &reference.value) {
+            Some(Reference::Input(name)) => name.clone(),
+            Some(_) | None => text.clone(),
+        };
+        taken.insert(name, value);
     }
-    let depth = run.parent().map_or(0, |parent| parent.depth) + 1;
-    if depth > limits::CHILD_DEPTH {
-        return Err(format!("runs start runs {depth} levels deep; the limit is {}", limits::CHILD_DEPTH));
-    }
-    let created = &run.created;
-    Ok(Call::New(Box::new(Start {
-        number: created.number,
-        pinned: std::sync::Arc::clone(pinned),
-        inputs,
-        sealed_inputs: Vec::new(),
-        origin: created.origin,
-        by: created.by.clone(),
-        reason: created.reason.clone(),
-        request_id: String::new(),
-        request_digest: Digest([0; 32]),
-        terms: Terms::default(),
-        parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
-    })))
+    Ok(taken)
 }
 
 impl RunState {

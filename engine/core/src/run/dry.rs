@@ -53,6 +53,10 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
             }
         }
         Work::Runbook(call) => format!("would start {}", call.runbook),
+        Work::Block(block) => {
+            let ids: Vec<&str> = block.steps.iter().map(|step| step.id.as_str()).collect();
+            format!("would run {}", ids.join(", "))
+        }
         // What fails by itself fails here too.
         Work::Fail(_) => return None,
         Work::Approval(approval) => match approval.roles.is_empty() {

@@ -55,7 +55,7 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
         return Fact::StepSkipped { step: no, why: SkipReason::DryRun { would } };
     }
     match &step.work {
-        Work::Command(_) | Work::Runbook(_) => Fact::StepReady { step: no },
+        Work::Command(_) | Work::Runbook(_) | Work::Block(_) => Fact::StepReady { step: no },
         Work::Fail(message) => failed(render("message", message).unwrap_or_else(|problem| problem)),
         Work::Approval(approval) => match render("message", &approval.message) {
             Ok(mut message) => {

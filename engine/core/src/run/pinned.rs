@@ -18,6 +18,10 @@ pub struct Pinned {
     dependants: Vec<Vec<StepNo>>,
     main_steps: usize,
     called: HashMap<String, Arc<Self>>,
+    /// What blocks run.
+    blocks: HashMap<StepNo, Arc<Self>>,
+    /// Whether it is a block, and so takes values along from around it.
+    inner: bool,
 }
 
 impl Pinned {
@@ -35,8 +39,16 @@ impl Pinned {
         let main_steps = runbook.steps.iter().filter(|step| step.part == Part::Main).count();
         let ids = runbook.steps.iter().enumerate();
         let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
-        let called = called.into_iter().map(|other| (other.runbook.name.clone(), other)).collect();
-        Self { runbook, digest, ids, dependants, main_steps, called }
+        let called: HashMap<_, _> = called.into_iter().map(|other| (other.runbook.name.clone(), other)).collect();
+        let steps = runbook.steps.iter().enumerate();
+        let blocks = steps.filter_map(|(index, step)| {
+            let block = runbook.of_block(step, step.block()?);
+            // It is stored in the definition that it is part of, and goes by the hash of that.
+            let pinned = Self::new(block, digest, called.values().map(Arc::clone));
+            Some((StepNo(index as u32), Arc::new(Self { inner: true, ..pinned })))
+        });
+        let blocks = blocks.collect();
+        Self { runbook, digest, ids, dependants, main_steps, called, blocks, inner: false }
     }
 
     /// A definition that is pinned nowhere, for rehearsals. `find` knows the runbooks that steps start, by name; one that it
@@ -76,7 +88,20 @@ impl Pinned {
         self.called.get(runbook)
     }
 
-    /// Itself and all that is pinned with it, each once.
+    /// The definition of the child run of a step.
+    pub fn below(&self, step: StepNo) -> Option<&Arc<Self>> {
+        match self.runbook.step(step)?.call() {
+            Some(call) => self.called(&call.runbook),
+            None => self.blocks.get(&step),
+        }
+    }
+
+    /// Whether it is that of a block: part of another definition.
+    pub const fn is_inner(&self) -> bool {
+        self.inner
+    }
+
+    /// Itself and all that is pinned with it, each once; blocks left out.
     pub fn with_called(&self) -> Vec<&Self> {
         let mut all = vec![self];
         let mut seen = std::collections::HashSet::from([self.digest]);

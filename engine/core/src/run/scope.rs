@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::event::{EndingCause, Outcome};
 use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Part, ValueType};
+use crate::definition::{Part, ValueType, named_runbook};
 use crate::expression::{Reference, RunField, Scope, Template};
 use crate::id::{AttemptNo, RunUid, StepNo};
 
@@ -58,7 +58,7 @@ impl Scope for Placed<'_> {
     fn value_of(&self, reference: &Reference) -> Option<Value> {
         let Reference::StepArtifact(id, name) = reference else { return self.scope.value_of(reference) };
         let run = self.scope.run;
-        let no = run.pinned.find(id)?;
+        let Some(no) = run.pinned.find(id) else { return self.scope.value_of(reference) };
         let state = run.step(no).filter(|state| state.progress == Progress::Succeeded)?;
         state.artifacts.iter().find(|artifact| artifact.name == *name)?;
         Some(Value::String((self.paths.0)(run.uid, no, state.last_run?, name)))
@@ -67,6 +67,9 @@ impl Scope for Placed<'_> {
 
 impl Scope for RunScope<'_> {
     fn value_of(&self, reference: &Reference) -> Option<Value> {
+        if reference.step().is_some_and(|id| self.run.pinned.find(id).is_none()) {
+            return self.taken(reference);
+        }
         let step = |id: &str| self.run.pinned.find(id).and_then(|no| self.run.step(no));
         match reference {
             Reference::Input(name) => {
@@ -142,12 +145,20 @@ fn as_declared(declared: ValueType, value: &Value) -> Value {
 }
 
 impl RunScope<'_> {
+    /// What a block took along from around it.
+    fn taken(&self, reference: &Reference) -> Option<Value> {
+        self.run.created.inputs.get(&reference.to_string()).filter(|_| self.run.pinned.is_inner()).cloned()
+    }
+
     fn run_field(&self, field: RunField) -> Value {
         let created = &self.run.created;
         match field {
-            RunField::Uid => Value::from(self.run.uid.to_string()),
+            // A block is part of the run that it is in.
+            RunField::Uid => {
+                self.taken(&Reference::Run(field)).unwrap_or_else(|| Value::from(self.run.uid.to_string()))
+            }
             RunField::Number => Value::from(i64::try_from(created.number).unwrap_or(i64::MAX)),
-            RunField::Runbook => Value::from(created.runbook.clone()),
+            RunField::Runbook => Value::from(named_runbook(&created.runbook)),
             RunField::Outcome => match self.run.phase {
                 Phase::Finishing(outcome) | Phase::Terminal(outcome) => Value::from(outcome.name()),
                 Phase::Queued | Phase::Running | Phase::RollingBack(_) => Value::Null,

@@ -49,9 +49,8 @@ impl Below {
                 known.over = false;
                 continue;
             }
-            let Some(step) = pinned.runbook.step(*step) else { continue };
-            let called = step.call().and_then(|call| pinned.called(&call.runbook));
-            let Some(called) = called.filter(|_| self.followed() < FOLLOWED) else { continue };
+            let below = pinned.below(*step).zip(pinned.runbook.step(*step));
+            let Some((called, step)) = below.filter(|_| self.followed() < FOLLOWED) else { continue };
             let prefix = format!("{prefix}{}/", step.id);
             self.runs.insert(*child, Child { pinned: Arc::clone(called), prefix, last: 0, over: false });
         }

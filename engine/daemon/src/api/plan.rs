@@ -10,6 +10,7 @@ use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
 use runbook_core::run::{Created, Fact, Pinned, Rejection, Start, decide};
+use runbook_core::selection::Selection;
 use runbook_core::time::Span;
 use runbook_journal::StoreError;
 use runbook_proto::v1;
@@ -147,10 +148,11 @@ impl Look<'_> {
         let past = self.pasts.get(&runbook.name).unwrap_or(&nothing);
         let mut below: BTreeMap<StepNo, Below> = BTreeMap::new();
         for (index, step) in runbook.steps.iter().enumerate() {
-            if let Some(call) = step.call()
-                && let Some(found) = self.below(pinned, known, call)
+            let no = StepNo(index as u32);
+            if step.starts_run()
+                && let Some(found) = self.below(pinned, known, no, step.call())
             {
-                below.insert(StepNo(index as u32), found);
+                below.insert(no, found);
             }
         }
         let mut took = plan::numbered(runbook, |id| past.took.get(id).copied());
@@ -164,10 +166,15 @@ impl Look<'_> {
         (plan, steps)
     }
 
-    fn below(&mut self, pinned: &Pinned, known: &Known, call: &Call) -> Option<Below> {
-        let other = pinned.called(&call.runbook)?;
+    fn below(&mut self, pinned: &Pinned, known: &Known, no: StepNo, call: Option<&Call>) -> Option<Below> {
+        let other = pinned.below(no)?;
         *self.room = self.room.checked_sub(other.runbook.steps.len())?;
-        Some(match known.given(&pinned.runbook, call, &other.runbook) {
+        let given = match call {
+            Some(call) => known.given(&pinned.runbook, call, &other.runbook),
+            // A block sees what is around it.
+            None => Ok(Known { selection: Selection::default(), ..known.clone() }),
+        };
+        Some(match given {
             Err(why) => Below { expected: Took::default(), refused: Some(why), steps: Vec::new() },
             Ok(given) => {
                 let (plan, steps) = self.ahead(other, &given);

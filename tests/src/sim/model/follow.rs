@@ -156,7 +156,7 @@ impl RunModel {
                         Wait::Probe(probe) => *until == now + probe.within && !fixed,
                         Wait::Until(text) => *text == until.to_string() && *fixed,
                     },
-                    Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) => false,
+                    Work::Command(_) | Work::Fail(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
                 };
                 must(right, || format!("it waits until {until}, fixed {fixed}, which is not right (46, 47)"))
             }

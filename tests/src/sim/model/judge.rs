@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::condition::{Cond, NUMBER, Names};
+use super::super::condition::{Cond, NUMBER, Names, around};
 use super::super::design::Design;
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status};
@@ -124,7 +124,7 @@ impl RunModel {
         let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
             Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
             Work::Fail(_) => true,
-            Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) => false,
+            Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
         });
         self.created.terms.dry && !runs
     }
@@ -161,7 +161,7 @@ impl RunModel {
                 Some(Work::Fail(_)) | None => Judgement::Fail,
                 Some(Work::Wait(_)) => Judgement::Wait,
                 Some(Work::Approval(_)) => Judgement::Ask,
-                Some(Work::Command(_) | Work::Runbook(_)) => Judgement::Ready,
+                Some(Work::Command(_) | Work::Runbook(_) | Work::Block(_)) => Judgement::Ready,
             },
             Some(Ok(false)) => Judgement::SkipForCondition,
             Some(Err(())) => Judgement::Fail,
@@ -215,6 +215,11 @@ impl Names for AsSeen<'_> {
 
     fn slot(&self) -> &str {
         self.run.slot()
+    }
+
+    /// 90
+    fn around(&self, id: &str) -> Option<i64> {
+        self.run.created.inputs.get(&around(id)).and_then(Value::as_i64)
     }
 
     fn outcome(&self) -> &'static str {

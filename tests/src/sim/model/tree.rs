@@ -8,8 +8,8 @@ use runbook_core::id::RunUid;
 use runbook_core::run::{Created, EndingCause, Fact, Outcome, Parent, Principal, Terms, Then, Waits};
 use serde_json::Value;
 
-use super::super::condition::NUMBER;
-use super::super::design::SLOT;
+use super::super::condition::{NUMBER, around};
+use super::super::design::{SLOT, Started};
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status, StepModel};
 use super::turn::Model;
@@ -35,6 +35,31 @@ impl RunModel {
     /// Whether a step is to start its child run now (66).
     fn is_callable(&self, no: usize) -> bool {
         self.holds() && !self.is_held() && self.design.is_call(no) && self.may_begin(no)
+    }
+
+    /// What the child run of a step is given; `None` where it would be refused (67).
+    fn given(&self, no: usize) -> Option<IndexMap<String, Value>> {
+        let (started, design) = self.design.callee(no)?;
+        let slot = |slot: String| IndexMap::from([(SLOT.to_owned(), Value::from(slot))]);
+        match started {
+            Started::Runbook(call) => call.given(self.slot()).map(slot),
+            // 90
+            Started::Block => Some(design.takes().into_iter().filter_map(|text| self.taken(text)).collect()),
+        }
+    }
+
+    /// What a block takes along of this run (90).
+    fn taken(&self, text: String) -> Option<(String, Value)> {
+        if text == format!("inputs.{SLOT}") {
+            return Some((SLOT.to_owned(), self.created.inputs.get(SLOT)?.clone()));
+        }
+        match self.design.runbook.steps.iter().position(|step| text == around(&step.id)) {
+            None => self.created.inputs.get(&text).cloned().map(|value| (text, value)),
+            Some(no) => {
+                let step = self.steps.get(no).filter(|step| step.succeeded() || step.stands_in)?;
+                Some((text, step.outputs.get(NUMBER)?.clone()))
+            }
+        }
     }
 
     /// How it goes into `finally` now, and with which outputs (30, 69).
@@ -109,8 +134,9 @@ impl Model {
         let no = parent.step.index();
         let started = above.steps.get(no).map(|step| step.status) == Some(Status::Child { uid, waits: Waits::No });
         must(started, || "the step above did not start it (66)".to_owned())?;
-        let (call, design) = above.design.callee(no).ok_or("the step starts no runbook")?;
-        let slot = call.given(above.slot()).ok_or("it would be refused (67)")?;
+        let (_, design) = above.design.callee(no).ok_or("the step starts nothing")?;
+        let inputs = above.given(no).ok_or("it would be refused (67)")?;
+        let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
         let tidies = above.created.parent.is_some_and(|parent| parent.tidies)
             || above.design.runbook.steps.get(no).is_some_and(|step| step.part == Part::Finally);
         let depth = above.created.parent.map_or(0, |parent| parent.depth) + 1;
@@ -118,10 +144,10 @@ impl Model {
             number: above.created.number,
             runbook: design.runbook.name.clone(),
             definition: design.digest,
-            inputs: IndexMap::from([(SLOT.to_owned(), Value::from(slot.clone()))]),
+            group: design.group.as_ref().map(|name| name.rendered(slot)),
+            locks: design.locks_of(slot),
+            inputs,
             sealed_inputs: Vec::new(),
-            group: design.group.as_ref().map(|name| name.rendered(&slot)),
-            locks: design.locks_of(&slot),
             request_id: String::new(),
             request_digest: created.request_digest,
             terms: Terms::default(),
@@ -135,19 +161,19 @@ impl Model {
     /// The child run that a step opens again (72).
     fn again(&self, run: &RunModel, no: usize) -> Option<RunUid> {
         let before = self.runs.get(&run.steps.get(no)?.child?)?;
-        let (call, _) = run.design.callee(no)?;
         let ended_badly =
             matches!(before.stage, Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack))
                 && !before.steps.iter().any(|step| step.status == Status::Over(Over::RollbackFailed));
-        (ended_badly && call.given(run.slot()).as_deref() == Some(before.slot())).then_some(before.uid)
+        (ended_badly && run.given(no).as_ref() == Some(&before.created.inputs)).then_some(before.uid)
     }
 
     /// Whether a step cannot start its child run (67).
     fn is_refused(&self, run: &RunModel, no: usize) -> bool {
-        let Some((call, design)) = run.design.callee(no) else { return false };
-        let Some(slot) = call.given(run.slot()) else { return true };
+        let Some((_, design)) = run.design.callee(no) else { return false };
+        let Some(inputs) = run.given(no) else { return true };
+        let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
         let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
-        let group = design.group.as_ref().map(|name| name.rendered(&slot));
+        let group = design.group.as_ref().map(|name| name.rendered(slot));
         let busy = self
             .runs
             .values()

@@ -19,9 +19,9 @@ fn the_example_becomes_its_definition() {
 fn steps_are_numbered_through_both_parts() {
     let runbook = runbook(EXAMPLE);
     let ids: Vec<_> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
-    assert_eq!(ids, ["dump", "publish", "cleanup-old", "tell", "last"]);
+    assert_eq!(ids, ["dump", "publish", "cleanup-old", "mirror", "tell", "last"]);
     assert_eq!(runbook.steps[2].needs, [StepNo(1), StepNo(0)]);
-    assert_eq!(runbook.steps[4].needs, [StepNo(3)]);
+    assert_eq!(runbook.steps[5].needs, [StepNo(4)]);
     let condition = runbook.steps[2].condition.as_ref().unwrap();
     assert!(condition.any_outcome);
     assert_eq!(condition.lifts, [StepNo(1)]);

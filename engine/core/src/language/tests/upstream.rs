@@ -60,7 +60,7 @@ proptest! {
         let draft = || draft::StepDraft { id: 0..0, needs: Vec::new(), undoes: Vec::new(), when_skipped: None };
         let drafts = runbook.steps.iter().map(|_| draft()).collect();
         let needs: Vec<_> = runbook.steps.iter().map(|step| step.needs.clone()).collect();
-        let mut draft = draft::Draft { runbook, name: 0..0, files: Vec::new(), steps: drafts, places: Vec::new(), inputs: Vec::new(), calls: Vec::new() };
+        let mut draft = draft::Draft { runbook, name: 0..0, files: Vec::new(), steps: drafts, places: Vec::new(), inputs: Vec::new(), calls: Vec::new(), inner: Vec::new() };
         // The needs are already resolved here; only the order is wanted.
         let order = graph::Graph::of_resolved(&draft.runbook.steps);
         for (step, needs) in draft.runbook.steps.iter_mut().zip(needs) {

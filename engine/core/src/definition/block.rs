@@ -1,0 +1,74 @@
+//! Blocks: steps of their own inside a step, and what becomes of them when they run. Data only.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::{OutputDecl, Runbook, Step};
+use crate::expression::Reference;
+use crate::time::Span;
+
+/// What stands between the name of a runbook and that of a step in the name of what the step runs.
+const BELOW: char = '/';
+
+/// Steps inside a step: a definition without a name of its own, of which the step starts a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Main steps in the order of the file, then those of `finally`.
+    pub steps: Vec<Step>,
+    /// What it leaves.
+    #[serde(default)]
+    pub outputs: IndexMap<String, OutputDecl>,
+    /// The bound on its run.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// What it takes along from around it, each as an expression that is one name: worked out when it starts.
+    #[serde(default)]
+    pub takes: BTreeSet<String>,
+}
+
+impl Runbook {
+    /// The definition that a block of it runs: what is said at the top of the file holds there too, but for what concerns
+    /// a run as a whole.
+    pub(crate) fn of_block(&self, step: &Step, block: &Block) -> Self {
+        let taken = |name: &str| block.takes.contains(&Reference::Input(name.to_owned()).to_string());
+        let inputs = self.inputs.iter().filter(|(name, _)| taken(name));
+        Self {
+            name: format!("{}{BELOW}{}", self.name, step.id),
+            description: step.description.clone(),
+            labels: IndexMap::new(),
+            inputs: inputs.map(|(name, decl)| (name.clone(), decl.clone())).collect(),
+            requires: Default::default(),
+            timeout: block.timeout,
+            max_parallel: None,
+            on_failure: self.on_failure,
+            rollback: self.rollback,
+            locks: Vec::new(),
+            concurrency: None,
+            attention: self.attention,
+            env: self.env.clone(),
+            files: self.files.clone(),
+            outputs: block.outputs.clone(),
+            pins: IndexMap::new(),
+            schedules: IndexMap::new(),
+            steps: block.steps.clone(),
+        }
+    }
+
+    /// All steps, those of blocks behind the step that they belong to.
+    pub fn every_step(&self) -> Vec<&Step> {
+        let mut found = Vec::with_capacity(self.steps.len());
+        let mut open: Vec<&Step> = self.steps.iter().rev().collect();
+        while let Some(step) = open.pop() {
+            found.push(step);
+            open.extend(step.block().into_iter().flat_map(|block| block.steps.iter().rev()));
+        }
+        found
+    }
+}
+
+/// The name of the runbook that a run belongs to, by the name of what it runs.
+pub fn named_runbook(name: &str) -> &str {
+    name.split(BELOW).next().unwrap_or(name)
+}
