@@ -197,8 +197,13 @@ fn lock_line(lock: &PlannedLock) -> Line {
             }
         }
     }
-    if lock.waiting > 0 {
-        line.push(Tone::Plain, &format!(", {} before this one", plural(lock.waiting, "run")));
+    match lock.waiting {
+        0 if lock.replaces && lock.holder.is_some() => line.push(Tone::Warn, ", which this one replaces"),
+        0 => {}
+        waiting if lock.replaces => {
+            line.push(Tone::Warn, &format!(", {} in the queue; this one replaces them", plural(waiting, "run")));
+        }
+        waiting => line.push(Tone::Plain, &format!(", {} before this one", plural(waiting, "run"))),
     }
     line
 }

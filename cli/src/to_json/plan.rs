@@ -24,6 +24,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
             "holder": lock.holder.as_ref().map(run),
             "held_since": time(lock.held_since.as_ref()),
             "waiting": lock.waiting,
+            "replaces": lock.replaces,
         })
     });
     let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));

@@ -278,6 +278,8 @@ pub enum Overlap {
     Queue,
     /// It is refused.
     Skip,
+    /// It cancels the others, and waits for their end.
+    Replace,
 }
 
 /// How long a run may wait for a person before the engine decides.

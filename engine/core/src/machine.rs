@@ -10,6 +10,7 @@ mod children;
 mod class;
 mod exchange;
 mod locks;
+mod overlap;
 mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -384,8 +385,11 @@ impl Machine {
         }
         start.number = self.next_number;
         let fact = self.admissible(&start)?;
+        let replaced = self.replaced(&start, &fact);
         self.make(now, uid, &start, fact, batch)?;
         self.follow(now, uid, batch);
+        let reason = format!("replaced by run {} (overlap: replace)", start.number);
+        self.replace(now, &replaced, &start.by, &reason, batch);
         Ok(self.reply(uid))
     }
 

@@ -214,6 +214,7 @@ impl Design {
             let overlap = match concurrency.overlap {
                 Overlap::Queue => "queue",
                 Overlap::Skip => "skip",
+                Overlap::Replace => "replace",
             };
             text += &format!("concurrency: {{group: \"{}\", overlap: {overlap}}}\n", concurrency.group);
         }

@@ -346,7 +346,7 @@ fn names(random: &mut Random, design: &mut Design) {
     }
     design.group = random.percent(30).then_some(group);
     design.runbook.locks = design.locks.iter().map(Name::template).collect();
-    let overlap = random.pick([Overlap::Queue, Overlap::Queue, Overlap::Skip]);
+    let overlap = random.pick([Overlap::Queue, Overlap::Queue, Overlap::Skip, Overlap::Replace]);
     design.runbook.concurrency = design.group.as_ref().map(|name| Concurrency { group: name.template(), overlap });
 }
 

@@ -264,9 +264,9 @@ pub static CONCURRENCY: Section = Section {
         ),
         key(
             "overlap",
-            "`queue` or `skip`",
+            "`queue`, `skip` or `replace`",
             "`queue`",
-            "What a start does while another run of the group is on: wait for its turn, or be refused.",
+            "What a start does while other runs of the group are on: wait for its turn, be refused, or cancel them and wait for their end.",
         ),
     ]],
     later: &[],

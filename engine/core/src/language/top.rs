@@ -24,7 +24,8 @@ use crate::time::Span;
 
 const ON_FAILURE: [(&str, OnFailure); 3] =
     [("stop", OnFailure::Stop), ("continue", OnFailure::Continue), ("cancel", OnFailure::Cancel)];
-const OVERLAPS: [(&str, Overlap); 2] = [("queue", Overlap::Queue), ("skip", Overlap::Skip)];
+const OVERLAPS: [(&str, Overlap); 3] =
+    [("queue", Overlap::Queue), ("skip", Overlap::Skip), ("replace", Overlap::Replace)];
 const ROLLBACK_POLICIES: [(&str, RollbackPolicy); 3] =
     [("manual", RollbackPolicy::Manual), ("automatic", RollbackPolicy::Automatic), ("never", RollbackPolicy::Never)];
 const ROLLBACK_OF: [(&str, RollbackOf); 2] = [("succeeded", RollbackOf::Succeeded), ("started", RollbackOf::Started)];

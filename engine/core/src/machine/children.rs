@@ -5,14 +5,11 @@
 use std::sync::Arc;
 
 use super::{Batch, Machine, Resource, resources};
-use crate::definition::Overlap;
 use crate::id::{RunUid, StepNo};
 use crate::limits;
 use crate::run::call::{Call, call, why_ended};
 use crate::run::decide::create;
-use crate::run::{
-    Created, Event, Fact, Illegal, Input, Outcome, Phase, Rejection, RunState, Start, Waits, decide, settle,
-};
+use crate::run::{Event, Fact, Illegal, Input, Outcome, Phase, Rejection, RunState, Start, Waits, decide, settle};
 use crate::time::Timestamp;
 
 impl Machine {
@@ -173,24 +170,6 @@ impl Machine {
         batch.events.push((uid, event));
         self.insert(state, None, at);
         Ok(())
-    }
-
-    pub(super) fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
-        let skips =
-            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
-        let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
-        let resource = Resource::Group(group.clone());
-        let waiter = || self.locks.first_waiter(&resource).and_then(|turn| Some(self.run(turn.uid)?.root()));
-        let own = created.parent.map(|parent| parent.root);
-        let other = self.locks.holder(&resource).or_else(waiter).filter(|root| Some(*root) != own);
-        match other.and_then(|uid| self.run(uid)) {
-            None => Ok(()),
-            Some(other) => Err(Rejection::GroupBusy {
-                number: other.created().number,
-                group: group.clone(),
-                state: other.status().name(),
-            }),
-        }
     }
 
     /// Tells the run above that a child run is over, or waits for a person; gives the run above where it learned

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Batch, Machine, Resource};
+use super::{Batch, Machine};
 use crate::definition::{MissedPolicy, ScheduleOverlap};
 use crate::id::RunUid;
 use crate::limits;
 use crate::run::decide::create;
 use crate::run::view::RunStatus;
-use crate::run::{Created, Fact, Input, Phase, Principal, Rejection, RunState, Start};
+use crate::run::{Fact, Principal, Rejection, RunState, Start};
 use crate::schedule::{
     Fate, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, SlotOf, Step, Timetable, next_step, of_paused,
     of_removed,
@@ -104,6 +104,11 @@ impl Schedules {
                 self.runs.remove(runbook);
             }
         }
+    }
+
+    /// The runs of a runbook that are in memory.
+    pub(super) fn of_runbook(&self, runbook: &str) -> impl Iterator<Item = RunUid> {
+        self.runs.get(runbook).into_iter().flatten().copied()
     }
 
     /// When to look again.
@@ -381,34 +386,9 @@ impl Machine {
         self.follow(now, uid, batch);
         if plan.overlap == ScheduleOverlap::Replace {
             let holder = on.into_iter().find(|other| self.run(*other).is_some_and(RunState::holds));
-            if let Some(other) = holder {
-                let reason = format!("replaced by run {number}: schedule {name}, slot {slot}");
-                // One that tidies up already is waited for.
-                let _ = self.put(
-                    now,
-                    other,
-                    Input::Cancel { now: false, by: Principal::engine(), reason, past: Vec::new() },
-                    batch,
-                );
-            }
+            let reason = format!("replaced by run {number}: schedule {name}, slot {slot}");
+            self.replace(now, holder.as_slice(), &Principal::engine(), &reason, batch);
         }
         Fate::Ran { run: uid, number }
-    }
-
-    /// The runs that are on and that a new one would overlap with, the oldest first: those of its group, or without one
-    /// those of its runbook.
-    fn on(&self, created: &Created) -> Vec<RunUid> {
-        let Some(group) = &created.group else {
-            let of_runbook = self.schedules.runs.get(&created.runbook).into_iter().flatten().copied();
-            let is_on = |uid: &RunUid| {
-                // A dry run does nothing that another one could meet.
-                let on = |run: &RunState| !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry;
-                self.run(*uid).is_some_and(on)
-            };
-            return of_runbook.filter(is_on).collect();
-        };
-        let group = Resource::Group(group.clone());
-        let holding = self.locks.holders().get(&group).into_iter().flat_map(|holder| holder.runs.iter().copied());
-        holding.chain(self.locks.waiters(&group).map(|turn| turn.uid)).collect()
     }
 }

@@ -24,7 +24,7 @@ pub const CASES: &[(&str, &str)] = &[
     ),
     (
         "words that a key does not take",
-        "name: a\nlanguage: 1\non_failure: contine\nconcurrency: {group: a, overlap: replace}\nattention: {after: 1h, as: retry}\nsteps:\n  a: {argv: [a], effect: write, stop: {signal: KILL, to: all}}\n  b: {run: b, shell: zsh}\n  c: {argv: [c], outputs: {x: int}}\n",
+        "name: a\nlanguage: 1\non_failure: contine\nconcurrency: {group: a, overlap: restart}\nattention: {after: 1h, as: retry}\nsteps:\n  a: {argv: [a], effect: write, stop: {signal: KILL, to: all}}\n  b: {run: b, shell: zsh}\n  c: {argv: [c], outputs: {x: int}}\n",
     ),
     (
         "durations",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Call, Part, Runbook};
+use runbook_core::definition::{Call, Overlap, Part, Runbook};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
@@ -238,6 +238,7 @@ fn steps(
 fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
     let Ok(Fact::Created(created)) = decide::create(start) else { return Vec::new() };
     let resources = resources(&created);
+    let replaces = start.pinned.runbook.concurrency.as_ref().is_some_and(|it| it.overlap == Overlap::Replace);
     let told = |resource: Resource| {
         let holder = machine.holder(&resource).and_then(|uid| machine.run(uid));
         let waiting = machine.waiting(&resource);
@@ -251,6 +252,7 @@ fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
             holder: holder.map(to_proto::run_head),
             held_since: holder.and_then(|run| run.admitted_at()).map(to_proto::timestamp),
             waiting: waiting as u64,
+            replaces: group && replaces,
         }
     };
     resources.into_iter().map(told).collect()

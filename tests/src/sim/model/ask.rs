@@ -1,10 +1,10 @@
-//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65.
+//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65, 91.
 
 use std::sync::Arc;
 
 use runbook_core::definition::{Overlap, RollbackPolicy, Settlement};
 use runbook_core::id::{RunUid, StepNo};
-use runbook_core::run::{EndingCause, How, Input, Outcome, Principal, Start};
+use runbook_core::run::{Created, EndingCause, How, Input, Outcome, Principal, Start};
 use runbook_core::schedule::ScheduleName;
 use runbook_core::time::Span;
 
@@ -69,6 +69,19 @@ impl Model {
         let group = group.filter(|_| !start.terms.dry);
         let busy = self.runs.values().any(|run| !run.is_terminal() && run.created.group == group);
         if skips && group.is_some() && busy { Answer::Refused } else { Answer::Accepted }
+    }
+}
+
+impl Model {
+    /// The runs that a new one replaces (91).
+    pub(super) fn replaced(&self, created: &Created, design: &Design) -> Vec<RunUid> {
+        let replaces = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Replace);
+        if !replaces || created.group.is_none() {
+            return Vec::new();
+        }
+        let cancel = Input::Cancel { now: false, by: created.by.clone(), reason: String::new(), past: Vec::new() };
+        let of_group = self.runs.values().filter(|run| !run.is_terminal() && run.created.group == created.group);
+        of_group.filter(|run| run.answer(&cancel) == Answer::Accepted).map(|run| run.uid).collect()
     }
 }
 

@@ -73,8 +73,8 @@ pub(crate) struct ScheduleModel {
 pub(super) struct Expected {
     notes: Vec<(ScheduleName, NoteFact)>,
     slots: Vec<(ScheduleName, i64)>,
-    /// Runs that a slot under `replace` cancels (23).
-    pub(super) cancels: Vec<RunUid>,
+    /// Runs that a slot under `replace` cancels (23), and a start (91 of `docs/runs.md`): in whose name.
+    pub(super) cancels: Vec<(RunUid, Principal)>,
     /// Runs that may be named as the reason for a skip.
     busy: Vec<(ScheduleName, i64, Vec<u64>)>,
     replies: Vec<bool>,
@@ -239,7 +239,7 @@ impl Model {
         {
             let cancel = Input::Cancel { now: false, by: Principal::engine(), reason: String::new(), past: Vec::new() };
             if holder.answer(&cancel) == Answer::Accepted {
-                self.expected.cancels.push(holder.uid);
+                self.expected.cancels.push((holder.uid, Principal::engine()));
             }
         }
         ran
@@ -285,7 +285,7 @@ impl Model {
             self.deal(&name);
         }
         let Expected { notes, slots, cancels, busy, replies } = std::mem::take(&mut self.expected);
-        must(cancels.is_empty(), || format!("runs {cancels:?} are not replaced (23)"))?;
+        must(cancels.is_empty(), || format!("runs {cancels:?} are not replaced (23, 91)"))?;
         must(batch.stopped.is_empty(), || format!("not fired any more: {:?}", batch.stopped))?;
         for (name, schedule) in &mut self.schedules {
             let is = batch.notes.iter().filter(|(of, _)| of == name);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
-use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Principal, Rejection, Then};
+use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
 use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::time::{Span, Timestamp};
 
@@ -161,12 +161,11 @@ impl Model {
                 // 38: time goes on from a run to what it starts.
                 self.runs.insert(uid, RunModel::new(uid, design, (**created).clone(), event.at));
             }
-        } else if let Fact::Ending { cause: EndingCause::Cancel { now: false, by, .. } } = &event.fact
-            && *by == Principal::engine()
+        } else if let Fact::Ending { cause: EndingCause::Cancel { now: false, by, reason, .. } } = &event.fact
+            && let Some(place) = self.expected.cancels.iter().position(|(run, _)| *run == uid)
         {
-            let place = self.expected.cancels.iter().position(|run| *run == uid);
-            let place = place.ok_or("no slot replaces it (23)")?;
-            self.expected.cancels.remove(place);
+            let (_, who) = self.expected.cancels.remove(place);
+            must(*by == who && reason.starts_with("replaced by run "), || format!("it is for {who:?} (23, 91)"))?;
         } else if is_asked_for(&event.fact) {
             let ask = loop {
                 let answer = self.skip(asked);
@@ -224,6 +223,8 @@ impl Model {
             (Fact::Created(created), Ask::Start { uid: wanted, start, design, slot, .. }) => {
                 must(uid == *wanted, || format!("asked was run {wanted}"))?;
                 self.check_created(created, start, design, slot)?;
+                let replaced = self.replaced(created, design);
+                self.expected.cancels.extend(replaced.into_iter().map(|run| (run, start.by.clone())));
                 must(created.slot.is_none(), || "it is for no slot".to_owned())?;
                 let run = RunModel::new(uid, Arc::clone(design), (**created).clone(), event.at);
                 self.runs.insert(uid, run);

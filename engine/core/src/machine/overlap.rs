@@ -1,0 +1,84 @@
+//! What becomes of a new run and of those that it overlaps with: it is refused, or it waits for them, or it replaces them.
+//! Never knows who asked for the run.
+
+use super::{Batch, Machine, Resource};
+use crate::definition::Overlap;
+use crate::id::RunUid;
+use crate::run::{Created, Fact, Input, Phase, Principal, Rejection, RunState, Start};
+use crate::time::Timestamp;
+
+impl Machine {
+    /// Whether a new run may be made beside those of its group.
+    ///
+    /// # Errors
+    /// Its runbook says `overlap: skip`, and there is one.
+    pub(super) fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
+        let skips =
+            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
+        let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
+        let resource = Resource::Group(group.clone());
+        let waiter = || self.locks.first_waiter(&resource).and_then(|turn| Some(self.run(turn.uid)?.root()));
+        let own = created.parent.map(|parent| parent.root);
+        let other = self.locks.holder(&resource).or_else(waiter).filter(|root| Some(*root) != own);
+        match other.and_then(|uid| self.run(uid)) {
+            None => Ok(()),
+            Some(other) => Err(Rejection::GroupBusy {
+                number: other.created().number,
+                group: group.clone(),
+                state: other.status().name(),
+            }),
+        }
+    }
+
+    /// The runs that are on and that a new one would overlap with, the oldest first: those of its group, or without one
+    /// those of its runbook.
+    pub(super) fn on(&self, created: &Created) -> Vec<RunUid> {
+        let Some(group) = &created.group else {
+            let of_runbook = self.schedules.of_runbook(&created.runbook);
+            let is_on = |uid: &RunUid| {
+                // A dry run does nothing that another one could meet.
+                let on = |run: &RunState| !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry;
+                self.run(*uid).is_some_and(on)
+            };
+            return of_runbook.filter(is_on).collect();
+        };
+        let group = Resource::Group(group.clone());
+        let holding = self.locks.holders().get(&group).into_iter().flat_map(|holder| holder.runs.iter().copied());
+        holding.chain(self.locks.waiters(&group).map(|turn| turn.uid)).collect()
+    }
+
+    /// The runs at the top that a new one replaces, the oldest first.
+    pub(super) fn replaced(&self, start: &Start, fact: &Fact) -> Vec<RunUid> {
+        let replaces = start
+            .pinned
+            .runbook
+            .concurrency
+            .as_ref()
+            .is_some_and(|concurrency| concurrency.overlap == Overlap::Replace);
+        match fact {
+            Fact::Created(created) if replaces && created.group.is_some() => {
+                let mut on = self.on(created);
+                on.retain(|uid| self.run(*uid).is_some_and(|run| run.parent().is_none()));
+                on.sort_unstable_by_key(|uid| self.run(*uid).map(|run| run.created().number));
+                on
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Cancels runs that a new one replaces. Those for which a cancel is refused (they tidy up, are rolled back, or have
+    /// passed a point of no return) are waited for.
+    pub(super) fn replace(
+        &mut self,
+        now: Timestamp,
+        others: &[RunUid],
+        by: &Principal,
+        reason: &str,
+        batch: &mut Batch,
+    ) {
+        for other in others {
+            let (by, reason) = (by.clone(), reason.to_owned());
+            let _ = self.put(now, *other, Input::Cancel { now: false, by, reason, past: Vec::new() }, batch);
+        }
+    }
+}
