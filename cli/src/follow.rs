@@ -230,8 +230,10 @@ impl Follow<'_> {
             }
         }
         let small = self.model.steps.len() <= LAST_LINE_STEPS;
+        // Steps say something, or wait for what others have.
         let running = self.model.steps.iter().any(|step| step.running.is_some());
-        if self.view.is_live() && small && running && self.looked_at.elapsed() >= LAST_LINE_PERIOD {
+        let goes_on = running || self.model.status == RunStatus::Running;
+        if self.view.is_live() && small && goes_on && self.looked_at.elapsed() >= LAST_LINE_PERIOD {
             self.looked_at = Instant::now();
             // Where this fails, the stream fails too, and says why.
             if let Ok(Ok(run)) = timeout(LOOK_LIMIT, self.snapshot()).await {

@@ -212,6 +212,12 @@ fn pending(model: &Model, step: &Step) -> String {
     if is_terminal(model.status) {
         return "not started".to_owned();
     }
+    if let Some(first) = step.waits_for.first() {
+        return match step.waits_for.len() {
+            1 => format!("waits for {first}"),
+            count => format!("waits for {first} and {} more", count - 1),
+        };
+    }
     if model.is_next(step) {
         return "next".to_owned();
     }

@@ -70,6 +70,8 @@ pub struct Step {
     pub how: String,
     /// The latest line that its running attempt wrote.
     pub last_line: String,
+    /// What it waits for that others have, in words.
+    pub waits_for: Vec<String>,
     /// Whether it started a run.
     pub starts: bool,
     /// Whether something below it needs a person.
@@ -95,6 +97,7 @@ impl Step {
             asks: None,
             how: String::new(),
             last_line: String::new(),
+            waits_for: Vec::new(),
             starts: false,
             held: false,
         }
@@ -121,6 +124,7 @@ impl Step {
             asks: step.approval.as_ref().map(|approval| approval.roles.join(" or ")),
             how,
             last_line: step.last_line.clone(),
+            waits_for: step.waits_for.clone(),
             starts: !step.child.is_empty(),
             held: step.child_run.as_ref().is_some_and(|child| child.status() == RunStatus::Attention),
             ..Self::fresh(&format!("{prefix}{}", step.id))
@@ -350,11 +354,12 @@ impl Model {
         let mut steps = Vec::new();
         flatten(run, "", &mut steps, &mut Vec::new());
         for fresh in &steps {
-            if let Some(step) = self.places.get(&fresh.id).and_then(|place| self.steps.get_mut(*place))
-                && step.running.is_some()
-                && step.attempts == fresh.attempts
-            {
+            let step = self.places.get(&fresh.id).and_then(|place| self.steps.get_mut(*place));
+            let Some(step) = step.filter(|step| step.attempts == fresh.attempts) else { continue };
+            if step.running.is_some() {
                 step.last_line.clone_from(&fresh.last_line);
+            } else {
+                step.waits_for.clone_from(&fresh.waits_for);
             }
         }
         self.waits_for.clone_from(&run.waits_for);
@@ -571,10 +576,12 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             step.attempt_began = Some(at);
             step.retry_at = None;
             step.last_line.clear();
+            step.waits_for.clear();
         }
         EventType::ChildStarting => {
             step.status = StepStatus::Running;
             step.starts = true;
+            step.waits_for.clear();
             step.began.get_or_insert(at);
         }
         EventType::ChildWaits => {

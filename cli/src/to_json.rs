@@ -212,6 +212,8 @@ fn run_step(step: &v1::RunStep) -> Value {
         "exit_code": step.exit_code,
         "message": text(&step.message),
         "last_line": text(&step.last_line),
+        "waits_for": step.waits_for,
+        "locks": step.locks,
         "outputs": object(step.outputs.as_ref()),
         "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
     });

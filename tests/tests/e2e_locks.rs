@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use runbook_proto::v1::{Event, EventType, RunStatus};
-use runbook_tests::e2e::{Daemon, Project, wait_for};
+use runbook_tests::e2e::{Daemon, Project, step, wait_for};
 
 /// Replaces what is on in its group; what it did is rolled back by itself.
 const REPLACES: &str = r#"
@@ -59,4 +59,89 @@ fn the_newest_start_replaces_what_is_on_and_waits_for_its_end() {
         let told = format!("replaced by run {} (overlap: replace)", by.number);
         assert_eq!((&event.by, &event.reason), (&by.started_by, &told), "{event:?}");
     }
+}
+
+/// A step that changes a database alone, beside one that needs nobody.
+const STEPS: &str = r#"
+inputs: {n: {type: string, required: true}, db: {type: string, default: orders}}
+steps:
+  free: {effect: idempotent, env: {N: "${{ inputs.n }}"}, run: 'echo "free $N" >> log'}
+  change:
+    needs: [free]
+    locks: ["db/${{ inputs.db }}", other]
+    effect: idempotent
+    env: {N: "${{ inputs.n }}"}
+    retry: {attempts: 2, backoff: {initial: 300ms}}
+    run: |
+      echo "begin $N" >> log
+      while ! test -e "go-$N"; do sleep 0.02; done
+      echo "end $N" >> log
+      test -e "once-$N" || { touch "once-$N"; exit 1; }
+"#;
+
+#[test]
+fn a_step_has_its_locks_over_retries_and_over_a_death_of_the_daemon() {
+    let project = Project::with("s", STEPS);
+    let daemon = Daemon::start(&project);
+    let first = daemon.exec("s", &[("n", "1")]);
+    wait_for("the first step", || (project.lines("log") == ["free 1", "begin 1"]).then_some(()));
+    let second = daemon.exec("s", &[("n", "2")]);
+    wait_for("the step beside it", || (project.lines("log").len() == 3).then_some(()));
+    let told = |daemon: &Daemon| {
+        let run = daemon.wait(&second.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
+        step(&run, "change").waits_for.clone()
+    };
+    let by = format!("(step change of run {})", first.number);
+    let expected = [format!("lock db/orders {by}"), format!("lock other {by}")];
+    assert_eq!(told(&daemon), expected);
+    assert_eq!(step(&daemon.get(&first.name), "change").locks, ["db/orders", "other"]);
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(told(&daemon), expected);
+    // Another database is another lock, and the other lock is the same.
+    let third = daemon.exec("s", &[("n", "3"), ("db", "users")]);
+    let third = daemon.wait(&third.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
+    assert_eq!(step(&third, "change").waits_for, [format!("lock other {by}")]);
+    for n in 1..=3 {
+        project.file(&format!("go-{n}"), "");
+    }
+    for run in [&first, &second, &third] {
+        assert_eq!(daemon.wait_over(&run.name).status(), RunStatus::Succeeded);
+    }
+    let log = project.lines("log");
+    let log: Vec<&str> = log.iter().map(String::as_str).filter(|line| !line.starts_with("free")).collect();
+    let each = |n: &str| [format!("begin {n}"), format!("end {n}"), format!("begin {n}"), format!("end {n}")];
+    assert_eq!(log, ["1", "2", "3"].map(each).concat());
+}
+
+/// Holds one lock as a run, and wants another for a step.
+const CROSS: &str = r#"
+inputs: {own: {type: string, required: true}, other: {type: string, required: true}}
+locks: ["${{ inputs.own }}"]
+steps:
+  first:
+    effect: idempotent
+    env: {OWN: "${{ inputs.own }}"}
+    run: 'while ! test -e "go-$OWN"; do sleep 0.02; done'
+  cross: {needs: [first], locks: ["${{ inputs.other }}"], effect: idempotent, run: echo cross >> log}
+"#;
+
+#[test]
+fn a_wait_that_closes_a_circle_fails_at_once_and_names_it() {
+    let project = Project::with("c", CROSS);
+    let daemon = Daemon::start(&project);
+    let first = daemon.exec("c", &[("own", "a"), ("other", "b")]);
+    let second = daemon.exec("c", &[("own", "b"), ("other", "a")]);
+    project.file("go-a", "");
+    daemon.wait(&first.name, "the wait", |run| !step(run, "cross").waits_for.is_empty());
+    project.file("go-b", "");
+    let second = daemon.wait_over(&second.name);
+    assert_eq!(second.status(), RunStatus::Failed);
+    let message = format!(
+        "it would wait for ever: for lock a, which run {} has; that waits for lock b, which run {} has",
+        first.number, second.number
+    );
+    assert_eq!(step(&second, "cross").message, message);
+    assert_eq!(daemon.wait_over(&first.name).status(), RunStatus::Succeeded);
+    assert_eq!(project.lines("log"), ["cross"]);
 }

@@ -430,6 +430,9 @@ pub struct Step {
     /// Whether its failure leaves the run as if it had not failed.
     #[serde(default)]
     pub allow_failure: bool,
+    /// Locks held from its first attempt until it is terminal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Template>,
 }
 
 impl Step {

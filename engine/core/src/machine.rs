@@ -7,6 +7,7 @@
 mod ahead;
 mod audit;
 mod children;
+mod claims;
 mod class;
 mod exchange;
 mod locks;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 
 use class::{CLASSES, Class};
 pub use exchange::{AttemptRef, Batch, Due, MachineInput, Reply, Token};
-use locks::{Locks, Turn};
+pub use locks::Claim;
+use locks::Locks;
 
 use crate::id::RunUid;
 use crate::run::{
@@ -48,6 +50,16 @@ pub enum Resource {
     Group(String),
 }
 
+impl Resource {
+    /// What it is, and its name.
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Lock(name) => ("lock", name),
+            Self::Group(name) => ("group", name),
+        }
+    }
+}
+
 fn resources(created: &Created) -> Vec<Resource> {
     created.locks.iter().cloned().map(Resource::Lock).chain(created.group.clone().map(Resource::Group)).collect()
 }
@@ -58,8 +70,8 @@ struct Slot {
     // What the indexes below hold of this run.
     live: usize,
     low: bool,
-    holds: bool,
-    queued: bool,
+    held: BTreeSet<Claim>,
+    waits: BTreeSet<Claim>,
     runnable: Option<(Class, u64)>,
     wake: Option<Timestamp>,
 }
@@ -163,7 +175,16 @@ impl Machine {
         }
         self.schedules.came(&created.runbook, uid);
         let low = Class::of(created.origin).is_low();
-        let slot = Slot { state, quarantine, live: 0, low, holds: false, queued: false, runnable: None, wake: None };
+        let slot = Slot {
+            state,
+            quarantine,
+            live: 0,
+            low,
+            held: BTreeSet::new(),
+            waits: BTreeSet::new(),
+            runnable: None,
+            wake: None,
+        };
         self.runs.insert(uid, slot);
         self.index(uid, now);
     }
@@ -201,26 +222,6 @@ impl Machine {
     /// How many attempts may have processes.
     pub const fn live_attempts(&self) -> usize {
         self.live
-    }
-
-    /// Who holds a lock or a group: the run at the top of the tree that has it.
-    pub fn holder(&self, resource: &Resource) -> Option<RunUid> {
-        self.locks.holder(resource)
-    }
-
-    /// The runs at the top of trees that a queued run waits for, and for what, in order of its resources.
-    pub fn waits_for(&self, uid: RunUid) -> Vec<(Resource, RunUid)> {
-        let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { return Vec::new() };
-        let (turn, root) = (turn_of(&slot.state), slot.state.root());
-        resources(slot.state.created())
-            .into_iter()
-            .filter_map(|resource| {
-                let earlier = self.locks.first_waiter(&resource).filter(|first| turn.top && *first < turn);
-                let earlier = earlier.and_then(|first| Some(self.run(first.uid)?.root()));
-                let holder = self.locks.holder(&resource).filter(|holder| *holder != root);
-                holder.or(earlier).map(|run| (resource, run))
-            })
-            .collect()
     }
 
     /// What should be going on, derived from the states alone.
@@ -496,35 +497,17 @@ impl Machine {
         }
         slot.live = live;
 
-        let (turn, root) = (turn_of(state), state.root());
-        let queued = served && state.phase() == Phase::Queued;
-        if queued != slot.queued {
-            slot.queued = queued;
-            let wanted = resources(state.created());
-            if queued {
-                self.locks.queue(turn, root, &wanted);
-            } else {
-                self.locks.unqueue(turn, root, &wanted);
-            }
-        }
+        self.index_locks(uid);
 
-        // A quarantined run keeps what it holds: nobody knows what it was doing.
-        let holds = state.holds();
-        if holds != slot.holds {
-            slot.holds = holds;
-            let held = resources(state.created());
-            if holds {
-                self.locks.hold(uid, root, &held);
-            } else {
-                self.locks.release(uid, &held);
-            }
-        }
-
-        let class = match state.next_start(now) {
+        let Some(slot) = self.runs.get(&uid) else { return };
+        let state = &slot.state;
+        let class = match state.next_start(now, |step| self.may_lock(uid, step)) {
             Some(_) if served && state.is_cleaning_up() => Some(Class::Cleanup),
             Some(_) if served => Some(Class::of(state.created().origin)),
             Some(_) | None => None,
         };
+        let Some(slot) = self.runs.get_mut(&uid) else { return };
+        let state = &slot.state;
         if class != slot.runnable.map(|(class, _)| class) {
             if let Some((class, ticket)) = slot.runnable.take() {
                 self.runnable[class.index()].remove(&ticket);
@@ -554,19 +537,6 @@ impl Machine {
         }
     }
 
-    /// Admits queued runs whose locks and group are free and wanted by nobody before them.
-    fn admit(&mut self, now: Timestamp, batch: &mut Batch) {
-        while let Some(turn) = self.locks.next_candidate() {
-            let Some(slot) = self.runs.get(&turn.uid).filter(|slot| slot.queued) else { continue };
-            let (root, wanted) = (slot.state.root(), resources(slot.state.created()));
-            if self.locks.is_free(turn, root, &wanted) {
-                // An admission is never refused; a run that is out of service is not queued.
-                let _ = self.put(now, turn.uid, Input::Admit, batch);
-            }
-            self.locks.pass_on(turn, root, &wanted);
-        }
-    }
-
     /// Gives out places, class by class, run by run in turn. Says whether a run became terminal or settled
     /// further on the way, so that others may be admitted now.
     fn grant(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
@@ -583,17 +553,14 @@ impl Machine {
                 self.runnable[class.index()].remove(&ticket);
                 let Some(slot) = self.runs.get_mut(&uid) else { continue };
                 slot.runnable = None;
-                let Some((step, kind)) = slot.state.next_start(now) else { continue };
+                let next =
+                    self.runs.get(&uid).and_then(|slot| slot.state.next_start(now, |step| self.may_lock(uid, step)));
+                let Some((step, kind)) = next else { continue };
                 let input = Input::StartAttempt { step, kind, boot: boot.clone() };
                 // A start that `next_start` named is not refused.
                 let _ = self.put(now, uid, input, batch);
             }
         }
-        self.locks.may_admit()
+        self.locks.is_open()
     }
-}
-
-fn turn_of(state: &RunState) -> Turn {
-    let created = state.created();
-    Turn { top: created.parent.is_none(), class: Class::of(created.origin), number: created.number, uid: state.uid() }
 }

@@ -83,7 +83,7 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
     Ok(match fact {
         From::Created(it) => Fact::Created(Box::new(created(it)?)),
         From::Admitted(it) => Fact::Admitted { deadline: it.deadline_micros.map(Timestamp) },
-        From::StepReady(it) => Fact::StepReady { step: StepNo(it.step) },
+        From::StepReady(it) => Fact::StepReady { step: StepNo(it.step), locks: it.locks },
         From::StepSkipped(it) => Fact::StepSkipped {
             step: StepNo(it.step),
             why: match it.why {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn ready(number: u64) -> Event {
-        Event { number, at: Timestamp(5), fact: Fact::StepReady { step: StepNo(7) } }
+        Event { number, at: Timestamp(5), fact: Fact::StepReady { step: StepNo(7), locks: Vec::new() } }
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
     Ok(match fact {
         Fact::Created(it) => To::Created(created(it)?),
         Fact::Admitted { deadline } => To::Admitted(disk::Admitted { deadline_micros: deadline.map(|at| at.0) }),
-        Fact::StepReady { step } => To::StepReady(disk::StepReady { step: step.0 }),
+        Fact::StepReady { step, locks } => To::StepReady(disk::StepReady { step: step.0, locks: locks.clone() }),
         Fact::StepSkipped { step, why } => To::StepSkipped(disk::StepSkipped {
             step: step.0,
             why: Some(match why {

@@ -158,14 +158,15 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
     must(run.design.runbook.max_parallel.is_none_or(|most| own < most as usize), || {
         format!("max_parallel: {own} run")
     })?;
-    let wants = run.wants();
-    for other in running.iter().filter(|other| other.run != attempt.run) {
-        let other_run = model.run(other.run)?;
-        if other_run.root() == run.root() {
-            continue;
+    let own = [(attempt.run, None), (attempt.run, Some(step.index()))];
+    for other in running.iter().filter(|other| (other.run, other.step) != (attempt.run, step)) {
+        let theirs = [(other.run, None), (other.run, Some(other.step.index()))];
+        for (one, two) in own.iter().flat_map(|one| theirs.iter().map(move |two| (*one, *two))) {
+            let part = one == two || model.above(one).contains(&two) || model.above(two).contains(&one);
+            let names = model.run(two.0)?.names(two.1);
+            let taken = model.run(one.0)?.names(one.1).into_iter().find(|name| names.contains(name));
+            must(part || taken.is_none(), || format!("{taken:?} is held by {two:?} with a process"))?;
         }
-        let taken = other_run.wants().into_iter().find(|name| wants.contains(name));
-        must(taken.is_none(), || format!("{taken:?} is held by run {} with a process", other.run))?;
     }
     Ok(())
 }

@@ -61,6 +61,8 @@ pub(crate) struct Design {
     pub(crate) conditions: Vec<Option<Cond>>,
     pub(crate) codes: Vec<StepCodes>,
     pub(crate) locks: Vec<Name>,
+    /// Of each step.
+    pub(crate) step_locks: Vec<Vec<Name>>,
     pub(crate) group: Option<Name>,
     /// Of each step, which runbook it starts.
     pub(crate) calls: Vec<Option<CallDesign>>,
@@ -349,6 +351,10 @@ impl Design {
         }
         if step.allow_failure {
             line("allow_failure: true".to_owned());
+        }
+        if !step.locks.is_empty() {
+            line("locks:".to_owned());
+            step.locks.iter().for_each(|lock| line(format!("  - {lock}")));
         }
         text
     }

@@ -50,12 +50,16 @@ pub(crate) struct Richness {
     no_returns: u32,
     calls: u32,
     pub(super) blocks: u32,
+    locks: u32,
 }
 
 impl Richness {
     pub(crate) fn draw(random: &mut Random) -> Self {
+        // Other draws stay as they are.
+        let locks = random.fork("locks", 0).pick([0, 5, 15, 30]);
         let mut draw = || random.pick([0, 10, 30, 60]);
         Self {
+            locks,
             conditions: draw(),
             retries: draw(),
             repeatable: draw(),
@@ -85,6 +89,8 @@ pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
         let crossing = crosses.then(|| cross(&mut design, index, settings.runbooks)).flatten();
         let others = designs.make_contiguous();
         calls(&mut root.fork("calls", index as u64), settings.rich, crossing, &mut design, others);
+        let alone = index == 0 && design.locks.is_empty() && design.group.is_none();
+        step_locks(&mut root.fork("step locks", index as u64), settings.rich, crossing, alone, &mut design);
         inner::blocks(&mut root.fork("blocks", index as u64), settings.rich, &mut design, others, 0);
         designs.push_front(Arc::new(design));
     }
@@ -188,6 +194,34 @@ pub(super) fn calls(
     design.runbook.outputs = IndexMap::from([(NUMBER.to_owned(), OutputDecl { value_type, value })]);
 }
 
+/// Gives some steps locks. `alone` says that nothing that its runs are part of has any. Those of a crossing design want what the other of the two has: then a step of each may wait for
+/// the run of the other.
+pub(super) fn step_locks(
+    random: &mut Random,
+    rich: Richness,
+    crossing: Option<&'static str>,
+    alone: bool,
+    design: &mut Design,
+) {
+    design.step_locks = vec![Vec::new(); design.runbook.steps.len()];
+    for (step, names) in design.runbook.steps.iter_mut().zip(&mut design.step_locks) {
+        let starts = matches!(step.work, Work::Command(_) | Work::Runbook(_));
+        // Compensations that wait for each other would wait for a person.
+        let compensated = step.rollback.is_some() && !alone;
+        let crosses = crossing.filter(|_| random.percent(30));
+        if !starts || compensated || !(random.percent(rich.locks) || crosses.is_some()) {
+            continue;
+        }
+        let mut name = || Name { text: format!("lock{}", random.below(3)), by_slot: random.percent(40) };
+        *names = (0..2).map(|_| name()).collect();
+        names.truncate(1 + random.below(2));
+        names.extend(crosses.map(|slot| Name { text: format!("cross/{slot}"), by_slot: false }));
+        step.locks = names.iter().map(Name::template).collect();
+        let mut seen = BTreeSet::new();
+        step.locks.retain(|lock| seen.insert(lock.clone()));
+    }
+}
+
 /// Whether a step destroys something, and nobody is asked before.
 fn destroys(runbook: &Runbook) -> bool {
     let asked = approved(runbook, &BTreeSet::new());
@@ -224,6 +258,7 @@ pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         conditions: Vec::new(),
         codes: Vec::new(),
         locks: Vec::new(),
+        step_locks: Vec::new(),
         group: None,
         calls: Vec::new(),
         blocks: Vec::new(),
@@ -444,6 +479,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         rollback: rollback.then(|| command("undo", cleanup)),
         no_return,
         allow_failure: random.percent(rich.allow_failure),
+        locks: Vec::new(),
     };
     (step, codes)
 }

@@ -119,6 +119,12 @@ fn inner(
         design.conditions[place] = Some(condition);
     }
     generator::calls(random, rich, None, &mut design, others);
+    generator::step_locks(&mut random.fork("step locks", 0), rich, None, false, &mut design);
+    for (step, names) in design.runbook.steps.iter_mut().zip(&mut design.step_locks) {
+        // Inputs are not those of the block.
+        names.retain(|name| !name.by_slot);
+        step.locks.retain(|lock| !lock.contains("${{"));
+    }
     blocks(random, rich, &mut design, others, depth + 1);
     debug_assert!(design.runbook.steps.iter().any(|step| step.part == Part::Main));
     design

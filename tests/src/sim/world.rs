@@ -310,12 +310,8 @@ impl World {
                 || !self.asking(*uid).is_empty()
         };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
-            let wants = run.wants();
-            let held = self.model.runs.values().any(|other| {
-                other.uid != run.uid && !other.is_terminal() && other.wants().iter().any(|name| wants.contains(name))
-            });
-            let queued = run.stage == super::model::Stage::Queued;
-            must(waits(&run.uid) || (queued && held), || format!("liveness: {run} waits for nothing"))?;
+            let kept = self.model.is_kept(run);
+            must(waits(&run.uid) || kept, || format!("liveness: {run} waits for nothing"))?;
         }
         let left = self.outside.iter().find(|(_, process)| process.runs());
         must(left.is_none(), || format!("liveness: processes are left: {left:?}"))

@@ -167,9 +167,15 @@ pub static STEP: Section = Section {
                 "`false`",
                 "Whether its failure leaves the run as if it had not failed.",
             ),
+            key(
+                "locks",
+                "a list of texts with `${{ }}`",
+                "none",
+                "Named locks, taken all at once and held from its first attempt, or the start of what it starts, until it has ended; again for its `rollback`. For commands, blocks and `uses: runbook`.",
+            ),
         ],
     ],
-    later: &["locks", "for_each", "max_parallel", "max_failures", "repeat"],
+    later: &["for_each", "max_parallel", "max_failures", "repeat"],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),

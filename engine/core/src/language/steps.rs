@@ -13,7 +13,7 @@ use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::step_keys;
-use super::{show, work};
+use super::{show, top, work};
 use crate::definition::{DryRun, Effect, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
@@ -166,6 +166,7 @@ fn step<'t>(
         rollback: None,
         no_return: false,
         allow_failure: false,
+        locks: Vec::new(),
     };
     let Some(fields) = entry.value.section(&step_keys::STEP, entry.key.span(), reader.report) else {
         let (needs, undoes) = (Vec::new(), Vec::new());
@@ -240,6 +241,7 @@ fn step<'t>(
     let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook)) || one_way_inside;
     step.no_return |= one_way && part == Part::Main && step.rollback.is_none();
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
+    step.locks = top::locks(&fields, owner, reader);
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);
     }

@@ -77,7 +77,7 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
             .and_then(|n| u32::try_from(n).ok()),
         on_failure: fields.get("on_failure").and_then(|item| item.word(&ON_FAILURE, reader.report)).unwrap_or_default(),
         rollback: rollback(&fields, reader.report),
-        locks: locks(&fields, &mut reader),
+        locks: locks(&fields, Owner::Start, &mut reader),
         concurrency: concurrency(&fields, &mut reader),
         attention: attention(&fields, &mut reader),
         env: fields.get("env").map(|item| reader.env(item, Owner::Start, Use::Variable)).unwrap_or_default(),
@@ -234,7 +234,8 @@ fn program<'t>(item: Item<'t>, report: &mut Report<'_>) -> Option<&'t str> {
     Some(text)
 }
 
-fn locks<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Template> {
+/// Locks of the runbook, or of a step.
+pub(super) fn locks<'t>(fields: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Vec<Template> {
     let Some(list) = fields.get("locks") else { return Vec::new() };
     let locks = names::distinct(list, reader.report, |item, report| {
         lock_name(item, "the name of a lock", report);
@@ -243,7 +244,7 @@ fn locks<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Vec<Templa
     names::within(list, "`locks`", locks.len(), limits::LOCKS, "locks", reader.report);
     for item in list.list(reader.report).into_iter().flatten() {
         if item.is_text() {
-            reader.template(item, "locks", Owner::Start, Use::Shown);
+            reader.template(item, "locks", owner, Use::Shown);
         }
     }
     locks

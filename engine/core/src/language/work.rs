@@ -122,7 +122,8 @@ pub(super) fn nothing() -> Work {
 /// Keys that mean nothing beside `uses`.
 fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<'_, '_, '_>) {
     let of_attempts = ["outputs", "artifacts"].into_iter().filter(|_| !probes);
-    for key in OF_COMMANDS.into_iter().chain(["on_cancel", "rollback", "no_return"]).chain(of_attempts) {
+    for key in OF_COMMANDS.into_iter().chain(["on_cancel", "rollback", "no_return"]).chain(of_attempts).chain(["locks"])
+    {
         let Some(entry) = fields.entry(key) else { continue };
         let (message, help) = match key {
             "run" | "argv" => (
@@ -148,7 +149,7 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
                 "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
                 "write `fields:` under `with`".to_owned(),
             ),
-            "rollback" | "no_return" if word == "runbook" => continue,
+            "rollback" | "no_return" | "locks" if word == "runbook" => continue,
             "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "rollback" | "no_return" | "effect"
             | "target" => (
                 match word {
@@ -160,6 +161,10 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
                     ("retry", true) => "write `every:` and `for:` under `with`".to_owned(),
                     _ => "leave it out".to_owned(),
                 },
+            ),
+            "locks" => (
+                format!("`locks` are had from the first attempt on, and `uses: {word}` has none that changes anything"),
+                "leave it out, or put the step into a block with `locks`".to_owned(),
             ),
             _ => (
                 format!("`{key}` is for commands, and `uses: {word}` starts none itself"),

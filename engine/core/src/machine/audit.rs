@@ -1,9 +1,9 @@
 //! The machine's indexes against the states that they are derived from: what tests ask after every turn.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::locks::Holder;
-use super::{Machine, Resource, resources};
+use super::claims::{claims, wanted};
+use super::{Claim, Machine, Resource};
 use crate::id::RunUid;
 use crate::time::Timestamp;
 
@@ -27,10 +27,13 @@ impl Machine {
             return Err(format!("{live} attempts are live, the bound is {}", self.settings.places));
         }
         for (uid, slot) in &self.runs {
-            let may = slot.quarantine.is_none() && slot.state.next_start(now).is_some();
+            let may =
+                slot.quarantine.is_none() && slot.state.next_start(now, |step| self.may_lock(*uid, step)).is_some();
             let waits =
                 slot.runnable.is_some_and(|(class, ticket)| self.runnable[class.index()].get(&ticket) == Some(uid));
-            if may != slot.runnable.is_some() || may != waits {
+            // One that waited for a place while another took the lock is looked at when it is its turn.
+            let stale = !may && waits && !slot.state.lock_waits().is_empty();
+            if (may != slot.runnable.is_some() || may != waits) && !stale {
                 return Err(format!("run {uid} may start something: {may}; it waits for a place: {:?}", slot.runnable));
             }
         }
@@ -38,20 +41,29 @@ impl Machine {
         if waiting != self.runs.values().filter(|slot| slot.runnable.is_some()).count() {
             return Err(format!("{waiting} turns wait for a place, more than there are runs to take them"));
         }
-        let mut holders: HashMap<Resource, Holder> = HashMap::new();
+        let mut holders: BTreeMap<Resource, BTreeSet<Claim>> = BTreeMap::new();
         for (uid, slot) in &self.runs {
-            let root = slot.state.root();
-            for resource in resources(slot.state.created()).into_iter().filter(|_| slot.state.holds()) {
-                let new = || Holder { root, runs: BTreeSet::new() };
-                let holder = holders.entry(resource.clone()).or_insert_with(new);
-                if holder.root != root {
-                    return Err(format!("{resource:?} is held by {} and by {root}", holder.root));
+            let (held, waits) = claims(&slot.state, slot.quarantine.is_none());
+            if (&held, &waits) != (&slot.held, &slot.waits) {
+                return Err(format!("run {uid} has {held:?} and waits: {waits:?}; the index is behind"));
+            }
+            for claim in held {
+                for resource in wanted(&slot.state, claim.step) {
+                    holders.entry(resource).or_default().insert(claim);
                 }
-                holder.runs.insert(*uid);
             }
         }
-        if holders != *self.locks.holders() {
-            return Err(format!("holders are {holders:?}, the index says {:?}", self.locks.holders()));
+        for (resource, claims) in &holders {
+            let one = |claim: &Claim| {
+                let above = self.above(*claim);
+                claims.iter().filter(|other| *other != claim && !above.contains(other)).count() == 0
+            };
+            if !claims.iter().any(one) {
+                return Err(format!("{resource:?} is held by {claims:?}, which are not parts of one another"));
+            }
+        }
+        if holders != *self.locks.all() {
+            return Err(format!("holders are {holders:?}, the index says {:?}", self.locks.all()));
         }
         let wakes: BTreeSet<(Timestamp, RunUid)> = self
             .runs

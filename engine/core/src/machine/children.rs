@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Batch, Machine, Resource, resources};
+use super::{Batch, Machine};
 use crate::id::{RunUid, StepNo};
 use crate::limits;
 use crate::run::call::{Call, call, why_ended};
@@ -62,6 +62,10 @@ impl Machine {
         while let Some(uid) = open.pop() {
             self.settle(now, uid, batch);
             self.fall(now, uid, batch, &mut open);
+            // What starts here takes its locks at once, and what it starts looks at them.
+            if self.runs.get(&uid).is_some_and(|slot| slot.state.has_calls()) {
+                self.index_locks(uid);
+            }
             if let Some(step) = self.next_call(uid) {
                 open.push(uid);
                 open.extend(self.call(now, uid, step, batch));
@@ -103,7 +107,7 @@ impl Machine {
     }
 
     fn next_call(&self, uid: RunUid) -> Option<StepNo> {
-        self.runs.get(&uid).filter(|slot| slot.quarantine.is_none())?.state.next_call()
+        self.runs.get(&uid).filter(|slot| slot.quarantine.is_none())?.state.next_call(|step| self.may_lock(uid, step))
     }
 
     /// Starts the child run of a step, or opens it again, or fails the step; gives the child run.
@@ -113,6 +117,7 @@ impl Machine {
         let made = match call(state, step, before, &self.settings.artifacts) {
             Ok(Call::Again(child)) => {
                 self.record(now, uid, Fact::ChildStarting { step, child, again: true }, batch);
+                self.index_locks(uid);
                 let again = decide(self.run(child)?, now, Input::Reopen).unwrap_or_default();
                 again.into_iter().for_each(|fact| {
                     self.record(now, child, fact, batch);
@@ -138,6 +143,7 @@ impl Machine {
         if !self.record(now, uid, Fact::ChildStarting { step, child, again: false }, batch) {
             return None;
         }
+        self.index_locks(uid);
         self.make(at, child, &start, created, batch).ok()?;
         Some(child)
     }
@@ -201,37 +207,5 @@ impl Machine {
             self.record(now, parent.run, fact, batch);
         }
         Some(parent.run)
-    }
-
-    /// Ends queued child runs that wait for their own tree, through others. Says whether there was one.
-    pub(super) fn break_circles(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
-        let mut any = false;
-        while let Some(uid) = self.locks.next_suspect() {
-            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.queued) else { continue };
-            let wanted = resources(slot.state.created());
-            let Some(circle) = self.locks.circle(slot.state.root(), &wanted) else { continue };
-            let message = self.tell_circle(&circle);
-            // It is queued, and so this is not refused.
-            let _ = self.put(now, uid, Input::Deadlock { message }, batch);
-            any = true;
-        }
-        any
-    }
-
-    fn tell_circle(&self, circle: &[(Resource, RunUid)]) -> String {
-        let number = |root: RunUid| self.run(root).map_or(0, |state| state.created().number);
-        let links: Vec<String> = circle
-            .iter()
-            .map(|(resource, root)| {
-                let (kind, name) = match resource {
-                    Resource::Lock(name) => ("lock", name),
-                    Resource::Group(name) => ("group", name),
-                };
-                format!("{kind} {name}, which run {} has", number(*root))
-            })
-            .collect();
-        let mut message = format!("it would wait for ever: for {}", links.join("; that waits for "));
-        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-        message
     }
 }

@@ -1,54 +1,76 @@
-//! Who has which lock and group, who waits for them, and whether trees of runs wait for each other in a circle. All of
-//! it can be derived from the runs' states. Never decides what comes of a wait.
+//! Who has which lock and group, who waits for them, and who waits for himself through others. All of it can be derived
+//! from the runs' states. Never decides what comes of a wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{Class, Resource};
-use crate::id::RunUid;
+use crate::id::{RunUid, StepNo};
 
-/// Where a queued run stands: child runs first, since their tree has begun; then by origin and age.
+/// What has locks, or waits for them: a run as a whole, or a step of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    /// The run.
+    pub run: RunUid,
+    /// The step; `None` for the run's own locks and its group.
+    pub step: Option<StepNo>,
+}
+
+/// Where a wait stands: first what belongs to something that has locks, since others wait for that; then by origin and age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
-    /// Whether it is at the top of its tree.
-    pub top: bool,
+    /// Whether nothing above it has any lock or group.
+    pub bare: bool,
     pub class: Class,
     /// Of the run at the top.
     pub number: u64,
-    pub uid: RunUid,
+    pub claim: Claim,
 }
 
-/// The runs of one tree that have a resource.
+/// A wait.
+#[derive(Debug, Clone)]
+struct Wait {
+    turn: Turn,
+    above: Vec<Claim>,
+    resources: Vec<Resource>,
+}
+
+/// A link of a circle: who waits, for what, and who has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub root: RunUid,
-    pub runs: BTreeSet<RunUid>,
+pub(super) struct Link {
+    pub waits: Claim,
+    pub resource: Resource,
+    pub holder: Claim,
 }
 
 /// The index of locks and groups.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
-    holders: HashMap<Resource, Holder>,
+    holders: BTreeMap<Resource, BTreeSet<Claim>>,
+    held: HashMap<Claim, Vec<Resource>>,
+    waits: HashMap<Claim, Wait>,
     waiters: HashMap<Resource, BTreeSet<Turn>>,
-    /// Queued runs that may be admitted now.
+    /// Waits that may be over now.
     maybe: BTreeSet<Turn>,
-    /// What the queued child runs of each tree want, and which of them.
-    wants: HashMap<RunUid, BTreeMap<Resource, BTreeSet<RunUid>>>,
-    /// The trees whose queued child runs want a resource.
-    wanted_by: HashMap<Resource, BTreeSet<RunUid>>,
-    /// Queued child runs that a circle may go through.
-    suspects: BTreeSet<RunUid>,
+    /// What waits below something that has locks.
+    below: HashMap<Claim, BTreeSet<Claim>>,
+    /// Waits that may have closed a circle.
+    suspects: BTreeSet<Claim>,
 }
 
 impl Locks {
-    /// The tree that has a resource.
-    pub fn holder(&self, resource: &Resource) -> Option<RunUid> {
-        self.holders.get(resource).map(|holder| holder.root)
+    /// Who has a resource: more than one only where each is part of the one before.
+    pub fn holders(&self, resource: &Resource) -> impl Iterator<Item = Claim> {
+        self.holders.get(resource).into_iter().flatten().copied()
     }
 
     /// Everything that is held.
-    pub const fn holders(&self) -> &HashMap<Resource, Holder> {
+    pub const fn all(&self) -> &BTreeMap<Resource, BTreeSet<Claim>> {
         &self.holders
+    }
+
+    /// Whether it has anything.
+    pub fn has_any(&self, claim: Claim) -> bool {
+        self.held.contains_key(&claim)
     }
 
     /// The first that waits for a resource.
@@ -66,150 +88,142 @@ impl Locks {
         self.waiters.get(resource).map_or(0, BTreeSet::len)
     }
 
-    /// A run begins to wait.
-    pub fn queue(&mut self, turn: Turn, root: RunUid, resources: &[Resource]) {
+    /// Somebody begins to wait. `above` is what it is part of.
+    pub fn queue(&mut self, turn: Turn, above: Vec<Claim>, resources: Vec<Resource>) {
         self.maybe.insert(turn);
-        for resource in resources {
+        for resource in &resources {
             self.waiters.entry(resource.clone()).or_default().insert(turn);
-            if !turn.top {
-                let tree = self.wants.entry(root).or_default();
-                tree.entry(resource.clone()).or_default().insert(turn.uid);
-                self.wanted_by.entry(resource.clone()).or_default().insert(root);
-            }
         }
-        if !turn.top && !resources.is_empty() {
-            self.suspects.insert(turn.uid);
+        for holder in above.iter().filter(|claim| self.held.contains_key(claim)) {
+            self.below.entry(*holder).or_default().insert(turn.claim);
         }
+        // Nobody waits for what nothing above has anything of.
+        if !turn.bare {
+            self.suspects.insert(turn.claim);
+        }
+        self.waits.insert(turn.claim, Wait { turn, above, resources });
     }
 
-    /// A run waits no longer.
-    pub fn unqueue(&mut self, turn: Turn, root: RunUid, resources: &[Resource]) {
+    /// It waits no longer.
+    pub fn unqueue(&mut self, claim: Claim) {
+        let Some(Wait { turn, above, resources }) = self.waits.remove(&claim) else { return };
         self.maybe.remove(&turn);
-        self.suspects.remove(&turn.uid);
+        self.suspects.remove(&claim);
+        for holder in above {
+            if let Some(below) = self.below.get_mut(&holder) {
+                below.remove(&claim);
+                if below.is_empty() {
+                    self.below.remove(&holder);
+                }
+            }
+        }
         for resource in resources {
-            if let Some(waiters) = self.waiters.get_mut(resource) {
+            if let Some(waiters) = self.waiters.get_mut(&resource) {
                 waiters.remove(&turn);
-                self.maybe.extend(waiters.first().copied());
                 if waiters.is_empty() {
-                    self.waiters.remove(resource);
+                    self.waiters.remove(&resource);
                 }
             }
-            if !turn.top {
-                self.want_no_longer(turn.uid, root, resource);
-            }
+            self.look_again(&resource);
         }
     }
 
-    fn want_no_longer(&mut self, child: RunUid, root: RunUid, resource: &Resource) {
-        let Some(tree) = self.wants.get_mut(&root) else { return };
-        let Some(children) = tree.get_mut(resource) else { return };
-        children.remove(&child);
-        if !children.is_empty() {
-            return;
+    /// It has these from now on.
+    pub fn hold(&mut self, claim: Claim, resources: Vec<Resource>) {
+        for resource in &resources {
+            self.holders.entry(resource.clone()).or_default().insert(claim);
         }
-        tree.remove(resource);
-        if tree.is_empty() {
-            self.wants.remove(&root);
-        }
-        if let Some(trees) = self.wanted_by.get_mut(resource) {
-            trees.remove(&root);
-            if trees.is_empty() {
-                self.wanted_by.remove(resource);
-            }
-        }
+        self.held.insert(claim, resources);
     }
 
-    /// A run has its resources from now on.
-    pub fn hold(&mut self, uid: RunUid, root: RunUid, resources: &[Resource]) {
-        for resource in resources {
-            let new = || Holder { root, runs: BTreeSet::new() };
-            self.holders.entry(resource.clone()).or_insert_with(new).runs.insert(uid);
-            // Whoever waits for it waits for another tree now. One of each tree stands for all of it.
-            for other in self.wanted_by.get(resource).into_iter().flatten().filter(|other| **other != root) {
-                let first = self.wants.get(other).and_then(|tree| tree.get(resource)?.first().copied());
-                self.suspects.extend(first);
-            }
-        }
-    }
-
-    /// A run has them no longer.
-    pub fn release(&mut self, uid: RunUid, resources: &[Resource]) {
-        for resource in resources {
-            if let Some(holder) = self.holders.get_mut(resource) {
-                holder.runs.remove(&uid);
-                if holder.runs.is_empty() {
-                    self.holders.remove(resource);
+    /// It has nothing any more.
+    pub fn release(&mut self, claim: Claim) {
+        for resource in self.held.remove(&claim).unwrap_or_default() {
+            if let Some(holders) = self.holders.get_mut(&resource) {
+                holders.remove(&claim);
+                if holders.is_empty() {
+                    self.holders.remove(&resource);
                 }
             }
-            self.maybe.extend(self.first_waiter(resource));
+            self.look_again(&resource);
         }
     }
 
-    /// Whether there may be somebody to admit.
-    pub fn may_admit(&self) -> bool {
-        !self.maybe.is_empty()
+    /// Whoever waits for this may have it now: those that go first, and the first of the others.
+    fn look_again(&mut self, resource: &Resource) {
+        for turn in self.waiters.get(resource).into_iter().flatten() {
+            self.maybe.insert(*turn);
+            if turn.bare {
+                break;
+            }
+        }
     }
 
-    /// The next that may be admitted, to be asked about once.
+    /// Whether there may be somebody who waits no longer.
+    pub fn is_open(&self) -> bool {
+        !self.maybe.is_empty() || !self.suspects.is_empty()
+    }
+
+    /// The next whose wait may be over, to be asked about once.
     pub fn next_candidate(&mut self) -> Option<Turn> {
         self.maybe.pop_first()
     }
 
-    /// Whether a queued run may have all that it wants: free, or within its own tree; at the top also wanted by nobody
-    /// before it.
-    pub fn is_free(&self, turn: Turn, root: RunUid, resources: &[Resource]) -> bool {
+    /// Whether somebody may have all that it wants: each is free, or had by what it is part of; and unless that has
+    /// something, nobody before it wants any.
+    pub fn is_free(&self, turn: Turn, above: &[Claim], resources: &[Resource]) -> bool {
         resources.iter().all(|resource| {
-            let free = self.holder(resource).is_none_or(|holder| holder == root);
-            free && (!turn.top || self.first_waiter(resource).is_none_or(|first| first == turn))
+            let free = self.holders(resource).all(|holder| above.contains(&holder));
+            free && (!turn.bare || self.first_waiter(resource).is_none_or(|first| first >= turn))
         })
     }
 
-    /// A candidate was asked about: whoever waits behind it for the same may be admitted although it was not, or since
-    /// its tree has it now.
-    pub fn pass_on(&mut self, turn: Turn, root: RunUid, resources: &[Resource]) {
-        for resource in resources {
-            let Some(waiters) = self.waiters.get(resource) else { continue };
-            let Some(next) = waiters.range((Excluded(turn), Unbounded)).next().copied() else { continue };
-            let goes_on = match self.holder(resource) {
-                None => !next.top,
-                Some(holder) => holder == root && !next.top && next.number == turn.number,
-            };
-            if goes_on {
-                self.maybe.insert(next);
-            }
-        }
+    /// For each thing that somebody waits for, one that keeps it from him: who has it, else who is before him.
+    pub fn kept_from(&self, claim: Claim) -> Vec<(Resource, Claim)> {
+        let Some(wait) = self.waits.get(&claim) else { return Vec::new() };
+        let by = |resource: &Resource| {
+            let holder = self.holders(resource).find(|holder| !wait.above.contains(holder));
+            let before = self.first_waiter(resource).filter(|first| wait.turn.bare && *first < wait.turn);
+            holder.or(before.map(|turn| turn.claim))
+        };
+        wait.resources.iter().filter_map(|resource| Some((resource.clone(), by(resource)?))).collect()
     }
 
-    /// The next queued child run that a circle may go through, to be asked about once.
-    pub fn next_suspect(&mut self) -> Option<RunUid> {
+    /// The next wait that may have closed a circle, to be asked about once.
+    pub fn next_suspect(&mut self) -> Option<Claim> {
         self.suspects.pop_first()
     }
 
-    /// The circle that a queued child run waits in: which resource it waits for, and the tree that has it, which waits for
-    /// the next, and so on until its own tree.
-    pub fn circle(&self, root: RunUid, resources: &[Resource]) -> Option<Vec<(Resource, RunUid)>> {
-        let mut path: Vec<(Resource, RunUid)> = Vec::new();
-        let mut seen: HashSet<RunUid> = HashSet::new();
-        // Each entry: how long the path is before it, what is waited for, and by which tree it is held.
-        let mut open: Vec<(usize, Resource, RunUid)> = Vec::new();
-        let held = |resource: &Resource, by: RunUid| self.holder(resource).filter(|holder| *holder != by);
-        for resource in resources {
-            open.extend(held(resource, root).map(|holder| (0, resource.clone(), holder)));
-        }
-        while let Some((depth, resource, tree)) = open.pop() {
+    /// The circle that somebody waits in: what he waits for, and who has it, of which a part waits for the next, and so on
+    /// until something that he is part of.
+    pub fn circle(&self, claim: Claim) -> Option<Vec<Link>> {
+        let start = self.waits.get(&claim)?;
+        let mut path: Vec<Link> = Vec::new();
+        let mut seen: HashSet<Claim> = HashSet::new();
+        // Each entry: how long the path is before it, and the link.
+        let mut open: Vec<(usize, Link)> = self.links(start).map(|link| (0, link)).collect();
+        while let Some((depth, link)) = open.pop() {
             path.truncate(depth);
-            path.push((resource, tree));
-            if tree == root {
+            let holder = link.holder;
+            path.push(link);
+            if start.above.contains(&holder) {
                 return Some(path);
             }
-            if !seen.insert(tree) {
+            if !seen.insert(holder) {
                 continue;
             }
-            for wanted in self.wants.get(&tree).into_iter().flat_map(BTreeMap::keys) {
-                open.extend(held(wanted, tree).map(|holder| (depth + 1, wanted.clone(), holder)));
+            for wait in self.below.get(&holder).into_iter().flatten().filter_map(|below| self.waits.get(below)) {
+                open.extend(self.links(wait).map(|link| (depth + 1, link)));
             }
         }
         None
+    }
+
+    fn links<'a>(&'a self, wait: &'a Wait) -> impl Iterator<Item = Link> {
+        wait.resources.iter().flat_map(move |resource| {
+            let holders = self.holders(resource).filter(|holder| !wait.above.contains(holder));
+            holders.map(|holder| Link { waits: wait.turn.claim, resource: resource.clone(), holder })
+        })
     }
 }
 
@@ -217,62 +231,76 @@ impl Locks {
 mod tests {
     use super::*;
 
-    const A: RunUid = RunUid::from_bits(1);
-    const B: RunUid = RunUid::from_bits(2);
-    const C: RunUid = RunUid::from_bits(3);
-
     fn lock(name: &str) -> Vec<Resource> {
         vec![Resource::Lock(name.to_owned())]
     }
 
-    fn child(of: RunUid, bits: u128) -> Turn {
-        Turn { top: false, class: Class::Person, number: of.bits() as u64, uid: RunUid::from_bits(bits) }
+    const fn run(bits: u128) -> Claim {
+        Claim { run: RunUid::from_bits(bits), step: None }
+    }
+
+    const fn step(bits: u128, no: u32) -> Claim {
+        Claim { run: RunUid::from_bits(bits), step: Some(StepNo(no)) }
+    }
+
+    fn turn(bare: bool, claim: Claim) -> Turn {
+        Turn { bare, class: Class::Person, number: claim.run.bits() as u64, claim }
     }
 
     #[test]
-    fn a_circle_is_found_through_others() {
+    fn a_circle_goes_through_what_waits_below_a_holder() {
         let mut locks = Locks::default();
-        locks.hold(A, A, &lock("a"));
-        locks.hold(B, B, &lock("b"));
-        locks.hold(C, C, &lock("c"));
-        locks.queue(child(A, 11), A, &lock("b"));
-        locks.queue(child(B, 12), B, &lock("c"));
-        assert_eq!(locks.circle(A, &lock("b")), None);
-        locks.queue(child(C, 13), C, &lock("a"));
-        let circle = locks.circle(C, &lock("a")).unwrap();
-        assert_eq!(circle.iter().map(|(_, tree)| *tree).collect::<Vec<_>>(), [A, B, C]);
-        locks.unqueue(child(B, 12), B, &lock("c"));
-        assert_eq!(locks.circle(C, &lock("a")), None);
+        for (bits, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            locks.hold(run(bits), lock(name));
+        }
+        locks.queue(turn(false, step(1, 0)), vec![run(1)], lock("b"));
+        locks.queue(turn(false, step(2, 0)), vec![run(2)], lock("c"));
+        assert_eq!(locks.circle(step(1, 0)), None);
+        locks.queue(turn(false, step(3, 0)), vec![run(3)], lock("a"));
+        let circle = locks.circle(step(3, 0)).unwrap();
+        assert_eq!(circle.iter().map(|link| link.holder).collect::<Vec<_>>(), [run(1), run(2), run(3)]);
+        locks.unqueue(step(2, 0));
+        assert_eq!(locks.circle(step(3, 0)), None);
     }
 
     #[test]
-    fn who_waits_is_looked_at_again_when_a_lock_changes_hands() {
+    fn what_another_step_of_a_run_waits_for_closes_no_circle() {
+        // Each run has a step that has one lock and goes on, and another that waits for that of the other run.
         let mut locks = Locks::default();
-        locks.hold(A, A, &lock("a"));
-        let waits = child(B, 11);
-        locks.queue(waits, B, &lock("a"));
-        assert_eq!(locks.next_suspect(), Some(waits.uid));
-        locks.release(A, &lock("a"));
+        locks.hold(step(1, 0), lock("a"));
+        locks.hold(step(2, 0), lock("b"));
+        locks.queue(turn(true, step(1, 1)), vec![run(1)], lock("b"));
+        locks.queue(turn(true, step(2, 1)), vec![run(2)], lock("a"));
+        assert_eq!(locks.circle(step(2, 1)), None);
         assert_eq!(locks.next_suspect(), None);
-        locks.hold(C, C, &lock("a"));
-        assert_eq!(locks.next_suspect(), Some(waits.uid));
-        // Its own tree does not keep it waiting.
-        locks.release(C, &lock("a"));
-        locks.hold(B, B, &lock("a"));
-        assert_eq!(locks.next_suspect(), None);
     }
 
     #[test]
-    fn a_lock_is_free_within_its_tree() {
+    fn a_lock_is_free_for_what_is_part_of_its_holder() {
         let mut locks = Locks::default();
-        locks.hold(A, A, &lock("a"));
-        let (own, other) = (child(A, 11), child(B, 12));
-        assert!(locks.is_free(own, A, &lock("a")));
-        assert!(!locks.is_free(other, B, &lock("a")));
-        locks.hold(own.uid, A, &lock("a"));
-        locks.release(A, &lock("a"));
-        assert!(!locks.is_free(other, B, &lock("a")));
-        locks.release(own.uid, &lock("a"));
-        assert!(locks.is_free(other, B, &lock("a")));
+        locks.hold(run(1), lock("a"));
+        let (own, other) = (turn(false, step(1, 0)), turn(true, run(2)));
+        assert!(locks.is_free(own, &[run(1)], &lock("a")));
+        assert!(!locks.is_free(other, &[], &lock("a")));
+        locks.hold(step(1, 0), lock("a"));
+        // Not for another part.
+        assert!(!locks.is_free(turn(false, step(1, 1)), &[run(1)], &lock("a")));
+        locks.release(run(1));
+        assert!(!locks.is_free(other, &[], &lock("a")));
+        locks.release(step(1, 0));
+        assert!(locks.is_free(other, &[], &lock("a")));
+    }
+
+    #[test]
+    fn nobody_is_overtaken_but_by_those_that_others_wait_for() {
+        let mut locks = Locks::default();
+        locks.hold(run(9), lock("b"));
+        let both: Vec<Resource> = [lock("a"), lock("b")].concat();
+        locks.queue(turn(true, step(1, 0)), vec![run(1)], both);
+        // The lock is free, and another is before it.
+        assert!(!locks.is_free(turn(true, run(2)), &[], &lock("a")));
+        assert!(locks.is_free(turn(false, step(9, 0)), &[run(9)], &lock("a")));
+        locks.unqueue(step(1, 0));
+        assert!(locks.is_free(turn(true, run(2)), &[], &lock("a")));
     }
 }

@@ -17,9 +17,10 @@ impl Machine {
             start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
         let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
         let resource = Resource::Group(group.clone());
-        let waiter = || self.locks.first_waiter(&resource).and_then(|turn| Some(self.run(turn.uid)?.root()));
+        let waiting = self.locks.waiters(&resource).map(|turn| turn.claim);
+        let mut others = self.locks.holders(&resource).chain(waiting);
         let own = created.parent.map(|parent| parent.root);
-        let other = self.locks.holder(&resource).or_else(waiter).filter(|root| Some(*root) != own);
+        let other = others.find_map(|claim| Some(self.run(claim.run)?.root()).filter(|root| Some(*root) != own));
         match other.and_then(|uid| self.run(uid)) {
             None => Ok(()),
             Some(other) => Err(Rejection::GroupBusy {
@@ -43,8 +44,8 @@ impl Machine {
             return of_runbook.filter(is_on).collect();
         };
         let group = Resource::Group(group.clone());
-        let holding = self.locks.holders().get(&group).into_iter().flat_map(|holder| holder.runs.iter().copied());
-        holding.chain(self.locks.waiters(&group).map(|turn| turn.uid)).collect()
+        let waiting = self.locks.waiters(&group).map(|turn| turn.claim);
+        self.locks.holders(&group).chain(waiting).map(|claim| claim.run).collect()
     }
 
     /// The runs at the top that a new one replaces, the oldest first.

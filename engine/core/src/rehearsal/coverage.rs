@@ -86,7 +86,7 @@ impl Coverage {
 
 fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
     match fact {
-        Fact::StepReady { step } => vec![Mark::Held(*step)],
+        Fact::StepReady { step, .. } => vec![Mark::Held(*step)],
         Fact::StepSkipped { step, why: SkipReason::Condition } => vec![Mark::NotHeld(*step)],
         // A step of its own kind is at work as soon as its `if` is true.
         Fact::WaitBegan { step, .. } | Fact::ApprovalAsked { step, .. } => vec![Mark::Held(*step), Mark::Ran(*step)],

@@ -69,6 +69,8 @@ impl RunState {
             rollback_asked: None,
             rollback: None,
             to_call: BTreeSet::new(),
+            wanting: BTreeSet::new(),
+            locking: BTreeSet::new(),
             children: BTreeMap::new(),
             below: BTreeMap::new(),
             attention_below: 0,
@@ -117,8 +119,11 @@ impl RunState {
                 self.deadline = *deadline;
                 Ok(())
             }
-            (Fact::StepReady { step }, Phase::Running | Phase::Finishing(_)) => {
+            (Fact::StepReady { step, locks }, Phase::Running | Phase::Finishing(_)) => {
                 self.to_judge.remove(step);
+                if let Some(state) = self.steps.get_mut(step.index()) {
+                    state.locks.clone_from(locks);
+                }
                 self.may_start(*step);
                 self.set(*step, Progress::Ready);
                 Ok(())

@@ -61,6 +61,7 @@ impl RunState {
             }
         }
         self.ready.remove(&step);
+        self.take_locks(step);
         let progress = Progress::Live(attempt, kind);
         self.set(step, progress);
         self.live.insert(step, (attempt, kind));
@@ -147,6 +148,10 @@ impl RunState {
                 self.set(step, Progress::RollbackFailed);
                 if let Some(rollback) = &mut self.rollback {
                     rollback.fail(step);
+                    // One that waits for a person keeps its locks: nobody knows what is left of it.
+                    if rollback.is_abandoned() {
+                        self.locking.remove(&step);
+                    }
                 }
             }
             Then::Unknown => {

@@ -41,6 +41,9 @@ impl RunState {
         for step in waiting {
             self.set(step, Progress::RollbackFailed);
         }
+        let live = &self.live;
+        let unknown = &self.unknown;
+        self.locking.retain(|step| live.contains_key(step) || unknown.contains_key(step));
         let steps = &self.steps;
         let is_open = |no: StepNo| {
             let progress = steps.get(no.index()).map(|state| state.progress);
@@ -71,6 +74,7 @@ impl RunState {
 
     /// What a step did is compensated, or stays as it is for good.
     pub(super) fn close_compensation(&mut self, step: StepNo, done: bool, at: Timestamp) {
+        self.locking.remove(&step);
         if done {
             self.set(step, Progress::RolledBack);
             if let Some(state) = self.steps.get_mut(step.index()) {

@@ -88,8 +88,10 @@ impl RunState {
             // What the steps of `finally` did is over with the epoch; what a main step did is still there.
             let ran = state.ran && main;
             let attempt_outputs = if ran { std::mem::take(&mut state.attempt_outputs) } else { IndexMap::new() };
+            // What it did was done under these.
+            let locks = if ran { std::mem::take(&mut state.locks) } else { Vec::new() };
             let attempts = state.attempts;
-            *state = StepState { attempts, child, children, ran, attempt_outputs, ..StepState::default() };
+            *state = StepState { attempts, child, children, ran, attempt_outputs, locks, ..StepState::default() };
         }
         self.open_steps();
     }

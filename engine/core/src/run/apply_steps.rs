@@ -75,6 +75,7 @@ impl RunState {
         let Some(step) = pinned.runbook.step(no) else { return };
         let plain = step.condition.is_none()
             && step.undoes.is_empty()
+            && step.locks.is_empty()
             && (step.starts_run() || matches!(step.work, Work::Command(_)))
             && !self.is_dry()
             && !self.is_left_out(no)
@@ -89,10 +90,21 @@ impl RunState {
 
     /// A step waits for a place, or starts its child run at once.
     pub(super) fn may_start(&mut self, no: StepNo) {
+        if self.needs_locks(no) {
+            self.wanting.insert(no);
+        }
         if self.pinned.runbook.step(no).is_some_and(Step::starts_run) {
             self.to_call.insert(no);
         } else {
             self.ready.insert(no);
+        }
+    }
+
+    /// A step starts, and has its locks from now on.
+    pub(super) fn take_locks(&mut self, no: StepNo) {
+        self.wanting.remove(&no);
+        if self.needs_locks(no) {
+            self.locking.insert(no);
         }
     }
 
@@ -141,6 +153,8 @@ impl RunState {
         self.ready.remove(&step);
         self.to_call.remove(&step);
         self.to_judge.remove(&step);
+        self.wanting.remove(&step);
+        self.locking.remove(&step);
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.ended_at = Some(at);
             state.wait_until = None;

@@ -11,11 +11,10 @@ use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, ending, hold, judge, verdict};
+use super::{approval, call, confirm, ending, hold, judge, names, verdict};
 use crate::definition::Settlement;
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
-use crate::limits;
 use crate::time::Timestamp;
 
 /// The name under which a reader of `$RUNBOOK_OUTPUT` reports that the file is malformed. No key can have it:
@@ -51,13 +50,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         let template =
             Template::parse(text).map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
         let name = template.render_text(&scope).map_err(|error| problem(error.to_string()))?;
-        if name.is_empty() || name.len() > limits::LOCK_NAME_BYTES || name.contains(char::is_control) {
-            return Err(problem(format!(
-                "a name has 1 to {} bytes and no control characters, this one has {} bytes",
-                limits::LOCK_NAME_BYTES,
-                name.len()
-            )));
-        }
+        names::is_lock(&name).map_err(problem)?;
         Ok(name)
     };
     // Of what a child run destroys persons were asked before the step that starts it: the check sees to that.
@@ -109,7 +102,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         }),
         Input::StartAttempt { step, kind, boot } => {
             // Asked again here, so that whoever hands out places cannot start what may not start.
-            if run.next_start(now) != Some((step, kind)) {
+            if !run.starts(now).any(|start| start == (step, kind)) {
                 return Ok(Vec::new());
             }
             let attempts = run.step(step).map_or(0, |state| state.attempts);
@@ -144,7 +137,11 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
             reason: "the run above was resumed".to_owned(),
             confirmed: Vec::new(),
         }]),
-        Input::Deadlock { message } => Ok(match run.phase {
+        Input::Deadlock { step: Some(step), message } => Ok(match run.progress(step) {
+            Progress::Ready => vec![Fact::StepFailed { step, message }],
+            _ => Vec::new(),
+        }),
+        Input::Deadlock { step: None, message } => Ok(match run.phase {
             Phase::Queued if run.ending.is_none() => vec![Fact::Ending { cause: EndingCause::Deadlock { message } }],
             Phase::Queued | Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_) | Phase::Terminal(_) => {
                 Vec::new()

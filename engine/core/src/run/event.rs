@@ -32,10 +32,12 @@ pub enum Fact {
         /// When the run's `timeout` strikes.
         deadline: Option<Timestamp>,
     },
-    /// The `if` of a step held.
+    /// A step may start: its `if` held, or the names of its locks had to be made.
     StepReady {
         /// The step.
         step: StepNo,
+        /// Its locks, rendered, sorted, without repetition.
+        locks: Vec<String>,
     },
     /// A step will not run in this epoch.
     StepSkipped {

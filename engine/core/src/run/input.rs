@@ -115,8 +115,10 @@ pub enum Input {
     },
     /// The run above opens it again.
     Reopen,
-    /// It waits for its own tree, through others.
+    /// It, or a step of it, waits for itself, through others.
     Deadlock {
+        /// The step, if it is one.
+        step: Option<StepNo>,
         /// Who waits for whom.
         message: String,
     },

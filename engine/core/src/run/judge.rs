@@ -3,6 +3,7 @@
 
 use super::dry;
 use super::event::{Fact, SkipReason};
+use super::names;
 use super::scope::RunScope;
 use super::state::RunState;
 use crate::definition::{Step, Wait, Work};
@@ -55,7 +56,21 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
         return Fact::StepSkipped { step: no, why: SkipReason::DryRun { would } };
     }
     match &step.work {
-        Work::Command(_) | Work::Runbook(_) | Work::Block(_) => Fact::StepReady { step: no },
+        Work::Command(_) | Work::Runbook(_) | Work::Block(_) => {
+            // What changes nothing excludes nobody.
+            let names = step.locks.iter().filter(|_| !run.is_dry()).map(|text| {
+                let name = render("locks", text)?;
+                names::is_lock(&name).map(|()| name).map_err(|problem| format!("locks: {problem}"))
+            });
+            match names.collect::<Result<Vec<String>, String>>() {
+                Ok(mut locks) => {
+                    locks.sort();
+                    locks.dedup();
+                    Fact::StepReady { step: no, locks }
+                }
+                Err(problem) => failed(problem),
+            }
+        }
         Work::Fail(message) => failed(render("message", message).unwrap_or_else(|problem| problem)),
         Work::Approval(approval) => match render("message", &approval.message) {
             Ok(mut message) => {

@@ -94,7 +94,7 @@ impl Fact {
     /// The step that it is about, if it is about one.
     pub const fn step(&self) -> Option<StepNo> {
         match self {
-            Self::StepReady { step }
+            Self::StepReady { step, .. }
             | Self::StepSkipped { step, .. }
             | Self::StepFailed { step, .. }
             | Self::WaitBegan { step, .. }

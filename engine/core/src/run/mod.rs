@@ -17,6 +17,7 @@ pub mod hold;
 mod input;
 mod judge;
 pub mod legal;
+mod names;
 mod pause;
 pub mod pinned;
 mod rejection;

@@ -73,9 +73,9 @@ impl Compensation {
         }
     }
 
-    /// What may start first: of the step that became terminal last.
-    pub(super) fn next(&self) -> Option<StepNo> {
-        self.ready.last().map(|(_, no)| *no)
+    /// What may start, first that of the step that became terminal last.
+    pub(super) fn next(&self) -> impl Iterator<Item = StepNo> {
+        self.ready.iter().rev().map(|(_, no)| *no)
     }
 
     /// Whether the compensation of a step may start for the first time.

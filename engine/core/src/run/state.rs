@@ -55,6 +55,10 @@ pub struct RunState {
     pub(super) rollback: Option<Compensation>,
     /// Steps that may start a child run.
     pub(super) to_call: BTreeSet<StepNo>,
+    /// Steps that may start an attempt or a child run, and need locks for that.
+    pub(super) wanting: BTreeSet<StepNo>,
+    /// Steps that have their locks: from the start of an attempt or a child run until they are over.
+    pub(super) locking: BTreeSet<StepNo>,
     /// The child runs that are on.
     pub(super) children: BTreeMap<StepNo, RunUid>,
     /// The steps whose child run waits, and how many of them need a person.
@@ -125,6 +129,8 @@ pub struct StepState {
     pub votes: Vec<Vote>,
     /// When a step that probes fails unless a probe says that its wait is over.
     pub wait_until: Option<Timestamp>,
+    /// The names of its locks, as they were when it was judged last.
+    pub locks: Vec<String>,
     /// Its latest child run.
     pub child: Option<RunUid>,
     /// How many child runs it has started.
@@ -414,9 +420,16 @@ impl RunState {
         self.below.iter().map(|(step, waits)| (*step, *waits))
     }
 
-    /// The next step that may start its child run: that needs no place among attempts.
-    pub fn next_call(&self) -> Option<StepNo> {
-        if self.holds() && !self.is_held() { self.to_call.first().copied() } else { None }
+    /// The next step that may start its child run: that needs no place among attempts. `free` tells of a step that has
+    /// not got its locks whether it may have them.
+    pub fn next_call(&self, free: impl Fn(StepNo) -> bool) -> Option<StepNo> {
+        let goes_on = self.holds() && !self.is_held();
+        self.to_call.iter().copied().find(|step| goes_on && (!self.needs_locks(*step) || free(*step)))
+    }
+
+    /// Whether there are steps that may start a child run, but for their locks.
+    pub fn has_calls(&self) -> bool {
+        !self.to_call.is_empty()
     }
 
     /// The outputs of the runbook; empty before its main steps are over.
@@ -463,7 +476,9 @@ impl RunState {
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.
     pub(super) fn stands_still(&self) -> bool {
         let waiting = self.waits.len() + self.probing + self.asking.len() + self.below.len() > 0;
-        self.needs_person() || self.stands_held() || (waiting && !self.is_moving() && self.ready.is_empty())
+        self.needs_person()
+            || self.stands_held()
+            || (waiting && !self.is_moving() && self.ready.is_empty() && self.to_call.is_empty())
     }
 
     /// Whether attempts are live, or due by and by that are no probes, or a child run goes on.
@@ -476,8 +491,8 @@ impl RunState {
     pub fn waits(&self) -> Waits {
         let waiting = self.waits.len() + self.asking.len() + self.below.len() > 0;
         let stuck = self.rollback.as_ref().is_some_and(|rollback| !rollback.failed().is_empty());
-        match (self.needs_person() || stuck, waiting && self.probing == 0 && !self.is_moving() && self.ready.is_empty())
-        {
+        let open = !self.ready.is_empty() || !self.to_call.is_empty();
+        match (self.needs_person() || stuck, waiting && self.probing == 0 && !self.is_moving() && !open) {
             (true, _) => Waits::Attention,
             (false, true) => Waits::Still,
             (false, false) => Waits::No,
@@ -501,52 +516,82 @@ impl RunState {
             .min()
     }
 
-    /// What may start now, the next first: the step and what of it. `None` when nothing may.
-    pub fn next_start(&self, now: Timestamp) -> Option<(StepNo, AttemptKind)> {
-        if !self.holds() {
-            return None;
-        }
+    /// What may start now: the step and what of it. `None` when nothing may. `free` tells of a step that has not got its
+    /// locks whether it may have them.
+    pub fn next_start(&self, now: Timestamp, free: impl Fn(StepNo) -> bool) -> Option<(StepNo, AttemptKind)> {
+        self.starts(now).find(|(step, _)| !self.needs_locks(*step) || free(*step))
+    }
+
+    /// What may start now but for locks, the next first.
+    pub(super) fn starts(&self, now: Timestamp) -> impl Iterator<Item = (StepNo, AttemptKind)> {
         let held = self.is_held();
         let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
+        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
         // The ending's order: the attempts' processes are gone, then `on_cancel`, then `verify`.
-        if hard && self.run_live_main > 0 {
-            return None;
+        let any = self.holds() && room && !(hard && self.run_live_main > 0);
+        let due =
+            self.timed.iter().take_while(move |(at, _)| any && *at <= now).filter_map(move |(_, step)| {
+                match self.progress(*step) {
+                    Progress::RollbackRetry(_) => Some((*step, AttemptKind::Rollback)),
+                    Progress::Retry(_) if !held => Some((*step, AttemptKind::Run)),
+                    Progress::OnCancel(_) => Some((*step, AttemptKind::OnCancel)),
+                    Progress::Verify(_) if !hard || self.on_cancel_open == 0 => Some((*step, AttemptKind::Verify)),
+                    Progress::Retry(_)
+                    | Progress::Verify(_)
+                    | Progress::Pending
+                    | Progress::Ready
+                    | Progress::Live(..)
+                    | Progress::Waiting { .. }
+                    | Progress::Asking { .. }
+                    | Progress::Child
+                    | Progress::Unknown { .. }
+                    | Progress::Succeeded
+                    | Progress::Failed
+                    | Progress::Skipped
+                    | Progress::Canceled
+                    | Progress::RolledBack
+                    | Progress::RollbackFailed => None,
+                }
+            });
+        let rolls_back = matches!(self.phase, Phase::RollingBack(_));
+        let rollback = self.rollback.iter().filter(move |_| any && rolls_back).flat_map(Compensation::next);
+        let ready = self.ready.iter().filter(move |_| any && !rolls_back && !held);
+        let rollback = rollback.map(|step| (step, AttemptKind::Rollback));
+        due.chain(rollback).chain(ready.map(|step| (*step, AttemptKind::Run)))
+    }
+
+    /// Whether a step has locks, and has not got them.
+    pub(super) fn needs_locks(&self, step: StepNo) -> bool {
+        !self.locking.contains(&step) && self.steps.get(step.index()).is_some_and(|state| !state.locks.is_empty())
+    }
+
+    /// The steps that would start now if they had their locks, places among attempts not counted.
+    pub fn lock_waits(&self) -> Vec<StepNo> {
+        if !self.holds() || self.is_held() {
+            return Vec::new();
         }
-        if let Some(max) = self.pinned.runbook.max_parallel
-            && self.live.len() >= max as usize
-        {
-            return None;
-        }
-        for (at, step) in &self.timed {
-            if *at > now {
-                break;
-            }
-            match self.steps.get(step.index())?.progress {
-                Progress::RollbackRetry(_) => return Some((*step, AttemptKind::Rollback)),
-                Progress::Retry(_) if held => {}
-                Progress::Retry(_) => return Some((*step, AttemptKind::Run)),
-                Progress::OnCancel(_) => return Some((*step, AttemptKind::OnCancel)),
-                Progress::Verify(_) if hard && self.on_cancel_open > 0 => {}
-                Progress::Verify(_) => return Some((*step, AttemptKind::Verify)),
-                Progress::Pending
-                | Progress::Ready
-                | Progress::Live(..)
-                | Progress::Waiting { .. }
-                | Progress::Asking { .. }
-                | Progress::Child
-                | Progress::Unknown { .. }
-                | Progress::Succeeded
-                | Progress::Failed
-                | Progress::Skipped
-                | Progress::Canceled
-                | Progress::RolledBack
-                | Progress::RollbackFailed => {}
-            }
-        }
+        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
         if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
-            return rollback.next().map(|step| (step, AttemptKind::Rollback));
+            return rollback.next().filter(|step| room && self.needs_locks(*step)).collect();
         }
-        self.ready.first().filter(|_| !held).map(|step| (*step, AttemptKind::Run))
+        let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
+        let attempts = room && !(hard && self.run_live_main > 0);
+        self.wanting.iter().copied().filter(|step| attempts || self.to_call.contains(step)).collect()
+    }
+
+    /// Whether a step has locks now.
+    pub fn has_locks(&self, step: StepNo) -> bool {
+        self.locking.contains(&step)
+    }
+
+    /// The steps that have their locks.
+    pub fn locking(&self) -> impl Iterator<Item = StepNo> {
+        self.locking.iter().copied()
+    }
+
+    /// Whether what a step would start is its compensation.
+    pub fn compensates(&self) -> bool {
+        matches!(self.phase, Phase::RollingBack(_))
     }
 
     /// Whether it is in its `finally`, or part of one.

@@ -27,6 +27,10 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\non_failure: contine\nconcurrency: {group: a, overlap: restart}\nattention: {after: 1h, as: retry}\nsteps:\n  a: {argv: [a], effect: write, stop: {signal: KILL, to: all}}\n  b: {run: b, shell: zsh}\n  c: {argv: [c], outputs: {x: int}}\n",
     ),
     (
+        "locks of steps",
+        "name: a\nlanguage: 1\nrequires: {secrets: [s]}\nsteps:\n  a: {argv: [a], outputs: {n: integer}}\n  b: {argv: [b], locks: ['', 'x-${{ secrets.s }}', 'x-${{ steps.a.outputs.n }}']}\n  c: {uses: wait, with: {for: 1s}, locks: [c]}\n  d: {uses: approval, with: {message: d}, locks: [d]}\n  e: {argv: [e], locks: e}\n  f: {needs: [a], argv: [f], locks: ['x-${{ steps.a.outputs.n }}', b, b]}\n",
+    ),
+    (
         "durations",
         "name: a\nlanguage: 1\ntimeout: 90\nsteps:\n  a: {argv: [a], timeout: 1.5h}\n  b: {argv: [b], timeout: 5min}\n  c: {argv: [c], timeout: 1h 30m}\n  d: {argv: [d], timeout: 0s}\n  e: {argv: [e], timeout: 400d}\n  f: {argv: [f], timeout: '30m1h'}\n  g: {argv: [g], timeout: [1h]}\n",
     ),

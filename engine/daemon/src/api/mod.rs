@@ -19,6 +19,7 @@ mod system;
 mod terms;
 mod to_proto;
 mod typed;
+mod waits;
 
 pub use incoming::CONNECTIONS;
 

@@ -240,7 +240,7 @@ fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
     let resources = resources(&created);
     let replaces = start.pinned.runbook.concurrency.as_ref().is_some_and(|it| it.overlap == Overlap::Replace);
     let told = |resource: Resource| {
-        let holder = machine.holder(&resource).and_then(|uid| machine.run(uid));
+        let holder = machine.holder(&resource).and_then(|claim| machine.run(machine.run(claim.run)?.root()));
         let waiting = machine.waiting(&resource);
         let (name, group) = match resource {
             Resource::Lock(name) => (name, false),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
-use runbook_core::machine::{AttemptRef, Machine, Resource};
+use runbook_core::machine::AttemptRef;
 use runbook_core::run::{self, Input, Phase, Pinned, Rejection, RunState, Start};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
@@ -18,6 +18,7 @@ use super::asked::{Asked, asked};
 use super::from_proto::Faults;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
+use super::waits::Waits;
 use super::{Shared, compare, errors, from_proto, internal, like, logs, principal, terms, to_proto};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
@@ -252,20 +253,6 @@ fn new_uid() -> RunUid {
     RunUid::from_bits(uuid::Uuid::now_v7().as_u128())
 }
 
-fn waits_for(machine: &Machine, uid: RunUid) -> Vec<String> {
-    machine
-        .waits_for(uid)
-        .into_iter()
-        .map(|(resource, run)| {
-            let number = machine.run(run).map_or(0, |state| state.created().number);
-            match resource {
-                Resource::Lock(name) => format!("lock {name} (run {number})"),
-                Resource::Group(name) => format!("group {name} (run {number})"),
-            }
-        })
-        .collect()
-}
-
 #[tonic::async_trait]
 impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
@@ -346,14 +333,14 @@ impl RunService for Runs {
         let extra = self
             .0
             .dispatcher
-            .query(move |machine| (waits_for(machine, uid), machine.quarantine(uid).map(ToOwned::to_owned)))
+            .query(move |machine| (Waits::of(machine, uid), machine.quarantine(uid).map(ToOwned::to_owned)))
             .await
             .map_err(|_| errors::ending())?;
         let layout = self.0.surroundings.layout.clone();
         let below = self.tree_below(&state).await?;
         let run = tokio::task::spawn_blocking(move || {
             let mut run = tree(&state, &below, &layout, &mut LAST_LINES.clone());
-            run.waits_for = extra.0;
+            extra.0.tell(&mut run, uid);
             if let Some(why) = extra.1 {
                 run.status = v1::RunStatus::Attention.into();
                 run.message = format!("the run is quarantined: {why}");

@@ -145,7 +145,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("created-by-schedule", with_origin(Origin::Schedule)),
         ("admitted", Fact::Admitted { deadline: Some(AT) }),
         ("admitted-without-deadline", Fact::Admitted { deadline: None }),
-        ("step-ready", Fact::StepReady { step: StepNo(0) }),
+        ("step-ready", Fact::StepReady { step: StepNo(0), locks: Vec::new() }),
         ("step-skipped-need", Fact::StepSkipped { step: STEP, why: SkipReason::Need(StepNo(0)) }),
         ("step-skipped-condition", Fact::StepSkipped { step: STEP, why: SkipReason::Condition }),
         ("step-failed", Fact::StepFailed { step: STEP, message: "no such key".to_owned() }),
@@ -312,6 +312,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("paused-before", Fact::Paused { before: Some(STEP), by: Principal::engine(), reason: String::new() }),
         ("continued", Fact::Continued { by: person(), reason: "there is room".to_owned() }),
         ("created-slot", with_slot()),
+        ("step-ready-locks", Fact::StepReady { step: STEP, locks: vec!["db/orders".to_owned(), "site".to_owned()] }),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

@@ -221,7 +221,7 @@ fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         created().prop_map(|it| Fact::Created(Box::new(it))),
         option::of(time()).prop_map(|deadline| Fact::Admitted { deadline }),
-        step().prop_map(|step| Fact::StepReady { step }),
+        (step(), prop::collection::vec(text(), 0..3)).prop_map(|(step, locks)| Fact::StepReady { step, locks }),
         (step(), why()).prop_map(|(step, why)| Fact::StepSkipped { step, why }),
         (step(), text()).prop_map(|(step, message)| Fact::StepFailed { step, message }),
         (step(), attempt(), kind(), text())

@@ -53,7 +53,7 @@ pub fn ended(step: u32, attempt: u32, output_bytes: usize) -> Fact {
 }
 
 pub fn ready(step: u32) -> Fact {
-    Fact::StepReady { step: StepNo(step) }
+    Fact::StepReady { step: StepNo(step), locks: Vec::new() }
 }
 
 pub fn finished(outcome: Outcome) -> Fact {

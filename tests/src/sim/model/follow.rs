@@ -135,7 +135,10 @@ impl RunModel {
                 })
             }
             Fact::Continued { .. } => Err("nobody asked that it goes on".to_owned()),
-            Fact::StepReady { step } => self.is_judged(step.index(), |judgement| judgement == Judgement::Ready),
+            Fact::StepReady { step, locks } => {
+                must(*locks == self.locks_of(step.index()), || format!("its locks are {locks:?} (92)"))?;
+                self.is_judged(step.index(), |judgement| judgement == Judgement::Ready)
+            }
             Fact::StepFailed { step, .. } => self.is_judged(step.index(), |judgement| judgement == Judgement::Fail),
             Fact::StepSkipped { step, why } => self.is_judged(step.index(), |judgement| match why {
                 SkipReason::Condition => judgement == Judgement::SkipForCondition,

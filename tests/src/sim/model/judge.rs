@@ -63,6 +63,7 @@ impl RunModel {
     pub(crate) fn is_plain(&self, no: usize) -> bool {
         self.condition(no).is_none()
             && self.design.undoes(no).next().is_none()
+            && self.design.step_locks.get(no).is_none_or(Vec::is_empty)
             && !self.created.terms.dry
             && !self.is_left_out(no)
             && !self.held_before.contains(&no)

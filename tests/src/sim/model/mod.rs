@@ -9,6 +9,7 @@ mod ends;
 mod follow;
 mod held;
 mod judge;
+mod locks;
 mod places;
 mod run;
 mod schedules;

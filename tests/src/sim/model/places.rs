@@ -37,8 +37,18 @@ impl RunModel {
         matches!(self.created.origin, Origin::Api | Origin::Schedule)
     }
 
-    /// What may start now, but for the places of other runs.
-    pub(crate) fn startable(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
+    /// What may start now, but for the places of other runs. `free` tells whether a step may have its locks.
+    pub(crate) fn startable(&self, now: Timestamp, free: impl Fn(usize) -> bool) -> Vec<(usize, AttemptKind)> {
+        let mut open = self.open(now);
+        open.retain(|(no, _)| free(*no));
+        if matches!(self.stage, Stage::RollingBack(_)) {
+            return self.first_to_compensate(now, open);
+        }
+        open
+    }
+
+    /// What may start now, but for locks and for the places of other runs.
+    pub(crate) fn open(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
         if !self.holds() {
             return Vec::new();
         }
@@ -103,27 +113,33 @@ impl RunModel {
 }
 
 impl RunModel {
-    /// The compensations that may start (59).
+    /// The compensations that nothing has to come before (59).
     fn compensations(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
         let left = self.rolling.iter().flat_map(|rolling| rolling.left.iter().copied());
         let left: Vec<(usize, &StepModel)> = left.filter_map(|no| Some((no, self.steps.get(no)?))).collect();
-        let due = |step: &StepModel| matches!(step.status, Status::Waiting(_, due) if due <= now);
-        let again: Vec<usize> = left.iter().filter(|(_, step)| due(step)).map(|(no, _)| *no).collect();
-        if !again.is_empty() {
-            return again.into_iter().map(|no| (no, AttemptKind::Rollback)).collect();
-        }
         let mut behind = Vec::new();
         for (no, _) in &left {
             behind.extend(before(&self.design, *no));
         }
-        let free: Vec<(usize, Timestamp)> = left
-            .into_iter()
-            .filter(|(no, step)| step.is_over() && !behind.contains(no) && !self.stuck().contains(no))
-            .map(|(no, step)| (no, step.over_at))
-            .collect();
-        let last = free.iter().map(|(_, at)| *at).max();
-        free.into_iter().filter(|(_, at)| Some(*at) == last).map(|(no, _)| (no, AttemptKind::Rollback)).collect()
+        let free = |no: &usize, step: &StepModel| step.is_over() && !behind.contains(no) && !self.stuck().contains(no);
+        let open = left.into_iter().filter(|(no, step)| is_due(step, now) || free(no, step));
+        open.map(|(no, _)| (no, AttemptKind::Rollback)).collect()
     }
+
+    /// Of these compensations, those that go first (59).
+    fn first_to_compensate(&self, now: Timestamp, open: Vec<(usize, AttemptKind)>) -> Vec<(usize, AttemptKind)> {
+        let step = |no: usize| self.steps.get(no);
+        let again = |(no, _): &(usize, AttemptKind)| step(*no).is_some_and(|step| is_due(step, now));
+        if open.iter().any(again) {
+            return open.into_iter().filter(again).collect();
+        }
+        let last = open.iter().filter_map(|(no, _)| Some(step(*no)?.over_at)).max();
+        open.into_iter().filter(|(no, _)| step(*no).map(|step| step.over_at) == last).collect()
+    }
+}
+
+fn is_due(step: &StepModel, now: Timestamp) -> bool {
+    matches!(step.status, Status::Waiting(_, due) if due <= now)
 }
 
 impl Model {
@@ -147,12 +163,12 @@ impl Model {
     /// Whether this attempt of a run may start, before all others.
     pub(crate) fn may_start(&self, uid: RunUid, step: usize, kind: AttemptKind) -> Check {
         let run = self.run(uid)?;
-        must(run.startable(self.now).contains(&(step, kind)), || {
-            format!("{kind:?} of step {step} may not start: rule 5, 9, 10, 28 or 59")
+        must(self.startable(run).contains(&(step, kind)), || {
+            format!("{kind:?} of step {step} may not start: rule 5, 9, 10, 28, 59 or 94")
         })?;
         must(self.has_place(run.rank()), || "no place was free for it (9)".to_owned())?;
         for other in self.runs.values().filter(|other| other.rank() < run.rank()) {
-            must(other.startable(self.now).is_empty(), || {
+            must(self.startable(other).is_empty(), || {
                 format!("run {} should have gone first: {:?} before {:?} (9)", other.uid, other.rank(), run.rank())
             })?;
         }
@@ -166,7 +182,7 @@ impl Model {
         for (other, since) in &self.waits_since {
             let same_rank = self.runs.get(other).is_some_and(|other| other.rank() == run.rank());
             must(*other == uid || !same_rank || since >= last_start, || {
-                let waits = self.runs.get(other).map(|other| other.startable(self.now));
+                let waits = self.runs.get(other).map(|other| self.startable(other));
                 format!("it starts again while run {other} of the same rank waits for its turn with {waits:?} (9)")
             })?;
         }
@@ -177,7 +193,8 @@ impl Model {
     pub(crate) fn note_waiting(&mut self, uid: RunUid) {
         let Some(run) = self.runs.get(&uid) else { return };
         let rank = run.rank();
-        if run.startable(self.now).is_empty() {
+        // What waits for locks may come and go by what others do.
+        if run.startable(self.now, |no| !run.needs_locks(no)).is_empty() {
             self.waits_since.remove(&uid);
             self.waits_as.remove(&uid);
         } else if self.waits_as.insert(uid, rank) != Some(rank) {
@@ -191,7 +208,7 @@ impl Model {
             format!("{} attempts are live, the bound is {}", self.live(), self.places)
         })?;
         for run in self.runs.values() {
-            let startable = run.startable(self.now);
+            let startable = self.startable(run);
             must(startable.is_empty() || !self.has_place(run.rank()), || {
                 format!("run {}: {startable:?} could start, and a place is free (9)", run.uid)
             })?;
@@ -201,18 +218,9 @@ impl Model {
 
     /// Whether a queued run is to be admitted (1).
     pub(crate) fn is_admissible(&self, run: &RunModel) -> bool {
-        if run.created.parent.is_some() {
-            return self.is_admissible_below(run);
-        }
-        // 73: queued child runs come before all at the top.
-        let turn = |run: &RunModel| (run.created.parent.is_none(), run.created.origin, run.created.number);
-        let wants = run.wants();
         run.stage == Stage::Queued
             && (run.ending.is_none() || run.asked.is_some())
             && !run.rolling.as_ref().is_some_and(|rolling| rolling.abandoned)
-            && self.runs.values().filter(|other| other.uid != run.uid).all(|other| {
-                let before = other.stage == Stage::Queued && turn(other) < turn(run);
-                !(other.holds() || before) || !other.wants().iter().any(|name| wants.contains(name))
-            })
+            && self.may_have((run.uid, None))
     }
 }

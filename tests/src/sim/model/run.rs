@@ -338,6 +338,16 @@ impl RunModel {
 
     /// Takes an event.
     pub(crate) fn take(&mut self, event: &Event) {
+        self.change(event);
+        if let Fact::AttemptStarting { step, .. } | Fact::ChildStarting { step, .. } = &event.fact
+            && let Some(step) = self.steps.get_mut(step.index())
+        {
+            step.locked = !step.locks.is_empty();
+        }
+        self.let_go();
+    }
+
+    fn change(&mut self, event: &Event) {
         self.last_event = event.number;
         self.last_at = event.at;
         let at = event.at;
@@ -347,7 +357,12 @@ impl RunModel {
                 self.stage = Stage::Main;
                 self.deadline = *deadline;
             }
-            Fact::StepReady { step } => self.set(step.index(), Status::Ready),
+            Fact::StepReady { step, locks } => {
+                self.set(step.index(), Status::Ready);
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.locks.clone_from(locks);
+                }
+            }
             Fact::StepSkipped { step, why } => {
                 let passed_over = match why {
                     SkipReason::Condition
@@ -622,7 +637,9 @@ impl RunModel {
                 // 72
                 let back = step.status == Status::Over(Over::RolledBack);
                 let child = step.child.filter(|_| !undone.contains(&no) && !back);
-                *step = StepModel { ran, ..StepModel::new(step.latest, child) };
+                // 95
+                let locks = if ran { std::mem::take(&mut step.locks) } else { Vec::new() };
+                *step = StepModel { ran, locks, ..StepModel::new(step.latest, child) };
             }
         }
     }

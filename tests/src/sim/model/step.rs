@@ -89,6 +89,9 @@ pub(crate) struct StepModel {
     pub(crate) approved: Vec<(u32, IndexMap<String, Value>)>,
     /// Its latest child run, over all epochs.
     pub(crate) child: Option<RunUid>,
+    /// Its locks, as it was judged last (92), and whether it has them.
+    pub(crate) locks: Vec<String>,
+    pub(crate) locked: bool,
 }
 
 /// Whether an attempt that ended so counts for `retry` (13).
@@ -111,6 +114,8 @@ impl StepModel {
             probes_until: None,
             approved: Vec::new(),
             child,
+            locks: Vec::new(),
+            locked: false,
         }
     }
 

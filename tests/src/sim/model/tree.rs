@@ -1,7 +1,5 @@
 //! Rules 66 to 76: child runs and their trees.
 
-use std::collections::BTreeSet;
-
 use indexmap::IndexMap;
 use runbook_core::definition::{Overlap, Part};
 use runbook_core::id::RunUid;
@@ -33,7 +31,7 @@ impl RunModel {
     }
 
     /// Whether a step is to start its child run now (66).
-    fn is_callable(&self, no: usize) -> bool {
+    pub(super) fn is_callable(&self, no: usize) -> bool {
         self.holds() && !self.is_held() && self.design.is_call(no) && self.may_begin(no)
     }
 
@@ -84,6 +82,9 @@ impl RunModel {
 impl Model {
     /// Whether a fact that has to do with a child run follows; `None` where it has not.
     pub(super) fn follows_in_tree(&self, uid: RunUid, fact: &Fact) -> Option<Check> {
+        if let Some(ended) = self.ends_circle(uid, fact) {
+            return Some(ended);
+        }
         let run = self.runs.get(&uid);
         match (fact, run) {
             (Fact::Created(created), None) if created.parent.is_some() => Some(self.creation_follows(uid, created)),
@@ -105,9 +106,6 @@ impl Model {
             (Fact::Resumed { epoch, .. }, Some(run)) if run.created.parent.is_some() => {
                 let opened = run.is_terminal() && self.step_above(run) == Some(Status::Child { uid, waits: Waits::No });
                 Some(must(opened && *epoch == run.epoch + 1, || "nothing opens it again (72)".to_owned()))
-            }
-            (Fact::Ending { cause: EndingCause::Deadlock { .. } }, Some(run)) => {
-                Some(must(self.is_in_circle(run), || "it waits in no circle (74)".to_owned()))
             }
             (Fact::Ending { cause: cause @ EndingCause::Cancel { .. } }, Some(run)) if run.created.parent.is_some() => {
                 Some(must(self.ending_from_above(run).is_some_and(|above| is_same(&above, cause)), || {
@@ -168,7 +166,7 @@ impl Model {
     }
 
     /// Whether a step cannot start its child run (67).
-    fn is_refused(&self, run: &RunModel, no: usize) -> bool {
+    pub(super) fn is_refused(&self, run: &RunModel, no: usize) -> bool {
         let Some((_, design)) = run.design.callee(no) else { return false };
         let Some(inputs) = run.given(no) else { return true };
         let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
@@ -183,6 +181,7 @@ impl Model {
 
     fn call_follows(&self, run: &RunModel, no: usize, child: RunUid, again: bool) -> Check {
         must(run.is_callable(no) && !run.failure_ends(), || "it may not start now (66)".to_owned())?;
+        must(self.is_free(run, no), || "it may not have its locks (94)".to_owned())?;
         must(!self.is_refused(run, no), || "the step must fail (67)".to_owned())?;
         match self.again(run, no) {
             Some(before) => must(again && before == child, || format!("it must open {before} again (72)")),
@@ -237,45 +236,14 @@ impl Model {
         changes.then_some(cause)
     }
 
-    /// The trees that hold what a run wants, its own left out.
-    fn holders(&self, run: &RunModel) -> BTreeSet<RunUid> {
-        let wants = run.wants();
-        let holding = self.runs.values().filter(|other| other.holds() && other.root() != run.root());
-        holding.filter(|other| other.wants().iter().any(|name| wants.contains(name))).map(RunModel::root).collect()
-    }
-
-    /// Whether a queued child run waits for its own tree (74).
-    fn is_in_circle(&self, run: &RunModel) -> bool {
-        let waits = |run: &RunModel| run.stage == Stage::Queued && run.created.parent.is_some();
-        if !waits(run) || run.ending.is_some() {
-            return false;
-        }
-        let mut open: Vec<RunUid> = self.holders(run).into_iter().collect();
-        let mut seen = BTreeSet::new();
-        while let Some(tree) = open.pop() {
-            if tree == run.root() {
-                return true;
-            }
-            if seen.insert(tree) {
-                for other in self.runs.values().filter(|other| other.root() == tree && waits(other)) {
-                    open.extend(self.holders(other));
-                }
-            }
-        }
-        false
-    }
-
-    /// Whether a queued child run is to be admitted (73).
-    pub(super) fn is_admissible_below(&self, run: &RunModel) -> bool {
-        run.stage == Stage::Queued && run.ending.is_none() && self.holders(run).is_empty()
-    }
-
     /// Nothing of the trees is missing.
     pub(super) fn check_trees(&self) -> Check {
         for run in self.runs.values() {
             let told = |why: String| format!("run {}: {why}", run.uid);
             for (no, step) in run.steps.iter().enumerate() {
-                must(!run.is_callable(no), || told(format!("step {no} does not start its child run (66)")))?;
+                must(!run.is_callable(no) || !self.is_free(run, no), || {
+                    told(format!("step {no} does not start its child run (66)"))
+                })?;
                 if let Status::Child { uid, waits } = step.status {
                     let child = self.run(uid)?;
                     must(!child.is_terminal(), || told(format!("the child run of step {no} is over (68)")))?;
@@ -287,9 +255,8 @@ impl Model {
             must(self.ending_from_above(run).is_none(), || {
                 told(format!("must end: {:?} (70)", self.ending_from_above(run)))
             })?;
-            must(!self.is_in_circle(run), || told("waits for its own tree (74)".to_owned()))?;
         }
-        Ok(())
+        self.check_circles()
     }
 }
 

@@ -1,0 +1,51 @@
+//! What runs and steps wait for, as people read it: which lock or group, and who keeps it from them.
+
+use std::collections::HashMap;
+
+use runbook_core::id::{RunUid, StepNo};
+use runbook_core::machine::{Claim, Machine};
+use runbook_core::run::RunState;
+use runbook_proto::v1;
+
+/// What a run, all below it, and their steps wait for, in words.
+pub(super) struct Waits(HashMap<Claim, Vec<String>>);
+
+impl Waits {
+    /// By the state of all runs.
+    pub fn of(machine: &Machine, uid: RunUid) -> Self {
+        let root = machine.run(uid).map(RunState::root);
+        let below = root.map_or(&[][..], |root| machine.tree(root)).iter().copied();
+        let mut waits = HashMap::new();
+        for run in below.chain([uid]).filter_map(|uid| machine.run(uid)) {
+            let steps = run.lock_waits().into_iter().map(Some);
+            for claim in steps.chain([None]).map(|step| Claim { run: run.uid(), step }) {
+                let words = words(machine, claim);
+                if !words.is_empty() {
+                    waits.insert(claim, words);
+                }
+            }
+        }
+        Self(waits)
+    }
+
+    /// Tells it of a run with its steps.
+    pub fn tell(&self, run: &mut v1::Run, uid: RunUid) {
+        let of = |step: Option<StepNo>| self.0.get(&Claim { run: uid, step }).cloned().unwrap_or_default();
+        run.waits_for = of(None);
+        for (index, step) in run.steps.iter_mut().enumerate() {
+            step.waits_for = of(u32::try_from(index).ok().map(StepNo));
+            let child = step.child_run.as_mut().and_then(|child| Some((child.uid.parse().ok()?, child)));
+            if let Some((uid, child)) = child {
+                self.tell(child, uid);
+            }
+        }
+    }
+}
+
+fn words(machine: &Machine, claim: Claim) -> Vec<String> {
+    let told = machine.waits_for(claim).into_iter().map(|(resource, holder)| {
+        let (kind, name) = resource.words();
+        format!("{kind} {name} ({})", machine.tell(holder))
+    });
+    told.collect()
+}
