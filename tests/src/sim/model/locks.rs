@@ -66,7 +66,11 @@ impl Model {
     fn waiting(&self) -> Vec<Claim> {
         let mut found = Vec::new();
         for run in self.runs.values() {
-            found.extend((run.stage == Stage::Queued).then_some((run.uid, None)));
+            let queued = run.stage == Stage::Queued && !run.wants().is_empty();
+            found.extend(queued.then_some((run.uid, None)));
+            if !(0..run.steps.len()).any(|no| run.needs_locks(no)) {
+                continue;
+            }
             let starts = run.open(self.now).into_iter().map(|(no, _)| no);
             let calls = (0..run.steps.len()).filter(|no| run.is_callable(*no));
             found.extend(starts.chain(calls).filter(|no| run.needs_locks(*no)).map(|no| (run.uid, Some(no))));
@@ -76,12 +80,6 @@ impl Model {
 
     fn names(&self, (run, step): Claim) -> Vec<String> {
         self.runs.get(&run).map(|run| run.names(step)).unwrap_or_default()
-    }
-
-    /// Whether they have, or want, anything in common.
-    fn meet(&self, one: Claim, other: Claim) -> bool {
-        let names = self.names(one);
-        self.names(other).iter().any(|name| names.contains(name))
     }
 
     /// What a run or a step is part of.
@@ -95,10 +93,17 @@ impl Model {
         above
     }
 
+    /// Whether a run or a step has any lock or group.
+    fn has_any(&self, (uid, step): Claim) -> bool {
+        self.runs.get(&uid).is_some_and(|run| match step {
+            None => run.holds() && !run.wants().is_empty(),
+            Some(no) => run.steps.get(no).is_some_and(|step| step.locked),
+        })
+    }
+
     /// Whether nothing above has anything (73).
     fn is_bare(&self, claim: Claim) -> bool {
-        let above = self.above(claim);
-        !self.holding().into_iter().any(|holder| above.contains(&holder) && !self.names(holder).is_empty())
+        !self.above(claim).into_iter().any(|above| self.has_any(above))
     }
 
     fn order(&self, claim: Claim) -> (bool, Option<(Origin, u64)>, Claim) {
@@ -108,17 +113,19 @@ impl Model {
 
     /// Whether a run or a step may have all that it wants (1, 73, 94).
     pub(crate) fn may_have(&self, claim: Claim) -> bool {
-        if self.names(claim).is_empty() {
+        let wants = self.names(claim);
+        if wants.is_empty() {
             return true;
         }
+        let meets = |other: Claim| self.names(other).iter().any(|name| wants.contains(name));
         let above = self.above(claim);
-        let free = self
-            .holding()
-            .into_iter()
-            .all(|holder| holder == claim || above.contains(&holder) || !self.meet(holder, claim));
+        let taken = |holder: Claim| holder != claim && !above.contains(&holder) && meets(holder);
+        if self.holding().into_iter().any(taken) {
+            return false;
+        }
         let order = self.order(claim);
-        let before = |other: Claim| other != claim && self.meet(other, claim) && self.order(other) < order;
-        free && (!self.is_bare(claim) || !self.waiting().into_iter().any(before))
+        let before = |other: Claim| other != claim && meets(other) && self.order(other) < order;
+        !self.is_bare(claim) || !self.waiting().into_iter().any(before)
     }
 
     /// Whether a step may start as far as its locks go.
@@ -138,9 +145,9 @@ impl Model {
 
     /// Who keeps somebody from what he wants.
     fn kept_by(&self, claim: Claim) -> Vec<Claim> {
-        let above = self.above(claim);
+        let (above, wants) = (self.above(claim), self.names(claim));
         let others = self.holding().into_iter().filter(|holder| !above.contains(holder));
-        others.filter(|holder| self.meet(*holder, claim)).collect()
+        others.filter(|holder| self.names(*holder).iter().any(|name| wants.contains(name))).collect()
     }
 
     /// Whether somebody waits for what he is part of, through others (74, 96).
