@@ -94,6 +94,8 @@ pub enum Command {
     Logs(commands::logs::Logs),
     /// Print what happened to a run
     Events(commands::events::Events),
+    /// Show who has which lock or group, and who waits
+    Locks(commands::locks::Locks),
     /// List what runs ask of persons, and what to type
     Approvals(commands::approvals::Approvals),
     /// Approve what a run asks

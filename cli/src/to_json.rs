@@ -257,6 +257,28 @@ pub fn approval(approval: &v1::Approval) -> Value {
     })
 }
 
+/// A lock or a group.
+pub fn lock(lock: &v1::Lock) -> Value {
+    let claim = |claim: &v1::LockClaim| {
+        json!({
+            "run": claim.run,
+            "run_number": claim.run_number,
+            "run_status": run_status(claim.run_status()),
+            "runbook": claim.runbook,
+            "step": text(&claim.step),
+            "started_by": principal(claim.started_by.as_ref()),
+            "since": time(claim.since.as_ref()),
+        })
+    };
+    json!({
+        "name": lock.name,
+        "group": lock.group,
+        "holders": lock.holders.iter().map(claim).collect::<Vec<_>>(),
+        "queue": lock.queue.iter().map(claim).collect::<Vec<_>>(),
+        "waiting": lock.waiting,
+    })
+}
+
 /// An event.
 pub fn event(event: &v1::Event) -> Value {
     let all = json!({

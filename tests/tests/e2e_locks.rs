@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use runbook_proto::v1::{Event, EventType, RunStatus};
+use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::{Daemon, Project, step, wait_for};
+use serde_json::Value;
 
 /// Replaces what is on in its group; what it did is rolled back by itself.
 const REPLACES: &str = r#"
@@ -102,12 +104,23 @@ fn a_step_has_its_locks_over_retries_and_over_a_death_of_the_daemon() {
     let third = daemon.exec("s", &[("n", "3"), ("db", "users")]);
     let third = daemon.wait(&third.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
     assert_eq!(step(&third, "change").waits_for, [format!("lock other {by}")]);
+    let said = runbook(&project, &["locks"]);
+    let row = said.out.lines().find(|line| line.starts_with("other ")).expect("the lock");
+    assert!(row.contains("run 1 change") && row.ends_with("run 2 change, run 3 change"), "{said:?}");
+    let json: Value =
+        serde_json::from_str(&runbook(&project, &["locks", "other", "--output", "json"]).out).expect("JSON");
+    let lock = &json["locks"][0];
+    let holder = &lock["holders"][0];
+    assert_eq!((&holder["step"], &holder["run_number"]), (&"change".into(), &first.number.into()), "{json}");
+    assert!(holder["since"].is_string() && holder["started_by"]["name"].is_string(), "{json}");
+    assert_eq!((&lock["waiting"], &lock["queue"][1]["run_number"]), (&2.into(), &third.number.into()), "{json}");
     for n in 1..=3 {
         project.file(&format!("go-{n}"), "");
     }
     for run in [&first, &second, &third] {
         assert_eq!(daemon.wait_over(&run.name).status(), RunStatus::Succeeded);
     }
+    assert_eq!(runbook(&project, &["locks", "--quiet"]).out, "");
     let log = project.lines("log");
     let log: Vec<&str> = log.iter().map(String::as_str).filter(|line| !line.starts_with("free")).collect();
     let each = |n: &str| [format!("begin {n}"), format!("end {n}"), format!("begin {n}"), format!("end {n}")];

@@ -11,6 +11,7 @@ pub mod events;
 pub mod exec;
 pub mod graph;
 pub mod list;
+pub mod locks;
 pub mod logs;
 pub mod pause;
 pub mod plan;
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(cx, &args).await,
         Command::Logs(args) => logs::run(cx, &args).await,
         Command::Events(args) => events::run(cx, &args).await,
+        Command::Locks(args) => locks::run(cx, &args).await,
         Command::Approvals(args) => approvals::run(cx, &args).await,
         Command::Approve(args) => approve::run(cx, &args).await,
         Command::Reject(args) => reject::run(cx, &args).await,

@@ -43,6 +43,16 @@ impl Machine {
         self.locks.holders(resource)
     }
 
+    /// Every lock and group that is had or waited for, behind one of them, in order.
+    pub fn locks_from(&self, after: Option<&Resource>) -> impl Iterator<Item = &Resource> {
+        self.locks.from(after)
+    }
+
+    /// Who waits for a lock or a group, the next one first.
+    pub fn queue_of(&self, resource: &Resource) -> impl Iterator<Item = Claim> {
+        self.locks.waiters(resource).map(|turn| turn.claim)
+    }
+
     /// The run, or the step, that has a lock or a group.
     pub fn holder(&self, resource: &Resource) -> Option<Claim> {
         self.locks.holders(resource).next()

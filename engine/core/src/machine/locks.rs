@@ -2,6 +2,7 @@
 //! from the runs' states. Never decides what comes of a wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{Class, Resource};
 use crate::id::{RunUid, StepNo};
@@ -48,7 +49,7 @@ pub(super) struct Locks {
     holders: BTreeMap<Resource, BTreeSet<Claim>>,
     held: HashMap<Claim, Vec<Resource>>,
     waits: HashMap<Claim, Wait>,
-    waiters: HashMap<Resource, BTreeSet<Turn>>,
+    waiters: BTreeMap<Resource, BTreeSet<Turn>>,
     /// Waits that may be over now.
     maybe: BTreeSet<Turn>,
     /// What waits below something that has locks.
@@ -66,6 +67,22 @@ impl Locks {
     /// Everything that is held.
     pub const fn all(&self) -> &BTreeMap<Resource, BTreeSet<Claim>> {
         &self.holders
+    }
+
+    /// Everything that is held or waited for behind one of them, in order.
+    pub fn from(&self, after: Option<&Resource>) -> impl Iterator<Item = &Resource> {
+        let bounds = (after.map_or(Unbounded, Excluded), Unbounded);
+        let mut held = self.holders.range::<Resource, _>(bounds).map(|(resource, _)| resource).peekable();
+        let mut wanted = self.waiters.range::<Resource, _>(bounds).map(|(resource, _)| resource).peekable();
+        std::iter::from_fn(move || {
+            let next = match (held.peek().copied(), wanted.peek().copied()) {
+                (Some(one), Some(other)) => one.min(other),
+                (one, other) => one.or(other)?,
+            };
+            held.next_if(|resource| *resource == next);
+            wanted.next_if(|resource| *resource == next);
+            Some(next)
+        })
     }
 
     /// Whether it has anything.

@@ -70,7 +70,7 @@ impl RunState {
             rollback: None,
             to_call: BTreeSet::new(),
             wanting: BTreeSet::new(),
-            locking: BTreeSet::new(),
+            locking: BTreeMap::new(),
             children: BTreeMap::new(),
             below: BTreeMap::new(),
             attention_below: 0,

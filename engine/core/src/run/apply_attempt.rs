@@ -61,7 +61,7 @@ impl RunState {
             }
         }
         self.ready.remove(&step);
-        self.take_locks(step);
+        self.take_locks(step, at);
         let progress = Progress::Live(attempt, kind);
         self.set(step, progress);
         self.live.insert(step, (attempt, kind));

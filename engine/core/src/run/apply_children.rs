@@ -26,7 +26,7 @@ impl RunState {
         state.child = Some(child);
         state.children += u32::from(!again);
         state.started_at.get_or_insert(at);
-        self.take_locks(step);
+        self.take_locks(step, at);
         self.set(step, Progress::Child);
         self.children.insert(step, child);
         Ok(())

@@ -43,7 +43,7 @@ impl RunState {
         }
         let live = &self.live;
         let unknown = &self.unknown;
-        self.locking.retain(|step| live.contains_key(step) || unknown.contains_key(step));
+        self.locking.retain(|step, _| live.contains_key(step) || unknown.contains_key(step));
         let steps = &self.steps;
         let is_open = |no: StepNo| {
             let progress = steps.get(no.index()).map(|state| state.progress);

@@ -101,10 +101,10 @@ impl RunState {
     }
 
     /// A step starts, and has its locks from now on.
-    pub(super) fn take_locks(&mut self, no: StepNo) {
+    pub(super) fn take_locks(&mut self, no: StepNo, at: Timestamp) {
         self.wanting.remove(&no);
         if self.needs_locks(no) {
-            self.locking.insert(no);
+            self.locking.insert(no, at);
         }
     }
 

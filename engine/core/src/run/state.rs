@@ -57,8 +57,8 @@ pub struct RunState {
     pub(super) to_call: BTreeSet<StepNo>,
     /// Steps that may start an attempt or a child run, and need locks for that.
     pub(super) wanting: BTreeSet<StepNo>,
-    /// Steps that have their locks: from the start of an attempt or a child run until they are over.
-    pub(super) locking: BTreeSet<StepNo>,
+    /// Steps that have their locks, and since when: from the start of an attempt or a child run until they are over.
+    pub(super) locking: BTreeMap<StepNo, Timestamp>,
     /// The child runs that are on.
     pub(super) children: BTreeMap<StepNo, RunUid>,
     /// The steps whose child run waits, and how many of them need a person.
@@ -562,7 +562,7 @@ impl RunState {
 
     /// Whether a step has locks, and has not got them.
     pub(super) fn needs_locks(&self, step: StepNo) -> bool {
-        !self.locking.contains(&step) && self.steps.get(step.index()).is_some_and(|state| !state.locks.is_empty())
+        !self.locking.contains_key(&step) && self.steps.get(step.index()).is_some_and(|state| !state.locks.is_empty())
     }
 
     /// The steps that would start now if they had their locks, places among attempts not counted.
@@ -581,12 +581,17 @@ impl RunState {
 
     /// Whether a step has locks now.
     pub fn has_locks(&self, step: StepNo) -> bool {
-        self.locking.contains(&step)
+        self.locking.contains_key(&step)
+    }
+
+    /// Since when a step has its locks, if it has any.
+    pub fn locked_since(&self, step: StepNo) -> Option<Timestamp> {
+        self.locking.get(&step).copied()
     }
 
     /// The steps that have their locks.
     pub fn locking(&self) -> impl Iterator<Item = StepNo> {
-        self.locking.iter().copied()
+        self.locking.keys().copied()
     }
 
     /// Whether what a step would start is its compensation.

@@ -8,6 +8,7 @@ mod errors;
 mod from_proto;
 mod incoming;
 mod like;
+mod locks;
 mod logs;
 mod plan;
 mod rehearse;

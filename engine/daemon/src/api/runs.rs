@@ -19,7 +19,7 @@ use super::from_proto::Faults;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::waits::Waits;
-use super::{Shared, compare, errors, from_proto, internal, like, logs, principal, terms, to_proto};
+use super::{Shared, compare, errors, from_proto, internal, like, locks, logs, principal, terms, to_proto};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::layout::Layout;
@@ -350,6 +350,17 @@ impl RunService for Runs {
         .await
         .map_err(|error| internal(&error))?;
         Ok(Response::new(v1::GetRunResponse { run: Some(run) }))
+    }
+
+    async fn list_locks(
+        &self,
+        request: Request<v1::ListLocksRequest>,
+    ) -> Result<Response<v1::ListLocksResponse>, Status> {
+        let request = request.into_inner();
+        let size = from_proto::page_size(request.page_size, locks::PAGE.0, locks::PAGE.1)?;
+        let after = locks::after(&request.page_token)?;
+        let page = self.0.dispatcher.query(move |machine| locks::page(machine, after.as_ref(), size)).await;
+        Ok(Response::new(page.map_err(|_| errors::ending())?))
     }
 
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {

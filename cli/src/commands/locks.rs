@@ -1,0 +1,124 @@
+//! `runbook locks`: who has which lock or group, and who waits for it.
+
+use clap::Args;
+use runbook_proto::v1::{ListLocksRequest, Lock, LockClaim};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit_code::ExitCode;
+use crate::failure::Result;
+use crate::line::Tone;
+use crate::moment::{Moment, moment, running_span};
+use crate::pages;
+use crate::session::runs;
+use crate::table::Table;
+use crate::to_json;
+
+/// How many of a queue are shown.
+const QUEUE: usize = 3;
+
+/// Arguments of `locks`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  runbook locks\n  runbook locks db/orders\n  runbook locks --output json")]
+pub struct Locks {
+    /// Only the lock or group of this name
+    pub name: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// No daemon answers.
+pub async fn run(cx: &mut Context, args: &Locks) -> Result<ExitCode> {
+    let mut all: Vec<Lock> = pages::all(async |page_size, page_token| {
+        let request = ListLocksRequest { page_size, page_token };
+        let page = cx.session.ask(async |channel| runs(channel).list_locks(request.clone()).await).await?;
+        Ok((page.locks, page.next_page_token))
+    })
+    .await?;
+    all.retain(|lock| args.name.as_ref().is_none_or(|name| lock.name == *name));
+    if cx.console.json {
+        let all: Vec<_> = all.iter().map(to_json::lock).collect();
+        cx.console.json(&json!({"locks": all}))?;
+    } else if all.is_empty() {
+        cx.console.say(match &args.name {
+            None => "nobody has a lock or a group",
+            Some(_) => "nobody has it, and nobody waits for it",
+        });
+    } else {
+        cx.console.table(&table(&all, Moment::now()))?;
+    }
+    Ok(ExitCode::Succeeded)
+}
+
+/// The locks, a row for each.
+fn table(locks: &[Lock], now: Moment) -> Table {
+    let mut table = Table::new(&["LOCK", "HELD BY", "FOR", "STARTED BY", "WAITING"]).wrapped();
+    for lock in locks {
+        // What is part of the first one has it through that.
+        let holder = lock.holders.first();
+        let since = holder.and_then(|holder| moment(holder.since.as_ref()));
+        let by = holder.and_then(|holder| holder.started_by.as_ref());
+        table.row(vec![
+            (Tone::Bold, if lock.group { format!("group {}", lock.name) } else { lock.name.clone() }),
+            (Tone::Plain, holder.map_or_else(|| "nobody".to_owned(), claim)),
+            (Tone::Plain, since.map(|since| running_span(now.since(since))).unwrap_or_default()),
+            (Tone::Plain, by.map(|by| by.name.clone()).unwrap_or_default()),
+            (Tone::Plain, queue(lock)),
+        ]);
+    }
+    table
+}
+
+/// Who it is: `run 7`, or `run 7 a/b`.
+fn claim(claim: &LockClaim) -> String {
+    match claim.step.as_str() {
+        "" => format!("run {}", claim.run_number),
+        step => format!("run {} {step}", claim.run_number),
+    }
+}
+
+/// The first that wait, and how many more.
+fn queue(lock: &Lock) -> String {
+    let named: Vec<String> = lock.queue.iter().take(QUEUE).map(claim).collect();
+    match usize::try_from(lock.waiting).unwrap_or(usize::MAX).saturating_sub(named.len()) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost_types::Timestamp;
+    use runbook_proto::v1::Principal;
+
+    #[test]
+    fn a_lock_says_who_has_it_and_who_is_next() {
+        let who = |number: u64, step: &str| LockClaim {
+            run_number: number,
+            step: step.into(),
+            started_by: Some(Principal { name: "ann".into(), uid: Some(1000) }),
+            since: Some(Timestamp { seconds: 340, nanos: 0 }),
+            ..LockClaim::default()
+        };
+        let lock = Lock {
+            name: "db/orders".into(),
+            group: false,
+            holders: vec![who(7, ""), who(7, "a")],
+            queue: vec![who(8, "a/change"), who(9, ""), who(10, ""), who(11, "")],
+            waiting: 5,
+        };
+        let group = Lock { name: "one".into(), group: true, queue: vec![who(9, "")], waiting: 1, ..Lock::default() };
+        let table = table(&[lock, group], Moment(400_000_000));
+        let lines: Vec<String> = table.lines(Some(80)).iter().map(|line| line.plain().trim_end().to_owned()).collect();
+        assert_eq!(
+            lines,
+            [
+                "LOCK       HELD BY  FOR   STARTED BY  WAITING",
+                "db/orders  run 7    60 s  ann         run 8 a/change, run 9, run 10 and 2 more",
+                "group one  nobody                     run 9",
+            ]
+        );
+    }
+}
