@@ -203,6 +203,7 @@ fn every_fault_is_reached() {
         "slot missed: too many",
         "slot missed: window",
         "slot ran",
+        "slot skipped: a child run or a rollback needs a person",
         "slot skipped: overlap",
         "slot skipped: paused",
         "spawned after a start",

@@ -15,7 +15,7 @@ use runbook_journal::View as _;
 use serde_json::Value;
 
 use super::design::SLOT;
-use super::model::{Ask, Check, FolderModel, PlanModel, PreparedModel, must, slots, to_confirm};
+use super::model::{Ask, Check, FolderModel, PlanModel, PreparedModel, ScheduleModel, must, slots, to_confirm};
 use super::random::Random;
 use super::world::{Happening, World};
 
@@ -241,7 +241,14 @@ impl World {
 
     /// Marks what became of slots.
     pub(crate) fn mark_notes(&mut self, notes: &[(ScheduleName, runbook_core::schedule::Note)]) {
-        for (_, note) in notes {
+        for (name, note) in notes {
+            if let NoteFact::Slots { fate: Fate::Skipped(Skip::Overlap { number, .. }), .. } = &note.fact
+                && self.model.schedules.get(name).is_some_and(ScheduleModel::waits_for_others)
+                && let Some(run) = self.model.runs.values().find(|run| run.created.number == *number)
+                && !run.has_unknown()
+            {
+                self.seen.mark("slot skipped: a child run or a rollback needs a person");
+            }
             let mark = match &note.fact {
                 NoteFact::Planned(_) => "schedule planned",
                 NoteFact::Removed => "schedule removed",

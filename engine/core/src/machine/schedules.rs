@@ -10,7 +10,7 @@ use crate::id::RunUid;
 use crate::limits;
 use crate::run::decide::create;
 use crate::run::view::RunStatus;
-use crate::run::{Fact, Principal, Rejection, RunState, Start};
+use crate::run::{Fact, Principal, Rejection, RunState, Start, Waits};
 use crate::schedule::{
     Fate, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, SlotOf, Step, Timetable, next_step, of_paused,
     of_removed,
@@ -356,14 +356,14 @@ impl Machine {
             ScheduleOverlap::Skip => true,
             // Who waits for such a one may wait for days, and so would all that come after.
             ScheduleOverlap::Queue | ScheduleOverlap::Replace => {
-                other.quarantine.is_some() || !other.state.unknown().is_empty()
+                other.quarantine.is_some() || other.state.waits() == Waits::Attention
             }
             ScheduleOverlap::Allow => false,
         });
         if let Some(other) = blocking {
             let state = match () {
                 () if other.quarantine.is_some() => "quarantined",
-                () if !other.state.unknown().is_empty() => RunStatus::Attention.name(),
+                () if other.state.waits() == Waits::Attention => RunStatus::Attention.name(),
                 () => other.state.status().name(),
             };
             return Fate::Skipped(Skip::Overlap { number: other.state.created().number, state: state.to_owned() });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runbook_core::definition::{MissedPolicy, ScheduleOverlap};
 use runbook_core::id::RunUid;
 use runbook_core::machine::Batch;
-use runbook_core::run::{Input, Principal, Start};
+use runbook_core::run::{Input, Principal, Start, Waits};
 use runbook_core::schedule::{Fate, Miss, NoteFact, Pause, ScheduleName, Skip};
 use runbook_core::time::Timestamp;
 
@@ -101,6 +101,12 @@ impl ScheduleModel {
     /// The engine was started anew: it knows what is durable.
     pub(crate) fn forget(&mut self) {
         (self.told, self.preparing) = (None, None);
+    }
+
+    /// Whether its runs wait for others.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        let overlap = self.told.as_ref().map(|plan| plan.overlap);
+        matches!(overlap, Some(ScheduleOverlap::Queue | ScheduleOverlap::Replace))
     }
 
     fn through(&self) -> i64 {
@@ -220,7 +226,7 @@ impl Model {
             ScheduleOverlap::Allow => return ran,
             ScheduleOverlap::Skip => on.iter().map(|run| run.created.number).collect(),
             ScheduleOverlap::Queue | ScheduleOverlap::Replace => {
-                on.iter().filter(|run| run.has_unknown()).map(|run| run.created.number).collect()
+                on.iter().filter(|run| run.waits() == Waits::Attention).map(|run| run.created.number).collect()
             }
         };
         if let Some(number) = blocking.first().copied() {
