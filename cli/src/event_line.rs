@@ -27,6 +27,7 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             let what = format!("created by {}{dry}{steps}{}", who(event.by.as_ref()), confirmed(event));
             about(&run, Tone::Plain, &what, &event.reason)
         }
+        EventType::Due => about(&run, Tone::Plain, "begins: its time has come", ""),
         EventType::Admitted => about(&run, Tone::Plain, "admitted: its steps may start", ""),
         EventType::Ending => about(&run, Tone::Warn, "goes to its end", &event.message),
         EventType::RollingBack => about(&run, Tone::Warn, "is rolled back", &event.message),

@@ -382,7 +382,11 @@ impl Model {
         }
         self.last_event = event.number;
         match event.r#type() {
-            EventType::Unspecified | EventType::DeadlinesShifted | EventType::Paused | EventType::Continued => {}
+            EventType::Unspecified
+            | EventType::DeadlinesShifted
+            | EventType::Paused
+            | EventType::Continued
+            | EventType::Due => {}
             EventType::Created => {
                 self.created = Some(at);
                 self.began = Some(at);

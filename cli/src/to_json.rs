@@ -114,6 +114,7 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::DeadlinesShifted => "deadlines_shifted",
         v1::EventType::Paused => "paused",
         v1::EventType::Continued => "continued",
+        v1::EventType::Due => "due",
         v1::EventType::WaitBegan => "wait_began",
         v1::EventType::WaitEnded => "wait_ended",
         v1::EventType::ApprovalAsked => "approval_asked",
@@ -170,6 +171,7 @@ pub fn run(run: &v1::Run) -> Value {
         "selection": selecting::to_json(run.selection.as_ref()),
         "pause": run.pause.as_ref().map(pause),
         "pause_before": run.pause_before,
+        "begins_at": time(run.begins_at.as_ref()),
     });
     if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
         json.insert("can_roll_back".to_owned(), json!(run.can_roll_back));

@@ -128,6 +128,7 @@ fn every_transition_is_reached_and_no_other() {
 fn every_fact_and_every_consequence_is_reached() {
     let facts = [
         "created",
+        "due",
         "admitted",
         "step_ready",
         "step_skipped",
@@ -188,6 +189,7 @@ fn every_fault_is_reached() {
         "report lost",
         "resumed at last",
         "rolled back at last",
+        "run begins later",
         "schedule comes back",
         "schedule is edited",
         "schedule paused",

@@ -15,6 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
+use crate::moment::{Moment, duration, moment, read_span, time_ahead};
 use crate::named::{Named, named};
 use crate::run_name::resolve;
 use crate::selecting::Selecting;
@@ -28,7 +29,7 @@ use crate::to_json;
     Examples:\n  runbook exec backup\n  runbook exec backup -i keep=7 -i source=/srv --reason 'before the move'\n  \
     runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders\n  \
     runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
-    runbook exec --like 142 -i keep=9")]
+    runbook exec --like 142 -i keep=9\n  runbook exec backup --at 02:30\n  runbook exec backup --in 2h")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -54,6 +55,12 @@ pub struct Exec {
     /// A dry run: steps with `effect: read` run, the others are shown
     #[arg(long)]
     pub dry_run: bool,
+    /// Begins the run at this time: RFC 3339, or `[YYYY-MM-DD ]HH:MM[:SS]` by the clock on the wall here
+    #[arg(long, value_name = "TIME", value_parser = time_ahead, conflicts_with = "begin_in")]
+    pub at: Option<Moment>,
+    /// Begins the run after this span, as 90s, 2h or 1d12h
+    #[arg(id = "begin_in", long = "in", value_name = "SPAN", value_parser = read_span)]
+    pub begin_in: Option<i64>,
     /// Pauses the run before this step; may be repeated
     #[arg(long, value_name = "STEP")]
     pub pause_before: Vec<String>,
@@ -96,7 +103,7 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
     if args.validate_only {
         return validated(cx, &run);
     }
-    if args.detach {
+    if args.detach || run.begins_at.is_some() {
         return detached(cx, &run, response.repeated_request);
     }
     if response.repeated_request {
@@ -131,6 +138,8 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         confirm: args.confirm.clone(),
         dry_run: args.dry_run,
         pause_before: args.pause_before.clone(),
+        begin_at: args.at.map(Moment::timestamp),
+        begin_in: args.begin_in.map(duration),
         selection: args.selecting.selection(),
         // `last` is not resolved yet.
         like: String::new(),
@@ -174,11 +183,20 @@ fn detached(cx: &Context, run: &Run, repeated: bool) -> Result<ExitCode> {
         return Ok(ExitCode::Succeeded);
     }
     let runbook = run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook);
-    let what = if repeated { "was started by this request before" } else { "started" };
+    let begins = moment(run.begins_at.as_ref());
+    let what = match begins {
+        _ if repeated => "was started by this request before".to_owned(),
+        Some(begins) => format!("begins {}", begins.date_clock()),
+        None => "started".to_owned(),
+    };
     cx.console.line(
         &Line::of(Tone::Bold, &format!("run {} {runbook}", run.number)).with(Tone::Plain, &format!(": {what}")),
     )?;
     cx.console.flush()?;
-    cx.console.say(&format!("`runbook watch {}` shows it", run.number));
+    let number = run.number;
+    cx.console.say(&match begins {
+        Some(_) => format!("`runbook cancel {number}` calls it off, `runbook watch {number}` shows it"),
+        None => format!("`runbook watch {number}` shows it"),
+    });
     Ok(ExitCode::Succeeded)
 }

@@ -152,6 +152,8 @@ pub fn table(runs: &[Run], now: Moment) -> Table {
     let mut table = Table::new(&["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "BY", "WHY"]);
     for run in runs {
         let status = to_json::run_status(run.status()).replace('_', " ");
+        let begins = moment(run.begins_at.as_ref()).map(|at| format!("begins {}", at.date_clock()));
+        let status = begins.unwrap_or(status);
         let status = if run.dry_run { format!("{status} (dry run)") } else { status };
         let created = moment(run.created_at.as_ref());
         let finished = moment(run.finished_at.as_ref());

@@ -74,6 +74,9 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     if let Some(selection) = &run.selection {
         facts.push(("left out", format!("{} ({})", selection.left_out.join(", "), typed(selection))));
     }
+    if let Some(begins) = moment(run.begins_at.as_ref()) {
+        facts.push(("begins", format!("{}; `runbook cancel {}` calls it off", begins.date_clock(), run.number)));
+    }
     if let Some(pause) = &run.pause {
         facts.push(("paused", paused(pause)));
     }

@@ -124,6 +124,8 @@ pub const MISSED_DEFAULT: u32 = 10;
 pub const MISSED_MOST: u32 = 100;
 /// Schedules that the machine looks at in one turn; the others follow in the next one, at once.
 pub const SCHEDULES_A_TURN: usize = 2_000;
+/// How far ahead a run may begin, in days.
+pub const BEGIN_DAYS: i64 = 3_650;
 /// The events of one rehearsal.
 pub const REHEARSAL_EVENTS: usize = 500_000;
 /// The events of the rehearsals that one request asks for, after which no further one begins.

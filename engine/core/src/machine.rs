@@ -460,6 +460,7 @@ impl Machine {
             Fact::Finished { .. } => batch.finished.push(uid),
             Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
+            | Fact::Due
             | Fact::Admitted { .. }
             | Fact::StepReady { .. }
             | Fact::StepSkipped { .. }

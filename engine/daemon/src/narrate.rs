@@ -94,6 +94,7 @@ fn tell(state: &RunState, event: &Event) {
         }
         Fact::Paused { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run paused"),
         Fact::Continued { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run goes on"),
+        Fact::Due => tracing::info!(%run, number, runbook, "run begins: its time has come"),
         Fact::Ending { .. } => tracing::info!(%run, number, runbook, "run goes to its end"),
         Fact::Finished { outcome } => {
             let outcome = match outcome {

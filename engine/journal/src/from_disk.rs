@@ -172,6 +172,7 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             Fact::RollbackAsked { by: principal(it.by)?, reason: it.reason, past: steps(it.past) }
         }
         From::RollbackAbandoned(it) => Fact::RollbackAbandoned { by: principal(it.by)?, reason: it.reason },
+        From::Due(_) => Fact::Due,
         From::Paused(it) => Fact::Paused { before: it.before.map(StepNo), by: principal(it.by)?, reason: it.reason },
         From::Continued(it) => Fact::Continued { by: principal(it.by)?, reason: it.reason },
         From::DeadlinesShifted(it) => Fact::DeadlinesShifted { by: Span(it.by_micros) },

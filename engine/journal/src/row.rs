@@ -99,6 +99,7 @@ impl RunRow {
             | Fact::Resolved { .. }
             | Fact::Paused { .. }
             | Fact::Continued { .. }
+            | Fact::Due
             | Fact::DeadlinesShifted { .. } => return false,
         }
         self.last_event = event.number;

@@ -1,8 +1,9 @@
 //! What a start says beside its inputs, to the disk format and back.
 
 use runbook_core::id::StepNo;
-use runbook_core::run::Terms;
+use runbook_core::run::{Begin, Terms};
 use runbook_core::selection::{Selection, Wish};
+use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
 
 use crate::from_disk::Undecodable;
@@ -15,7 +16,8 @@ pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
     let selection = &it.selection;
     let selection = if *selection == Selection::default() { None } else { Some(selection_to_disk(selection)?) };
     let pause_before = it.pause_before.iter().map(|step| step.0).collect();
-    Ok(disk::Terms { confirmed: it.confirmed.clone(), dry: it.dry, selection, pause_before })
+    let begin = it.begin.map(|it| disk::Begin { at_micros: it.at.0, after_micros: it.after.map(|span| span.0) });
+    Ok(disk::Terms { confirmed: it.confirmed.clone(), dry: it.dry, selection, pause_before, begin })
 }
 
 fn selection_to_disk(it: &Selection) -> Result<disk::Selection, serde_json::Error> {
@@ -46,7 +48,8 @@ fn selection_to_disk(it: &Selection) -> Result<disk::Selection, serde_json::Erro
 pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
     let selection = it.selection.map(selection_from_disk).transpose()?.unwrap_or_default();
     let pause_before = it.pause_before.into_iter().map(StepNo).collect();
-    Ok(Terms { confirmed: it.confirmed, dry: it.dry, selection, pause_before })
+    let begin = it.begin.map(|it| Begin { at: Timestamp(it.at_micros), after: it.after_micros.map(Span) });
+    Ok(Terms { confirmed: it.confirmed, dry: it.dry, selection, pause_before, begin })
 }
 
 fn selection_from_disk(it: disk::Selection) -> Result<Selection, Undecodable> {

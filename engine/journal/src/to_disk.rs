@@ -32,6 +32,7 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
     use disk::event::Fact as To;
     Ok(match fact {
         Fact::Created(it) => To::Created(created(it)?),
+        Fact::Due => To::Due(true),
         Fact::Admitted { deadline } => To::Admitted(disk::Admitted { deadline_micros: deadline.map(|at| at.0) }),
         Fact::StepReady { step, locks } => To::StepReady(disk::StepReady { step: step.0, locks: locks.clone() }),
         Fact::StepSkipped { step, why } => To::StepSkipped(disk::StepSkipped {

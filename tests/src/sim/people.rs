@@ -7,8 +7,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, Ballot, How, Input, Origin, Principal, Start, Terms};
+use runbook_core::run::{AttemptEnd, Ballot, Begin, How, Input, Origin, Principal, Start, Terms};
 use runbook_core::selection::Selection;
+use runbook_core::time::Span;
 use serde_json::Value;
 
 use super::design::{Design, FIELD, ROLES, SLOT};
@@ -89,6 +90,7 @@ impl World {
         let dry = self.random.percent(6);
         let selection = self.selection(&design);
         let pause_before = self.pause_before(&design);
+        let begin = self.begin();
         let mut confirmed = to_confirm(&design, slot, &selection.left_out, |_| true);
         if self.random.percent(5) {
             confirmed.pop();
@@ -103,7 +105,7 @@ impl World {
             reason: String::new(),
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
-            terms: Terms { confirmed, dry, selection, pause_before },
+            terms: Terms { confirmed, dry, selection, pause_before, begin },
             parent: None,
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
@@ -135,6 +137,18 @@ impl World {
         let main = (0..design.runbook.steps.len()).filter(|no| design.is_main(*no));
         let main: Vec<usize> = if self.random.percent(7) { main.collect() } else { Vec::new() };
         main.into_iter().filter(|_| self.random.percent(20)).map(|no| StepNo(no as u32)).collect()
+    }
+
+    /// When a run begins, most often at once.
+    fn begin(&mut self) -> Option<Begin> {
+        let mut random = self.random.fork("begin", self.mono as u64);
+        if !random.percent(7) {
+            return None;
+        }
+        let after = Span(random.between(-COMES_BACK, self.settings.horizon / 4));
+        self.seen.mark("run begins later");
+        let at = self.wall() + after;
+        Some(Begin { at, after: random.percent(50).then_some(after) })
     }
 
     /// A token for an answer, and what is asked for again when the daemon dies before it is given.

@@ -68,6 +68,7 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::Resumed { epoch, .. } => format!("epoch {epoch}"),
         Fact::Resolved { settlement, .. } => format!("{settlement:?}"),
         Fact::Paused { before, by, .. } => format!("before {before:?}, by {by:?}"),
+        Fact::Due => String::new(),
         Fact::Continued { by, .. } => format!("by {by:?}"),
         Fact::DeadlinesShifted { by } => by.to_string(),
         Fact::WaitBegan { until, fixed, .. } => format!("until {until}, fixed {fixed}"),

@@ -9,11 +9,12 @@
     reason = "a panic is how a test fails"
 )]
 
+mod later;
 mod nights;
 mod people;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,10 @@ impl Clock {
     /// Sets it to shortly before an instant, both in seconds.
     fn set_before(&self, seconds: i64, before: f64) {
         self.set(seconds * 1_000_000 - (before * 1e6) as i64);
+    }
+
+    fn file(&self) -> &Path {
+        &self.0
     }
 
     /// Has a command go by it, and fire schedules.

@@ -33,7 +33,7 @@ pub(super) fn claims(state: &RunState, served: bool) -> (BTreeSet<Claim>, BTreeS
         return (held, BTreeSet::new());
     }
     let mut waits: BTreeSet<Claim> = state.lock_waits().into_iter().map(|step| of(Some(step))).collect();
-    waits.extend(own.filter(|_| state.phase() == Phase::Queued));
+    waits.extend(own.filter(|_| state.phase() == Phase::Queued && state.begins().is_none()));
     (held, waits)
 }
 

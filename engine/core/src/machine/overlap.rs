@@ -15,6 +15,8 @@ impl Machine {
     pub(super) fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
         let skips =
             start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
+        // One that begins later waits for its turn then: nobody knows today what is on in the night.
+        let skips = skips && created.terms.begin.is_none();
         let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
         let resource = Resource::Group(group.clone());
         let waiting = self.locks.waiters(&resource).map(|turn| turn.claim);
@@ -37,8 +39,10 @@ impl Machine {
         let Some(group) = &created.group else {
             let of_runbook = self.schedules.of_runbook(&created.runbook);
             let is_on = |uid: &RunUid| {
-                // A dry run does nothing that another one could meet.
-                let on = |run: &RunState| !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry;
+                // A dry run does nothing that another one could meet, and one that begins later does nothing yet.
+                let on = |run: &RunState| {
+                    !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry && run.begins().is_none()
+                };
                 self.run(*uid).is_some_and(on)
             };
             return of_runbook.filter(is_on).collect();
@@ -57,7 +61,7 @@ impl Machine {
             .as_ref()
             .is_some_and(|concurrency| concurrency.overlap == Overlap::Replace);
         match fact {
-            Fact::Created(created) if replaces && created.group.is_some() => {
+            Fact::Created(created) if replaces && created.group.is_some() && created.terms.begin.is_none() => {
                 let mut on = self.on(created);
                 on.retain(|uid| self.run(*uid).is_some_and(|run| run.parent().is_none()));
                 on.sort_unstable_by_key(|uid| self.run(*uid).map(|run| run.created().number));

@@ -124,6 +124,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::Resolved { .. }
         | Fact::Paused { .. }
         | Fact::Continued { .. }
+        | Fact::Due
         | Fact::DeadlinesShifted { .. } => Vec::new(),
     }
 }

@@ -78,6 +78,7 @@ impl RunState {
             outputs_message: String::new(),
             hold: None,
             hold_before: created.terms.pause_before.clone(),
+            begin: created.terms.begin.map(|begin| begin.at),
             pinned,
         };
         state.open_steps();
@@ -113,7 +114,11 @@ impl RunState {
 
     fn apply_fact(&mut self, at: Timestamp, fact: &Fact) -> Result<(), String> {
         match (fact, self.phase) {
-            (Fact::Admitted { deadline }, Phase::Queued) => {
+            (Fact::Due, Phase::Queued) if self.begin.is_some() => {
+                self.begin = None;
+                Ok(())
+            }
+            (Fact::Admitted { deadline }, Phase::Queued) if self.begin.is_none() => {
                 self.phase = Phase::Running;
                 self.admitted_at = Some(at);
                 self.deadline = *deadline;

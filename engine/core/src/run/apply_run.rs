@@ -17,6 +17,7 @@ impl RunState {
         self.ending = Some(cause);
         // What never began needs no `finally`.
         if self.phase == Phase::Queued {
+            self.begin = None;
             self.skip_finally(at);
         }
         let pinned = Arc::clone(&self.pinned);
@@ -98,6 +99,9 @@ impl RunState {
 
     pub(super) fn shift(&mut self, by: Span) {
         self.deadline = self.deadline.map(|at| at + by);
+        if !self.begins_by_the_wall() {
+            self.begin = self.begin.map(|at| at + by);
+        }
         self.still_since = self.still_since.map(|at| at + by);
         for state in &mut self.steps {
             state.wait_until = state.wait_until.map(|at| at + by);

@@ -90,16 +90,21 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
 /// The input is refused.
 pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>, Rejection> {
     match input {
-        Input::Admit => Ok(if run.phase == Phase::Queued && (run.ending.is_none() || run.rollback_asked.is_some()) {
-            // Within a run time never goes back, and what is counted from an event counts from its time.
-            let at = now.max(run.last_at);
-            // A rollback takes as long as it takes.
-            let timeout = run.pinned.runbook.timeout.filter(|_| run.rollback_asked.is_none());
-            let deadline = timeout.map(|timeout| at + timeout);
-            vec![Fact::Admitted { deadline }]
-        } else {
-            Vec::new()
-        }),
+        Input::Admit => Ok(
+            if run.phase == Phase::Queued
+                && run.begin.is_none()
+                && (run.ending.is_none() || run.rollback_asked.is_some())
+            {
+                // Within a run time never goes back, and what is counted from an event counts from its time.
+                let at = now.max(run.last_at);
+                // A rollback takes as long as it takes.
+                let timeout = run.pinned.runbook.timeout.filter(|_| run.rollback_asked.is_none());
+                let deadline = timeout.map(|timeout| at + timeout);
+                vec![Fact::Admitted { deadline }]
+            } else {
+                Vec::new()
+            },
+        ),
         Input::StartAttempt { step, kind, boot } => {
             // Asked again here, so that whoever hands out places cannot start what may not start.
             if !run.starts(now).any(|start| start == (step, kind)) {
@@ -121,6 +126,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {
             let moves = run.deadline.is_some()
+                || (run.begin.is_some() && !run.begins_by_the_wall())
                 || !run.timed.is_empty()
                 || !run.unknown.is_empty()
                 || run.steps.iter().any(StepState::waits_for_long);
@@ -157,6 +163,9 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
 /// What follows from the state and the time alone, one fact at a time until there is none. `paths` tells where artifacts
 /// lie, for outputs of the runbook.
 pub fn settle(run: &RunState, now: Timestamp, paths: &ArtifactPaths) -> Option<Fact> {
+    if run.begin.is_some_and(|at| at <= now) {
+        return Some(Fact::Due);
+    }
     if run.holds() {
         if let Some(step) = run.to_judge.first().filter(|_| !run.is_held()) {
             return judge::judge(run, *step, now.max(run.last_at)).map(|judged| hold::before(run, *step, judged));

@@ -27,6 +27,8 @@ pub struct Event {
 pub enum Fact {
     /// The run exists, pinned to its definition.
     Created(Box<Created>),
+    /// The time at which it was to begin has come: it waits for its locks and its group.
+    Due,
     /// It has its locks and its group: steps may start.
     Admitted {
         /// When the run's `timeout` strikes.

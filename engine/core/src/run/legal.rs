@@ -55,6 +55,7 @@ impl Fact {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Created(_) => "created",
+            Self::Due => "due",
             Self::Admitted { .. } => "admitted",
             Self::StepReady { .. } => "step_ready",
             Self::StepSkipped { .. } => "step_skipped",
@@ -109,6 +110,7 @@ impl Fact {
             | Self::ChildWaits { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
+            | Self::Due
             | Self::Admitted { .. }
             | Self::Ending { .. }
             | Self::RollingBack { .. }

@@ -40,6 +40,6 @@ pub use pinned::Pinned;
 pub use rejection::Rejection;
 pub use scope::ArtifactPaths;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
-pub use terms::Terms;
+pub use terms::{Begin, Terms};
 pub(crate) use verdict::as_type;
 pub use verdict::how_text;

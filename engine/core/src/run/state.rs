@@ -71,6 +71,8 @@ pub struct RunState {
     pub(super) hold: Option<Hold>,
     /// Steps before which it is still to be held.
     pub(super) hold_before: BTreeSet<StepNo>,
+    /// When it begins to wait for its locks and its group, while that time has not come.
+    pub(super) begin: Option<Timestamp>,
 }
 
 /// Where a run is.
@@ -307,6 +309,16 @@ impl RunState {
         self.phase
     }
 
+    /// When it begins to wait for its locks and its group, while that time has not come.
+    pub const fn begins(&self) -> Option<Timestamp> {
+        self.begin
+    }
+
+    /// Whether that time stays where it is when the wall clock is set.
+    pub(super) fn begins_by_the_wall(&self) -> bool {
+        self.created.terms.begin.is_some_and(|begin| begin.after.is_none())
+    }
+
     /// Why it goes to its end, if it does.
     pub fn ending(&self) -> Option<&EndingCause> {
         self.ending.as_ref()
@@ -459,18 +471,19 @@ impl RunState {
             next(&self.waits),
             deadline.filter(|at| *at > now),
             self.patience_ends().filter(|at| *at > now),
+            self.begin.filter(|at| *at > now),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// Whether something was due by time alone, and nobody looked: the end of a wait, the run's timeout, the end of
-    /// patience.
+    /// Whether something was due by time alone, and nobody looked: its beginning, the end of a wait, the run's timeout, the
+    /// end of patience.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         let deadline = self.deadline.filter(|_| self.counts_down());
         let wait = self.waits.first().map(|(at, _)| *at).filter(|_| self.holds());
-        [deadline, wait, self.patience_ends()].into_iter().flatten().any(|at| at <= now)
+        [deadline, wait, self.patience_ends(), self.begin].into_iter().flatten().any(|at| at <= now)
     }
 
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::StepNo;
 use crate::selection::Selection;
+use crate::time::{Span, Timestamp};
 
 /// What a start says beside its inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,4 +23,16 @@ pub struct Terms {
     /// Main steps before which it is held.
     #[serde(default)]
     pub pause_before: BTreeSet<StepNo>,
+    /// When it begins, where that is not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<Begin>,
+}
+
+/// When a run begins that does not begin at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// The time, as it was when the run was made.
+    pub at: Timestamp,
+    /// The span that was asked for, where the time was born of one: it moves when the wall clock is set.
+    pub after: Option<Span>,
 }

@@ -19,7 +19,7 @@ pub enum RunStatus {
     Paused,
     /// Steps are on.
     Running,
-    /// Nothing of it is on; it waits for something else.
+    /// Nothing of it is on; it waits for something else, as for the time at which it is to begin.
     Waiting,
     /// It waits for its locks or its group.
     Queued,
@@ -99,6 +99,7 @@ impl RunState {
         match self.phase() {
             Phase::Terminal(outcome) => RunStatus::Terminal(outcome),
             Phase::Queued if self.hold().is_some() => RunStatus::Paused,
+            Phase::Queued if self.begins().is_some() => RunStatus::Waiting,
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
             Phase::RollingBack(_) if self.live.is_empty() && self.waits_in_rollback() => RunStatus::Attention,

@@ -11,7 +11,7 @@ use runbook_core::id::RunUid;
 use runbook_core::language;
 use runbook_core::limits;
 use runbook_core::run::Origin;
-use runbook_core::time::Timestamp;
+use runbook_core::time::{Span, Timestamp};
 use runbook_proto::v1;
 use serde_json::{Map, Number, Value};
 use tonic::Status;
@@ -422,6 +422,19 @@ pub fn statuses(statuses: &[i32]) -> Result<Vec<v1::RunStatus>, Fault> {
         _ => Err(fault("statuses", format!("{number} is no state of a run"))),
     };
     statuses.iter().map(|number| status(*number)).collect()
+}
+
+/// A span of a request.
+///
+/// # Errors
+/// It is none, is negative, or is longer than any.
+pub fn span(field: &'static str, span: &prost_types::Duration) -> Result<Span, Fault> {
+    if !(0..1_000_000_000).contains(&span.nanos) || span.seconds < 0 {
+        return Err(fault(field, "it must not be negative, and its nanoseconds must be from 0 to 999999999"));
+    }
+    let micros =
+        span.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(span.nanos) / 1_000));
+    micros.map(Span).ok_or_else(|| fault(field, "it is longer than any span"))
 }
 
 /// A moment.

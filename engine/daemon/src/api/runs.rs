@@ -237,8 +237,7 @@ fn request_digest(
     terms: &run::Terms,
     sealer: &Sealer,
 ) -> Digest {
-    // Who repeats a request may confirm more or less than before: that is no other run.
-    let terms = run::Terms { confirmed: Vec::new(), ..terms.clone() };
+    let terms = terms::repeated(terms);
     let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid, "terms": terms});
     let asked = asked.to_string();
     if pinned.runbook.inputs.values().any(|input| input.secret) {

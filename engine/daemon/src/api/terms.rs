@@ -6,14 +6,16 @@ use runbook_core::definition::{Part, Runbook};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::StepNo;
 use runbook_core::limits;
-use runbook_core::run::{RunState, Start, Terms};
+use runbook_core::run::{Begin, RunState, Start, Terms};
 use runbook_core::selection::{Selection, Wish, select};
+use runbook_core::time::{Span, Timestamp};
 use runbook_proto::v1;
 use serde_json::Value;
 use tonic::Status;
 
 use super::from_proto::{Fault, Faults, fault};
-use super::{errors, to_proto};
+use super::{errors, from_proto, to_proto};
+use crate::clock;
 
 /// Names in one request.
 const NAMES: usize = 1_000;
@@ -41,7 +43,42 @@ pub(super) fn confirmed(names: Vec<String>) -> Result<Vec<String>, Fault> {
 /// As [`confirmed`].
 pub(super) fn terms(request: &mut v1::StartRunRequest) -> Result<Terms, Fault> {
     let confirmed = confirmed(std::mem::take(&mut request.confirm))?;
-    Ok(Terms { confirmed, dry: request.dry_run, ..Terms::default() })
+    let begin = begin(request.begin_at.take(), request.begin_in.take(), clock::now())?;
+    Ok(Terms { confirmed, dry: request.dry_run, begin, ..Terms::default() })
+}
+
+/// When a run begins that does not begin at once.
+fn begin(
+    at: Option<prost_types::Timestamp>,
+    after: Option<prost_types::Duration>,
+    now: Timestamp,
+) -> Result<Option<Begin>, Fault> {
+    let begin = match (at, after) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(fault("begin_in", "give either a time or a span")),
+        (Some(at), None) => Begin { at: from_proto::moment("begin_at", &at)?, after: None },
+        (None, Some(after)) => {
+            let after = from_proto::span("begin_in", &after)?;
+            Begin { at: now + after, after: Some(after) }
+        }
+    };
+    let (field, from_now) = (if begin.after.is_some() { "begin_in" } else { "begin_at" }, begin.at - now);
+    if from_now < Span::ZERO {
+        let problem = format!("{} is past; leave it out to begin at once", begin.at);
+        return Err(fault(field, problem));
+    }
+    if from_now > Span::minutes(limits::BEGIN_DAYS * 1_440) {
+        return Err(fault(field, format!("it is more than {} days ahead, the limit", limits::BEGIN_DAYS)));
+    }
+    Ok(Some(begin))
+}
+
+/// What of the terms a repeated request has to say again. When it confirms more or less than before, it is no other run;
+/// and a span from now ends later each time.
+pub(super) fn repeated(terms: &Terms) -> Terms {
+    let begin =
+        terms.begin.map(|begin| if begin.after.is_some() { Begin { at: Timestamp(0), ..begin } } else { begin });
+    Terms { confirmed: Vec::new(), begin, ..terms.clone() }
 }
 
 /// What a start leaves out of a runbook.

@@ -159,6 +159,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         dry_run: created.terms.dry,
         selection: terms::told(&run.pinned().runbook, &created.terms.selection),
         pause: terms::pause(run),
+        begins_at: run.begins().map(timestamp),
         pause_before: terms::paused_before(run),
         schedule: created.slot.as_ref().map(|slot| slot.schedule.to_string()).unwrap_or_default(),
         slot: created.slot.as_ref().map(|slot| timestamp(slot.at)),
@@ -428,6 +429,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.selection = terms::told(runbook, &created.terms.selection);
             v1::EventType::Created
         }
+        Fact::Due => v1::EventType::Due,
         Fact::Admitted { deadline } => {
             to.then_at = deadline.map(timestamp);
             v1::EventType::Admitted

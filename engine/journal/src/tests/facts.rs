@@ -4,8 +4,8 @@
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
+    Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::selection::{Selection, Wish};
@@ -313,6 +313,12 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("continued", Fact::Continued { by: person(), reason: "there is room".to_owned() }),
         ("created-slot", with_slot()),
         ("step-ready-locks", Fact::StepReady { step: STEP, locks: vec!["db/orders".to_owned(), "site".to_owned()] }),
+        ("created-begin", with_terms(Terms { begin: Some(Begin { at: AT, after: None }), ..Terms::default() })),
+        (
+            "created-begin-after",
+            with_terms(Terms { begin: Some(Begin { at: AT, after: Some(Span(7)) }), ..Terms::default() }),
+        ),
+        ("due", Fact::Due),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -343,6 +349,7 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::Resolved { .. } => "resolved",
         Fact::Paused { .. } => "paused",
         Fact::Continued { .. } => "continued",
+        Fact::Due => "due",
         Fact::DeadlinesShifted { .. } => "deadlines-shifted",
         Fact::RollingBack { .. } => "rolling-back",
         Fact::RollbackAsked { .. } => "rollback-asked",

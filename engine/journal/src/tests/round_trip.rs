@@ -9,8 +9,8 @@ use prost::Message as _;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Parent, Principal, SkipReason, Terms, Then, Waits,
+    Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
+    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
@@ -76,12 +76,14 @@ fn selection() -> impl Strategy<Value = Selection> {
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
-    let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3));
-    said.prop_map(|(confirmed, dry, selection, pause_before)| Terms {
+    let begin = (time(), option::of(any::<i64>().prop_map(Span))).prop_map(|(at, after)| Begin { at, after });
+    let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3), option::of(begin));
+    said.prop_map(|(confirmed, dry, selection, pause_before, begin)| Terms {
         confirmed,
         dry,
         selection: selection.unwrap_or_default(),
         pause_before: pause_before.into_iter().collect(),
+        begin,
     })
 }
 
@@ -248,6 +250,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         (option::of(step()), principal(), text()).prop_map(|(before, by, reason)| Fact::Paused { before, by, reason }),
         (principal(), text()).prop_map(|(by, reason)| Fact::Continued { by, reason }),
+        Just(Fact::Due),
         any::<i64>().prop_map(|by| Fact::DeadlinesShifted { by: Span(by) }),
     ]
 }

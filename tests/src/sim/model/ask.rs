@@ -67,7 +67,10 @@ impl Model {
         let group = design.group.as_ref().map(|name| name.rendered(slot));
         // 78
         let group = group.filter(|_| !start.terms.dry);
-        let busy = self.runs.values().any(|run| !run.is_terminal() && run.created.group == group);
+        // 97, 99
+        let skips = skips && start.terms.begin.is_none();
+        let on = |run: &&RunModel| !run.is_terminal() && run.begins.is_none();
+        let busy = self.runs.values().filter(on).any(|run| run.created.group == group);
         if skips && group.is_some() && busy { Answer::Refused } else { Answer::Accepted }
     }
 }
@@ -76,11 +79,14 @@ impl Model {
     /// The runs that a new one replaces (91).
     pub(super) fn replaced(&self, created: &Created, design: &Design) -> Vec<RunUid> {
         let replaces = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Replace);
-        if !replaces || created.group.is_none() {
+        if !replaces || created.group.is_none() || created.terms.begin.is_some() {
             return Vec::new();
         }
         let cancel = Input::Cancel { now: false, by: created.by.clone(), reason: String::new(), past: Vec::new() };
-        let of_group = self.runs.values().filter(|run| !run.is_terminal() && run.created.group == created.group);
+        let of_group = self
+            .runs
+            .values()
+            .filter(|run| !run.is_terminal() && run.begins.is_none() && run.created.group == created.group);
         of_group.filter(|run| run.answer(&cancel) == Answer::Accepted).map(|run| run.uid).collect()
     }
 }

@@ -134,6 +134,10 @@ impl RunModel {
                     matches!(judgement, Judgement::Ready | Judgement::Wait | Judgement::Ask | Judgement::Fail)
                 })
             }
+            Fact::Due => match self.begins {
+                Some((at, _)) => must(at <= now, || format!("it begins at {at} (97)")),
+                None => Err("it does not wait for a time (97)".to_owned()),
+            },
             Fact::Continued { .. } => Err("nobody asked that it goes on".to_owned()),
             Fact::StepReady { step, locks } => {
                 must(*locks == self.locks_of(step.index()), || format!("its locks are {locks:?} (92)"))?;
@@ -253,6 +257,7 @@ impl RunModel {
 
     /// What should have followed and did not.
     pub(crate) fn overdue(&self, now: Timestamp) -> Check {
+        must(self.begins.is_none_or(|(at, _)| at > now), || "the time at which it begins is over (97)".to_owned())?;
         must(!self.failure_ends(), || "a failed step begins no ending (25)".to_owned())?;
         must(!self.is_timed_out(now), || "the run's timeout is over (4, 25)".to_owned())?;
         must(self.rollback_follows().is_none(), || "its rollback does not begin (57, 58)".to_owned())?;
@@ -279,7 +284,7 @@ impl RunModel {
 
     /// When something is due by time alone, after now.
     pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut times: Vec<Timestamp> = Vec::new();
+        let mut times: Vec<Timestamp> = self.begins.iter().map(|(at, _)| *at).collect();
         for (no, step) in self.steps.iter().enumerate() {
             match step.status {
                 Status::Waiting(_, time) | Status::Paused { until: time, .. } => times.push(time),
@@ -311,7 +316,8 @@ impl RunModel {
             );
             moves || (!step.is_over() && step.probes_until.is_some())
         };
-        self.steps.iter().any(waits) || (self.stage == Stage::Main && !self.hard() && self.deadline.is_some())
+        let begins = self.begins.is_some_and(|(_, fixed)| !fixed);
+        begins || self.steps.iter().any(waits) || (self.stage == Stage::Main && !self.hard() && self.deadline.is_some())
     }
 }
 

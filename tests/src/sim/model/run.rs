@@ -60,6 +60,8 @@ pub(crate) struct RunModel {
     /// Somebody paused it (84), and steps before which it is to be paused (85).
     pub(crate) held: bool,
     pub(crate) held_before: BTreeSet<usize>,
+    /// When it begins, and whether that stays where it is when the clock is set (97, 98).
+    pub(crate) begins: Option<(Timestamp, bool)>,
     pub(crate) steps: Vec<StepModel>,
     /// Once its main steps are over.
     pub(crate) outputs: IndexMap<String, Value>,
@@ -76,6 +78,7 @@ impl fmt::Display for RunModel {
 impl RunModel {
     pub(crate) fn new(uid: RunUid, design: Arc<Design>, created: Created, at: Timestamp) -> Self {
         let steps = vec![StepModel::new(0, None); design.runbook.steps.len()];
+        let begins = created.terms.begin.map(|begin| (begin.at, begin.after.is_none()));
         let held_before = created.terms.pause_before.iter().map(|step| step.index()).collect();
         Self {
             uid,
@@ -92,6 +95,7 @@ impl RunModel {
             rolling: None,
             held: false,
             held_before,
+            begins,
             steps,
             outputs: IndexMap::new(),
         }
@@ -475,8 +479,12 @@ impl RunModel {
                 }
             }
             Fact::Continued { .. } => self.held = false,
+            Fact::Due => self.begins = None,
             Fact::DeadlinesShifted { by } => {
                 self.deadline = self.deadline.map(|deadline| deadline + *by);
+                if let Some((at, false)) = &mut self.begins {
+                    *at = *at + *by;
+                }
                 self.held_since = self.held_since.map(|since| since + *by);
                 for step in &mut self.steps {
                     step.probes_until = step.probes_until.map(|until| until + *by);
@@ -586,6 +594,7 @@ impl RunModel {
         let hard = !matches!(cause, EndingCause::FailureStop(_));
         let queued = self.stage == Stage::Queued;
         self.ending = Some(cause.clone());
+        self.begins = None;
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let needs: Vec<usize> = self.design.needs(no).collect();

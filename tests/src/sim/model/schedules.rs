@@ -218,7 +218,7 @@ impl Model {
                 Some(_) => run.created.group == group,
                 None => run.created.runbook == design.runbook.name,
             };
-            !run.is_terminal() && !run.created.terms.dry && same
+            !run.is_terminal() && !run.created.terms.dry && run.begins.is_none() && same
         };
         let on: Vec<&RunModel> = self.runs.values().filter(overlaps).collect();
         let ran = Fate::Ran { run: uid, number: 0 };

@@ -349,7 +349,9 @@ impl Model {
         let dry = start.terms.dry;
         let expected =
             if dry { Vec::new() } else { to_confirm(design, slot, &start.terms.selection.left_out, |_| true) };
-        let same = created.terms.dry == dry && created.terms.selection == start.terms.selection;
+        let same = created.terms.dry == dry
+            && created.terms.begin == start.terms.begin
+            && created.terms.selection == start.terms.selection;
         must(names == expected && same, || format!("it says that {names:?} is confirmed (54)"))?;
         // 78
         let group = design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot));
@@ -413,7 +415,8 @@ fn is_asked_for(fact: &Fact) -> bool {
         Fact::Paused { before, .. } => before.is_none(),
         Fact::Ending { cause } => matches!(cause, EndingCause::Cancel { .. }),
         Fact::Resolved { by, .. } => *by != runbook_core::run::Principal::engine(),
-        Fact::Admitted { .. }
+        Fact::Due
+        | Fact::Admitted { .. }
         | Fact::StepReady { .. }
         | Fact::StepSkipped { .. }
         | Fact::StepFailed { .. }
