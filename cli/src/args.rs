@@ -106,6 +106,8 @@ pub enum Command {
     Pause(commands::pause::Pause),
     /// Show what starts by itself, pause it, and see what became of every slot
     Schedules(commands::schedules::Schedules),
+    /// List what a person should look at: overdue schedules, runs that hold them up, broken files
+    Findings(commands::findings::Findings),
     /// Cancel a run: it tidies up and ends
     Cancel(commands::cancel::Cancel),
     /// Let a paused run go on, or open one that failed or was canceled again

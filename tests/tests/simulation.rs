@@ -196,6 +196,7 @@ fn every_fault_is_reached() {
         "schedule planned",
         "schedule removed",
         "schedule resumed",
+        "schedule succeeded",
         "settled at last",
         "slot failed",
         "slot merged",

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod diff;
 pub mod events;
 pub mod exec;
+pub mod findings;
 pub mod graph;
 pub mod list;
 pub mod locks;
@@ -68,6 +69,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(cx, &args).await,
         Command::Runs(args) => runs::run(cx, &args).await,
         Command::Schedules(args) => schedules::run(cx, &args).await,
+        Command::Findings(_) => findings::run(cx).await,
         Command::Status(args) => status::run(cx, &args).await,
         Command::Diff(args) => diff::run(cx, &args).await,
         Command::Watch(args) => watch::run(cx, &args).await,

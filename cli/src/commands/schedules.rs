@@ -251,6 +251,13 @@ fn lines(schedule: &Schedule, now: Moment) -> Vec<Line> {
     inputs.sort_by_key(|(name, _)| *name);
     let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={}", to_json::value(value)));
     fact("inputs", inputs.collect::<Vec<_>>().join(", "));
+    if let Some(good) = moment(schedule.last_succeeded.as_ref()) {
+        fact("last succeeded", format!("run {}, {}", schedule.last_succeeded_number, good.date_clock()));
+    }
+    if let Some(by) = moment(schedule.expected_by.as_ref()) {
+        let overdue = if by <= now { ": it is overdue" } else { "" };
+        fact("expected to succeed by", format!("{}{overdue}", by.date_clock()));
+    }
     if let Some(ran) = moment(schedule.last_ran.as_ref()) {
         fact("last ran", format!("run {}, for the slot {}", schedule.last_run_number, ran.date_clock()));
     }
@@ -326,7 +333,7 @@ async fn ledger(cx: &mut Context, name: &str, limit: u32) -> Result<ExitCode> {
 fn entry_line(entry: &LedgerEntry) -> Line {
     let kind = entry.kind();
     let tone = match kind {
-        LedgerKind::Ran => Tone::Good,
+        LedgerKind::Ran | LedgerKind::Succeeded => Tone::Good,
         LedgerKind::Missed | LedgerKind::Failed => Tone::Bad,
         LedgerKind::Skipped | LedgerKind::Paused => Tone::Warn,
         LedgerKind::Merged => Tone::Plain,
@@ -345,7 +352,7 @@ fn entry_line(entry: &LedgerEntry) -> Line {
         (None, _) => at(entry.decided_at.as_ref()),
     };
     let mut line = Line::of(Tone::Plain, &format!("{when}  ")).with(tone, ledger_kind(kind));
-    if entry.run_number > 0 && kind == LedgerKind::Ran {
+    if entry.run_number > 0 && matches!(kind, LedgerKind::Ran | LedgerKind::Succeeded) {
         line = line.with(Tone::Bold, &format!("  run {}", entry.run_number));
     }
     if let Some(by) = &entry.by {

@@ -25,6 +25,7 @@ pub const fn ledger_kind(kind: v1::LedgerKind) -> &'static str {
         v1::LedgerKind::Removed => "removed",
         v1::LedgerKind::Paused => "paused",
         v1::LedgerKind::Resumed => "resumed",
+        v1::LedgerKind::Succeeded => "succeeded",
         v1::LedgerKind::Ran => "ran",
         v1::LedgerKind::Skipped => "skipped",
         v1::LedgerKind::Merged => "merged",
@@ -60,6 +61,30 @@ pub fn schedule(schedule: &v1::Schedule) -> Value {
         "paused_by": principal(schedule.paused_by.as_ref()),
         "pause_reason": text(&schedule.pause_reason),
         "preparing": time(schedule.preparing.as_ref()),
+        "last_succeeded": time(schedule.last_succeeded.as_ref()),
+        "expected_by": time(schedule.expected_by.as_ref()),
+    })
+}
+
+/// The word of a finding's kind.
+pub const fn finding_kind(kind: v1::FindingKind) -> &'static str {
+    match kind {
+        v1::FindingKind::Unspecified => "unspecified",
+        v1::FindingKind::Overdue => "overdue",
+        v1::FindingKind::Attention => "attention",
+        v1::FindingKind::Broken => "broken",
+    }
+}
+
+/// Something that a person should look at.
+pub fn standing_finding(finding: &v1::StandingFinding) -> Value {
+    json!({
+        "kind": finding_kind(finding.kind()),
+        "subject": finding.subject,
+        "since": time(finding.since.as_ref()),
+        "message": finding.message,
+        "help": text(&finding.help),
+        "run_number": if finding.run_number > 0 { json!(finding.run_number) } else { Value::Null },
     })
 }
 

@@ -19,7 +19,7 @@ use crate::time::Span;
 pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use requires::{Requires, Tool};
-pub use schedule::{Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
+pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 
 /// A runbook that passed every check.
@@ -75,6 +75,9 @@ pub struct Runbook {
     /// When it starts by itself, by name.
     #[serde(default)]
     pub schedules: IndexMap<String, Schedule>,
+    /// That its runs succeed every so often, whoever starts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
     /// Main steps in the order of the file, then those of `finally`. Indexed by [`StepNo`].
     pub steps: Vec<Step>,
 }

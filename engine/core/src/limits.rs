@@ -122,6 +122,9 @@ pub const MISSED_WINDOW_HOURS: i64 = 24;
 pub const MISSED_DEFAULT: u32 = 10;
 /// The missed slots that a schedule may make up for at once.
 pub const MISSED_MOST: u32 = 100;
+/// How far ahead of now slots may be accounted for, in hours. Where they are further, the clock was wrong, and the schedule
+/// begins anew instead of being silent until then.
+pub const CLOCK_AHEAD_HOURS: i64 = 24;
 /// Schedules that the machine looks at in one turn; the others follow in the next one, at once.
 pub const SCHEDULES_A_TURN: usize = 2_000;
 /// How far ahead a run may begin, in days.

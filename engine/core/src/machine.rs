@@ -24,8 +24,10 @@ use locks::Locks;
 
 use crate::id::RunUid;
 use crate::run::{
-    ArtifactPaths, Created, Event, Fact, Illegal, Input, Phase, Pinned, Rejection, RunState, Start, StopLevel, decide,
+    ArtifactPaths, Created, Event, Fact, Illegal, Input, Outcome, Phase, Pinned, Rejection, RunState, Start, StopLevel,
+    decide,
 };
+use crate::schedule::NoteFact;
 use crate::time::Timestamp;
 use schedules::Schedules;
 pub use schedules::{Generation, Prepared, ScheduleInput, ScheduleView};
@@ -457,7 +459,14 @@ impl Machine {
                         .map(|(step, attempt, _, level)| (AttemptRef { run: uid, step, attempt }, level)),
                 );
             }
-            Fact::Finished { .. } => batch.finished.push(uid),
+            Fact::Finished { outcome } => {
+                batch.finished.push(uid);
+                let created = slot.state.created();
+                if let (Outcome::Succeeded, Some(of)) = (outcome, &created.slot) {
+                    let (schedule, number) = (of.schedule.clone(), created.number);
+                    self.schedules.note(now, &schedule, NoteFact::Succeeded { run: uid, number }, batch);
+                }
+            }
             Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
             | Fact::Due

@@ -10,7 +10,7 @@ use runbook_core::id::RunUid;
 use runbook_core::machine::{
     AttemptRef, Batch, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
 };
-use runbook_core::run::{AttemptEnd, AttemptKind, How, Input, NotStarted, Phase, Rejection, RunState, Start};
+use runbook_core::run::{AttemptEnd, AttemptKind, How, Input, NotStarted, Outcome, Phase, Rejection, RunState, Start};
 use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{Journal, Retention, Store as _, View};
@@ -22,6 +22,7 @@ use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
 use crate::runs;
 use crate::schedules::Planner;
+use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 
 /// Inputs taken into one turn.
@@ -221,6 +222,8 @@ pub struct Dispatcher {
     pub retention: Retention,
     /// Prepares the starts of slots.
     pub planner: Planner,
+    /// When each runbook succeeded last.
+    pub successes: Arc<Successes>,
 }
 
 /// Looks at the runs in memory, between two turns.
@@ -456,12 +459,14 @@ impl Dispatcher {
             tracing::error!(%run, why, "the run is quarantined: an event of it was illegal");
         }
         for run in &batch.finished {
-            if self
-                .machine
-                .run(*run)
-                .is_some_and(|state| matches!(state.phase(), Phase::Terminal(runbook_core::run::Outcome::Succeeded)))
-                && let Err(error) = self.surroundings.sealer.forget(*run)
-            {
+            let Some(state) = self.machine.run(*run) else { continue };
+            if state.phase() != Phase::Terminal(Outcome::Succeeded) {
+                continue;
+            }
+            if state.parent().is_none() && !state.created().terms.dry {
+                self.successes.add(&state.created().runbook, state.last_at());
+            }
+            if let Err(error) = self.surroundings.sealer.forget(*run) {
                 tracing::warn!(%error, %run, "the run's sealed inputs cannot be removed");
             }
         }

@@ -32,6 +32,7 @@ fn of_schedule(schedule: &ScheduleName, fact: &NoteFact) {
         NoteFact::Planned(written) => {
             tracing::info!(%schedule, cron = written.cron, timezone = written.timezone, "schedule planned");
         }
+        NoteFact::Succeeded { number, .. } => tracing::debug!(%schedule, number, "schedule succeeded"),
         NoteFact::Removed => tracing::info!(%schedule, "schedule removed"),
         NoteFact::Paused(pause) => tracing::info!(%schedule, by = pause.by.name, "schedule paused"),
         NoteFact::Resumed { by, .. } => tracing::info!(%schedule, by = by.name, "schedule resumed"),

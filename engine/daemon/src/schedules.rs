@@ -249,6 +249,7 @@ pub fn plan(name: &ScheduleName, schedule: &Schedule) -> Result<Plan, String> {
         overlap: schedule.overlap,
         delay: share(name, schedule.jitter),
         start_deadline: schedule.start_deadline,
+        expect: schedule.expect.map(|expect| expect.every),
     })
 }
 

@@ -27,6 +27,7 @@ use crate::preflight::Preflight;
 use crate::runs::{self, all_events};
 use crate::schedules::{self, Workshop};
 use crate::secrets::{Sealer, Secrets};
+use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, maintenance, opening, unit};
 
@@ -87,11 +88,13 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     }
 
     let library = Arc::new(Library::new(&config.project));
+    let successes = Arc::new(Successes::new(Arc::clone(&reader)));
     let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),
         reader: Arc::clone(&reader),
         library: Arc::clone(&library),
+        successes: Arc::clone(&successes),
         surroundings: surroundings.clone(),
         preflight: Preflight::default(),
         config: config.clone(),
@@ -129,6 +132,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         archiver,
         retention,
         planner,
+        successes,
     };
     let failed = drain.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {

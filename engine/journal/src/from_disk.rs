@@ -443,6 +443,7 @@ pub fn note(bytes: &[u8]) -> Result<(ScheduleName, Note)> {
         Some(From::Slots(it)) => {
             NoteFact::Slots { first: Timestamp(it.first_micros), last: Timestamp(it.last_micros), fate: fate(it.fate)? }
         }
+        Some(From::Succeeded(it)) => NoteFact::Succeeded { run: run_uid(&it.run_uid)?, number: it.number },
         Some(From::Paused(it)) => NoteFact::Paused(pause(it)?),
         Some(From::Resumed(it)) => {
             let Pause { by, reason } = pause(it)?;
@@ -499,5 +500,8 @@ pub fn record(bytes: &[u8]) -> Result<Record> {
         written: it.written.map(written).transpose()?,
         pause: it.pause.map(pause).transpose()?,
         ran: it.ran_micros.map(Timestamp).zip(it.ran_number),
+        // A record of before that was known counts from what it is accounted for.
+        since: Timestamp(it.since_micros.unwrap_or(it.through_micros)),
+        succeeded: it.succeeded_micros.map(Timestamp).zip(it.succeeded_number),
     })
 }

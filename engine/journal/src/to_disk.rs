@@ -343,6 +343,7 @@ pub fn note(schedule: &ScheduleName, note: &Note) -> disk::ScheduleNote {
         NoteFact::Slots { first, last, fate: it } => {
             To::Slots(disk::ScheduleSlots { first_micros: first.0, last_micros: last.0, fate: Some(fate(it)) })
         }
+        NoteFact::Succeeded { run, number } => To::Succeeded(run_ref(*run, *number)),
         NoteFact::Paused(it) => To::Paused(pause(it)),
         NoteFact::Resumed { by, reason } => {
             To::Resumed(disk::SchedulePause { by: Some(principal(by)), reason: reason.clone() })
@@ -353,18 +354,14 @@ pub fn note(schedule: &ScheduleName, note: &Note) -> disk::ScheduleNote {
 
 fn fate(it: &Fate) -> disk::schedule_slots::Fate {
     use disk::schedule_slots::Fate as To;
-    let run_ref = |run: &runbook_core::id::RunUid, number: &u64| disk::RunRef {
-        run_uid: run.bits().to_be_bytes().to_vec(),
-        number: *number,
-    };
     match it {
-        Fate::Ran { run, number } => To::Ran(run_ref(run, number)),
+        Fate::Ran { run, number } => To::Ran(run_ref(*run, *number)),
         Fate::Skipped(Skip::Paused) => To::SkippedPaused(true),
         Fate::Skipped(Skip::Overlap { number, state }) => {
             To::SkippedOverlap(disk::RunState { number: *number, state: state.clone() })
         }
         Fate::Merged { into } => To::MergedMicros(into.0),
-        Fate::Waited { run, number } => To::Waited(run_ref(run, number)),
+        Fate::Waited { run, number } => To::Waited(run_ref(*run, *number)),
         Fate::Missed(miss) => To::Missed(
             match miss {
                 Miss::Late => disk::ScheduleMiss::Late,
@@ -376,6 +373,10 @@ fn fate(it: &Fate) -> disk::schedule_slots::Fate {
         ),
         Fate::Failed { why } => To::Failed(why.clone()),
     }
+}
+
+fn run_ref(run: RunUid, number: u64) -> disk::RunRef {
+    disk::RunRef { run_uid: run.bits().to_be_bytes().to_vec(), number }
 }
 
 fn written(it: &Written) -> disk::ScheduleWritten {
@@ -402,5 +403,8 @@ pub fn record(it: &Record) -> disk::ScheduleRecord {
         pause: it.pause.as_ref().map(pause),
         ran_micros: it.ran.map(|(slot, _)| slot.0),
         ran_number: it.ran.map(|(_, number)| number),
+        since_micros: Some(it.since.0).filter(|since| *since > i64::MIN),
+        succeeded_micros: it.succeeded.map(|(at, _)| at.0),
+        succeeded_number: it.succeeded.map(|(_, number)| number),
     }
 }

@@ -366,6 +366,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         outputs: IndexMap::new(),
         pins: IndexMap::new(),
         schedules: Default::default(),
+        expect: None,
         steps: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ use super::world::{Happening, World};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
+const DAY: i64 = 24 * 60 * MINUTE;
 /// The longest that reading the folder takes.
 const READING: i64 = 3 * SECOND;
 /// The longest that preparing a slot takes.
@@ -50,6 +51,7 @@ fn plan(plan: &PlanModel) -> Arc<Plan> {
         overlap: plan.overlap,
         delay: Span(plan.delay),
         start_deadline: Span(plan.deadline),
+        expect: None,
     })
 }
 
@@ -252,6 +254,7 @@ impl World {
             let mark = match &note.fact {
                 NoteFact::Planned(_) => "schedule planned",
                 NoteFact::Removed => "schedule removed",
+                NoteFact::Succeeded { .. } => "schedule succeeded",
                 NoteFact::Paused(_) => "schedule paused",
                 NoteFact::Resumed { .. } => "schedule resumed",
                 NoteFact::Slots { fate, .. } => match fate {
@@ -302,7 +305,9 @@ impl World {
                         }
                         let minutes = written.cron.split(' ').next().unwrap_or_default();
                         rule = Some(minutes.split(',').filter_map(|minute| minute.parse().ok()).collect());
-                        through = through.max(note.at.0);
+                        // A clock that was far ahead is forgotten.
+                        through =
+                            if through.saturating_sub(note.at.0) > DAY { note.at.0 } else { through.max(note.at.0) };
                     }
                     NoteFact::Removed => rule = None,
                     NoteFact::Slots { first, last, fate } => {
@@ -318,7 +323,7 @@ impl World {
                             must(twice.is_none(), || format!("run {run} ran for two slots: {twice:?}"))?;
                         }
                     }
-                    NoteFact::Paused(_) | NoteFact::Resumed { .. } => {}
+                    NoteFact::Paused(_) | NoteFact::Resumed { .. } | NoteFact::Succeeded { .. } => {}
                 }
             }
         }

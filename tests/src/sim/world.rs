@@ -39,6 +39,8 @@ const ROUNDS: usize = 500;
 /// By how much the clock is set, in microseconds.
 pub(crate) fn clock_step(random: &mut Random) -> i64 {
     let size = random.spread(1_000, 7_200_000_000);
+    // Some are of days.
+    let size = if size % 8 == 0 { size.saturating_mul(40) } else { size };
     if random.percent(50) { size } else { -size }
 }
 

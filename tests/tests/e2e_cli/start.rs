@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use runbook_proto::v1::system_service_server::{SystemService, SystemServiceServer};
-use runbook_proto::v1::{DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse};
+use runbook_proto::v1::{
+    DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse, ListFindingsRequest, ListFindingsResponse,
+};
 use runbook_tests::e2e::command::{Said, Started, clean, command, runbook, said};
 use runbook_tests::e2e::{Daemon, Project, cli, is_alive, masked, programs, wait_for};
 use tonic::{Request, Response, Status};
@@ -219,6 +221,10 @@ impl SystemService for Other {
         let mut response = Response::new(GetInfoResponse { version: "9.9.9".into(), pid: 1, ..Default::default() });
         response.metadata_mut().insert("x-runbook-version", "9.9.9".parse().expect("a value"));
         Ok(response)
+    }
+
+    async fn list_findings(&self, _: Request<ListFindingsRequest>) -> Result<Response<ListFindingsResponse>, Status> {
+        Ok(Response::new(ListFindingsResponse::default()))
     }
 
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {

@@ -9,6 +9,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod absence;
 mod later;
 mod nights;
 mod people;
@@ -84,11 +85,18 @@ fn count(fates: &BTreeMap<i64, LedgerKind>, kind: LedgerKind) -> usize {
     fates.values().filter(|of| **of == kind).count()
 }
 
+/// The ledger without what became of runs, which nobody waits for here.
+fn ledger(daemon: &Daemon, name: &str) -> Vec<LedgerEntry> {
+    let mut ledger = daemon.ledger(name);
+    ledger.retain(|entry| entry.kind() != LedgerKind::Succeeded);
+    ledger
+}
+
 /// Waits until every slot up to this one, in seconds, has an entry.
 fn wait_accounted(daemon: &Daemon, name: &str, slot: i64) -> Vec<LedgerEntry> {
     let mut last = Vec::new();
     wait_for(&format!("the entry of the slot {slot}"), || {
-        last = daemon.ledger(name);
+        last = ledger(daemon, name);
         last.iter().any(|entry| seconds(&entry.last_slot) >= slot).then_some(())
     });
     last

@@ -52,6 +52,7 @@ impl Runbook {
             outputs: block.outputs.clone(),
             pins: IndexMap::new(),
             schedules: IndexMap::new(),
+            expect: None,
             steps: block.steps.clone(),
         }
     }

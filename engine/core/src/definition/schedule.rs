@@ -31,6 +31,16 @@ pub struct Schedule {
     /// How late a slot is still on time.
     #[serde(default = "start_deadline")]
     pub start_deadline: Span,
+    /// That its runs succeed every so often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+/// What is expected of runs: where it does not happen, somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expect {
+    /// At least so often one succeeds.
+    pub every: Span,
 }
 
 /// The start deadline where none is given.

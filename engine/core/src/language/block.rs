@@ -115,6 +115,7 @@ pub(super) fn within(name: &str, on_failure: OnFailure, rollback: Rollback) -> R
         outputs: Default::default(),
         pins: Default::default(),
         schedules: Default::default(),
+        expect: None,
         steps: Vec::new(),
     }
 }

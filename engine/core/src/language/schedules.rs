@@ -14,7 +14,7 @@ use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::{schema, show};
-use crate::definition::{Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, start_deadline};
+use crate::definition::{Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, start_deadline};
 use crate::destruction::{self, Known};
 use crate::limits;
 use crate::run::Principal;
@@ -64,6 +64,7 @@ fn schedule(entry: Entry<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Opt
     });
     let missed = missed(&fields, report);
     let jitter = fields.get("jitter").and_then(|item| item.duration(Span::ZERO, report)).unwrap_or_default();
+    let expect = expect(&fields, report);
     let deadline = fields.get("start_deadline").and_then(|item| item.duration(Span::seconds(1), report));
     Some(Schedule {
         when: Written { cron: cron?, timezone: timezone?.to_owned(), dst },
@@ -73,7 +74,16 @@ fn schedule(entry: Entry<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Opt
         overlap,
         jitter,
         start_deadline: deadline.unwrap_or_else(start_deadline),
+        expect,
     })
+}
+
+/// Reads `expect:` of a runbook or of a schedule.
+pub(super) fn expect(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Expect> {
+    let entry = fields.entry("expect")?;
+    let fields = entry.value.section(&schema::EXPECT, entry.key.span(), report)?;
+    let every = fields.get("every").and_then(|item| item.duration(Span::minutes(1), report))?;
+    Some(Expect { every })
 }
 
 /// The rule, which has to be due at some time.

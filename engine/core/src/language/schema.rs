@@ -56,6 +56,7 @@ pub const SECTIONS: &[&Section] = &[
     &ROLLBACK,
     &SCHEDULE,
     &MISSED,
+    &EXPECT,
     &step_keys::STEP,
     &step_keys::FAIL,
     &step_keys::WAIT,
@@ -138,6 +139,12 @@ pub static RUNBOOK: Section = Section {
         key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
         key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
         key("schedules", "a map of ids to schedules", "none", "When the runbook starts by itself."),
+        key(
+            "expect",
+            "a map",
+            "none",
+            "How often runs of it have to succeed, whoever starts them. When that long none has, it is overdue: a finding, and the hook `overdue`.",
+        ),
         required(
             "steps",
             "a map of ids to steps",
@@ -273,6 +280,14 @@ pub static CONCURRENCY: Section = Section {
     elsewhere: &[("cancel-in-progress", "write `overlap:`")],
 };
 
+/// `expect` of a runbook or of a schedule.
+pub static EXPECT: Section = Section {
+    name: "`expect`",
+    keys: &[&[required("every", "a duration", "A run succeeds at least so often, as `25h`; from `1m`.")]],
+    later: &[],
+    elsewhere: &[],
+};
+
 /// One of `schedules`.
 pub static SCHEDULE: Section = Section {
     name: "a schedule",
@@ -320,6 +335,12 @@ pub static SCHEDULE: Section = Section {
             "Spreads schedules of one rule: each is later by its own share of this, the same one every time.",
         ),
         key("start_deadline", "a duration", "`5m`", "How late a slot is still on time. One that is later was missed."),
+        key(
+            "expect",
+            "a map",
+            "a success before the second slot without one is over",
+            "How often its runs have to succeed. When that long none has, it is overdue: a finding, and the hook `overdue`.",
+        ),
     ]],
     later: &["environment"],
     elsewhere: &[

@@ -85,6 +85,7 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         outputs: outputs(&fields, &mut reader),
         pins: IndexMap::new(),
         schedules: IndexMap::new(),
+        expect: schedules::expect(&fields, reader.report),
         steps: Vec::new(),
     };
     runbook.schedules = schedules::read(&fields, &runbook, reader.report);

@@ -2,6 +2,7 @@
 //! event of its run. Drives the policy of `schedule`; never knows how a start is prepared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use super::{Batch, Machine};
@@ -10,7 +11,7 @@ use crate::id::RunUid;
 use crate::limits;
 use crate::run::decide::create;
 use crate::run::view::RunStatus;
-use crate::run::{Fact, Principal, Rejection, RunState, Start, Waits};
+use crate::run::{Fact, Phase, Principal, Rejection, RunState, Start, Waits};
 use crate::schedule::{
     Fate, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, SlotOf, Step, Timetable, next_step, of_paused,
     of_removed,
@@ -80,6 +81,10 @@ impl Schedule {
     }
 }
 
+fn view<'m>((name, schedule): (&'m ScheduleName, &'m Schedule)) -> ScheduleView<'m> {
+    ScheduleView { name, record: &schedule.record, plan: schedule.plan.as_deref(), preparing: schedule.asked }
+}
+
 /// All schedules, and which runs there are of each runbook.
 #[derive(Debug, Default)]
 pub(super) struct Schedules {
@@ -143,7 +148,7 @@ impl Schedules {
     }
 
     /// Takes a note in and puts it into the batch.
-    fn note(&mut self, now: Timestamp, name: &ScheduleName, fact: NoteFact, batch: &mut Batch) -> bool {
+    pub(super) fn note(&mut self, now: Timestamp, name: &ScheduleName, fact: NoteFact, batch: &mut Batch) -> bool {
         let Some(schedule) = self.all.get_mut(name) else { return false };
         let note = Note { number: schedule.record.last + 1, at: now, fact };
         if let Err(misplaced) = schedule.record.apply(&note) {
@@ -155,7 +160,7 @@ impl Schedules {
         match &note.fact {
             NoteFact::Planned(_) => schedule.current = schedule.plan.as_ref().map(|plan| plan.timetable.clone()),
             NoteFact::Removed => schedule.current = None,
-            NoteFact::Slots { .. } | NoteFact::Paused(_) | NoteFact::Resumed { .. } => {}
+            NoteFact::Slots { .. } | NoteFact::Succeeded { .. } | NoteFact::Paused(_) | NoteFact::Resumed { .. } => {}
         }
         batch.notes.push((name.clone(), note));
         true
@@ -222,11 +227,25 @@ impl Machine {
 
     /// All schedules that are or were known, by name.
     pub fn schedules(&self) -> impl Iterator<Item = ScheduleView<'_>> {
-        self.schedules.all.iter().map(|(name, schedule)| ScheduleView {
-            name,
-            record: &schedule.record,
-            plan: schedule.plan.as_deref(),
-            preparing: schedule.asked,
+        self.schedules.all.iter().map(view)
+    }
+
+    /// Those with names behind this one.
+    pub fn schedules_after(&self, name: &str) -> impl Iterator<Item = ScheduleView<'_>> {
+        self.schedules.all.range::<str, _>((Excluded(name), Unbounded)).map(view)
+    }
+
+    /// A schedule that is or was known.
+    pub fn schedule(&self, name: &str) -> Option<ScheduleView<'_>> {
+        self.schedules.all.get_key_value(name).map(view)
+    }
+
+    /// Whether a run of a schedule is on.
+    pub fn is_on(&self, schedule: &ScheduleName) -> bool {
+        let of_runbook = self.schedules.runs.get(schedule.runbook()).into_iter().flatten();
+        of_runbook.filter_map(|uid| self.run(*uid)).any(|run| {
+            let own = run.created().slot.as_ref().is_some_and(|slot| slot.schedule == *schedule);
+            own && !matches!(run.phase(), Phase::Terminal(_))
         })
     }
 

@@ -21,6 +21,8 @@ pub struct Plan {
     pub delay: Span,
     /// How late a slot is still on time.
     pub start_deadline: Span,
+    /// How often a run of it is expected to succeed, where its author said so.
+    pub expect: Option<Span>,
 }
 
 /// What is to be done about a schedule now.
@@ -36,7 +38,9 @@ pub(crate) enum Step {
 
 /// What is to be done about a schedule of which nothing is being prepared. `current` is the timetable of its record.
 pub(crate) fn next_step(record: &Record, current: Option<&Timetable>, plan: &Plan, now: Timestamp) -> Step {
-    let Some(current) = current else { return Step::Note(NoteFact::Planned(plan.written.clone())) };
+    let Some(current) = current.filter(|_| !record.is_ahead(now)) else {
+        return Step::Note(NoteFact::Planned(plan.written.clone()));
+    };
     let edited = *current != plan.timetable;
     if record.pause.is_some()
         && let Some(skipped) = of_paused(record, current, plan.delay, now)

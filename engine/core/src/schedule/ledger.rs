@@ -1,6 +1,7 @@
 //! What became of every slot of a schedule: notes in their order, and the record that they add up to. Data, and the one
 //! way in which a record changes. Never knows runs beyond their names, nor how notes are stored.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::timetable::{Dst, Timetable};
 use super::zone::Zone;
 use crate::id::{InvalidId, RunUid, is_id};
+use crate::limits;
 use crate::run::Principal;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// Names a schedule: the runbook's name and its own, as `backup/nightly`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +38,12 @@ impl ScheduleName {
     /// Its own name.
     pub fn schedule(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, schedule)| schedule)
+    }
+}
+
+impl Borrow<str> for ScheduleName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -129,6 +137,13 @@ pub enum NoteFact {
         last: Timestamp,
         /// What became of each.
         fate: Fate,
+    },
+    /// A run that was started for a slot of it succeeded.
+    Succeeded {
+        /// Which.
+        run: RunUid,
+        /// Its number.
+        number: u64,
     },
     /// A person paused it.
     Paused(Pause),
@@ -224,11 +239,16 @@ pub struct Record {
     pub pause: Option<Pause>,
     /// The latest slot that ran, with its run's number.
     pub ran: Option<(Timestamp, u64)>,
+    /// Since when it could have succeeded: when it was new, came back, or its latest pause ended.
+    pub since: Timestamp,
+    /// When a run of it succeeded last, with that run's number.
+    pub succeeded: Option<(Timestamp, u64)>,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { last: 0, through: Timestamp(i64::MIN), written: None, pause: None, ran: None }
+        let never = Timestamp(i64::MIN);
+        Self { last: 0, through: never, written: None, pause: None, ran: None, since: never, succeeded: None }
     }
 }
 
@@ -243,6 +263,11 @@ pub struct Misplaced {
 }
 
 impl Record {
+    /// Whether slots are accounted for that lie further ahead than any clock should have been.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.through - now > Span::minutes(limits::CLOCK_AHEAD_HOURS * 60)
+    }
+
     /// Takes a note in.
     ///
     /// # Errors
@@ -254,9 +279,13 @@ impl Record {
         }
         match &note.fact {
             NoteFact::Planned(written) => {
-                self.through = self.through.max(note.at);
+                if self.written.is_none() || self.is_ahead(note.at) {
+                    self.since = note.at;
+                }
+                self.through = if self.is_ahead(note.at) { note.at } else { self.through.max(note.at) };
                 self.written = Some(written.clone());
             }
+            NoteFact::Succeeded { number, .. } => self.succeeded = Some((note.at, *number)),
             NoteFact::Removed if self.written.is_none() => return misplaced("the schedule is in no runbook"),
             NoteFact::Removed => self.written = None,
             NoteFact::Slots { .. } if self.written.is_none() => return misplaced("the schedule is in no runbook"),
@@ -272,7 +301,10 @@ impl Record {
             NoteFact::Paused(_) if self.pause.is_some() => return misplaced("the schedule is paused"),
             NoteFact::Paused(pause) => self.pause = Some(pause.clone()),
             NoteFact::Resumed { .. } if self.pause.is_none() => return misplaced("the schedule is not paused"),
-            NoteFact::Resumed { .. } => self.pause = None,
+            NoteFact::Resumed { .. } => {
+                self.pause = None;
+                self.since = note.at;
+            }
         }
         self.last = note.number;
         Ok(())
@@ -312,8 +344,31 @@ mod tests {
         assert_eq!(take(slots(101, 110)), Ok(Timestamp(110)));
         assert!(take(slots(110, 110)).is_err());
         // The clock went back, and the rule was edited: what is accounted for stays so.
-        assert_eq!(take(NoteFact::Planned(written)), Ok(Timestamp(110)));
+        assert_eq!(take(NoteFact::Planned(written.clone())), Ok(Timestamp(110)));
         assert!(take(NoteFact::Removed).is_ok() && take(NoteFact::Removed).is_err());
         assert_eq!(record.ran, Some((Timestamp(110), 7)));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_is_forgotten_and_what_succeeded_is_not() {
+        let day = limits::CLOCK_AHEAD_HOURS * 3_600_000_000;
+        let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
+        let mut record = Record::default();
+        let mut take = |at: i64, fact: NoteFact| {
+            let number = record.last + 1;
+            record.apply(&Note { number, at: Timestamp(at), fact }).unwrap();
+            record.clone()
+        };
+        assert_eq!(take(day * 3, NoteFact::Planned(written.clone())).since, Timestamp(day * 3));
+        let run = RunUid::from_bits(1);
+        assert_eq!(
+            take(day * 3 + 1, NoteFact::Succeeded { run, number: 7 }).succeeded,
+            Some((Timestamp(day * 3 + 1), 7))
+        );
+        let still = take(day * 2, NoteFact::Planned(written.clone()));
+        assert!(!still.is_ahead(Timestamp(day * 2)) && still.is_ahead(Timestamp(day * 2 - 1)));
+        assert_eq!(still.through, Timestamp(day * 3));
+        let anew = take(day, NoteFact::Planned(written));
+        assert_eq!((anew.through, anew.since), (Timestamp(day), Timestamp(day)));
     }
 }

@@ -3,9 +3,11 @@
 //!
 //! `parse` reads a [`Rule`] or says what is wrong with it; `search` finds the next minute that it names on a clock on the
 //! wall; `zone` knows how far such clocks are from UTC; `timetable` puts the three together; `words` says it to people.
-//! `ledger` is what became of slots, `due` what is to become of them. What is promised stands in `docs/schedules.md`.
+//! `ledger` is what became of slots, `due` what is to become of them, `expect` by
+//! when one has to have succeeded. What is promised stands in `docs/schedules.md`.
 
 mod due;
+mod expect;
 mod ledger;
 mod parse;
 mod rule;
@@ -16,6 +18,7 @@ mod zone;
 
 pub use due::Plan;
 pub(crate) use due::{Step, next_step, of_paused, of_removed};
+pub use expect::expected_by;
 pub use ledger::{Fate, Misplaced, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
 pub use parse::RuleFault;
 pub use rule::{Days, Rule};

@@ -55,6 +55,7 @@ use crate::preflight::Preflight;
 use crate::roles::Accounts;
 use crate::room;
 use crate::runs::all_events;
+use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use from_proto::RunName;
 
@@ -71,6 +72,8 @@ pub struct Shared {
     pub reader: Arc<dyn View>,
     /// The folder of runbooks.
     pub library: Arc<Library>,
+    /// When each runbook succeeded last.
+    pub successes: Arc<Successes>,
     /// Definitions, secrets, layout.
     pub surroundings: Surroundings,
     /// What must be there before a run.

@@ -1,13 +1,16 @@
 //! The service of schedules: what the folder says of them, what the machine knows of them, and their ledger, put together.
 //! Decides nothing about slots.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::iter;
 use std::sync::Arc;
 
 use runbook_core::definition::{MissedPolicy, Schedule, ScheduleOverlap};
 use runbook_core::expression::did_you_mean;
 use runbook_core::machine::ScheduleInput;
-use runbook_core::schedule::{Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, Written};
+use runbook_core::schedule::{
+    Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, Written, expected_by,
+};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View;
 use runbook_proto::v1;
@@ -18,6 +21,7 @@ use tonic::{Code, Request, Response, Status};
 use super::runs::Runs;
 use super::{Shared, errors, from_proto, internal, principal, to_proto};
 use crate::clock;
+use crate::library::Generation;
 use crate::schedules;
 
 /// Schedules in one page, by default and at most.
@@ -51,59 +55,99 @@ struct Known {
 }
 
 impl Schedules {
-    /// All schedules that are or were, by name.
-    async fn all(&self) -> Result<BTreeMap<ScheduleName, Known>, Status> {
-        let looked = self.0.dispatcher.query(|machine| {
-            let known = machine.schedules().map(|it| {
-                let known = Known {
+    /// The folder as it is.
+    async fn folder(&self) -> Result<Arc<Generation>, Status> {
+        let library = Arc::clone(&self.0.library);
+        tokio::task::spawn_blocking(move || library.latest()).await.map_err(|error| internal(&error))
+    }
+
+    /// The first names behind this one of schedules that are or were, of one runbook where that is named.
+    async fn names(
+        &self,
+        folder: &Generation,
+        after: &str,
+        runbook: &str,
+        most: usize,
+    ) -> Result<BTreeSet<ScheduleName>, Status> {
+        let (from, of) = (after.to_owned(), runbook.to_owned());
+        let looked = self.0.dispatcher.query(move |machine| {
+            let wanted = machine.schedules_after(&from).filter(|it| of.is_empty() || it.name.runbook() == of);
+            wanted.take(most).map(|it| it.name.clone()).collect::<BTreeSet<_>>()
+        });
+        let mut names = looked.await.map_err(|_| errors::ending())?;
+        let runbooks = folder.entries.values().filter_map(|entry| entry.runbook());
+        for book in runbooks.filter(|book| runbook.is_empty() || book.name == runbook) {
+            for schedule in book.schedules.keys() {
+                let behind = |other: &str| {
+                    let name = book.name.bytes().chain(iter::once(b'/')).chain(schedule.bytes());
+                    name.gt(other.bytes())
+                };
+                // Nothing is kept of names beyond the page.
+                let beyond = names.len() >= most && names.last().is_some_and(|last| behind(last.as_str()));
+                if behind(after)
+                    && !beyond
+                    && names.insert(ScheduleName::new(&book.name, schedule))
+                    && names.len() > most
+                {
+                    names.pop_last();
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// What is known of schedules; one that neither is nor was is left out.
+    async fn known(
+        &self,
+        folder: &Generation,
+        names: impl IntoIterator<Item = ScheduleName>,
+    ) -> Result<Vec<(ScheduleName, Known)>, Status> {
+        let names: Vec<ScheduleName> = names.into_iter().collect();
+        let looked = self.0.dispatcher.query(move |machine| {
+            let of = |name: ScheduleName| {
+                let known = machine.schedule(name.as_str()).map(|it| Known {
                     record: Some(it.record.clone()),
                     plan: it.plan.cloned(),
                     preparing: it.preparing,
                     ..Known::default()
-                };
-                (it.name.clone(), known)
-            });
-            known.collect::<BTreeMap<_, _>>()
+                });
+                (name, known.unwrap_or_default())
+            };
+            names.into_iter().map(of).collect::<Vec<_>>()
         });
         let mut all = looked.await.map_err(|_| errors::ending())?;
-        let library = Arc::clone(&self.0.library);
-        let current = tokio::task::spawn_blocking(move || library.latest()).await.map_err(|error| internal(&error))?;
-        for entry in current.entries.values() {
+        for (name, known) in &mut all {
+            let Some(entry) = folder.entries.get(name.runbook()) else { continue };
             match entry.runbook() {
-                Some(runbook) => {
-                    for (name, schedule) in &runbook.schedules {
-                        let known = all.entry(ScheduleName::new(&runbook.name, name)).or_default();
-                        known.declared = Some(schedule.clone());
-                    }
-                }
-                None => all.iter_mut().filter(|(name, _)| name.runbook() == entry.name).for_each(|(_, known)| {
-                    known.broken = true;
-                }),
+                Some(runbook) => known.declared = runbook.schedules.get(name.schedule()).cloned(),
+                None => known.broken = known.record.is_some(),
             }
         }
+        all.retain(|(_, known)| known.record.is_some() || known.declared.is_some());
         Ok(all)
     }
 
     /// The schedule that a request names.
     async fn find(&self, name: &str) -> Result<(ScheduleName, Known), Status> {
-        let mut all = self.all().await?;
+        let folder = self.folder().await?;
         let bare = name.strip_prefix("runbooks/").unwrap_or(name);
-        let meant: Vec<ScheduleName> = match bare.parse::<ScheduleName>() {
-            Ok(exact) => all.keys().filter(|name| **name == exact).cloned().collect(),
-            Err(_) => {
-                let of_runbook: Vec<_> = all.keys().filter(|it| it.runbook() == bare).cloned().collect();
-                let own = || all.keys().filter(|it| it.schedule() == bare).cloned().collect();
-                if of_runbook.is_empty() { own() } else { of_runbook }
-            }
-        };
+        if let Ok(exact) = bare.parse::<ScheduleName>()
+            && let Some(found) = self.known(&folder, [exact]).await?.pop()
+        {
+            return Ok(found);
+        }
+        let all = self.names(&folder, "", "", usize::MAX).await?;
+        let of_runbook: Vec<_> = all.iter().filter(|it| it.runbook() == bare).cloned().collect();
+        let own = || all.iter().filter(|it| it.schedule() == bare).cloned().collect();
+        let meant: Vec<ScheduleName> = if of_runbook.is_empty() { own() } else { of_runbook };
         let shown: String = bare.chars().take(130).collect();
         if let [name] = &meant[..]
-            && let Some(known) = all.remove(name)
+            && let Some(found) = self.known(&folder, [name.clone()]).await?.pop()
         {
-            return Ok((name.clone(), known));
+            return Ok(found);
         }
         let hint = if meant.is_empty() {
-            match did_you_mean(bare, all.keys().map(ScheduleName::as_str)) {
+            match did_you_mean(bare, all.iter().map(ScheduleName::as_str)) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None => "`runbook schedules list` shows all".to_owned(),
             }
@@ -142,6 +186,8 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
     let after = if known.plan.is_some() { through.unwrap_or(now) } else { now };
     let next = plan.as_ref().filter(|_| comes).and_then(|plan| slots(plan, after, 1).pop());
     let ran = known.record.as_ref().and_then(|record| record.ran);
+    let succeeded = known.record.as_ref().and_then(|record| record.succeeded);
+    let expected = known.record.as_ref().zip(known.plan.as_ref()).and_then(|(record, plan)| expected_by(record, plan));
     let declared = known.declared.as_ref();
     v1::Schedule {
         name: name.to_string(),
@@ -167,6 +213,9 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
         paused_by: pause.map(|pause| to_proto::principal(&pause.by)),
         pause_reason: pause.map(|pause| pause.reason.clone()).unwrap_or_default(),
         preparing: known.preparing.map(to_proto::timestamp),
+        last_succeeded: succeeded.map(|(at, _)| to_proto::timestamp(at)),
+        last_succeeded_number: succeeded.map_or(0, |(_, number)| number),
+        expected_by: expected.map(to_proto::timestamp),
     }
 }
 
@@ -235,6 +284,11 @@ fn entry(reader: &dyn View, name: &ScheduleName, note: &Note) -> v1::LedgerEntry
         NoteFact::Planned(Written { cron, timezone, .. }) => {
             entry.kind = v1::LedgerKind::Planned.into();
             entry.reason = format!("due by {cron:?} in {timezone}");
+        }
+        NoteFact::Succeeded { run, number } => {
+            entry.kind = v1::LedgerKind::Succeeded.into();
+            entry.run = format!("runs/{run}");
+            entry.run_number = *number;
         }
         NoteFact::Removed => {
             entry.kind = v1::LedgerKind::Removed.into();
@@ -313,15 +367,13 @@ impl ScheduleService for Schedules {
         let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
         let after = request.page_token.as_str();
         let runbook = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook);
-        let all = self.all().await?;
-        let wanted =
-            all.iter().filter(|(name, _)| name.as_str() > after && (runbook.is_empty() || name.runbook() == runbook));
-        let mut page: Vec<_> = wanted.take(size + 1).collect();
-        let more = page.len() > size;
-        page.truncate(size);
+        let folder = self.folder().await?;
+        let names = self.names(&folder, after, runbook, size + 1).await?;
+        let more = names.len() > size;
+        let page = self.known(&folder, names.into_iter().take(size)).await?;
         let next_page_token = page.last().filter(|_| more).map(|(name, _)| name.to_string()).unwrap_or_default();
         let (fires, now) = (self.0.config.schedules, clock::now());
-        let schedules = page.into_iter().map(|(name, known)| schedule(name, known, fires, now)).collect();
+        let schedules = page.iter().map(|(name, known)| schedule(name, known, fires, now)).collect();
         Ok(Response::new(v1::ListSchedulesResponse { schedules, next_page_token, fires }))
     }
 

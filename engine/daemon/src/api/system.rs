@@ -7,6 +7,32 @@ use runbook_proto::v1::system_service_server::SystemService;
 use tonic::{Request, Response, Status};
 
 use super::{Shared, errors, from_proto, to_proto};
+use crate::clock;
+use crate::findings::{self, Finding, Kind};
+
+/// Findings in one page, by default and at most.
+const PAGE: (usize, usize) = (100, 1_000);
+
+/// Where a finding stands among all; in their order, and after a restart too.
+fn place(finding: &Finding) -> String {
+    format!("{} {} {:020}", finding.kind as u8, finding.subject, finding.run_number)
+}
+
+fn finding(it: Finding) -> v1::StandingFinding {
+    let kind = match it.kind {
+        Kind::Overdue => v1::FindingKind::Overdue,
+        Kind::Attention => v1::FindingKind::Attention,
+        Kind::Broken => v1::FindingKind::Broken,
+    };
+    v1::StandingFinding {
+        kind: kind.into(),
+        subject: it.subject,
+        since: Some(to_proto::timestamp(it.since)),
+        message: it.message,
+        help: it.help,
+        run_number: it.run_number,
+    }
+}
 
 pub(super) struct System(pub Arc<Shared>);
 
@@ -44,6 +70,23 @@ impl SystemService for System {
             fires_schedules: shared.config.schedules,
             schedules: u32::try_from(schedules).unwrap_or(u32::MAX),
         }))
+    }
+
+    async fn list_findings(
+        &self,
+        request: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        let v1::ListFindingsRequest { page_size, page_token } = request.into_inner();
+        let size = from_proto::page_size(page_size, PAGE.0, PAGE.1)?;
+        let Shared { dispatcher, library, successes, .. } = &*self.0;
+        let found = findings::look(dispatcher, library, successes, clock::now()).await.map_err(|_| errors::ending())?;
+        let mut page: Vec<Finding> =
+            found.all.into_iter().filter(|finding| place(finding) > page_token).take(size + 1).collect();
+        let more = page.len() > size;
+        page.truncate(size);
+        let next_page_token = page.last().filter(|_| more).map(place).unwrap_or_default();
+        let findings = page.into_iter().map(finding).collect();
+        Ok(Response::new(v1::ListFindingsResponse { findings, next_page_token }))
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {

@@ -68,7 +68,7 @@ fn every_kind_of_event_has_a_golden_file() {
         assert!(name.starts_with(facts::kind(&event.fact)), "{name}");
     }
     let files = fs::read_dir(directory()).unwrap().count();
-    assert_eq!(files, facts::all().len() + notes().len() + 5, "a golden file that no test reads");
+    assert_eq!(files, facts::all().len() + notes().len() + 6, "a golden file that no test reads");
 }
 
 fn row() -> RunRow {
@@ -173,6 +173,7 @@ fn notes() -> Vec<(&'static str, NoteFact)> {
         ("note-missed-most", slots(Fate::Missed(Miss::Most))),
         ("note-missed-removed", slots(Fate::Missed(Miss::Removed))),
         ("note-failed", slot(Fate::Failed { why })),
+        ("note-succeeded", NoteFact::Succeeded { run: UID, number: 142 }),
         ("note-paused", NoteFact::Paused(Pause { by: by(), reason: "disk swap".to_owned() })),
         ("note-resumed", NoteFact::Resumed { by: by(), reason: "the disk is back".to_owned() }),
     ]
@@ -195,14 +196,19 @@ fn notes_are_written_and_read_as_ever() {
 fn records_of_schedules_are_written_and_read_as_ever() {
     let schedule = ScheduleName::new("backup", "nightly");
     let mut record = Record::default();
-    let facts = ["note-planned-cron", "note-ran", "note-paused"];
+    let facts = ["note-planned-cron", "note-ran", "note-succeeded", "note-paused"];
     for (number, wanted) in (1..).zip(facts) {
         let fact = notes().into_iter().find(|(name, _)| *name == wanted).unwrap().1;
         record.apply(&Note { number, at: Timestamp(1_763_695_200_000_000), fact }).unwrap();
     }
     let key = keys::schedule(&schedule);
     let bytes = to_disk::record(&record).encode_to_vec();
-    let golden = check("schedule-record", &frame::seal(&key, frame::MIN_READER, true, &bytes));
+    let golden = check("schedule-record-succeeded", &frame::seal(&key, frame::MIN_READER, true, &bytes));
     assert_eq!(from_disk::record(frame::open(&key, &golden).unwrap().payload).unwrap(), record);
     assert_eq!(keys::parse_schedule(&key), Some(schedule));
+    // One of before successes were known.
+    let golden = fs::read(directory().join("schedule-record")).unwrap();
+    let earlier = from_disk::record(frame::open(&key, &golden).unwrap().payload).unwrap();
+    assert_eq!((earlier.last, earlier.since, earlier.succeeded), (3, record.through, None));
+    assert_eq!((&earlier.written, &earlier.pause, earlier.ran), (&record.written, &record.pause, record.ran));
 }

@@ -18,6 +18,7 @@ use super::turn::Model;
 use super::{Check, must};
 
 const MINUTE: i64 = 60_000_000;
+const DAY: i64 = 1_440 * MINUTE;
 
 /// What the folder says of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct ScheduleModel {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
     notes: Vec<(ScheduleName, NoteFact)>,
+    /// Schedules of which runs succeeded (27).
+    succeeded: Vec<(ScheduleName, RunUid)>,
     slots: Vec<(ScheduleName, i64)>,
     /// Runs that a slot under `replace` cancels (23), and a start (91 of `docs/runs.md`): in whose name.
     pub(super) cancels: Vec<(RunUid, Principal)>,
@@ -143,6 +146,14 @@ impl ScheduleModel {
 }
 
 impl Model {
+    /// A run is over (27).
+    pub(super) fn hear_success(&mut self, uid: RunUid) {
+        let slot = self.runs.get(&uid).and_then(|run| run.created.slot.as_ref());
+        if let Some(slot) = slot {
+            self.expected.succeeded.push((slot.schedule.clone(), uid));
+        }
+    }
+
     /// The engine was told what the folder says (13 to 15).
     pub(super) fn hear_folder(&mut self, folder: &FolderModel) {
         let now = self.now.0;
@@ -258,6 +269,13 @@ impl Model {
         let Some(plan) = schedule.told.clone() else { return };
         while schedule.preparing.is_none() {
             let expect = &mut self.expected.notes;
+            // 26
+            if schedule.through.is_some_and(|through| through - now > DAY) {
+                schedule.rule = Some(plan.minutes.clone());
+                schedule.through = Some(now);
+                expect.push((name.clone(), NoteFact::Planned(super::super::schedules::written(&plan))));
+                continue;
+            }
             let due = schedule.due(plan.delay, now);
             let fates = match schedule.paused {
                 true => vec![Some(Fate::Skipped(Skip::Paused)); due.len()],
@@ -290,20 +308,30 @@ impl Model {
         for name in self.schedules.keys().cloned().collect::<Vec<_>>() {
             self.deal(&name);
         }
-        let Expected { notes, slots, cancels, busy, replies } = std::mem::take(&mut self.expected);
+        let Expected { notes, succeeded, slots, cancels, busy, replies } = std::mem::take(&mut self.expected);
         must(cancels.is_empty(), || format!("runs {cancels:?} are not replaced (23, 91)"))?;
         must(batch.stopped.is_empty(), || format!("not fired any more: {:?}", batch.stopped))?;
         for (name, schedule) in &mut self.schedules {
             let is = batch.notes.iter().filter(|(of, _)| of == name);
             let mut should = notes.iter().filter(|(of, _)| of == name).map(|(_, fact)| fact);
+            let mut good: Vec<RunUid> = succeeded.iter().filter(|(of, _)| of == name).map(|(_, run)| *run).collect();
             for (_, note) in is {
                 schedule.notes += 1;
                 must(note.number == schedule.notes && note.at == self.now, || {
                     format!("{name}: {note:?} is misplaced")
                 })?;
+                if let NoteFact::Succeeded { run, number } = &note.fact {
+                    let place = good.iter().position(|good| good == run);
+                    let place = place.ok_or_else(|| format!("{name}: run {run} did not succeed (27)"))?;
+                    good.remove(place);
+                    let right = self.runs.get(run).is_some_and(|run| run.created.number == *number);
+                    must(right, || format!("{name}: run {run} has not the number {number} (27)"))?;
+                    continue;
+                }
                 let fits = should.next().is_some_and(|should| fits(&self.runs, &busy, name, &note.fact, should));
                 must(fits, || format!("{name}: {:?} is noted; must be {notes:?} (13 to 24)", note.fact))?;
             }
+            must(good.is_empty(), || format!("{name}: it is not noted that {good:?} succeeded (27)"))?;
             let left = should.next();
             must(left.is_none(), || format!("{name}: {left:?} is not noted (13 to 24)"))?;
         }

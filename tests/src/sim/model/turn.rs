@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
-use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Rejection, Then};
+use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Outcome, Rejection, Then};
 use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::time::{Span, Timestamp};
 
@@ -190,6 +190,9 @@ impl Model {
                 }
                 fact => run.follows(fact, self.now)?,
             }
+        }
+        if let Fact::Finished { outcome: Outcome::Succeeded } = &event.fact {
+            self.hear_success(uid);
         }
         self.events_seen += 1;
         if let Some(run) = self.runs.get_mut(&uid) {
