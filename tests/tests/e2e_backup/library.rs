@@ -23,12 +23,14 @@ fn runbooks_are_restored_under_the_daemon_that_uses_them() {
     tree::copy(&project.path("runbooks"), &project.path("reference"));
     succeed(&daemon, "backup", &[]);
     let good = list(&daemon);
-    assert_eq!(good, ["backup", "dr-restore", "verify-backup"]);
+    assert_eq!(good, ["backup", "dr-restore", "restore-drill", "verify-backup"]);
 
     // One is lost, one came, the scripts are ruined; then all is lost, in the middle of the restore.
     fs::remove_file(project.path("runbooks/verify-backup.yaml")).expect("a runbook is lost");
     project.runbook("other", "steps: {a: {argv: [\"true\"]}}\n");
-    wait_for("the other runbooks", || (list(&daemon) == ["backup", "dr-restore", "other"]).then_some(()));
+    wait_for("the other runbooks", || {
+        (list(&daemon) == ["backup", "dr-restore", "other", "restore-drill"]).then_some(())
+    });
     let gate = Gate::new(&project, "tar", "*runbooks.new-*", Side::Before);
     let run = daemon.exec("dr-restore", &[]);
     gate.wait();
@@ -40,6 +42,12 @@ fn runbooks_are_restored_under_the_daemon_that_uses_them() {
     assert_eq!(beside(&project, "runbooks"), Vec::<String>::new(), "nothing was there before");
     wait_for("the restored runbooks", || (list(&daemon) == good).then_some(()));
     succeed(&daemon, "verify-backup", &[]);
+    // The drill restores beside, and leaves nothing.
+    let drill = succeed(&daemon, "restore-drill", &[]);
+    let step = |id: &str| drill.steps.iter().find(|step| step.id == id).expect("a step");
+    assert!(step("assert").outputs.is_some(), "{drill:#?}");
+    assert!(!project.path(&format!(".runbook/drills/{}", drill.uid)).exists());
+    assert_eq!(beside(&project, "runbooks"), Vec::<String>::new(), "the drill touched the folder itself");
     // What was there before stays beside, and is no second library.
     let again = succeed(&daemon, "dr-restore", &[]);
     assert_eq!(beside(&project, "runbooks"), [format!("runbooks.before-{}", again.uid)]);
