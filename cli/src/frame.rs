@@ -7,6 +7,7 @@ use crate::event_line::run_tone;
 use crate::line::{Line, Tone};
 use crate::model::{Model, Running, Step, is_terminal};
 use crate::moment::{Moment, running_span, span};
+use crate::path;
 use crate::text::{plural, width};
 use crate::to_json::{run_status, step_status};
 
@@ -71,9 +72,9 @@ pub fn steps(model: &Model, now: Moment, room: usize) -> Vec<Line> {
 
 /// What a step is called in its row: in a whole tree, steps of child runs stand further in and need no path.
 fn name(step: &Step, whole: bool) -> String {
-    let depth = step.id.matches('/').count();
-    match step.id.rsplit_once('/') {
-        Some((_, last)) if whole => format!("{}{last}", "  ".repeat(depth)),
+    match path::depth(&step.id) {
+        0 => step.id.clone(),
+        depth if whole => format!("{}{}", "  ".repeat(depth), path::last(&step.id)),
         _ => step.id.clone(),
     }
 }

@@ -20,6 +20,7 @@ mod model;
 mod moment;
 mod named;
 mod pages;
+mod path;
 mod prompt;
 mod report;
 mod run_name;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use runbook_proto::v1::{Event, EventType, Run, RunStatus, RunStep, StepStatus};
 
 use crate::moment::{Moment, moment};
+use crate::path;
 
 /// How the daemon's messages about an attempt begin, where the line has its subject already.
 const SUBJECT: &str = "it ";
@@ -127,7 +128,7 @@ impl Step {
             waits_for: step.waits_for.clone(),
             starts: !step.child.is_empty(),
             held: step.child_run.as_ref().is_some_and(|child| child.status() == RunStatus::Attention),
-            ..Self::fresh(&format!("{prefix}{}", step.id))
+            ..Self::fresh(&path::joined(prefix, &step.id))
         }
     }
 
@@ -249,9 +250,9 @@ struct Below {
 fn flatten(run: &Run, prefix: &str, steps: &mut Vec<Step>, needs: &mut Vec<Vec<String>>) {
     for step in &run.steps {
         steps.push(Step::from_run(step, prefix));
-        needs.push(step.needs.iter().map(|need| format!("{prefix}{need}")).collect());
+        needs.push(step.needs.iter().map(|need| path::joined(prefix, need)).collect());
         if let Some(child) = &step.child_run {
-            flatten(child, &format!("{prefix}{}/", step.id), steps, needs);
+            flatten(child, &format!("{}/", path::joined(prefix, &step.id)), steps, needs);
         }
     }
 }
@@ -259,7 +260,7 @@ fn flatten(run: &Run, prefix: &str, steps: &mut Vec<Step>, needs: &mut Vec<Vec<S
 /// The last events of the child runs below a run.
 fn latest_below(run: &Run, prefix: &str, latest: &mut HashMap<String, Below>) {
     for (step, child) in run.steps.iter().filter_map(|step| Some((step, step.child_run.as_ref()?))) {
-        let prefix = format!("{prefix}{}/", step.id);
+        let prefix = format!("{}/", path::joined(prefix, &step.id));
         latest_below(child, &prefix, latest);
         latest.insert(child.name.clone(), Below { latest: child.last_event, prefix });
     }
@@ -330,17 +331,18 @@ impl Model {
         if let Some(place) = self.places.get(id) {
             return *place;
         }
-        let above = id.rsplit_once('/').map(|(above, _)| above);
+        let above = path::above(id);
         let place = above.and_then(|above| self.places.get(above)).map_or(self.steps.len(), |place| {
             let prefix = &self.steps[*place].id;
-            let is_below = |step: &Step| step.id.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+            let is_below = |step: &Step| path::is_inside(&step.id, prefix);
             place + 1 + self.steps[place + 1..].iter().take_while(|step| is_below(step)).count()
         });
         self.steps.insert(place, Step::fresh(id));
         for other in &mut self.steps {
             other.needs.iter_mut().filter(|need| **need >= place).for_each(|need| *need += 1);
         }
-        self.places = self.steps.iter().enumerate().map(|(place, step)| (step.id.clone(), place)).collect();
+        self.places.values_mut().filter(|other| **other >= place).for_each(|other| *other += 1);
+        self.places.insert(id.to_owned(), place);
         place
     }
 
@@ -448,7 +450,8 @@ impl Model {
 
     /// A run goes to its end: its steps that wait are canceled. What child runs wait for is theirs.
     fn end_waits(&mut self, prefix: &str, at: Moment) {
-        let own = |step: &Step| step.id.strip_prefix(prefix).is_some_and(|id| !id.contains('/'));
+        let above = prefix.strip_suffix('/').filter(|above| !above.is_empty());
+        let own = |step: &Step| path::above(&step.id) == above;
         for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::Waiting && !step.starts && own(step))
         {
             step.end(StepStatus::Canceled, at);
@@ -470,8 +473,7 @@ impl Model {
             self.below.entry(event.child.clone()).or_default().prefix = format!("{}/", event.step);
         }
         if event.r#type() == EventType::ChildStarting && event.again {
-            let below = format!("{}/", event.step);
-            for step in self.steps.iter_mut().filter(|step| step.id.starts_with(&below)) {
+            for step in self.steps.iter_mut().filter(|step| path::is_inside(&step.id, &event.step)) {
                 if step.in_finally || step.status != StepStatus::Succeeded {
                     step.reopen();
                 }

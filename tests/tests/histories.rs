@@ -61,6 +61,7 @@ impl History {
             request_digest: Digest::of(b""),
             terms: Terms::default(),
             parent: None,
+            items: Vec::new(),
         };
         MachineInput::Start { token: 0, uid: uid(number), start: Box::new(start) }
     }

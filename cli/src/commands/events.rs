@@ -15,6 +15,7 @@ use crate::follow::snapshot;
 use crate::line::{Line, Tone};
 use crate::model::{Model, is_terminal};
 use crate::moment::{Moment, moment};
+use crate::path;
 use crate::run_name::resolve;
 use crate::session::{Retry, runs};
 use crate::to_json;
@@ -109,7 +110,7 @@ async fn tree(cx: &mut Context, model: &mut Model) -> Result<()> {
         };
         event.run.clone_from(&part.run);
         if !event.step.is_empty() {
-            event.step.insert_str(0, &part.prefix);
+            event.step = path::joined(&part.prefix, &event.step);
         }
         print(cx, model, std::slice::from_ref(&event))?;
         if event.r#type() == EventType::ChildStarting {

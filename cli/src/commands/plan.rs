@@ -171,6 +171,9 @@ fn notes(step: &PlannedStep) -> String {
     if step.in_finally {
         notes.push("finally".to_owned());
     }
+    if !step.each.is_empty() {
+        notes.push(format!("for {}", step.each));
+    }
     if !step.runbook.is_empty() {
         notes.push(format!("starts {}", step.runbook));
     }

@@ -76,6 +76,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "has_rollback": step.has_rollback,
         "no_return": step.no_return,
         "runbook": text(&step.runbook),
+        "each": text(&step.each),
         "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use runbook_core::definition::{Command, Program, Shell, Step, Stop};
 use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::limits;
-use runbook_core::run::{AttemptKind, RunState};
+use runbook_core::run::{AttemptKind, Kind, RunState};
 use runbook_core::time::Span;
 
 use crate::environment::{self, BASE_VARIABLES};
@@ -153,6 +153,15 @@ impl Maker<'_> {
         })
     }
 
+    /// The step's id; of what stands for an item with that of its step: `copy["eu-west"]`.
+    fn step_name(&self) -> String {
+        let above = self.run.created().runbook.rsplit_once('/').map_or("", |(_, step)| step);
+        match self.run.pinned().kind() {
+            Kind::Each { .. } => format!("{above}{}", self.step.id),
+            Kind::Runbook | Kind::Block => self.step.id.clone(),
+        }
+    }
+
     /// `verify` and `on_cancel` see what the step sees, unless they say otherwise.
     fn own_or_step<'b, T>(
         &self,
@@ -272,7 +281,7 @@ impl Maker<'_> {
             ("RUNBOOK_RUN", created.number.to_string()),
             ("RUNBOOK_RUN_UID", self.run.uid().to_string()),
             ("RUNBOOK_RUNBOOK", created.runbook.clone()),
-            ("RUNBOOK_STEP", self.step.id.clone()),
+            ("RUNBOOK_STEP", self.step_name()),
             ("RUNBOOK_ATTEMPT", self.attempt.0.to_string()),
             ("RUNBOOK_ATTEMPT_ID", attempt_id.to_owned()),
             ("RUNBOOK_IDEMPOTENCY_KEY", format!("{}/{}/0", self.run.uid(), self.step.id)),

@@ -38,6 +38,8 @@ const REHEARSE_100: Duration = Duration::from_millis(50);
 const EVENT: Duration = Duration::from_micros(5);
 /// A step that waits, in bytes of resident memory.
 const WAITING_STEP: f64 = 2048.0;
+/// An item whose block waits, in bytes: a run of its own.
+const WAITING_ITEM: f64 = 16_384.0;
 /// A tenfold size may cost so many times as much per event or step.
 const SLOPE: f64 = 2.0;
 
@@ -92,6 +94,7 @@ fn start(pinned: &Arc<Pinned>, uid: u128) -> MachineInput {
         request_digest: Digest::of(b""),
         terms: Terms::default(),
         parent: None,
+        items: Vec::new(),
     };
     MachineInput::Start { token: 0, uid: RunUid::from_bits(uid), start: Box::new(start) }
 }
@@ -118,10 +121,20 @@ fn ends(batch: &Batch) -> Vec<MachineInput> {
 
 /// What an event costs while so many runs of so many steps are active, from their first step to their last.
 fn per_event(runs: u128, steps: usize) -> Duration {
-    let pinned = pinned(&layered(steps, COMMAND));
+    per_event_of(&pinned(&layered(steps, COMMAND)), runs)
+}
+
+/// The same of a step that does its work for so many items.
+fn per_item_event(items: usize, work: &str) -> Duration {
+    let list: Vec<String> = (0..items).map(|item| format!("item-{item}")).collect();
+    let list = list.join(", ");
+    per_event_of(&pinned(&format!("name: items\nlanguage: 1\nsteps: {{a: {{for_each: [{list}], {work}}}}}\n")), 1)
+}
+
+fn per_event_of(pinned: &Arc<Pinned>, runs: u128) -> Duration {
     let mut machine = machine();
     let mut now = Timestamp(0);
-    let mut batch = machine.turn(now, (0..runs).map(|uid| start(&pinned, uid)).collect());
+    let mut batch = machine.turn(now, (0..runs).map(|uid| start(pinned, uid)).collect());
     machine.committed(&batch);
     let (mut took, mut events) = (Duration::ZERO, 0_usize);
     loop {
@@ -164,6 +177,19 @@ fn per_waiting_step(runs: u128, steps: usize) -> f64 {
     used / (runs as f64 * steps as f64)
 }
 
+/// The memory in use while the blocks of 10,000 items wait for an hour.
+fn waiting_items() -> f64 {
+    let list: Vec<String> = (0..10_000).map(|item| format!("item-{item}")).collect();
+    let work = "steps: {b: {uses: wait, with: {for: 1h}}}";
+    let source = format!("name: waits\nlanguage: 1\nsteps: {{a: {{for_each: [{}], {work}}}}}\n", list.join(", "));
+    let pinned = pinned(&source);
+    let mut machine = machine();
+    let batch = machine.turn(Timestamp(0), vec![start(&pinned, 0)]);
+    machine.committed(&batch);
+    assert_eq!(machine.runs().count(), 10_002, "all of them wait");
+    resident()
+}
+
 struct Judge {
     broken: usize,
 }
@@ -189,6 +215,9 @@ fn main() {
 
     // Memory first, while nothing was freed that could be used again.
     judge.judge("a step that waits, of 100,000", per_waiting_step(1_000, 100), "bytes", WAITING_STEP);
+    let before = resident();
+    let (used, items) = (waiting_items(), 10_000.0);
+    judge.judge("an item that waits in a block, of 10,000", (used - before) / items, "bytes", WAITING_ITEM);
 
     let check = |steps: usize| {
         let source = layered(steps, COMMAND);
@@ -228,5 +257,12 @@ fn main() {
     judge.judge("  beside 100 runs of 100 steps", many.as_secs_f64() / few.as_secs_f64(), "times", SLOPE);
     judge.judge("  100 runs of 1,000 steps, beside 100 of 100", long.as_secs_f64() / few.as_secs_f64(), "times", SLOPE);
 
+    for (what, work) in
+        [("a command", "argv: [x, \"${{ item }}\"]"), ("a block", "steps: {b: {argv: [x, \"${{ item }}\"]}}")]
+    {
+        let (few, many) = (per_item_event(1_000, work), per_item_event(10_000, work));
+        judge.judge(&format!("an event, 10,000 items with {what}"), micros(many), "µs", micros(EVENT));
+        judge.judge("  beside 1,000 items", many.as_secs_f64() / few.as_secs_f64(), "times", SLOPE);
+    }
     assert!(judge.broken == 0, "{} bounds are broken", judge.broken);
 }

@@ -5,6 +5,7 @@
 
 mod block;
 mod command;
+mod many;
 mod requires;
 mod schedule;
 mod work;
@@ -18,6 +19,8 @@ use crate::time::Span;
 
 pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
+pub(crate) use many::key_of;
+pub use many::{Each, Items, Many, instance_ids, step_path};
 pub use requires::{Requires, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
@@ -394,6 +397,9 @@ pub struct Step {
     pub when_skipped: WhenSkipped,
     /// What it does.
     pub work: Work,
+    /// How often it does that, if not once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub many: Option<Box<Many>>,
     /// The values that it writes to `$RUNBOOK_OUTPUT`.
     #[serde(default)]
     pub outputs: IndexMap<String, ValueType>,
@@ -466,8 +472,17 @@ impl Step {
     pub fn conditions(&self) -> impl Iterator<Item = &str> {
         let probe = self.probe().into_iter().flat_map(|probe| [&probe.until, &probe.fail_if]);
         let own = self.condition.iter().map(|condition| condition.expression.as_str());
-        let taken = self.block().into_iter().flat_map(|block| block.takes.iter().map(String::as_str));
-        own.chain(probe.flatten().map(String::as_str)).chain(taken)
+        let list = match self.each().map(|each| &each.list) {
+            Some(Items::Expression(list)) => Some(list.as_str()),
+            Some(Items::Known(_)) | None => None,
+        };
+        // What is inside takes what the work for an item takes, and the item.
+        let taken = match self.each() {
+            Some(each) => Some(&each.takes),
+            None => self.block().map(|block| &block.takes),
+        };
+        let taken = taken.into_iter().flatten().map(String::as_str);
+        own.chain(probe.flatten().map(String::as_str)).chain(list).chain(taken)
     }
 
     /// Every text of it that may hold `${{ }}`.
@@ -515,7 +530,14 @@ impl Step {
 
     /// Whether it starts a child run.
     pub const fn starts_run(&self) -> bool {
-        matches!(self.work, Work::Runbook(_) | Work::Block(_))
+        self.many.is_some() || matches!(self.work, Work::Runbook(_) | Work::Block(_))
+    }
+
+    /// The list for whose items it does its work.
+    pub fn each(&self) -> Option<&Each> {
+        match self.many.as_deref()? {
+            Many::Each(each) => Some(each),
+        }
     }
 }
 

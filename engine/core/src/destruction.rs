@@ -59,7 +59,8 @@ pub fn targets(known: &Known<'_>, of: impl Fn(StepNo) -> bool) -> Result<Vec<Tar
     let (approved, never) = (approved(runbook, known.left_out), never(known));
     for (index, step) in runbook.steps.iter().enumerate() {
         let no = StepNo(index as u32);
-        let (Effect::Destructive, Some(target)) = (step.effect, &step.target) else { continue };
+        // What is destroyed for each of a list is asked about.
+        let (Effect::Destructive, Some(target), None) = (step.effect, &step.target, &step.many) else { continue };
         if !approved[index] && !never[index] && !known.left_out.contains(&no) && of(no) {
             let name = known.name(target).map_err(|problem| Nameless { step: no, problem })?;
             found.entry(name).or_default().push(no);
@@ -132,6 +133,9 @@ pub fn is_late(runbook: &Runbook, reference: &Reference) -> bool {
         | Reference::StepExitCode(_)
         | Reference::StepOutput(..)
         | Reference::StepArtifact(..)
+        | Reference::Item
+        | Reference::EachKey
+        | Reference::EachNumber
         | Reference::ExitCode
         | Reference::AttemptOutput(_) => true,
     }

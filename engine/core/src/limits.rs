@@ -66,6 +66,14 @@ pub const BLOCK_DEPTH: usize = 8;
 pub const BLOCKS_BYTES: usize = 32 << 20;
 /// What a block takes along from around it, as JSON, in bytes.
 pub const TAKEN_BYTES: usize = 1 << 20;
+/// The items of one `for_each`.
+pub const ITEMS: usize = 50_000;
+/// The items of one `for_each`, as JSON, in bytes.
+pub const ITEMS_BYTES: usize = 8 << 20;
+/// What the blocks or runbooks of all items of one `for_each` take along or are given, as JSON, in bytes.
+pub const ITEMS_TAKEN_BYTES: usize = 64 << 20;
+/// The outputs of all items of one `for_each`, as JSON, in bytes.
+pub const GATHERED_BYTES: usize = 4 << 20;
 /// How deep runbooks may start runbooks: the levels below the one at the top.
 pub const CHILD_DEPTH: u32 = 8;
 /// How deep runs may start runs, those of blocks too: the levels below the run at the top.

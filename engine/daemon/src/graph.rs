@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use runbook_core::definition::{Block, Effect, Part, Runbook, Step, WhenSkipped};
+use runbook_core::definition::{Block, Effect, Items, Part, Runbook, Step, WhenSkipped};
 
 /// Needs that the text names; of more it tells how many.
 const NEEDS_SHOWN: usize = 8;
@@ -138,7 +138,13 @@ fn inside(step: &Step) -> Option<String> {
         }
         text
     };
-    step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(ids))
+    let work = step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(ids));
+    let each = step.each().map(|each| match &each.list {
+        Items::Known(items) => format!("for {} items", items.len()),
+        Items::Expression(list) => format!("for each of {}", one_line(list)),
+    });
+    let told: Vec<String> = work.into_iter().chain(each).collect();
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 /// A text of the author without line breaks.

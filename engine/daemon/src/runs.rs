@@ -36,7 +36,7 @@ pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -
     let mut steps = Vec::new();
     let mut created = created.clone();
     while let Some(parent) = created.parent {
-        steps.push(parent.step);
+        steps.push((parent.step, created.items));
         let first = reader.events(parent.run, 0, 1)?;
         let Some(Fact::Created(above)) = first.into_iter().next().map(|event| event.fact) else {
             anyhow::bail!("the run {} above it cannot be read", parent.run);
@@ -44,8 +44,8 @@ pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -
         created = *above;
     }
     let mut pinned = definitions.load(created.definition)?;
-    for step in steps.into_iter().rev() {
-        let below = pinned.below(step).map(Arc::clone);
+    for (step, items) in steps.into_iter().rev() {
+        let below = pinned.below(step, &items);
         pinned = below
             .with_context(|| format!("{} has no definition for what step {} runs", pinned.runbook.name, step.0))?;
     }

@@ -233,6 +233,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         request_digest: Digest::of(asked.to_string().as_bytes()),
         terms: Terms { confirmed: schedule.confirm.clone(), ..Terms::default() },
         parent: None,
+        items: Vec::new(),
     };
     Ok((RunUid::from_bits(uuid::Uuid::now_v7().as_u128()), Box::new(start)))
 }

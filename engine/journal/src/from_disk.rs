@@ -196,6 +196,7 @@ fn created(it: disk::Created) -> Result<Created> {
         terms: it.terms.map(terms::from_disk).transpose()?.unwrap_or_default(),
         parent: it.parent.map(parent).transpose()?,
         slot: it.slot.map(slot_of).transpose()?,
+        items: object!(it.items_json, "created.items_json"),
     })
 }
 

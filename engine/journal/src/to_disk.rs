@@ -157,6 +157,7 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         terms: if it.terms == Terms::default() { None } else { Some(terms::to_disk(&it.terms)?) },
         parent: it.parent.as_ref().map(parent),
         slot: it.slot.as_ref().map(slot_of),
+        items_json: if it.items.is_empty() { String::new() } else { serde_json::to_string(&it.items)? },
     })
 }
 

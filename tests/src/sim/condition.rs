@@ -31,6 +31,10 @@ pub(crate) enum Cond {
         id: String,
         than: i64,
     },
+    /// `item > than`, inside a step that does its work for items.
+    Item {
+        than: i64,
+    },
     /// `inputs.slot == 'word'`
     Slot(&'static str),
     /// `run.outcome == 'word'`, in `finally`.
@@ -39,6 +43,9 @@ pub(crate) enum Cond {
     And(Box<Self>, Box<Self>),
     Or(Box<Self>, Box<Self>),
 }
+
+/// How the item is written that something is done for.
+pub(crate) const ITEM: &str = "item";
 
 /// The key of the output that conditions compare.
 pub(crate) const NUMBER: &str = "n";
@@ -58,6 +65,7 @@ impl Cond {
                 format!("10 / default(steps.{}.outputs.{NUMBER}, 0) > {than}", id(*step))
             }
             Self::Around { id, than } => format!("default({}, 0) > {than}", around(id)),
+            Self::Item { than } => format!("{ITEM} > {than}"),
             Self::Slot(word) => format!("inputs.slot == '{word}'"),
             Self::Outcome(word) => format!("run.outcome == '{word}'"),
             Self::Not(inner) => format!("!({})", inner.text(id)),
@@ -81,6 +89,7 @@ impl Cond {
             | Self::Over { .. }
             | Self::Ratio { .. }
             | Self::Around { .. }
+            | Self::Item { .. }
             | Self::Slot(_)
             | Self::Outcome(_) => {}
         }
@@ -114,6 +123,7 @@ impl Cond {
         let mut found = Vec::new();
         self.visit(&mut |part| match part {
             Self::Around { id, .. } => found.push(around(id)),
+            Self::Item { .. } => found.push(ITEM.to_owned()),
             Self::Slot(_) => found.push("inputs.slot".to_owned()),
             _ => {}
         });
@@ -145,6 +155,7 @@ impl Cond {
             | Self::Over { .. }
             | Self::Ratio { .. }
             | Self::Around { .. }
+            | Self::Item { .. }
             | Self::Outcome(_) => None,
             Self::Not(inner) => inner.known(slot).map(|known| !known),
             Self::And(left, right) => match (left.known(slot), right.known(slot)) {
@@ -171,6 +182,7 @@ impl Cond {
                 n => 10 / n > *than,
             },
             Self::Around { id, than } => names.around(id).unwrap_or(0) > *than,
+            Self::Item { than } => names.item().unwrap_or(0) > *than,
             Self::Slot(word) => names.slot() == *word,
             Self::Outcome(word) => names.outcome() == *word,
             Self::Not(inner) => !inner.holds(names)?,
@@ -193,6 +205,8 @@ pub(crate) trait Names {
     fn failure(&self) -> bool;
     /// The same of a step around the block.
     fn around(&self, id: &str) -> Option<i64>;
+    /// The item that all of it is done for.
+    fn item(&self) -> Option<i64>;
     fn outcome(&self) -> &'static str;
     fn slot(&self) -> &str;
 }

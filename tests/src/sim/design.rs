@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use runbook_core::definition::{
-    Approval, Call, Command, DryRun, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program, RollbackOf,
-    RollbackPolicy, Runbook, Settlement, ValueType, Wait, WhenSkipped, Work,
+    self, Approval, Call, Command, DryRun, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program,
+    RollbackOf, RollbackPolicy, Runbook, Settlement, Step, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
 
-use super::condition::{Codes, Cond, around};
+use super::condition::{Codes, Cond, ITEM, around};
 
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
@@ -68,6 +68,12 @@ pub(crate) struct Design {
     pub(crate) calls: Vec<Option<CallDesign>>,
     /// Of each step, what stands inside it.
     pub(crate) blocks: Vec<Option<Arc<Self>>>,
+    /// Of each step that does its work for items, the design of one of these.
+    pub(crate) one: Vec<Option<Arc<Self>>>,
+    /// Of each step, for which items it does its work.
+    pub(crate) lists: Vec<Option<Items>>,
+    /// What its steps stand for, where that is items.
+    pub(crate) items: Option<ItemsDesign>,
     /// The runbook's output [`NUMBER`]: the step whose output it is, and what stands for it where that has none.
     pub(crate) output: Option<(usize, Option<i64>)>,
     /// The runbooks that its steps start.
@@ -111,15 +117,59 @@ impl CallDesign {
     }
 }
 
+/// A list of items, in a way that the model works out by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Items {
+    Known(Vec<i64>),
+    /// Of the numbers from 1 to 4 those that are at most the output [`NUMBER`] of this step.
+    UpTo(usize),
+    /// The same; but where that is 2, it is no list.
+    UpToOrNone(usize),
+}
+
+impl Items {
+    /// As an expression, where it is one.
+    pub(crate) fn text(&self, id: impl Fn(usize) -> String) -> Option<String> {
+        let number = |step: usize| format!("default({}, 0)", around(&id(step)));
+        match self {
+            Self::Known(_) => None,
+            Self::UpTo(step) => Some(format!("[1, 2, 3, 4].filter(x, x <= {})", number(*step))),
+            Self::UpToOrNone(step) => Some(format!("{0} == 2 ? 7 : [1, 2, 3, 4].filter(x, x <= {0})", number(*step))),
+        }
+    }
+
+    /// The items, by what the step gave; `None` where it is no list.
+    pub(crate) fn items(&self, number: impl Fn(usize) -> Option<i64>) -> Option<Vec<i64>> {
+        let up_to = |step: usize| (1..=4).filter(|x| *x <= number(step).unwrap_or(0)).collect();
+        match self {
+            Self::Known(items) => Some(items.clone()),
+            Self::UpToOrNone(step) if number(*step) == Some(2) => None,
+            Self::UpTo(step) | Self::UpToOrNone(step) => Some(up_to(*step)),
+        }
+    }
+}
+
+/// What holds for steps that stand for items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ItemsDesign {
+    pub(crate) max_parallel: Option<u32>,
+    pub(crate) max_failures: u32,
+    pub(crate) outputs: Vec<String>,
+}
+
 /// What a step starts.
 pub(crate) enum Started<'a> {
     Runbook(&'a CallDesign),
     Block,
+    Items(&'a Items),
 }
 
 impl Design {
     /// What a step starts, and the design of that.
     pub(crate) fn callee(&self, step: usize) -> Option<(Started<'_>, &Arc<Self>)> {
+        if let Some(items) = self.lists.get(step)? {
+            return Some((Started::Items(items), self.one.get(step)?.as_ref()?));
+        }
         if let Some(block) = self.blocks.get(step)? {
             return Some((Started::Block, block));
         }
@@ -128,13 +178,40 @@ impl Design {
         Some((Started::Runbook(call), other))
     }
 
+    /// The design of so many steps, each as the only one of this.
+    pub(crate) fn for_items(&self, ids: Vec<String>) -> Self {
+        let many = |count: usize| std::iter::repeat_n(0, count);
+        let count = ids.len();
+        let mut design = self.clone();
+        let Some(step) = self.runbook.steps.first() else { return design };
+        design.runbook.steps = ids.into_iter().map(|id| Step { id, ..step.clone() }).collect();
+        design.conditions = vec![None; count];
+        design.codes = many(count).map(|no| self.codes[no].clone()).collect();
+        design.calls = many(count).map(|no| self.calls[no].clone()).collect();
+        design.blocks = many(count).map(|no| self.blocks[no].clone()).collect();
+        design.lists = vec![None; count];
+        design.one = vec![None; count];
+        design.step_locks = vec![Vec::new(); count];
+        design
+    }
+
     /// What its steps mention of what is around it, where it is a block: each as it is written.
     pub(crate) fn takes(&self) -> BTreeSet<String> {
         let conditions = self.conditions.iter().flatten().flat_map(Cond::takes);
         let same = |call: &CallDesign| !matches!(call.slot, SlotGiven::Fixed(_));
         let given = self.calls.iter().flatten().filter(|call| same(call)).map(|_| format!("inputs.{SLOT}"));
         let own = |text: &String| self.runbook.steps.iter().any(|step| *text == around(&step.id));
-        let inside = self.blocks.iter().flatten().flat_map(|block| block.takes()).filter(|text| !own(text));
+        let mut inside = BTreeSet::new();
+        for no in 0..self.runbook.steps.len() {
+            let list = self.lists[no].is_some();
+            // What is done for an item has an item of its own.
+            inside.extend(
+                self.blocks[no]
+                    .iter()
+                    .flat_map(|block| block.takes())
+                    .filter(|text| !(own(text) || (list && text == ITEM))),
+            );
+        }
         conditions.chain(given).chain(inside).collect()
     }
 
@@ -153,6 +230,10 @@ impl Design {
 
     pub(crate) fn is_call(&self, step: usize) -> bool {
         self.callee(step).is_some()
+    }
+
+    pub(crate) fn step_has_items(&self, step: usize) -> bool {
+        self.lists.get(step).is_some_and(Option::is_some)
     }
 
     pub(crate) fn step_is_block(&self, step: usize) -> bool {
@@ -285,6 +366,18 @@ impl Design {
                 self.needs(index).filter_map(|need| Some(self.runbook.steps.get(need)?.id.as_str())).collect();
             line(format!("needs: [{}]", needs.join(", ")));
         }
+        if let Some(each) = step.each() {
+            line(match &each.list {
+                definition::Items::Known(items) => format!("for_each: {}", serde_json::Value::from(items.clone())),
+                definition::Items::Expression(text) => format!("for_each: \"{text}\""),
+            });
+            if let Some(most) = each.max_parallel {
+                line(format!("max_parallel: {most}"));
+            }
+            if each.max_failures > 0 {
+                line(format!("max_failures: {}", each.max_failures));
+            }
+        }
         if let Some(condition) = &step.condition {
             line(format!("if: ${{{{ {} }}}}", condition.expression));
         }
@@ -296,9 +389,10 @@ impl Design {
         if step.when_skipped == WhenSkipped::GoOn {
             line("when_skipped: go_on".to_owned());
         }
-        if !step.outputs.is_empty() && step.approval().is_none() && !step.starts_run() {
-            let outputs: Vec<String> =
-                step.outputs.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
+        let writes = matches!(step.work, Work::Command(_) | Work::Wait(_));
+        let written = step.each().map_or(&step.outputs, |each| &each.outputs);
+        if !written.is_empty() && writes {
+            let outputs: Vec<String> = written.iter().map(|(key, kind)| format!("{key}: {}", kind.name())).collect();
             line(format!("outputs: {{{}}}", outputs.join(", ")));
         }
         if !step.artifacts.is_empty() {

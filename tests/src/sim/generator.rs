@@ -51,6 +51,7 @@ pub(crate) struct Richness {
     calls: u32,
     pub(super) blocks: u32,
     locks: u32,
+    pub(super) items: u32,
 }
 
 impl Richness {
@@ -75,6 +76,7 @@ impl Richness {
             no_returns: draw() / 4,
             calls: draw() / 2,
             blocks: draw() / 3,
+            items: draw() / 3,
         }
     }
 }
@@ -92,6 +94,7 @@ pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
         let alone = index == 0 && design.locks.is_empty() && design.group.is_none();
         step_locks(&mut root.fork("step locks", index as u64), settings.rich, crossing, alone, &mut design);
         inner::blocks(&mut root.fork("blocks", index as u64), settings.rich, &mut design, others, 0);
+        inner::items(&mut root.fork("items", index as u64), settings.rich, &mut design);
         designs.push_front(Arc::new(design));
     }
     designs.into()
@@ -262,6 +265,9 @@ pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         group: None,
         calls: Vec::new(),
         blocks: Vec::new(),
+        one: Vec::new(),
+        lists: Vec::new(),
+        items: None,
         output: None,
         called: Vec::new(),
     };
@@ -301,6 +307,8 @@ pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         design.codes.push(codes);
         design.calls.push(None);
         design.blocks.push(None);
+        design.one.push(None);
+        design.lists.push(None);
     }
     design
 }
@@ -464,6 +472,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         undoes: Vec::new(),
         when_skipped: if random.percent(rich.go_on) { WhenSkipped::GoOn } else { WhenSkipped::Skip },
         work: Work::Command(Box::new(command("work", if main { None } else { cleanup }))),
+        many: None,
         outputs: IndexMap::new(),
         artifacts: if random.percent(rich.outputs / 3) { vec!["left.txt".to_owned()] } else { Vec::new() },
         success: codes.success.as_ref().map(Codes::text),

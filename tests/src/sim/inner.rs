@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Block, DryRun, Effect, Part, Runbook, Step, ValueType, Work};
+use runbook_core::definition::{
+    self, Block, DryRun, Each, Effect, Many, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped, Work,
+};
 use runbook_core::time::Span;
+use serde_json::Value;
 
-use super::condition::{Cond, NUMBER};
-use super::design::{Design, StepCodes};
+use super::condition::{Cond, ITEM, NUMBER};
+use super::design::{Design, Items, ItemsDesign, StepCodes};
 use super::generator::{self, Richness};
 use super::random::Random;
 
@@ -126,6 +129,145 @@ fn inner(
         step.locks.retain(|lock| !lock.contains("${{"));
     }
     blocks(random, rich, &mut design, others, depth + 1);
+    items(random, rich, &mut design);
     debug_assert!(design.runbook.steps.iter().any(|step| step.part == Part::Main));
     design
+}
+
+/// How many steps of a design may do their work for items.
+const LISTS: usize = 2;
+/// What they write for each item, if anything.
+const OF_ITEM: &str = "m";
+
+/// Lets some steps do their work for each item of a list.
+pub(super) fn items(random: &mut Random, rich: Richness, design: &mut Design) {
+    for no in 0..design.runbook.steps.len() {
+        let few = design.lists.iter().flatten().count() < LISTS;
+        let step = &design.runbook.steps[no];
+        let fits = matches!(step.work, Work::Command(_) | Work::Runbook(_) | Work::Block(_));
+        // What destroys is asked about before; who reads a number goes without a list.
+        let other = step.effect == Effect::Destructive || step.outputs.contains_key(NUMBER);
+        if !few || !fits || other || step.rollback.is_some() || !step.locks.is_empty() || !random.percent(rich.items) {
+            continue;
+        }
+        let with_number = |need: &usize| design.runbook.steps[*need].outputs.contains_key(NUMBER);
+        let seen: Vec<usize> = design.needs(no).filter(with_number).collect();
+        let list = match seen.is_empty() || random.percent(40) {
+            true => Items::Known((1..=random.between(0, 5)).collect()),
+            false => {
+                let step = seen[random.below(seen.len())];
+                if random.percent(70) { Items::UpTo(step) } else { Items::UpToOrNone(step) }
+            }
+        };
+        let command = matches!(step.work, Work::Command(_));
+        let written = command && random.percent(50);
+        let outputs: IndexMap<String, ValueType> = match written {
+            true => IndexMap::from([(OF_ITEM.to_owned(), ValueType::Integer)]),
+            false => step.outputs.clone(),
+        };
+        let items = ItemsDesign {
+            max_parallel: random.percent(60).then(|| random.between(1, 3) as u32),
+            max_failures: random.pick([0, 0, 1, 2]),
+            outputs: outputs.keys().cloned().collect(),
+        };
+        if random.percent(60)
+            && let Some(block) = design.blocks[no].as_ref()
+        {
+            let block = by_item(random, block);
+            if let Work::Block(inside) = &mut design.runbook.steps[no].work {
+                (inside.steps, inside.takes) = (block.runbook.steps.clone(), block.takes());
+            }
+            design.blocks[no] = Some(Arc::new(block));
+        }
+        let one = one(design, no, &items, &outputs);
+        let ids: Vec<String> = design.runbook.steps.iter().map(|step| step.id.clone()).collect();
+        let step = &mut design.runbook.steps[no];
+        step.outputs = outputs.keys().map(|name| (name.clone(), ValueType::List)).collect();
+        step.artifacts = Vec::new();
+        step.many = Some(Box::new(Many::Each(Each {
+            list: match (&list, list.text(|step| ids[step].clone())) {
+                (_, Some(text)) => definition::Items::Expression(text),
+                (Items::Known(items), None) => {
+                    definition::Items::Known(items.iter().map(|item| Value::from(*item)).collect())
+                }
+                (Items::UpTo(_) | Items::UpToOrNone(_), None) => continue,
+            },
+            max_parallel: items.max_parallel,
+            max_failures: items.max_failures,
+            outputs,
+            takes: one.takes().into_iter().filter(|text| text != ITEM).collect(),
+        })));
+        design.lists[no] = Some(list);
+        design.one[no] = Some(Arc::new(one));
+    }
+}
+
+/// The same block, where a step of it asks for the item.
+fn by_item(random: &mut Random, block: &Design) -> Design {
+    let mut design = block.clone();
+    let place = random.below(design.runbook.steps.len());
+    let asks = Cond::Item { than: random.between(0, 4) };
+    let condition = match design.conditions[place].take() {
+        Some(condition) => Cond::And(Box::new(condition), Box::new(asks)),
+        None => asks,
+    };
+    let ids: Vec<String> = design.runbook.steps.iter().map(|step| step.id.clone()).collect();
+    let step = &mut design.runbook.steps[place];
+    step.condition = Some(condition.condition(&step.needs, &|no| ids[no].clone()));
+    design.conditions[place] = Some(condition);
+    design
+}
+
+/// What is done for one item.
+fn one(around: &Design, no: usize, items: &ItemsDesign, outputs: &IndexMap<String, ValueType>) -> Design {
+    let outer = &around.runbook;
+    let step = &outer.steps[no];
+    let effect = match step.part {
+        Part::Finally if !step.effect.repeatable() => Effect::Idempotent,
+        Part::Main | Part::Finally => step.effect,
+    };
+    let item = Step {
+        part: Part::Main,
+        needs: Vec::new(),
+        condition: None,
+        undoes: Vec::new(),
+        when_skipped: WhenSkipped::Skip,
+        outputs: outputs.clone(),
+        artifacts: Vec::new(),
+        effect,
+        rollback: None,
+        no_return: false,
+        allow_failure: false,
+        ..step.clone()
+    };
+    let on_failure = match outer.on_failure {
+        OnFailure::Cancel => OnFailure::Cancel,
+        OnFailure::Stop | OnFailure::Continue => OnFailure::Stop,
+    };
+    Design {
+        runbook: Runbook {
+            name: format!("{}/{}", outer.name, step.id),
+            timeout: None,
+            max_parallel: None,
+            on_failure,
+            locks: Vec::new(),
+            concurrency: None,
+            outputs: IndexMap::new(),
+            steps: vec![item],
+            ..outer.clone()
+        },
+        conditions: vec![None],
+        codes: vec![around.codes[no].clone()],
+        calls: vec![around.calls[no].clone()],
+        blocks: vec![around.blocks[no].clone()],
+        lists: vec![None],
+        one: vec![None],
+        items: Some(items.clone()),
+        locks: Vec::new(),
+        step_locks: vec![Vec::new()],
+        group: None,
+        output: None,
+        called: around.called.clone(),
+        digest: around.digest,
+    }
 }

@@ -306,12 +306,13 @@ pub(crate) fn outputs(
             ValueType::Integer if key == NUMBER => Value::from(random.between(0, 9)),
             ValueType::Integer => Value::from(random.between(-9, 9)),
             ValueType::Boolean => Value::from(random.percent(50)),
+            ValueType::List => Value::Array(vec![Value::from(1), Value::Null]),
             _ => Value::from("text"),
         };
         match (random.percent(sloppy), random.below(2)) {
             (false, _) => outputs.insert(key.clone(), value),
             // Wrong for each type that is declared.
-            (true, 0) => outputs.insert(key.clone(), Value::Array(Vec::new())),
+            (true, 0) => outputs.insert(key.clone(), Value::Object(Default::default())),
             (true, _) => None,
         };
     }

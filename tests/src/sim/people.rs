@@ -107,6 +107,7 @@ impl World {
             request_digest: Digest::of(&content.to_be_bytes()),
             terms: Terms { confirmed, dry, selection, pause_before, begin },
             parent: None,
+            items: Vec::new(),
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
         let token = self.token(deed);

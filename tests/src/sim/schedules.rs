@@ -220,6 +220,7 @@ impl World {
             request_digest: Digest::of(&slot.0.to_be_bytes()),
             terms: Terms { confirmed: to_confirm(&design, input, &BTreeSet::new(), |_| true), ..Terms::default() },
             parent: None,
+            items: Vec::new(),
         };
         let start = good.then(|| Box::new(start));
         let prepared = PreparedModel { schedule, slot: slot.0, uid, start, design, input: input.to_owned() };

@@ -15,7 +15,7 @@ use super::checkers;
 use super::design::Design;
 use super::faults::{Limits, Settings};
 use super::generator;
-use super::model::{Ask, Check, Model, Status, must};
+use super::model::{Ask, Check, Model, RunModel, Status, must};
 use super::outside::{self, Outside};
 use super::people::Deed;
 use super::random::Random;
@@ -168,6 +168,13 @@ impl World {
     pub(crate) fn pinned(&self, design: &Design) -> Arc<Pinned> {
         let called: Vec<_> = design.called.iter().map(|called| self.pinned(called)).collect();
         Arc::new(Pinned::new(sabotage::seen(&design.runbook, self.sabotage), design.digest, called))
+    }
+
+    /// The definition of a run, as the engine sees it.
+    pub(crate) fn pinned_of(&self, run: &RunModel) -> Result<Arc<Pinned>, String> {
+        let Some(parent) = run.created.parent else { return Ok(self.pinned(&run.design)) };
+        let above = self.pinned_of(self.model.run(parent.run)?)?;
+        above.below(parent.step, &run.created.items).ok_or_else(|| "its step runs nothing".to_owned())
     }
 
     /// Lives until nothing is left to happen, then checks that everything came to its end.
@@ -401,17 +408,23 @@ impl World {
         self.review_ledger()?;
         for run in self.model.runs.values() {
             let events = self.disk.events(run.uid, 0, usize::MAX).map_err(|error| error.to_string())?;
-            let pinned = self.pinned(&run.design);
+            let pinned = self.pinned_of(run)?;
             let seen = &mut self.seen;
             for event in &events {
                 match &event.fact {
                     Fact::Ending { cause: EndingCause::Deadlock { .. } } => seen.mark("circle broken"),
+                    Fact::ChildStarting { step, again, .. } if run.design.step_has_items(step.index()) => {
+                        seen.mark(if *again { "items opened again" } else { "items started" });
+                    }
                     Fact::ChildStarting { step, again, .. } => match (run.design.step_is_block(step.index()), again) {
                         (true, true) => seen.mark("block opened again"),
                         (true, false) => seen.mark("block started"),
                         (false, true) => seen.mark("child run opened again"),
                         (false, false) => {}
                     },
+                    Fact::Created(created) if created.inputs.contains_key("item") => {
+                        seen.mark("block took an item along")
+                    }
                     Fact::Created(created) if created.inputs.keys().any(|name| name.starts_with("steps.")) => {
                         seen.mark("block took a result along");
                     }

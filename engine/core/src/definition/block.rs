@@ -29,10 +29,20 @@ pub struct Block {
 }
 
 impl Runbook {
-    /// The definition that a block of it runs: what is said at the top of the file holds there too, but for what concerns
-    /// a run as a whole.
+    /// The definition that a block of it runs.
     pub(crate) fn of_block(&self, step: &Step, block: &Block) -> Self {
-        let taken = |name: &str| block.takes.contains(&Reference::Input(name.to_owned()).to_string());
+        Self {
+            timeout: block.timeout,
+            outputs: block.outputs.clone(),
+            steps: block.steps.clone(),
+            ..self.inside(step, &block.takes)
+        }
+    }
+
+    /// What every definition starts from that a step of it runs: what is said at the top of the file holds there too, but
+    /// for what concerns a run as a whole.
+    pub(super) fn inside(&self, step: &Step, takes: &BTreeSet<String>) -> Self {
+        let taken = |name: &str| takes.contains(&Reference::Input(name.to_owned()).to_string());
         let inputs = self.inputs.iter().filter(|(name, _)| taken(name));
         Self {
             name: format!("{}{BELOW}{}", self.name, step.id),
@@ -40,7 +50,7 @@ impl Runbook {
             labels: IndexMap::new(),
             inputs: inputs.map(|(name, decl)| (name.clone(), decl.clone())).collect(),
             requires: Default::default(),
-            timeout: block.timeout,
+            timeout: None,
             max_parallel: None,
             on_failure: self.on_failure,
             rollback: self.rollback,
@@ -49,11 +59,11 @@ impl Runbook {
             attention: self.attention,
             env: self.env.clone(),
             files: self.files.clone(),
-            outputs: block.outputs.clone(),
+            outputs: IndexMap::new(),
             pins: IndexMap::new(),
             schedules: IndexMap::new(),
             expect: None,
-            steps: block.steps.clone(),
+            steps: Vec::new(),
         }
     }
 

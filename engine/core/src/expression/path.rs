@@ -14,7 +14,8 @@ use super::syntax::{Comprehension, Kind, Macro, Node};
 use crate::limits;
 
 /// The words that a path begins with.
-pub(super) const ROOTS: [&str; 7] = ["inputs", "env", "secrets", "steps", "run", "exit_code", "attempt"];
+pub(super) const ROOTS: [&str; 9] =
+    ["inputs", "env", "secrets", "steps", "run", "exit_code", "attempt", "item", "each"];
 /// What a step has.
 const STEP_FIELDS: [&str; 4] = ["status", "exit_code", "outputs", "artifacts"];
 
@@ -80,6 +81,8 @@ impl Parser<'_> {
     fn path(&mut self, start: usize, root: &str) -> Step<Box<Node>> {
         let reference = match root {
             "exit_code" => Some(Reference::ExitCode),
+            "item" => Some(Reference::Item),
+            "each" => self.each(start)?,
             "inputs" => self.segment(start, "inputs.NAME")?.map(Reference::Input),
             "env" => self.segment(start, "env.NAME")?.map(Reference::Env),
             "secrets" => self.segment(start, "secrets.NAME")?.map(Reference::Secret),
@@ -107,6 +110,18 @@ impl Parser<'_> {
         let names = RunField::ALL.map(RunField::name);
         self.unknown_field(start, "the run", &name, &names);
         Ok(None)
+    }
+
+    fn each(&mut self, start: usize) -> Step<Option<Reference>> {
+        match self.segment(start, "each.key or each.number")?.as_deref() {
+            Some("key") => Ok(Some(Reference::EachKey)),
+            Some("number") => Ok(Some(Reference::EachNumber)),
+            Some(name) => {
+                self.unknown_field(start, "`each`", name, &["key", "number"]);
+                Ok(None)
+            }
+            None => Ok(None),
+        }
     }
 
     fn attempt(&mut self, start: usize) -> Step<Option<Reference>> {
@@ -344,7 +359,8 @@ impl Parser<'_> {
             return Err(fault);
         };
         self.advance()?;
-        let taken = ROOTS.contains(&variable.as_str())
+        // `x` of one expression may be called `item`, whatever is around.
+        let taken = (ROOTS.contains(&variable.as_str()) && !matches!(variable.as_str(), "item" | "each"))
             || self.variables.contains(&variable)
             || matches!(variable.as_str(), "true" | "false" | "null" | "in");
         if taken {

@@ -33,6 +33,12 @@ pub enum Reference {
     ExitCode,
     /// `attempt.outputs.KEY`: what the attempt had written so far, in `verify` and `on_cancel`; a string or null.
     AttemptOutput(String),
+    /// `item`: the item that a step does its work for, under `for_each`.
+    Item,
+    /// `each.key`: the text that names that item.
+    EachKey,
+    /// `each.number`: its place in the list, from 1.
+    EachNumber,
     /// `always()`, in `if`: true, and lifts the implied success of every ancestor.
     Always,
     /// `failure()`, in `if`: whether any ancestor failed; lifts as [`Reference::Always`] does.
@@ -79,6 +85,9 @@ impl Reference {
     pub const fn fixed_type(&self) -> Option<Type> {
         Some(match self {
             Self::Input(_) | Self::StepOutput(..) => return None,
+            Self::Item => Type::of(Base::Any),
+            Self::EachKey => Type::of(Base::String),
+            Self::EachNumber => Type::of(Base::Integer),
             Self::Env(_) | Self::StepStatus(_) | Self::StepArtifact(..) => Type::of(Base::String),
             Self::Secret(_) => Type::of(Base::String).secret(),
             Self::StepExitCode(_) => Type::of(Base::Integer).nullable(),
@@ -128,6 +137,9 @@ impl fmt::Display for Reference {
                 write!(f, "steps{}.artifacts{}", Segment(id), Segment(name))
             }
             Self::Run(field) => write!(f, "run.{}", field.name()),
+            Self::Item => f.write_str("item"),
+            Self::EachKey => f.write_str("each.key"),
+            Self::EachNumber => f.write_str("each.number"),
             Self::ExitCode => f.write_str("exit_code"),
             Self::AttemptOutput(key) => write!(f, "attempt.outputs{}", Segment(key)),
             Self::Always => f.write_str("always()"),

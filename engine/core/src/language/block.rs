@@ -146,7 +146,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether a step takes a value along from around it that a reference names: one of another level, which lasts.
+/// Whether a step takes a value along from around it that a reference names, one of another level.
 pub(super) fn is_taken(reference: &Reference, whole: &Runbook) -> bool {
     match reference {
         // What is secret stays sealed.
@@ -155,6 +155,9 @@ pub(super) fn is_taken(reference: &Reference, whole: &Runbook) -> bool {
         | Reference::StepExitCode(_)
         | Reference::StepOutput(..)
         | Reference::StepArtifact(..)
+        | Reference::Item
+        | Reference::EachKey
+        | Reference::EachNumber
         | Reference::Run(RunField::Uid | RunField::Outcome) => true,
         Reference::Env(_)
         | Reference::Secret(_)

@@ -101,9 +101,13 @@ pub(super) fn check(draft: &Draft<'_>, around: Option<bool>, others: &Interfaces
         }
     }
     for (index, (step, at)) in draft.runbook.steps.iter().zip(&draft.steps).enumerate() {
-        if around.is_some() && step.effect == Effect::Destructive && !asked_before(index) {
-            let message = format!("`{}` destroys something inside a block, and nobody is asked before", show(&step.id));
-            let help = "put a `uses: approval` before it, or before the block";
+        let inside = around.is_some() || step.many.is_some();
+        if inside && step.effect == Effect::Destructive && !asked_before(index) {
+            let (message, help) = match around {
+                Some(_) => ("inside a block", "put a `uses: approval` before it, or before the block"),
+                None => ("for each of a list", "put a `uses: approval` before it"),
+            };
+            let message = format!("`{}` destroys something {message}, and nobody is asked before", show(&step.id));
             report.add(Problem::new(Code::UnaskedDestruction, at.id.clone(), message).help(help));
         }
     }

@@ -91,6 +91,8 @@ pub(super) enum Use {
     /// What an input of another runbook of this type is given, which may be null where the flag says so: stored and
     /// shown.
     Given(ValueType, bool),
+    /// `for_each`: an expression that gives a list; stored and shown.
+    Items,
     /// An output of the runbook of this type: an expression; stored and shown.
     Output(ValueType),
 }
@@ -99,7 +101,7 @@ impl Use {
     /// Whether the text is one expression rather than a text with expressions.
     pub const fn is_expression(self) -> bool {
         match self {
-            Self::Condition | Self::Outcome | Self::Probe | Self::Output(_) => true,
+            Self::Condition | Self::Outcome | Self::Probe | Self::Items | Self::Output(_) => true,
             Self::Hidden | Self::Variable | Self::Shown | Self::Given(..) => false,
         }
     }

@@ -1,18 +1,18 @@
 //! Every expression of a file: parsed, its references followed, its type asked for. Knows where a text stands and
 //! what may be mentioned there; the rules of the expressions themselves are not its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::block;
 use super::code::Code;
 use super::command::bare;
-use super::draft::{Draft, Owner, Place, Use};
+use super::draft::{Draft, Inner, Owner, Place, Use};
 use super::graph::{self, Graph, Upstream};
 use super::names_at::{At, Context};
 use super::reach;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{Condition, Part, Runbook, ValueType, Work};
+use crate::definition::{Condition, Many, Part, Runbook, ValueType, Work};
 use crate::destruction::{approved, is_late};
 use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, RunField, Template, Type};
 
@@ -130,16 +130,52 @@ fn wants(draft: &Draft<'_>, level: &Level<'_>) -> HashSet<Reference> {
         step.is_some_and(|step| step.part == Part::Finally)
     };
     let mentioned = level.parsed.iter().flat_map(|parsed| {
-        let late = late(parsed);
+        let (late, item) = (late(parsed), has_item(draft, parsed));
         let references = parsed.references().map(|reference| &reference.value);
-        references.filter(move |reference| !late || **reference != Reference::Run(RunField::Outcome))
+        references.filter(move |reference| {
+            !((late && **reference == Reference::Run(RunField::Outcome)) || (item && is_item(reference)))
+        })
     });
-    let inside = level.inner.iter().flat_map(|inside| &inside.wants);
+    let each = |inner: &Inner<'_>| draft.runbook.steps.get(inner.step).is_some_and(|step| step.each().is_some());
+    let inside = draft.inner.iter().zip(&level.inner).flat_map(|(inner, inside)| {
+        let item = each(inner);
+        inside.wants.iter().filter(move |reference| !(item && is_item(reference)))
+    });
     mentioned.chain(inside).filter(|reference| !own(reference)).cloned().collect()
+}
+
+const fn is_item(reference: &Reference) -> bool {
+    matches!(reference, Reference::Item | Reference::EachKey | Reference::EachNumber)
+}
+
+/// Whether an item has a value in a text by the step's own `for_each`.
+fn has_item(draft: &Draft<'_>, parsed: &Parsed<'_>) -> bool {
+    let step = parsed.place.owner.step().and_then(|index| draft.runbook.steps.get(index));
+    !matches!(parsed.place.usage, Use::Condition | Use::Items) && step.is_some_and(|step| step.each().is_some())
+}
+
+/// What the work of each step takes along that does it for each of a list: what its own texts mention, and what is inside.
+fn taken_for_items<'l>(draft: &Draft<'_>, level: &'l Level<'_>) -> HashMap<usize, HashSet<&'l Reference>> {
+    let mut taken: HashMap<usize, HashSet<&Reference>> = HashMap::new();
+    for parsed in level.parsed.iter().filter(|parsed| has_item(draft, parsed)) {
+        let Some(index) = parsed.place.owner.step() else { continue };
+        taken.entry(index).or_default().extend(parsed.references().map(|reference| &reference.value));
+    }
+    for (inner, inside) in draft.inner.iter().zip(&level.inner) {
+        taken.entry(inner.step).or_default().extend(&inside.wants);
+    }
+    taken
 }
 
 /// Notes what each block takes along.
 fn take_along(draft: &mut Draft<'_>, level: &Level<'_>, variables: &HashSet<Reference>, whole: &Runbook) {
+    let mut of_items = taken_for_items(draft, level);
+    for (index, step) in draft.runbook.steps.iter_mut().enumerate() {
+        let Some(Many::Each(each)) = step.many.as_deref_mut() else { continue };
+        let mentioned = of_items.remove(&index).unwrap_or_default().into_iter().chain(variables);
+        let taken = mentioned.filter(|reference| block::is_taken(reference, whole) && !is_item(reference));
+        each.takes = taken.map(ToString::to_string).collect();
+    }
     for (inner, inside) in draft.inner.iter_mut().zip(&level.inner) {
         take_along(&mut inner.draft, &inside.level, variables, whole);
         let taken = inside.wants.iter().chain(variables).filter(|reference| block::is_taken(reference, whole));
@@ -324,6 +360,9 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
     {
         let message = format!("the input `{}` is of type {}, and this is of type {of}", place.key, expected.name());
         report.add(Problem::new(Code::ExpressionType, at(report), message).help("give it a value of its type"));
+    } else if place.usage == Use::Items && !of.fits(ValueType::List) {
+        let message = format!("`for_each` needs a list, and this is of type {of}");
+        report.add(Problem::new(Code::ExpressionType, at(report), message).help("give it a list: `[a, b]`"));
     } else if let Use::Output(expected) = place.usage
         && !of.fits(expected)
     {
@@ -348,8 +387,13 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
 fn report_late(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>) {
     let place = &parsed.place;
     let Some(step) = place.owner.step() else { return };
-    // What a block destroys is not confirmed by name.
-    if context.outer.is_some() || !context.graph.is_ordered() || context.graph.broken[step] || context.approved[step] {
+    // What a block destroys, or a step for each of a list, is not confirmed by name.
+    if context.outer.is_some()
+        || context.runbook.steps[step].many.is_some()
+        || !context.graph.is_ordered()
+        || context.graph.broken[step]
+        || context.approved[step]
+    {
         return;
     }
     for reference in parsed.references().filter(|reference| is_late(context.runbook, &reference.value)) {
@@ -373,7 +417,7 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
         (Use::Given(..), _) => {
             "let the other runbook take the secret by itself: `requires: {secrets: [NAME]}`".to_owned()
         }
-        (Use::Condition | Use::Outcome | Use::Probe | Use::Output(_), _) | (_, Owner::Start) => {
+        (Use::Condition | Use::Outcome | Use::Probe | Use::Items | Use::Output(_), _) | (_, Owner::Start) => {
             "secrets may go into `env`, `stdin` and `files` of a command".to_owned()
         }
         _ => "give it by `env`, `stdin` or `files`, and let the program read it there".to_owned(),

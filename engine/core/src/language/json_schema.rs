@@ -99,6 +99,8 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a duration" | "a duration from `1s`" => json!({"type": "string", "pattern": DURATION}),
         "a number" => json!({"type": "number"}),
         "a number from 1" => json!({"type": "number", "minimum": 1}),
+        "a list, or an expression, list" => json!({"type": ["array", "string"]}),
+        "a whole number from 0" => json!({"type": "integer", "minimum": 0}),
         "a whole number from 1" => json!({"type": "integer", "minimum": 1}),
         "a list of ids" | "a list of steps" => list(id()),
         "a list of variables" => list(json!({"type": "string", "pattern": VARIABLE})),

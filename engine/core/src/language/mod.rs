@@ -2,7 +2,7 @@
 //!
 //! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
 //! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
-//! 3: `top`, `inputs`, `steps`, `block`, `work`, `command` read the typed definition with the one description of keys in
+//! 3: `top`, `inputs`, `steps`, `block`, `many`, `work`, `command` read the typed definition with the one description of keys in
 //! `schema` and `step_keys`; `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
 //!
 //! Takes texts, never opens a file, never knows who asks.
@@ -26,6 +26,7 @@ mod inputs;
 mod interface;
 mod item;
 mod json_schema;
+mod many;
 mod names;
 mod names_at;
 mod project;

@@ -64,6 +64,7 @@ impl Names for At<'_> {
                 "the exit code of another step is `steps.ID.exit_code`",
             ),
             Reference::AttemptOutput(key) => self.attempt_output(key, fixed),
+            Reference::Item | Reference::EachKey | Reference::EachNumber => self.item(reference, fixed),
             Reference::Always | Reference::Failure if self.usage == Use::Condition => Ok(fixed),
             Reference::Always | Reference::Failure => misplaced(
                 format!("`{reference}` has a meaning in `if` only"),
@@ -153,6 +154,22 @@ impl<'c> At<'c> {
         }
     }
 
+    /// The item of the step that this is about, or of one around.
+    fn item(&self, reference: &Reference, fixed: Type) -> Answer {
+        let here = !matches!(self.usage, Use::Condition | Use::Items);
+        let step = self.owner.step().and_then(|index| self.runbook().steps.get(index));
+        if here && step.is_some_and(|step| step.each().is_some()) {
+            return Ok(fixed);
+        }
+        match self.context.outer {
+            Some(outer) => outer.item(reference, fixed),
+            None => misplaced(
+                format!("`{reference}` has a value in a step with `for_each` only, and not in its `if`"),
+                "add `for_each:` to the step; to choose among items write `for_each: ${{ LIST.filter(x, …) }}`",
+            ),
+        }
+    }
+
     fn attempt_output(&self, key: &str, fixed: Type) -> Answer {
         let (index, probe) = match self.owner {
             Owner::Cleanup(index) => (index, false),
@@ -235,6 +252,11 @@ impl<'c> At<'c> {
     }
 
     fn declared_artifact(&self, step: &Step, name: &str) -> Result<(), NameFault> {
+        if step.each().is_some() {
+            let message = format!("`{}` leaves artifacts for each of its items", step.id);
+            let help = "make a block of it, and let its `outputs` give their paths".to_owned();
+            return fault(FaultKind::UnknownArtifact, message, Some(help)).map(|_| ());
+        }
         if step.artifacts.iter().any(|artifact| artifact == name) {
             return Ok(());
         }

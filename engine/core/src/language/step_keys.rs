@@ -78,6 +78,26 @@ pub static STEP: Section = Section {
             "none",
             "In `finally` only: the step runs only if one of these has run, and `resume` lets those run again that it undid.",
         )],
+        &[
+            key(
+                "for_each",
+                "a list, or an expression, list",
+                "",
+                "The step does its work once for each item of the list. In its texts `item` is the item, `each.key` what names it, `each.number` its place from 1. Its outputs are lists then, in the order of the list, with null for what did not succeed.",
+            ),
+            key(
+                "max_parallel",
+                "a whole number from 1",
+                "no bound of its own",
+                "With `for_each`: how many items may be on together.",
+            ),
+            key(
+                "max_failures",
+                "a whole number from 0",
+                "`0`",
+                "With `for_each`: how many items may fail without the step failing. When more have failed, no further item begins.",
+            ),
+        ],
         COMMAND,
         &[
             key(
@@ -175,7 +195,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
-    later: &["for_each", "max_parallel", "max_failures", "repeat"],
+    later: &["repeat"],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),

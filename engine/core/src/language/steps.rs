@@ -10,6 +10,7 @@ use super::command::{self, Defaults, Inherited, Reader};
 use super::draft::{Owner, StepDraft, Use};
 use super::inputs;
 use super::item::{Entry, Fields, Item};
+use super::many;
 use super::names;
 use super::report::{Problem, Report};
 use super::step_keys;
@@ -153,6 +154,7 @@ fn step<'t>(
         undoes: Vec::new(),
         when_skipped: WhenSkipped::default(),
         work: work::nothing(),
+        many: None,
         outputs: Default::default(),
         artifacts: Vec::new(),
         success: None,
@@ -245,6 +247,7 @@ fn step<'t>(
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);
     }
+    many::read(&fields, &mut step, owner, reader);
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);
     if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{Batch, Machine};
+use crate::definition::step_path;
 use crate::id::{RunUid, StepNo};
 use crate::limits;
 use crate::run::call::{Call, call, why_ended};
@@ -24,7 +25,7 @@ impl Machine {
         };
         let parent = created.parent.ok_or_else(|| unusable("it is no child run"))?;
         let above = self.run(parent.run).ok_or_else(|| unusable("the run above it is not there"))?;
-        let pinned = above.pinned().below(parent.step).map(Arc::clone);
+        let pinned = above.pinned().below(parent.step, &created.items);
         let pinned = pinned.ok_or_else(|| unusable("its definition is not pinned with the run above it"))?;
         self.load(uid, pinned, events, now)
     }
@@ -50,7 +51,7 @@ impl Machine {
         while let Some(parent) = next {
             let Some(above) = self.run(parent.run) else { break };
             let id = above.pinned().runbook.step(parent.step).map_or("?", |step| step.id.as_str());
-            path.insert_str(0, &format!("{id}/"));
+            path = step_path(&format!("{id}/"), &path);
             next = above.parent();
         }
         path

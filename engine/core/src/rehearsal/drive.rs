@@ -15,7 +15,8 @@ use crate::id::{AttemptNo, Digest, RunUid, StepNo};
 use crate::limits;
 use crate::machine::{AttemptRef, Batch, Machine, MachineInput, Settings};
 use crate::run::{
-    ArtifactPaths, AttemptKind, Ballot, Event, Input, Origin, Pinned, Principal, RunState, Start, StopLevel, Terms,
+    ArtifactPaths, AttemptKind, Ballot, Event, Fact, Input, Origin, Pinned, Principal, RunState, Start, StopLevel,
+    Terms,
 };
 use crate::time::{Span, Timestamp};
 
@@ -81,6 +82,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         request_digest: Digest::of(b""),
         terms: Terms::default(),
         parent: None,
+        items: Vec::new(),
     };
     // Whoever starts it means it; where a name cannot be made, the start says so.
     if let Ok(targets) = start.targets() {
@@ -344,14 +346,14 @@ impl Drive<'_> {
         for (uid, events) in by_run(&self.events) {
             let fold = || {
                 let (first, rest) = events.split_first()?;
-                let pinned = match first.fact.parent() {
-                    None => self.pinned,
-                    Some(parent) => {
-                        let above = runs.get(&parent.run)?.pinned();
-                        above.below(parent.step)?
-                    }
+                let pinned = match &first.fact {
+                    Fact::Created(created) => match created.parent {
+                        None => Arc::clone(self.pinned),
+                        Some(parent) => runs.get(&parent.run)?.pinned().below(parent.step, &created.items)?,
+                    },
+                    _ => return None,
                 };
-                let mut state = RunState::create(uid, Arc::clone(pinned), first).ok()?;
+                let mut state = RunState::create(uid, pinned, first).ok()?;
                 rest.iter().try_for_each(|event| state.apply(event)).ok()?;
                 Some(state)
             };

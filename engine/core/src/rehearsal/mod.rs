@@ -13,7 +13,7 @@ pub use drive::{Setting, every_failure, rehearse};
 pub use expect::Expectation;
 pub use script::{Answer, Cancel, End, Script, StepScript, When};
 
-use crate::definition::Part;
+use crate::definition::{Part, step_path};
 use std::collections::BTreeMap;
 
 use crate::id::{RunUid, StepNo};
@@ -123,7 +123,7 @@ impl Rehearsal {
             step.part == Part::Main && !step.effect.repeatable() && is_there
         });
         let path = self.path(run);
-        changed.map(|(_, step, _)| format!("{path}{}", step.id)).collect()
+        changed.map(|(_, step, _)| step_path(&path, &step.id)).collect()
     }
 
     /// The runs above a run, each with the step that leads to it; the nearest first.
@@ -138,7 +138,7 @@ impl Rehearsal {
     /// How steps of a run are named from the top: `a/` before those of the run that the step `a` started.
     pub fn path(&self, run: &RunState) -> String {
         let ids = self.chain(run).map(|(above, step)| format!("{}/", id(above, step)));
-        ids.collect::<Vec<_>>().into_iter().rev().collect()
+        ids.fold(String::new(), |path, above| step_path(&above, &path))
     }
 
     /// How often a step itself was tried.

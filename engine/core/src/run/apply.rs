@@ -66,6 +66,8 @@ impl RunState {
             on_cancel_open: 0,
             run_live_main: 0,
             first_failure: None,
+            failures: 0,
+            on: 0,
             rollback_asked: None,
             rollback: None,
             to_call: BTreeSet::new(),

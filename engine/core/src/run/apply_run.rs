@@ -71,6 +71,7 @@ impl RunState {
         self.deadline = None;
         self.still_since = None;
         self.first_failure = None;
+        self.failures = 0;
         self.rollback_asked = None;
         self.rollback = None;
         self.outputs.clear();

@@ -140,6 +140,7 @@ impl RunState {
         self.waits.extend(after.waits.map(|until| (until, step)));
         self.asking.extend(after.asks.then_some(step));
         self.probing = self.probing.saturating_sub(before.probes.into()) + usize::from(after.probes);
+        self.on = self.on.saturating_sub(before.on.into()) + usize::from(after.on);
         self.on_cancel_open =
             self.on_cancel_open.saturating_sub(before.on_cancel.into()) + usize::from(after.on_cancel);
         if let Some(state) = self.steps.get_mut(step.index()) {
@@ -165,10 +166,12 @@ impl RunState {
         }
         let pinned = Arc::clone(&self.pinned);
         if progress == Progress::Failed
-            && self.first_failure.is_none()
             && pinned.runbook.step(step).is_some_and(|s| s.part == Part::Main && !s.allow_failure)
         {
-            self.first_failure = Some(step);
+            self.failures += 1;
+            if self.failures > pinned.max_failures() {
+                self.first_failure.get_or_insert(step);
+            }
         }
         if progress == Progress::Succeeded {
             for undone in pinned.runbook.step(step).map_or(&[][..], |step| &step.undoes) {
@@ -196,23 +199,24 @@ struct Marks {
     asks: bool,
     /// Its `on_cancel` is due or live.
     on_cancel: bool,
+    /// It has begun and is not over.
+    on: bool,
 }
 
 impl Marks {
     fn of(progress: Progress, probes: bool) -> Self {
+        let on = Self { on: true, ..Self::default() };
         match progress {
             Progress::Retry(when) | Progress::Verify(when) | Progress::RollbackRetry(when) => {
-                Self { timed: Some(when), probes, ..Self::default() }
+                Self { timed: Some(when), probes, ..on }
             }
-            Progress::Waiting { until, .. } => Self { waits: Some(until), ..Self::default() },
-            Progress::Asking { until } => Self { waits: until, asks: true, ..Self::default() },
-            Progress::OnCancel(when) => Self { timed: Some(when), on_cancel: true, ..Self::default() },
-            Progress::Live(_, AttemptKind::OnCancel) => Self { on_cancel: true, ..Self::default() },
-            Progress::Live(..)
-            | Progress::Pending
+            Progress::Waiting { until, .. } => Self { waits: Some(until), ..on },
+            Progress::Asking { until } => Self { waits: until, asks: true, ..on },
+            Progress::OnCancel(when) => Self { timed: Some(when), on_cancel: true, ..on },
+            Progress::Live(_, AttemptKind::OnCancel) => Self { on_cancel: true, ..on },
+            Progress::Live(..) | Progress::Child | Progress::Unknown { .. } => on,
+            Progress::Pending
             | Progress::Ready
-            | Progress::Child
-            | Progress::Unknown { .. }
             | Progress::Succeeded
             | Progress::Failed
             | Progress::Skipped

@@ -2,15 +2,16 @@
 //! child runs, and what they are given. Never knows that there are other trees of runs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::event::{EndingCause, Fact, Outcome, Parent, Principal, Then};
 use super::input::Start;
-use super::pinned::Pinned;
+use super::pinned::{Kind, Pinned};
 use super::scope::{ArtifactPaths, Placed, RunScope};
-use super::state::{Phase, Progress, RunState};
+use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
 use crate::definition;
 use crate::expression::{Expression, Reference, Template};
@@ -39,20 +40,21 @@ pub(crate) fn call(
 ) -> Result<Call, String> {
     let step = run.pinned.runbook.step(no).ok_or("the definition has no such step")?;
     let scope = Placed { scope: RunScope { run, step: Some(no), exit_code: None, written: None }, paths };
-    let Given { pinned, inputs, sealed_inputs } = match (step.call(), step.block()) {
-        (Some(call), _) => given(run, call, &scope)?,
-        (None, Some(block)) => {
-            let pinned = run.pinned.below(no).ok_or("the definition has no such block")?;
-            // What is secret stays sealed, and is read by whoever needs it.
-            let sealed_inputs = run.created.sealed_inputs.clone();
-            Given { pinned, inputs: taken(&block.takes, &scope)?, sealed_inputs }
+    let Given { pinned, inputs, sealed_inputs, items } = match (step.each(), step.call(), step.block()) {
+        (Some(each), ..) => {
+            let items = items(&each.list, &scope)?;
+            inner(run, no, &each.takes, items, &scope)?
         }
-        (None, None) => return Err("the step starts no run".to_owned()),
+        (None, Some(call), _) => given(run, call, &scope)?,
+        (None, None, Some(block)) => inner(run, no, &block.takes, Vec::new(), &scope)?,
+        (None, None, None) => return Err("the step starts no run".to_owned()),
     };
+    few_bytes(run, &inputs)?;
     if let Some(before) = before
         && before.can_be_opened_again()
         && before.created.definition == pinned.digest
         && before.created.inputs == inputs
+        && before.created.items == items
     {
         return Ok(Call::Again(before.uid));
     }
@@ -63,7 +65,7 @@ pub(crate) fn call(
     let created = &run.created;
     Ok(Call::New(Box::new(Start {
         number: created.number,
-        pinned: std::sync::Arc::clone(pinned),
+        pinned,
         inputs,
         sealed_inputs,
         origin: created.origin,
@@ -73,18 +75,83 @@ pub(crate) fn call(
         request_digest: Digest([0; 32]),
         terms: Terms::default(),
         parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
+        items,
     })))
 }
 
 /// What a child run is given.
-struct Given<'a> {
-    pinned: &'a std::sync::Arc<Pinned>,
+struct Given {
+    pinned: Arc<Pinned>,
     inputs: IndexMap<String, Value>,
     sealed_inputs: Vec<String>,
+    items: Vec<Value>,
+}
+
+/// The items of a list.
+fn items(list: &definition::Items, scope: &Placed<'_>) -> Result<Vec<Value>, String> {
+    let items = match list {
+        definition::Items::Known(items) => items.clone(),
+        definition::Items::Expression(text) => {
+            let expression = Expression::parse(text).map_err(|_| "for_each: it cannot be read".to_owned())?;
+            match expression.evaluate(scope).map_err(|error| format!("for_each: {error}"))? {
+                Value::Array(items) => items,
+                other => return Err(format!("for_each: a list is wanted, and {text} is {}", kind_of(&other))),
+            }
+        }
+    };
+    if items.len() > limits::ITEMS {
+        return Err(format!("for_each: the list has {} items; the limit is {}", items.len(), limits::ITEMS));
+    }
+    let bytes: usize = items.iter().map(|item| item.to_string().len()).sum();
+    if bytes > limits::ITEMS_BYTES {
+        return Err(format!("for_each: the items have {bytes} bytes; the limit is {}", limits::ITEMS_BYTES));
+    }
+    Ok(items)
+}
+
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// What steps inside a step are given.
+fn inner(
+    run: &RunState,
+    no: StepNo,
+    takes: &BTreeSet<String>,
+    items: Vec<Value>,
+    scope: &Placed<'_>,
+) -> Result<Given, String> {
+    let pinned = run.pinned.below(no, &items).ok_or("the definition has no such block")?;
+    // What is secret stays sealed, and is read by whoever needs it.
+    Ok(Given { pinned, inputs: taken(takes, scope)?, sealed_inputs: run.created.sealed_inputs.clone(), items })
+}
+
+/// What each item's run is given must not become too much for all of them.
+fn few_bytes(run: &RunState, inputs: &IndexMap<String, Value>) -> Result<(), String> {
+    if !matches!(run.pinned.kind(), Kind::Each { .. }) {
+        return Ok(());
+    }
+    let bytes: usize = inputs.values().map(|value| value.to_string().len()).sum();
+    let all = bytes.saturating_mul(run.steps.len());
+    match all > limits::ITEMS_TAKEN_BYTES {
+        true => Err(format!(
+            "it takes {bytes} bytes along for each of {} items; the limit for all is {}",
+            run.steps.len(),
+            limits::ITEMS_TAKEN_BYTES
+        )),
+        false => Ok(()),
+    }
 }
 
 /// What another runbook is given.
-fn given<'a>(run: &'a RunState, call: &definition::Call, scope: &Placed<'_>) -> Result<Given<'a>, String> {
+fn given(run: &RunState, call: &definition::Call, scope: &Placed<'_>) -> Result<Given, String> {
     let name = &call.runbook;
     let pinned = run
         .pinned
@@ -108,7 +175,8 @@ fn given<'a>(run: &'a RunState, call: &definition::Call, scope: &Placed<'_>) -> 
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         format!("{name} does not take what it is given: {}", faults.join("; "))
     })?;
-    Ok(Given { pinned, inputs: inputs.into_iter().collect(), sealed_inputs: Vec::new() })
+    let pinned = Arc::clone(pinned);
+    Ok(Given { pinned, inputs: inputs.into_iter().collect(), sealed_inputs: Vec::new(), items: Vec::new() })
 }
 
 /// What steps inside a step take along from around it: inputs by their names, all else as it is written. What is null
@@ -193,6 +261,9 @@ pub(super) fn above(run: &RunState, cause: &EndingCause) -> Option<Fact> {
 /// # Errors
 /// In words: one of them cannot be made.
 pub(super) fn outputs(run: &RunState, paths: &ArtifactPaths) -> Result<IndexMap<String, Value>, String> {
+    if let Kind::Each { outputs, .. } = run.pinned.kind() {
+        return gathered(run, outputs);
+    }
     let scope = Placed { scope: RunScope { run, step: None, exit_code: None, written: None }, paths };
     let mut outputs = IndexMap::new();
     let mut bytes = 0;
@@ -210,6 +281,26 @@ pub(super) fn outputs(run: &RunState, paths: &ArtifactPaths) -> Result<IndexMap<
             return Err(problem(&format!("with it there are {} bytes; the limit is {limit}", length.max(bytes))));
         }
         outputs.insert(name.clone(), value);
+    }
+    Ok(outputs)
+}
+
+/// What the items left, in the order of their list; null of one that did not succeed.
+fn gathered(run: &RunState, names: &[String]) -> Result<IndexMap<String, Value>, String> {
+    let mut outputs = IndexMap::new();
+    let mut bytes = 0;
+    for name in names {
+        let of = |state: &StepState| {
+            let succeeded = state.progress == Progress::Succeeded;
+            state.outputs.get(name).filter(|_| succeeded).cloned().unwrap_or(Value::Null)
+        };
+        let list = Value::Array(run.steps.iter().map(of).collect());
+        bytes += list.to_string().len();
+        if bytes > limits::GATHERED_BYTES {
+            let limit = limits::GATHERED_BYTES;
+            return Err(format!("the outputs of its items have {bytes} bytes with {name}; the limit is {limit}"));
+        }
+        outputs.insert(name.clone(), list);
     }
     Ok(outputs)
 }

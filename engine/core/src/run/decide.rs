@@ -81,6 +81,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         terms: Terms { confirmed, ..start.terms.clone() },
         parent: start.parent,
         slot: None,
+        items: start.items.clone(),
     })))
 }
 

@@ -2,7 +2,7 @@
 
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::definition::{Command, DryRun, Effect, Program, Step, Wait, Work};
+use crate::definition::{Command, DryRun, Effect, Items, Program, Step, Wait, Work};
 use crate::expression::{Expression, Reference, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -38,6 +38,7 @@ pub(super) fn unasked(run: &RunState, condition: &str) -> Option<String> {
 pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String> {
     let shown = |text: &str| shown(run, no, text);
     let mut told = match &step.work {
+        Work::Command(command) if step.many.is_some() => format!("would run `{}`", command_line(command, shown)),
         Work::Command(command) => {
             let lacking = match (step.effect, step.dry_run) {
                 (Effect::Read, DryRun::Run) => Some(command.templates().find_map(|text| lacking(run, text))?),
@@ -72,6 +73,12 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
             }
         },
     };
+    if let Some(each) = step.each() {
+        told += &match &each.list {
+            Items::Known(items) => format!(", for {} items", items.len()),
+            Items::Expression(list) => format!(", for each of {list}"),
+        };
+    }
     told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
     Some(told)
 }

@@ -283,6 +283,8 @@ pub struct Created {
     pub parent: Option<Parent>,
     /// The slot that it was started for, if a schedule was due.
     pub slot: Option<SlotOf>,
+    /// The items that its steps stand for, where a step does its work for each of a list.
+    pub items: Vec<Value>,
 }
 
 /// What a child run waits for, for the run above.

@@ -171,4 +171,6 @@ pub struct Start {
     pub terms: Terms,
     /// The step that starts it, where it is a child run.
     pub parent: Option<Parent>,
+    /// The items that its steps stand for.
+    pub items: Vec<Value>,
 }

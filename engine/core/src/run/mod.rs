@@ -36,7 +36,7 @@ pub use event::{
 };
 pub use input::{Input, Start};
 pub use legal::{Illegal, LEGAL_STEP_EVENTS};
-pub use pinned::Pinned;
+pub use pinned::{Kind, Pinned};
 pub use rejection::Rejection;
 pub use scope::ArtifactPaths;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::definition::{Part, Runbook};
+use serde_json::Value;
+
+use crate::definition::{Each, Part, Runbook, Step, instance_ids};
 use crate::id::{Digest, StepNo};
 use crate::limits;
 
@@ -20,14 +22,48 @@ pub struct Pinned {
     called: HashMap<String, Arc<Self>>,
     /// What blocks run.
     blocks: HashMap<StepNo, Arc<Self>>,
-    /// Whether it is a block, and so takes values along from around it.
-    inner: bool,
+    /// What each of its steps runs, where these stand for items.
+    inside: Option<Arc<Self>>,
+    kind: Kind,
+}
+
+/// What a definition stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A runbook.
+    Runbook,
+    /// The steps of a block.
+    Block,
+    /// The items of a list, a step for each.
+    Each {
+        /// How many may be on together.
+        max_parallel: Option<u32>,
+        /// How many may fail.
+        max_failures: u32,
+        /// What is gathered of them.
+        outputs: Vec<String>,
+    },
 }
 
 impl Pinned {
     /// Turns the graph of a checked definition round. Needs that are out of range are left out; a checked
     /// definition has none. `called` are the pinned definitions of the runbooks that its steps start.
     pub fn new(runbook: Runbook, digest: Digest, called: impl IntoIterator<Item = Arc<Self>>) -> Self {
+        let called = called.into_iter().map(|other| (other.runbook.name.clone(), other)).collect();
+        let mut pinned = Self::new_bare(runbook, digest, called);
+        let steps = pinned.runbook.steps.iter().enumerate();
+        let blocks = steps.filter_map(|(index, step)| {
+            let block = pinned.runbook.of_block(step, step.block()?);
+            // It is stored in the definition that it is part of, and goes by the hash of that.
+            let block = Self::new(block, digest, pinned.called.values().map(Arc::clone));
+            Some((StepNo(index as u32), Arc::new(Self { kind: Kind::Block, ..block })))
+        });
+        pinned.blocks = blocks.collect();
+        pinned
+    }
+
+    /// Without what its steps run.
+    fn new_bare(runbook: Runbook, digest: Digest, called: HashMap<String, Arc<Self>>) -> Self {
         let mut dependants = vec![Vec::new(); runbook.steps.len()];
         for (index, step) in runbook.steps.iter().enumerate() {
             for need in &step.needs {
@@ -39,16 +75,8 @@ impl Pinned {
         let main_steps = runbook.steps.iter().filter(|step| step.part == Part::Main).count();
         let ids = runbook.steps.iter().enumerate();
         let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
-        let called: HashMap<_, _> = called.into_iter().map(|other| (other.runbook.name.clone(), other)).collect();
-        let steps = runbook.steps.iter().enumerate();
-        let blocks = steps.filter_map(|(index, step)| {
-            let block = runbook.of_block(step, step.block()?);
-            // It is stored in the definition that it is part of, and goes by the hash of that.
-            let pinned = Self::new(block, digest, called.values().map(Arc::clone));
-            Some((StepNo(index as u32), Arc::new(Self { inner: true, ..pinned })))
-        });
-        let blocks = blocks.collect();
-        Self { runbook, digest, ids, dependants, main_steps, called, blocks, inner: false }
+        let (blocks, inside, kind) = (HashMap::new(), None, Kind::Runbook);
+        Self { runbook, digest, ids, dependants, main_steps, called, blocks, inside, kind }
     }
 
     /// A definition that is pinned nowhere, for rehearsals. `find` knows the runbooks that steps start, by name; one that it
@@ -78,6 +106,20 @@ impl Pinned {
         self.ids.get(id).copied()
     }
 
+    /// The step that a person means: by its id, and where steps stand for items also by `[eu-west]`, since shells take
+    /// quotes away, and by its number from 1, `[2]`.
+    pub fn meant(&self, word: &str) -> Option<StepNo> {
+        let inner = || word.strip_prefix('[')?.strip_suffix(']');
+        let by_number = |inner: &str| {
+            let number: usize = inner.parse().ok()?;
+            let index = number.checked_sub(1).filter(|index| self.is_inner() && *index < self.runbook.steps.len())?;
+            Some(StepNo(u32::try_from(index).ok()?))
+        };
+        self.find(word)
+            .or_else(|| self.find(&format!("[\"{}\"]", inner()?.trim_matches('"'))))
+            .or_else(|| by_number(inner()?))
+    }
+
     /// The steps that need this one.
     pub fn dependants(&self, no: StepNo) -> &[StepNo] {
         self.dependants.get(no.index()).map_or(&[], Vec::as_slice)
@@ -88,17 +130,51 @@ impl Pinned {
         self.called.get(runbook)
     }
 
-    /// The definition of the child run of a step.
-    pub fn below(&self, step: StepNo) -> Option<&Arc<Self>> {
-        match self.runbook.step(step)?.call() {
-            Some(call) => self.called(&call.runbook),
-            None => self.blocks.get(&step),
+    /// The definition of the child run of a step; `items` are those that it was started for.
+    pub fn below(&self, step: StepNo, items: &[Value]) -> Option<Arc<Self>> {
+        let definition = self.runbook.step(step)?;
+        if let Some(each) = definition.each() {
+            return Some(Arc::new(self.of_items(step, definition, each, items)));
+        }
+        let block = || self.blocks.get(&step).or(self.inside.as_ref());
+        definition.call().map_or_else(block, |call| self.called(&call.runbook)).map(Arc::clone)
+    }
+
+    fn of_items(&self, no: StepNo, step: &Step, each: &Each, items: &[Value]) -> Self {
+        let runbook = self.runbook.of_items(step, each, instance_ids(items));
+        let kind = Kind::Each {
+            max_parallel: each.max_parallel,
+            max_failures: each.max_failures,
+            outputs: each.outputs.keys().cloned().collect(),
+        };
+        let pinned = Self::new_bare(runbook, self.digest, self.called.clone());
+        Self { inside: self.blocks.get(&no).map(Arc::clone), kind, ..pinned }
+    }
+
+    /// What it stands for.
+    pub const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Whether it is part of another definition, and so takes values along from around it.
+    pub const fn is_inner(&self) -> bool {
+        !matches!(self.kind, Kind::Runbook)
+    }
+
+    /// How many of its steps may be on together, where these stand for items.
+    pub(super) const fn width(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Each { max_parallel, .. } => max_parallel,
+            Kind::Runbook | Kind::Block => None,
         }
     }
 
-    /// Whether it is that of a block: part of another definition.
-    pub const fn is_inner(&self) -> bool {
-        self.inner
+    /// How many of its main steps may fail.
+    pub(super) const fn max_failures(&self) -> u32 {
+        match self.kind {
+            Kind::Each { max_failures, .. } => max_failures,
+            Kind::Runbook | Kind::Block => 0,
+        }
     }
 
     /// Itself and all that is pinned with it, each once; blocks left out.

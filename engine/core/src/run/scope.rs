@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::{EndingCause, Outcome};
+use super::pinned::Kind;
 use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Part, ValueType, named_runbook};
+use crate::definition::{Part, ValueType, key_of, named_runbook};
 use crate::expression::{Reference, RunField, Scope, Template};
 use crate::id::{AttemptNo, RunUid, StepNo};
 
@@ -107,6 +108,7 @@ impl Scope for RunScope<'_> {
                     state.outputs.get(key).or_else(|| state.attempt_outputs.get(key)).cloned()
                 }
             },
+            Reference::Item | Reference::EachKey | Reference::EachNumber => self.item(reference),
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
         }
@@ -148,6 +150,17 @@ impl RunScope<'_> {
     /// What a block took along from around it.
     fn taken(&self, reference: &Reference) -> Option<Value> {
         self.run.created.inputs.get(&reference.to_string()).filter(|_| self.run.pinned.is_inner()).cloned()
+    }
+
+    /// The item that a step stands for, or that the one around does.
+    fn item(&self, reference: &Reference) -> Option<Value> {
+        let no = self.step.filter(|_| matches!(self.run.pinned.kind(), Kind::Each { .. }));
+        let Some(no) = no else { return self.taken(reference) };
+        match reference {
+            Reference::EachNumber => Some(Value::from(no.0 + 1)),
+            Reference::EachKey => Some(Value::from(key_of(&self.run.pinned.runbook.step(no)?.id))),
+            _ => self.run.created.items.get(no.index()).cloned(),
+        }
     }
 
     fn run_field(&self, field: RunField) -> Value {

@@ -49,6 +49,10 @@ pub struct RunState {
     pub(super) on_cancel_open: usize,
     pub(super) run_live_main: usize,
     pub(super) first_failure: Option<StepNo>,
+    /// How many main steps failed whose failure counts.
+    pub(super) failures: u32,
+    /// How many steps have begun and are not over.
+    pub(super) on: usize,
     /// A rollback that was asked for and has not begun, with how the run had ended.
     pub(super) rollback_asked: Option<Outcome>,
     /// What is left of a rollback; kept once it is over.
@@ -435,7 +439,7 @@ impl RunState {
     /// The next step that may start its child run: that needs no place among attempts. `free` tells of a step that has
     /// not got its locks whether it may have them.
     pub fn next_call(&self, free: impl Fn(StepNo) -> bool) -> Option<StepNo> {
-        let goes_on = self.holds() && !self.is_held();
+        let goes_on = self.holds() && !self.is_held() && self.has_room();
         self.to_call.iter().copied().find(|step| goes_on && (!self.needs_locks(*step) || free(*step)))
     }
 
@@ -489,9 +493,7 @@ impl RunState {
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.
     pub(super) fn stands_still(&self) -> bool {
         let waiting = self.waits.len() + self.probing + self.asking.len() + self.below.len() > 0;
-        self.needs_person()
-            || self.stands_held()
-            || (waiting && !self.is_moving() && self.ready.is_empty() && self.to_call.is_empty())
+        self.needs_person() || self.stands_held() || (waiting && !self.is_moving() && !self.may_begin())
     }
 
     /// Whether attempts are live, or due by and by that are no probes, or a child run goes on.
@@ -499,12 +501,22 @@ impl RunState {
         !self.live.is_empty() || self.timed.len() > self.probing || self.children.len() > self.below.len()
     }
 
+    /// Whether another step may begin beside those that have: of those that stand for items only so many.
+    pub(super) fn has_room(&self) -> bool {
+        self.pinned.width().is_none_or(|width| self.on < width as usize)
+    }
+
+    /// Whether a step waits for nothing but a place or its locks.
+    fn may_begin(&self) -> bool {
+        (!self.ready.is_empty() || !self.to_call.is_empty()) && self.has_room()
+    }
+
     /// What it waits for, for the run above. Between probes it does not count as waiting there: each of them would be
     /// two facts more in every run above.
     pub fn waits(&self) -> Waits {
         let waiting = self.waits.len() + self.asking.len() + self.below.len() > 0;
         let stuck = self.rollback.as_ref().is_some_and(|rollback| !rollback.failed().is_empty());
-        let open = !self.ready.is_empty() || !self.to_call.is_empty();
+        let open = self.may_begin();
         match (self.needs_person() || stuck, waiting && self.probing == 0 && !self.is_moving() && !open) {
             (true, _) => Waits::Attention,
             (false, true) => Waits::Still,
@@ -568,7 +580,7 @@ impl RunState {
             });
         let rolls_back = matches!(self.phase, Phase::RollingBack(_));
         let rollback = self.rollback.iter().filter(move |_| any && rolls_back).flat_map(Compensation::next);
-        let ready = self.ready.iter().filter(move |_| any && !rolls_back && !held);
+        let ready = self.ready.iter().filter(move |_| any && !rolls_back && !held && self.has_room());
         let rollback = rollback.map(|step| (step, AttemptKind::Rollback));
         due.chain(rollback).chain(ready.map(|step| (*step, AttemptKind::Run)))
     }

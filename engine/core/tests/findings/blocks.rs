@@ -104,4 +104,54 @@ steps:
       a: {argv: [a]}
 ",
     ),
+    (
+        "work for each item of a list",
+        "\
+name: a
+language: 1
+inputs: {hosts: {type: list, required: true}, token: {type: string, secret: true}}
+steps:
+  look: {effect: read, argv: [look], outputs: {regions: list, n: integer}}
+  copy:
+    needs: [look]
+    for_each: ${{ steps.look.outputs.regions }}
+    max_parallel: 3
+    max_failures: 1
+    argv: [copy, \"${{ item }}\", \"${{ each.key }}\", \"${{ each.number }}\", \"${{ steps.look.outputs.n }}\"]
+    env: {TOKEN: \"${{ default(inputs.token, '') }}\"}
+    outputs: {bytes: integer}
+    verify: {argv: [ask, \"${{ item }}\"]}
+  upgrade:
+    for_each: ${{ inputs.hosts.filter(item, item != '') }}
+    max_parallel: 1
+    steps:
+      drain: {argv: [drain, \"${{ item }}\"]}
+      each: {needs: [drain], for_each: \"${{ item.disks }}\", argv: [mount, \"${{ item }}\"]}
+    outputs: {ok: {type: boolean, value: \"each.number > 0\"}}
+  after:
+    needs: [copy, upgrade]
+    if: steps.copy.outputs.bytes.size() > 2
+    argv: [after, \"${{ json(steps.copy.outputs.bytes) }}\", \"${{ json(steps.upgrade.outputs.ok) }}\"]
+",
+    ),
+    (
+        "lists that are none, and what does not go with one",
+        "\
+name: a
+language: 1
+inputs: {hosts: {type: list}, n: {type: integer, default: 1}}
+steps:
+  a: {for_each: \"${{ inputs.n }}\", argv: [a]}
+  b: {for_each: \"${{ inputs.hosts }}\", argv: [b]}
+  c: {for_each: {a: b}, argv: [c]}
+  d: {for_each: 7, argv: [d]}
+  e: {for_each: [\"${{ inputs.n }}\"], argv: [e]}
+  f: {for_each: [a], uses: wait, with: {for: 1m}}
+  g: {for_each: [a], if: item == 'a', argv: [g], rollback: {argv: [u]}, artifacts: [x], locks: [l]}
+  h: {argv: [h, \"${{ item }}\", \"${{ each.index }}\"], max_parallel: 2, max_failures: 1}
+  i: {for_each: [a], argv: [i], outputs: {n: integer}, max_parallel: 0}
+  j: {needs: [i, g], argv: [j, \"${{ steps.i.outputs.n + 1 }}\", \"${{ steps.g.artifacts['x'] }}\"]}
+  k: {for_each: [a], argv: [k], effect: destructive, target: \"x/${{ item }}\"}
+",
+    ),
 ];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runbook_core::definition::step_path;
 use runbook_core::id::RunUid;
 use runbook_core::machine::Machine;
 use runbook_core::run::{Ballot, Input, Principal, RunState};
@@ -40,7 +41,7 @@ fn asked(machine: &Machine, run: &RunState, by: &Principal, roles: &[String]) ->
     let told = |no| {
         let mut told = to_proto::approval(run, no)?;
         told.run = to_proto::run_name(run.root());
-        told.step.insert_str(0, &prefix);
+        told.step = step_path(&prefix, &told.step);
         let own = told.not_requester && run.created().by.uid == by.uid;
         let role = told.roles.is_empty() || told.roles.iter().any(|role| roles.contains(role));
         let done = told.votes.iter().any(|vote| vote.by.as_ref().and_then(|who| who.uid) == by.uid);
@@ -114,7 +115,7 @@ impl ApprovalService for Approvals {
             return Err(errors::bad_field("reason", "say why: it is what those who wait for it will read"));
         }
         let state = self.0.run_state(uid).await?;
-        let (state, id) = self.0.below(state, &request.step).await?;
+        let (state, id, _) = self.0.below(state, &request.step).await?;
         let step = step_no(&state, id)?;
         let fields = match state.pinned().runbook.step(step).and_then(|step| step.approval()) {
             Some(approval) => from_proto::fields(approval, &mut request)?,

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use runbook_core::id::RunUid;
+use runbook_core::definition::step_path;
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::run::{Event, Fact, Pinned};
 use tonic::Status;
 
@@ -18,7 +19,10 @@ const EVENTS: usize = 256;
 
 /// One child run.
 struct Child {
-    pinned: Arc<Pinned>,
+    /// The definition of the run above, and the step there that started it.
+    above: (Arc<Pinned>, StepNo),
+    /// Its own, once its first event was read.
+    pinned: Option<Arc<Pinned>>,
     /// What its steps are called: `a/b/`.
     prefix: String,
     /// The number of its latest event that was read.
@@ -42,17 +46,17 @@ pub(super) struct Below {
 
 impl Below {
     /// Takes note of the child runs that start in some events of a run.
-    pub fn meet(&mut self, prefix: &str, pinned: &Pinned, events: &[Event]) {
+    pub fn meet(&mut self, prefix: &str, pinned: &Arc<Pinned>, events: &[Event]) {
         for event in events {
-            let Fact::ChildStarting { step, child, .. } = &event.fact else { continue };
+            let Fact::ChildStarting { step: no, child, .. } = &event.fact else { continue };
             if let Some(known) = self.runs.get_mut(child) {
                 known.over = false;
                 continue;
             }
-            let below = pinned.below(*step).zip(pinned.runbook.step(*step));
-            let Some((called, step)) = below.filter(|_| self.followed() < FOLLOWED) else { continue };
-            let prefix = format!("{prefix}{}/", step.id);
-            self.runs.insert(*child, Child { pinned: Arc::clone(called), prefix, last: 0, over: false });
+            let Some(step) = pinned.runbook.step(*no).filter(|_| self.followed() < FOLLOWED) else { continue };
+            let prefix = format!("{}/", step_path(prefix, &step.id));
+            let above = (Arc::clone(pinned), *no);
+            self.runs.insert(*child, Child { above, pinned: None, prefix, last: 0, over: false });
         }
     }
 
@@ -69,13 +73,16 @@ impl Below {
             let events = read_events(shared, uid, child.last, EVENTS).await?;
             for event in &events {
                 child.last = event.number;
-                match event.fact {
+                match &event.fact {
+                    Fact::Created(created) => child.pinned = child.above.0.below(child.above.1, &created.items),
                     Fact::Finished { .. } => child.over = true,
                     Fact::Resumed { .. } => child.over = false,
                     _ => {}
                 }
             }
-            let (pinned, prefix) = (Arc::clone(&child.pinned), child.prefix.clone());
+            let prefix = child.prefix.clone();
+            // Nothing of it was read yet.
+            let Some(pinned) = child.pinned.as_ref().map(Arc::clone) else { continue };
             let before = self.runs.len();
             self.meet(&prefix, &pinned, &events);
             if self.runs.len() > before {

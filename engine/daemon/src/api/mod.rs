@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use runbook_core::definition::step_path;
 use runbook_core::id::RunUid;
 use runbook_core::run::{Fact, Principal, RunState};
 use runbook_core::time::Timestamp;
@@ -110,20 +111,23 @@ impl Shared {
         }
     }
 
-    /// The run that has a step, and the step's own id: `a/b` names the step `b` of the child run of the step `a`.
-    async fn below<'p>(&self, top: RunState, path: &'p str) -> Result<(RunState, &'p str), Status> {
+    /// The run that has a step, and the step's own id: `a/b` names the step `b` of the child run of the step `a`, and
+    /// `a["b"]` what it does for the item `b`. With it how the steps of that run are named from the top.
+    async fn below<'p>(&self, top: RunState, path: &'p str) -> Result<(RunState, &'p str, String), Status> {
         let mut state = top;
         let mut rest = path;
-        while let Some((step, below)) = rest.split_once('/') {
+        let mut prefix = String::new();
+        while let (step, Some(below)) = first_of(rest) {
             let no = runs::step_no(&state, step)?;
             let Some(child) = state.step(no).and_then(|step| step.child) else {
                 let problem = format!("the step {step:?} has no child run, so there is no step {path:?}");
                 return Err(errors::status(tonic::Code::NotFound, "NO_SUCH_STEP", problem));
             };
+            prefix = format!("{}/", step_path(&prefix, runs::id_of(&state, no)));
             state = self.run_state(child).await?;
             rest = below;
         }
-        Ok((state, rest))
+        Ok((state, rest, prefix))
     }
 
     /// The run that a request names.
@@ -340,4 +344,14 @@ fn check_open(shared: &Shared) -> Result<(), Status> {
         None => Ok(()),
         Some(problem) => Err(errors::status(tonic::Code::ResourceExhausted, "DISK_FULL", problem)),
     }
+}
+
+/// The first step of a path, and what is left of it behind that.
+fn first_of(path: &str) -> (&str, Option<&str>) {
+    let end = match path.find(']').filter(|_| path.starts_with('[')) {
+        Some(end) => end + 1,
+        None => path.find(['/', '[']).unwrap_or(path.len()),
+    };
+    let (step, rest) = path.split_at(end);
+    (step, Some(rest.strip_prefix('/').unwrap_or(rest)).filter(|rest| !rest.is_empty()))
 }

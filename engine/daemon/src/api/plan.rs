@@ -167,7 +167,9 @@ impl Look<'_> {
     }
 
     fn below(&mut self, pinned: &Pinned, known: &Known, no: StepNo, call: Option<&Call>) -> Option<Below> {
-        let other = pinned.below(no)?;
+        // What is done for each of a list is known when the list is.
+        pinned.runbook.step(no).filter(|step| step.many.is_none())?;
+        let other = pinned.below(no, &[])?;
         *self.room = self.room.checked_sub(other.runbook.steps.len())?;
         let given = match call {
             Some(call) => known.given(&pinned.runbook, call, &other.runbook),
@@ -177,7 +179,7 @@ impl Look<'_> {
         Some(match given {
             Err(why) => Below { expected: Took::default(), refused: Some(why), steps: Vec::new() },
             Ok(given) => {
-                let (plan, steps) = self.ahead(other, &given);
+                let (plan, steps) = self.ahead(&other, &given);
                 let expected = Took { median: plan.expected, p90: plan.expected_p90, samples: 0 };
                 Below { expected, refused: None, steps }
             }
@@ -229,6 +231,7 @@ fn steps(
             no_return: step.no_return,
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),
+            each: step.each().map(|each| to_proto::each(&each.list)).unwrap_or_default(),
         }
     };
     runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()

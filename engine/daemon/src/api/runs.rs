@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use prost::Message as _;
+use runbook_core::definition::step_path;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
@@ -107,6 +108,7 @@ impl Runs {
             request_digest: digest,
             terms,
             parent: None,
+            items: Vec::new(),
         };
         Ok(Considered { pinned, given, inputs, sealed, start })
     }
@@ -453,10 +455,11 @@ impl RunService for Runs {
         let uid = self.0.run_uid(from_proto::run_name(&request.name)?).await?;
         let state = self.0.run_state(uid).await?;
         // A step below names the run that it belongs to, and is followed there.
-        let (state, id) = self.0.below(state, &request.step).await?;
+        let (state, id, prefix) = self.0.below(state, &request.step).await?;
         let step = if id.is_empty() { None } else { Some(step_no(&state, id)?) };
         check_attempt(&state, step, &request)?;
-        let prefix = request.step.strip_suffix(id).unwrap_or_default().to_owned();
+        let wanted = step.map(|step| step_path(&prefix, id_of(&state, step))).unwrap_or_default();
+        let request = v1::ReadLogsRequest { step: wanted, ..request };
         Ok(streams::stream(&self.0, deadline, move |shared, sender| async move {
             streams::read_logs(&shared, &state, &prefix, &request, &sender).await
         }))
@@ -538,7 +541,7 @@ impl RunService for Runs {
         };
         let uid = self.0.run_uid(name).await?;
         let state = self.0.run_state(uid).await?;
-        let (state, id) = self.0.below(state, &request.step).await?;
+        let (state, id, _) = self.0.below(state, &request.step).await?;
         let step = step_no(&state, id)?;
         let mut outputs: Vec<(String, Value)> =
             request.output_texts.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
@@ -553,10 +556,15 @@ impl RunService for Runs {
 /// The step that a request names.
 pub(super) fn step_no(state: &RunState, id: &str) -> Result<StepNo, Status> {
     let runbook = &state.pinned().runbook;
-    runbook.find(id).ok_or_else(|| {
+    state.pinned().meant(id).ok_or_else(|| {
         let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));
         errors::rejection(&Rejection::NoSuchStep { step: id.chars().take(80).collect(), hint })
     })
+}
+
+/// The id of a step.
+pub(super) fn id_of(state: &RunState, no: StepNo) -> &str {
+    state.pinned().runbook.step(no).map_or("", |step| step.id.as_str())
 }
 
 /// Whether there may be events after this one: none come after a number that was not told.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
+use runbook_core::definition::step_path;
 use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{self, Phase, Pinned, RunState};
@@ -137,7 +138,7 @@ pub(super) async fn watch(
                 let mut told = event_of(pinned, event);
                 told.run = to_proto::run_name(*run);
                 if !told.step.is_empty() {
-                    told.step.insert_str(0, prefix);
+                    told.step = step_path(prefix, &told.step);
                 }
                 bytes += told.encoded_len();
                 message.events.push(told);
@@ -237,10 +238,11 @@ pub(super) async fn read_logs(
         for part in parts {
             for (no, attempt) in logs::started(part.run, &part.events) {
                 let id = part.pinned.runbook.step(no).map_or_else(String::new, |step| step.id.clone());
-                let path = format!("{}{id}", part.prefix);
+                let path = step_path(&part.prefix, &id);
                 // A step that starts a child run has the lines of all below it.
-                let inside =
-                    path.strip_prefix(&request.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                let inside = path
+                    .strip_prefix(&request.step)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']));
                 let wanted = (request.step.is_empty() || inside)
                     && (request.attempt == 0 || request.attempt == attempt.attempt.0);
                 if wanted {

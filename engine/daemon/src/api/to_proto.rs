@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped};
+use runbook_core::definition::{Approval, InputDecl, Items, OnTimeout, Part, Runbook, Step, WhenSkipped, step_path};
 use runbook_core::id::RunUid;
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
@@ -281,6 +281,14 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     whole
 }
 
+/// For what a step does its work, where that is each of a list.
+pub fn each(list: &Items) -> String {
+    match list {
+        Items::Known(items) => format!("{} items", items.len()),
+        Items::Expression(list) => format!("each of {list}"),
+    }
+}
+
 /// What is told of a step that was skipped and stands for one that succeeded.
 fn stands_in(run: &RunState, no: runbook_core::id::StepNo) -> Option<String> {
     let state = run.step(no).filter(|state| state.stands_in)?;
@@ -407,7 +415,7 @@ pub fn event_below(run: RunUid, path: &str, event: &Event, runbook: &Runbook) ->
     let mut told = self::event(event, runbook);
     told.run = run_name(run);
     if !told.step.is_empty() {
-        told.step.insert_str(0, path);
+        told.step = step_path(path, &told.step);
     }
     told
 }

@@ -42,6 +42,7 @@ fn created() -> Created {
         request_digest: Digest([0x7e; 32]),
         terms: Terms::default(),
         parent: None,
+        items: Vec::new(),
         slot: None,
     }
 }
@@ -58,6 +59,12 @@ fn created_by_step() -> Fact {
     let parent = Some(Parent { root, run, step: STEP, depth: 2, tidies: true });
     let Fact::Created(created) = with_origin(Origin::Person) else { unreachable!("it is one") };
     Fact::Created(Box::new(Created { parent, ..*created }))
+}
+
+fn created_for_items() -> Fact {
+    let Fact::Created(created) = created_by_step() else { unreachable!("it is one") };
+    let items = vec![json!("eu-west"), json!(7), json!({"host": "a", "ports": [80, null]})];
+    Fact::Created(Box::new(Created { items, ..*created }))
 }
 
 fn child_ended(outcome: Outcome, then: Then) -> Fact {
@@ -319,6 +326,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
             with_terms(Terms { begin: Some(Begin { at: AT, after: Some(Span(7)) }), ..Terms::default() }),
         ),
         ("due", Fact::Due),
+        ("created-for-items", created_for_items()),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

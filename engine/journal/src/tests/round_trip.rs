@@ -112,6 +112,7 @@ fn created() -> impl Strategy<Value = Created> {
             terms: asked.3,
             parent: asked.4,
             slot: None,
+            items: Vec::new(),
         }
     })
 }

@@ -31,6 +31,7 @@ pub fn created(number: u64, runbook: &str, request_id: &str) -> Fact {
         request_digest: Digest([7; 32]),
         terms: Terms::default(),
         parent: None,
+        items: Vec::new(),
         slot: None,
     }))
 }

@@ -68,6 +68,7 @@ pub fn event(run: u64, number: u64) -> Event {
             request_digest: Digest([1; 32]),
             terms: Default::default(),
             parent: None,
+            items: Vec::new(),
             slot: None,
         }))
     } else if number == length(run) {

@@ -14,7 +14,10 @@ impl RunModel {
     /// The main steps whose failure makes the run fail.
     fn failures(&self) -> Vec<usize> {
         let failed = self.part(true).filter(|(_, step, model)| model.failed() && !step.allow_failure);
-        failed.map(|(no, ..)| no).collect()
+        let failed: Vec<usize> = failed.map(|(no, ..)| no).collect();
+        // 102
+        let allowed = self.design.items.as_ref().map_or(0, |items| items.max_failures as usize);
+        if failed.len() > allowed { failed } else { Vec::new() }
     }
 
     /// Whether a failed step must begin an ending now (25).

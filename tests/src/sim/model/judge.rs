@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::condition::{Cond, NUMBER, Names, around};
+use super::super::condition::{Cond, ITEM, NUMBER, Names, around};
 use super::super::design::Design;
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status};
@@ -123,6 +123,7 @@ impl RunModel {
     /// Whether a step that may run is shown instead (79).
     fn is_shown(&self, no: usize) -> bool {
         let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
+            _ if step.many.is_some() => false,
             Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
             Work::Fail(_) => true,
             Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
@@ -216,6 +217,11 @@ impl Names for AsSeen<'_> {
 
     fn slot(&self) -> &str {
         self.run.slot()
+    }
+
+    /// 100
+    fn item(&self) -> Option<i64> {
+        self.run.created.inputs.get(ITEM).and_then(Value::as_i64)
     }
 
     /// 90

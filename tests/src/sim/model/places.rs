@@ -76,6 +76,8 @@ impl RunModel {
                 Status::Ready | Status::Pending if self.design.is_call(no) => {}
                 // 84
                 Status::Ready | Status::Pending | Status::Waiting(AttemptKind::Run, _) if held => {}
+                // 101
+                Status::Ready | Status::Pending if !self.has_room() => {}
                 Status::Ready => found.push((no, AttemptKind::Run)),
                 // A step without `if` needs no word that it is ready.
                 Status::Pending => {

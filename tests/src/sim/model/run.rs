@@ -210,6 +210,8 @@ impl RunModel {
     /// Whether something of a step is on, or due by and by.
     fn is_busy(&self, no: usize) -> bool {
         match self.steps.get(no).map(|step| step.status) {
+            // 98
+            Some(Status::Ready | Status::Pending) if !self.has_room() => false,
             Some(Status::Live(..) | Status::Ready | Status::Waiting(..)) => true,
             Some(Status::Child { waits, .. }) => waits == Waits::No,
             Some(Status::Pending) => self.starts_unsaid(no),

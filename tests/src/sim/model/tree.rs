@@ -6,7 +6,7 @@ use runbook_core::id::RunUid;
 use runbook_core::run::{Created, EndingCause, Fact, Outcome, Parent, Principal, Terms, Then, Waits};
 use serde_json::Value;
 
-use super::super::condition::{NUMBER, around};
+use super::super::condition::{ITEM, NUMBER, around};
 use super::super::design::{SLOT, Started};
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status, StepModel};
@@ -32,7 +32,7 @@ impl RunModel {
 
     /// Whether a step is to start its child run now (66).
     pub(super) fn is_callable(&self, no: usize) -> bool {
-        self.holds() && !self.is_held() && self.design.is_call(no) && self.may_begin(no)
+        self.holds() && !self.is_held() && self.design.is_call(no) && self.has_room() && self.may_begin(no)
     }
 
     /// What the child run of a step is given; `None` where it would be refused (67).
@@ -41,13 +41,42 @@ impl RunModel {
         let slot = |slot: String| IndexMap::from([(SLOT.to_owned(), Value::from(slot))]);
         match started {
             Started::Runbook(call) => call.given(self.slot()).map(slot),
+            // 100
+            Started::Items(list) => {
+                list.items(|step| self.number(step))?;
+                let taken = design.takes().into_iter().filter(|text| text != ITEM);
+                Some(taken.filter_map(|text| self.taken(no, text)).collect())
+            }
             // 90
-            Started::Block => Some(design.takes().into_iter().filter_map(|text| self.taken(text)).collect()),
+            Started::Block => Some(design.takes().into_iter().filter_map(|text| self.taken(no, text)).collect()),
         }
     }
 
-    /// What a block takes along of this run (90).
-    fn taken(&self, text: String) -> Option<(String, Value)> {
+    /// The output [`NUMBER`] of a step.
+    fn number(&self, no: usize) -> Option<i64> {
+        let step = self.steps.get(no).filter(|step| step.succeeded() || step.stands_in)?;
+        step.outputs.get(NUMBER)?.as_i64()
+    }
+
+    /// The items that a step does its work for (100).
+    fn items(&self, no: usize) -> Vec<Value> {
+        let list = self.design.lists.get(no).and_then(Option::as_ref);
+        let items = list.and_then(|list| list.items(|step| self.number(step)));
+        items.unwrap_or_default().into_iter().map(Value::from).collect()
+    }
+
+    /// Whether another step may begin beside those that have (101).
+    pub(crate) fn has_room(&self) -> bool {
+        let on = |step: &&StepModel| !matches!(step.status, Status::Pending | Status::Ready | Status::Over(_));
+        let most = self.design.items.as_ref().and_then(|items| items.max_parallel);
+        most.is_none_or(|most| self.steps.iter().filter(on).count() < most as usize)
+    }
+
+    /// What a block takes along of this run (90), for a step of it.
+    fn taken(&self, no: usize, text: String) -> Option<(String, Value)> {
+        if text == ITEM && self.design.items.is_some() {
+            return self.created.items.get(no).cloned().map(|item| (text, item));
+        }
         if text == format!("inputs.{SLOT}") {
             return Some((SLOT.to_owned(), self.created.inputs.get(SLOT)?.clone()));
         }
@@ -63,6 +92,14 @@ impl RunModel {
     /// How it goes into `finally` now, and with which outputs (30, 69).
     pub(crate) fn finishing(&self) -> (Outcome, IndexMap<String, Value>) {
         let outcome = self.finally_outcome();
+        // 103
+        if let (Outcome::Succeeded, Some(items)) = (outcome, &self.design.items) {
+            let of = |name: &String, step: &StepModel| {
+                step.outputs.get(name).filter(|_| step.succeeded()).cloned().unwrap_or_default()
+            };
+            let list = |name: &String| (name.clone(), self.steps.iter().map(|step| of(name, step)).collect());
+            return (outcome, items.outputs.iter().map(list).collect());
+        }
         let (Outcome::Succeeded, Some((step, default))) = (outcome, self.design.output) else {
             return (outcome, IndexMap::new());
         };
@@ -151,6 +188,7 @@ impl Model {
             terms: Terms::default(),
             parent: Some(Parent { root: above.root(), run: above.uid, step: parent.step, depth, tidies }),
             slot: None,
+            items: above.items(no),
             ..above.created.clone()
         };
         must(wanted == *created, || format!("it must be {wanted:?}"))
@@ -162,7 +200,8 @@ impl Model {
         let ended_badly =
             matches!(before.stage, Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack))
                 && !before.steps.iter().any(|step| step.status == Status::Over(Over::RollbackFailed));
-        (ended_badly && run.given(no).as_ref() == Some(&before.created.inputs)).then_some(before.uid)
+        (ended_badly && run.given(no).as_ref() == Some(&before.created.inputs) && run.items(no) == before.created.items)
+            .then_some(before.uid)
     }
 
     /// Whether a step cannot start its child run (67).

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use runbook_core::definition::Settlement;
+use runbook_core::definition::instance_ids;
 use runbook_core::id::RunUid;
 use runbook_core::machine::{Batch, Reply};
 use runbook_core::run::{AfterVote, AttemptKind, Created, EndingCause, Event, Fact, Input, Outcome, Rejection, Then};
@@ -157,7 +158,10 @@ impl Model {
             if let (Fact::Created(created), Some(parent)) = (&event.fact, event.fact.parent()) {
                 let above = self.run(parent.run)?;
                 let design = above.design.callee(parent.step.index()).map(|(_, design)| Arc::clone(design));
-                let design = design.ok_or("the step starts no runbook")?;
+                let mut design = design.ok_or("the step starts no runbook")?;
+                if design.items.is_some() {
+                    design = Arc::new(design.for_items(instance_ids(&created.items)));
+                }
                 // 38: time goes on from a run to what it starts.
                 self.runs.insert(uid, RunModel::new(uid, design, (**created).clone(), event.at));
             }

@@ -1,0 +1,146 @@
+//! Steps that do their work many times: once for each item of a list. Data only, and what becomes of it when it runs.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Effect, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped};
+
+/// How often a step does its work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Many {
+    /// For each item of a list.
+    Each(Each),
+}
+
+/// Once for each item of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Each {
+    /// The list.
+    pub list: Items,
+    /// How many items may be on together.
+    #[serde(default)]
+    pub max_parallel: Option<u32>,
+    /// How many items may fail without the step failing.
+    #[serde(default)]
+    pub max_failures: u32,
+    /// What the work writes for one item; the step has lists of these.
+    #[serde(default)]
+    pub outputs: IndexMap<String, ValueType>,
+    /// What the work takes along from around the step, as that of a block.
+    #[serde(default)]
+    pub takes: BTreeSet<String>,
+}
+
+/// A list of items.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Items {
+    /// It is known at load.
+    Known(Vec<Value>),
+    /// An expression, without `${{ }}`, worked out when the step starts.
+    Expression(String),
+}
+
+/// The longest text that names its item, in characters.
+const KEY_LENGTH: usize = 100;
+
+/// What the steps are called that stand for items: `["eu-west"]` where every item is a text or a number that can be typed
+/// and no two are the same, else `[1]`, `[2]`, and so on.
+pub fn instance_ids(items: &[Value]) -> Vec<String> {
+    let keys: Option<Vec<String>> = items.iter().map(key).collect();
+    let distinct = |keys: &Vec<String>| keys.iter().collect::<BTreeSet<_>>().len() == keys.len();
+    match keys.filter(distinct) {
+        Some(keys) => keys.into_iter().map(|key| format!("[\"{key}\"]")).collect(),
+        None => (1..=items.len()).map(|number| format!("[{number}]")).collect(),
+    }
+}
+
+/// The text that names an item.
+fn key(item: &Value) -> Option<String> {
+    let text = match item {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"/\"'\\[]".contains(c);
+    (!text.is_empty() && text.chars().count() <= KEY_LENGTH && text.chars().all(plain)).then_some(text)
+}
+
+/// How a step is named from above: `path` leads to the run that has it, and is empty or ends with a slash. What stands for
+/// an item follows its step without one: `copy["eu-west"]/check`.
+pub fn step_path(path: &str, id: &str) -> String {
+    match (id.starts_with('['), path.strip_suffix('/')) {
+        (true, Some(above)) => format!("{above}{id}"),
+        _ => format!("{path}{id}"),
+    }
+}
+
+/// What names an item in expressions: the text of its step's id.
+pub(crate) fn key_of(id: &str) -> &str {
+    id.trim_start_matches('[').trim_end_matches(']').trim_matches('"')
+}
+
+impl Runbook {
+    /// The definition that a step runs for the items of its list: one step for each.
+    pub(crate) fn of_items(&self, step: &Step, each: &Each, ids: Vec<String>) -> Self {
+        let item = Step {
+            part: Part::Main,
+            description: String::new(),
+            needs: Vec::new(),
+            condition: None,
+            undoes: Vec::new(),
+            when_skipped: WhenSkipped::Skip,
+            many: None,
+            outputs: each.outputs.clone(),
+            // `finally` is idempotent by contract.
+            effect: match step.part {
+                Part::Finally if !step.effect.repeatable() => Effect::Idempotent,
+                Part::Main | Part::Finally => step.effect,
+            },
+            rollback: None,
+            no_return: false,
+            allow_failure: false,
+            locks: Vec::new(),
+            ..step.clone()
+        };
+        Self {
+            on_failure: match self.on_failure {
+                OnFailure::Cancel => OnFailure::Cancel,
+                // How many may fail is said by the step.
+                OnFailure::Stop | OnFailure::Continue => OnFailure::Stop,
+            },
+            steps: ids.into_iter().map(|id| Step { id, ..item.clone() }).collect(),
+            ..self.inside(step, &each.takes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ids(items: Value) -> Vec<String> {
+        instance_ids(items.as_array().unwrap())
+    }
+
+    #[test]
+    fn items_are_named_by_their_text_where_that_names_them() {
+        assert_eq!(
+            ids(json!(["eu-west", "us.1", "10.0.0.1:80"])),
+            ["[\"eu-west\"]", "[\"us.1\"]", "[\"10.0.0.1:80\"]"]
+        );
+        assert_eq!(ids(json!([80, 443])), ["[\"80\"]", "[\"443\"]"]);
+        assert_eq!(ids(json!([])), [""; 0]);
+        for other in [json!(["a", "a"]), json!(["a", "b/c"]), json!(["a", ""]), json!(["a", {"b": 1}]), json!([1, "1"])]
+        {
+            assert_eq!(ids(other), ["[1]", "[2]"]);
+        }
+        assert_eq!((key_of("[\"eu-west\"]"), key_of("[2]")), ("eu-west", "2"));
+    }
+}
