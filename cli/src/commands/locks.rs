@@ -99,7 +99,7 @@ mod tests {
             run_number: number,
             step: step.into(),
             started_by: Some(Principal { name: "ann".into(), uid: Some(1000) }),
-            since: Some(Timestamp { seconds: 340, nanos: 0 }),
+            since: Some(Timestamp { seconds: 360, nanos: 0 }),
             ..LockClaim::default()
         };
         let lock = Lock {
@@ -116,7 +116,7 @@ mod tests {
             lines,
             [
                 "LOCK       HELD BY  FOR   STARTED BY  WAITING",
-                "db/orders  run 7    60 s  ann         run 8 a/change, run 9, run 10 and 2 more",
+                "db/orders  run 7    40 s  ann         run 8 a/change, run 9, run 10 and 2 more",
                 "group one  nobody                     run 9",
             ]
         );
