@@ -64,6 +64,21 @@ impl Lane {
         (self.start(), format!("killed before {call}"))
     }
 
+    /// Waits until a run is over and cleaned away, and lets nobody be killed from then on. `false`: the daemon was before.
+    fn ended(&self, daemon: &Daemon, name: &str) -> bool {
+        let whole = wait_for("the run's end, or the daemon's", || {
+            if gone(daemon) {
+                return Some(false);
+            }
+            let run = look(daemon, name).filter(|run| run.finished_at.is_some())?;
+            let place = self.project.path(&format!(".runbook/attempts/{}", run.uid));
+            fs::read_dir(place).into_iter().flatten().next().is_none().then_some(true)
+        });
+        self.remove(&["armed"]);
+        // What it does after that may have been the call: then it is about to go.
+        whole && (killed_at(&self.trace()).is_none() || wait_for("the daemon's end", || gone(daemon).then_some(false)))
+    }
+
     fn remove(&self, names: &[&str]) {
         for name in names {
             // It may not be there.
@@ -74,18 +89,6 @@ impl Lane {
 
 fn gone(daemon: &Daemon) -> bool {
     !is_alive(daemon.pid())
-}
-
-/// Waits until a run is over and cleaned away. `false`: the daemon was killed before.
-fn ended(daemon: &Daemon, project: &Project, name: &str) -> bool {
-    wait_for("the run's end, or the daemon's", || {
-        if gone(daemon) {
-            return Some(false);
-        }
-        let run = look(daemon, name).filter(|run| run.finished_at.is_some())?;
-        let place = project.path(&format!(".runbook/attempts/{}", run.uid));
-        fs::read_dir(place).into_iter().flatten().next().is_none().then_some(true)
-    })
 }
 
 /// Waits until a run is over, and tells what the project looks like where it does not end.
@@ -166,7 +169,7 @@ fn forward(killer: &'static Killer, number: usize) -> Vec<String> {
             assert!(is_alive(pid), "{context}: the step went with the daemon");
         }
         lane.project.file("go", "");
-        let whole = !early && begun.as_ref().is_some_and(|begun| ended(&daemon, &lane.project, &begun.name));
+        let whole = !early && begun.as_ref().is_some_and(|begun| lane.ended(&daemon, &begun.name));
         if !early && !whole {
             (daemon, context) = lane.next(daemon);
         }
@@ -225,7 +228,7 @@ fn canceled(killer: &'static Killer, number: usize) -> Vec<String> {
         let mut context = "not killed".to_owned();
         lane.arm();
         let answer = cancel(&daemon, &run.name, false);
-        let whole = ended_or_refused(&daemon, &lane.project, &run.name, answer.is_ok());
+        let whole = ended_or_refused(&lane, &daemon, &run.name, answer.is_ok());
         if !whole {
             (daemon, context) = lane.next(daemon);
             // Only what was answered is sure to be known; to ask again is refused where it is.
@@ -245,9 +248,9 @@ fn canceled(killer: &'static Killer, number: usize) -> Vec<String> {
     }
 }
 
-fn ended_or_refused(daemon: &Daemon, project: &Project, name: &str, answered: bool) -> bool {
+fn ended_or_refused(lane: &Lane, daemon: &Daemon, name: &str, answered: bool) -> bool {
     assert!(answered || gone(daemon) || wait_for("the daemon's end", || gone(daemon).then_some(true)));
-    ended(daemon, project, name)
+    lane.ended(daemon, name)
 }
 
 #[test]
@@ -270,7 +273,7 @@ fn fenced(killer: &'static Killer, number: usize) -> Vec<String> {
         let mut context = "not killed".to_owned();
         lane.arm();
         let answer = cancel(&daemon, &run.name, false);
-        let whole = ended_or_refused(&daemon, &lane.project, &run.name, answer.is_ok());
+        let whole = ended_or_refused(&lane, &daemon, &run.name, answer.is_ok());
         if !whole {
             (daemon, context) = lane.next(daemon);
             // Refused where it is known already.
