@@ -251,7 +251,7 @@ pub(super) fn above(run: &RunState, cause: &EndingCause) -> Option<Fact> {
     let changes = match (&run.ending, &cause) {
         (Some(EndingCause::Cancel { now: before, .. }), EndingCause::Cancel { now, .. }) => *now && !before,
         (_, EndingCause::Cancel { .. }) => true,
-        (ending, _) => !ending.as_ref().is_some_and(EndingCause::is_hard),
+        _ => !run.ends_hard(),
     };
     changes.then_some(Fact::Ending { cause })
 }

@@ -66,7 +66,7 @@ pub(super) fn pause(run: &RunState, by: Principal, reason: String) -> Result<Vec
         Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
         Phase::Queued | Phase::Running => {}
     }
-    if run.ending.as_ref().is_some_and(super::event::EndingCause::is_hard) {
+    if run.ends_hard() {
         return Err(Rejection::Stopping);
     }
     if let Some(hold) = &run.hold {

@@ -323,6 +323,11 @@ impl RunState {
         self.created.terms.begin.is_some_and(|begin| begin.after.is_none())
     }
 
+    /// Whether it goes to its end by an order that ends attempts too.
+    pub(super) fn ends_hard(&self) -> bool {
+        self.ending.as_ref().is_some_and(EndingCause::is_hard)
+    }
+
     /// Why it goes to its end, if it does.
     pub fn ending(&self) -> Option<&EndingCause> {
         self.ending.as_ref()
@@ -526,7 +531,7 @@ impl RunState {
 
     /// Whether the run's own timeout still counts.
     pub(super) fn counts_down(&self) -> bool {
-        self.phase == Phase::Running && !self.ending.as_ref().is_some_and(EndingCause::is_hard) && !self.stands_still()
+        self.phase == Phase::Running && !self.ends_hard() && !self.stands_still()
     }
 
     /// When the runbook's `attention` settles what is unknown.
@@ -549,11 +554,8 @@ impl RunState {
 
     /// What may start now but for locks, the next first.
     pub(super) fn starts(&self, now: Timestamp) -> impl Iterator<Item = (StepNo, AttemptKind)> {
-        let held = self.is_held();
-        let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
-        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
-        // The ending's order: the attempts' processes are gone, then `on_cancel`, then `verify`.
-        let any = self.holds() && room && !(hard && self.run_live_main > 0);
+        let (held, hard) = (self.is_held(), self.phase == Phase::Running && self.ends_hard());
+        let any = self.holds() && self.lets_start();
         let due =
             self.timed.iter().take_while(move |(at, _)| any && *at <= now).filter_map(move |(_, step)| {
                 match self.progress(*step) {
@@ -585,6 +587,13 @@ impl RunState {
         due.chain(rollback).chain(ready.map(|step| (*step, AttemptKind::Run)))
     }
 
+    /// Whether another attempt may start beside those that are live: there is room for it, and where the run goes hard to its
+    /// end the processes of its main steps are gone, which comes before `on_cancel` and `verify`.
+    fn lets_start(&self) -> bool {
+        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
+        room && !(self.phase == Phase::Running && self.ends_hard() && self.run_live_main > 0)
+    }
+
     /// Whether a step has locks, and has not got them.
     pub(super) fn needs_locks(&self, step: StepNo) -> bool {
         !self.locking.contains_key(&step) && self.steps.get(step.index()).is_some_and(|state| !state.locks.is_empty())
@@ -595,18 +604,11 @@ impl RunState {
         if !self.holds() || self.is_held() {
             return Vec::new();
         }
-        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
+        let attempts = self.lets_start();
         if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
-            return rollback.next().filter(|step| room && self.needs_locks(*step)).collect();
+            return rollback.next().filter(|step| attempts && self.needs_locks(*step)).collect();
         }
-        let hard = self.phase == Phase::Running && self.ending.as_ref().is_some_and(EndingCause::is_hard);
-        let attempts = room && !(hard && self.run_live_main > 0);
         self.wanting.iter().copied().filter(|step| attempts || self.to_call.contains(step)).collect()
-    }
-
-    /// Whether a step has locks now.
-    pub fn has_locks(&self, step: StepNo) -> bool {
-        self.locking.contains_key(&step)
     }
 
     /// Since when a step has its locks, if it has any.
@@ -633,7 +635,7 @@ impl RunState {
     pub fn is_cleaning_up(&self) -> bool {
         self.tidies()
             || matches!(self.phase, Phase::RollingBack(_))
-            || self.ending.as_ref().is_some_and(EndingCause::is_hard)
+            || self.ends_hard()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a run and its steps are called from outside: status words derived from the state. Decides nothing.
 
-use super::event::{AttemptKind, EndingCause, Outcome};
+use super::event::{AttemptKind, Outcome};
 use super::state::{Phase, Progress, RunState};
 use crate::id::StepNo;
 
@@ -106,7 +106,7 @@ impl RunState {
             Phase::RollingBack(_) => RunStatus::RollingBack,
             Phase::Running => {
                 let moving = self.is_moving();
-                let hard = self.ending.as_ref().is_some_and(EndingCause::is_hard);
+                let hard = self.ends_hard();
                 // What goes to its end by itself waits for a person all the same.
                 let stands = self.stands_held() && !hard;
                 if self.ending.is_some() && (moving || !self.needs_person()) && !stands {

@@ -271,7 +271,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             },
             // Who has what it waits for is known to those who know all runs.
             waits_for: Vec::new(),
-            locks: if run.has_locks(no) { state.locks.clone() } else { Vec::new() },
+            locks: if run.locked_since(no).is_some() { state.locks.clone() } else { Vec::new() },
             approval: approval(run, no),
             child: state.child.map_or_else(String::new, run_name),
             child_run: None,
