@@ -23,18 +23,22 @@ pub(super) fn wanted(state: &RunState, step: Option<StepNo>) -> Vec<Resource> {
 
 /// What a run has, and what it waits for: itself, and its steps.
 pub(super) fn claims(state: &RunState, served: bool) -> (BTreeSet<Claim>, BTreeSet<Claim>) {
-    let run = state.uid();
-    let of = |step: Option<StepNo>| Claim { run, step };
-    let own = Some(of(None));
-    let mut held: BTreeSet<Claim> = state.locking().map(|step| of(Some(step))).collect();
-    held.extend(own.filter(|_| state.holds()));
-    if !served {
-        // One that is out of service keeps what it has: nobody knows what it was doing.
-        return (held, BTreeSet::new());
-    }
-    let mut waits: BTreeSet<Claim> = state.lock_waits().into_iter().map(|step| of(Some(step))).collect();
-    waits.extend(own.filter(|_| state.phase() == Phase::Queued && state.begins().is_none()));
-    (held, waits)
+    (held(state).collect(), waiting(state, served).collect())
+}
+
+/// What a run has, in order.
+fn held(state: &RunState) -> impl Iterator<Item = Claim> {
+    let own = state.holds().then_some(None);
+    own.into_iter().chain(state.locking().map(Some)).map(|step| Claim { run: state.uid(), step })
+}
+
+/// What a run waits for, in order. One that is out of service waits for nothing, and keeps what it has: nobody knows what it
+/// was doing.
+fn waiting(state: &RunState, served: bool) -> impl Iterator<Item = Claim> {
+    let own = (served && state.phase() == Phase::Queued && state.begins().is_none()).then_some(None);
+    let mut steps = if served { state.lock_waits() } else { Vec::new() };
+    steps.sort_unstable();
+    own.into_iter().chain(steps.into_iter().map(Some)).map(|step| Claim { run: state.uid(), step })
 }
 
 impl Machine {
@@ -91,10 +95,14 @@ impl Machine {
     /// Brings the index of locks in line with a run's state.
     pub(super) fn index_locks(&mut self, uid: RunUid) {
         let Some(slot) = self.runs.get(&uid) else { return };
-        let (held, waits) = claims(&slot.state, slot.quarantine.is_none());
-        if held == slot.held && waits == slot.waits {
+        let served = slot.quarantine.is_none();
+        // Asked after every event of every run: nothing is gathered for the answer that nearly always comes.
+        if held(&slot.state).eq(slot.held.iter().copied())
+            && waiting(&slot.state, served).eq(slot.waits.iter().copied())
+        {
             return;
         }
+        let (held, waits) = claims(&slot.state, served);
         for gone in slot.held.difference(&held) {
             self.locks.release(*gone);
         }
