@@ -86,6 +86,11 @@ pub struct Runbook {
 }
 
 impl Runbook {
+    /// How its runs go beside others of their group, if they have one.
+    pub fn overlap(&self) -> Option<Overlap> {
+        self.concurrency.as_ref().map(|concurrency| concurrency.overlap)
+    }
+
     /// The step of a number; `None` for a number that is not of this definition.
     pub fn step(&self, no: StepNo) -> Option<&Step> {
         self.steps.get(no.index())

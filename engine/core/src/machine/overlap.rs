@@ -13,16 +13,12 @@ impl Machine {
     /// # Errors
     /// Its runbook says `overlap: skip`, and there is one.
     pub(super) fn check_overlap(&self, start: &Start, created: &Created) -> Result<(), Rejection> {
-        let skips =
-            start.pinned.runbook.concurrency.as_ref().is_some_and(|concurrency| concurrency.overlap == Overlap::Skip);
         // One that begins later waits for its turn then: nobody knows today what is on in the night.
-        let skips = skips && created.terms.begin.is_none();
+        let skips = start.pinned.runbook.overlap() == Some(Overlap::Skip) && created.terms.begin.is_none();
         let (true, Some(group)) = (skips, &created.group) else { return Ok(()) };
-        let resource = Resource::Group(group.clone());
-        let waiting = self.locks.waiters(&resource).map(|turn| turn.claim);
-        let mut others = self.locks.holders(&resource).chain(waiting);
         let own = created.parent.map(|parent| parent.root);
-        let other = others.find_map(|claim| Some(self.run(claim.run)?.root()).filter(|root| Some(*root) != own));
+        let mut others = self.on(created).into_iter();
+        let other = others.find_map(|uid| Some(self.run(uid)?.root()).filter(|root| Some(*root) != own));
         match other.and_then(|uid| self.run(uid)) {
             None => Ok(()),
             Some(other) => Err(Rejection::GroupBusy {
@@ -54,12 +50,7 @@ impl Machine {
 
     /// The runs at the top that a new one replaces, the oldest first.
     pub(super) fn replaced(&self, start: &Start, fact: &Fact) -> Vec<RunUid> {
-        let replaces = start
-            .pinned
-            .runbook
-            .concurrency
-            .as_ref()
-            .is_some_and(|concurrency| concurrency.overlap == Overlap::Replace);
+        let replaces = start.pinned.runbook.overlap() == Some(Overlap::Replace);
         match fact {
             Fact::Created(created) if replaces && created.group.is_some() && created.terms.begin.is_none() => {
                 let mut on = self.on(created);

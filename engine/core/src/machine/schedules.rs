@@ -242,8 +242,7 @@ impl Machine {
 
     /// Whether a run of a schedule is on.
     pub fn is_on(&self, schedule: &ScheduleName) -> bool {
-        let of_runbook = self.schedules.runs.get(schedule.runbook()).into_iter().flatten();
-        of_runbook.filter_map(|uid| self.run(*uid)).any(|run| {
+        self.schedules.of_runbook(schedule.runbook()).filter_map(|uid| self.run(uid)).any(|run| {
             let own = run.created().slot.as_ref().is_some_and(|slot| slot.schedule == *schedule);
             own && !matches!(run.phase(), Phase::Terminal(_))
         })

@@ -633,9 +633,7 @@ impl RunState {
 
     /// Whether the next start tidies up, and so goes before all others.
     pub fn is_cleaning_up(&self) -> bool {
-        self.tidies()
-            || matches!(self.phase, Phase::RollingBack(_))
-            || self.ends_hard()
+        self.tidies() || matches!(self.phase, Phase::RollingBack(_)) || self.ends_hard()
     }
 }
 

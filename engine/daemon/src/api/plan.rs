@@ -241,7 +241,7 @@ fn steps(
 fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
     let Ok(Fact::Created(created)) = decide::create(start) else { return Vec::new() };
     let resources = resources(&created);
-    let replaces = start.pinned.runbook.concurrency.as_ref().is_some_and(|it| it.overlap == Overlap::Replace);
+    let replaces = start.pinned.runbook.overlap() == Some(Overlap::Replace);
     let told = |resource: Resource| {
         let holder = machine.holder(&resource).and_then(|claim| machine.run(machine.run(claim.run)?.root()));
         let waiting = machine.waiting(&resource);

@@ -63,7 +63,7 @@ impl Model {
             return Answer::Refused;
         }
         // 3
-        let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
+        let skips = design.runbook.overlap() == Some(Overlap::Skip);
         let group = design.group.as_ref().map(|name| name.rendered(slot));
         // 78
         let group = group.filter(|_| !start.terms.dry);
@@ -78,7 +78,7 @@ impl Model {
 impl Model {
     /// The runs that a new one replaces (91).
     pub(super) fn replaced(&self, created: &Created, design: &Design) -> Vec<RunUid> {
-        let replaces = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Replace);
+        let replaces = design.runbook.overlap() == Some(Overlap::Replace);
         if !replaces || created.group.is_none() || created.terms.begin.is_some() {
             return Vec::new();
         }

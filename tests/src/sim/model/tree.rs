@@ -209,7 +209,7 @@ impl Model {
         let Some((_, design)) = run.design.callee(no) else { return false };
         let Some(inputs) = run.given(no) else { return true };
         let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
-        let skips = design.runbook.concurrency.as_ref().is_some_and(|c| c.overlap == Overlap::Skip);
+        let skips = design.runbook.overlap() == Some(Overlap::Skip);
         let group = design.group.as_ref().map(|name| name.rendered(slot));
         let busy = self
             .runs
