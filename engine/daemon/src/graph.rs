@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use runbook_core::definition::{Block, Effect, Items, Part, Runbook, Step, WhenSkipped};
+use runbook_core::definition::{Block, Effect, Part, Runbook, Step, WhenSkipped};
 
-/// Needs that the text names; of more it tells how many.
-const NEEDS_SHOWN: usize = 8;
+/// Steps that the text names, of those that are needed or stand inside; of more it tells how many.
+const NAMES_SHOWN: usize = 8;
 
 /// How a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -101,16 +101,11 @@ fn text(runbook: &Runbook) -> String {
 fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
     let mut notes = Vec::new();
     if !step.needs.is_empty() {
-        let ids = step.needs.iter().filter_map(|need| runbook.step(*need)).map(|need| need.id.as_str());
-        let mut text = format!("after {}", ids.take(NEEDS_SHOWN).collect::<Vec<_>>().join(", "));
-        if step.needs.len() > NEEDS_SHOWN {
-            let _ = write!(text, " and {} more", step.needs.len() - NEEDS_SHOWN);
-        }
-        notes.push(text);
+        notes.push(format!("after {}", first_of(step.needs.iter().filter_map(|need| runbook.step(*need)))));
     }
     if !step.undoes.is_empty() {
         let ids = step.undoes.iter().filter_map(|no| runbook.step(*no)).map(|step| step.id.as_str());
-        notes.push(format!("undoes {}", ids.take(NEEDS_SHOWN).collect::<Vec<_>>().join(", ")));
+        notes.push(format!("undoes {}", ids.take(NAMES_SHOWN).collect::<Vec<_>>().join(", ")));
     }
     notes.extend(inside(step));
     notes.extend(step.condition.as_ref().map(|condition| format!("if {}", one_line(&condition.expression))));
@@ -130,21 +125,20 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
 
 /// What a step runs that is more than a command.
 fn inside(step: &Step) -> Option<String> {
-    let ids = |block: &Block| {
-        let shown = block.steps.iter().map(|step| step.id.as_str()).take(NEEDS_SHOWN);
-        let mut text = format!("runs {}", shown.collect::<Vec<_>>().join(", "));
-        if block.steps.len() > NEEDS_SHOWN {
-            let _ = write!(text, " and {} more", block.steps.len() - NEEDS_SHOWN);
-        }
-        text
-    };
-    let work = step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(ids));
-    let each = step.each().map(|each| match &each.list {
-        Items::Known(items) => format!("for {} items", items.len()),
-        Items::Expression(list) => format!("for each of {}", one_line(list)),
-    });
+    let runs = |block: &Block| format!("runs {}", first_of(block.steps.iter()));
+    let work = step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(runs));
+    let each = step.each().map(|each| format!("for {}", one_line(&each.list.to_string())));
     let told: Vec<String> = work.into_iter().chain(each).collect();
     (!told.is_empty()).then(|| told.join(" "))
+}
+
+/// The first of some steps by name, and how many more there are.
+fn first_of<'s>(mut steps: impl Iterator<Item = &'s Step>) -> String {
+    let ids: Vec<&str> = steps.by_ref().take(NAMES_SHOWN).map(|step| step.id.as_str()).collect();
+    match steps.count() {
+        0 => ids.join(", "),
+        more => format!("{} and {more} more", ids.join(", ")),
+    }
 }
 
 /// A text of the author without line breaks.

@@ -1,6 +1,7 @@
 //! Steps that do their work many times: once for each item of a list. Data only, and what becomes of it when it runs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,16 @@ pub enum Items {
     Known(Vec<Value>),
     /// An expression, without `${{ }}`, worked out when the step starts.
     Expression(String),
+}
+
+impl fmt::Display for Items {
+    /// What a step does its work for, behind "for": `3 items`, `each of inputs.hosts`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(items) => write!(f, "{} items", items.len()),
+            Self::Expression(list) => write!(f, "each of {list}"),
+        }
+    }
 }
 
 /// The longest text that names its item, in characters.

@@ -2,7 +2,7 @@
 
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::definition::{Command, DryRun, Effect, Items, Program, Step, Wait, Work};
+use crate::definition::{Command, DryRun, Effect, Program, Step, Wait, Work};
 use crate::expression::{Expression, Reference, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -74,10 +74,7 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
         },
     };
     if let Some(each) = step.each() {
-        told += &match &each.list {
-            Items::Known(items) => format!(", for {} items", items.len()),
-            Items::Expression(list) => format!(", for each of {list}"),
-        };
+        told += &format!(", for {}", each.list);
     }
     told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
     Some(told)

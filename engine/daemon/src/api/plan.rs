@@ -231,7 +231,7 @@ fn steps(
             no_return: step.no_return,
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),
-            each: step.each().map(|each| to_proto::each(&each.list)).unwrap_or_default(),
+            each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
         }
     };
     runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()

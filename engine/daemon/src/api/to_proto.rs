@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{Approval, InputDecl, Items, OnTimeout, Part, Runbook, Step, WhenSkipped, step_path};
+use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped, step_path};
 use runbook_core::id::RunUid;
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
@@ -279,14 +279,6 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
         });
     }
     whole
-}
-
-/// For what a step does its work, where that is each of a list.
-pub fn each(list: &Items) -> String {
-    match list {
-        Items::Known(items) => format!("{} items", items.len()),
-        Items::Expression(list) => format!("each of {list}"),
-    }
 }
 
 /// What is told of a step that was skipped and stands for one that succeeded.
