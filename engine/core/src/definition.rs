@@ -25,8 +25,8 @@ pub use requires::{Requires, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 
-/// A runbook that passed every check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A runbook that passed every check. The default is one of which nothing was said yet, not even a step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runbook {
     /// Its name, unique in the project.
     pub name: String,

@@ -47,23 +47,13 @@ impl Runbook {
         Self {
             name: format!("{}{BELOW}{}", self.name, step.id),
             description: step.description.clone(),
-            labels: IndexMap::new(),
             inputs: inputs.map(|(name, decl)| (name.clone(), decl.clone())).collect(),
-            requires: Default::default(),
-            timeout: None,
-            max_parallel: None,
             on_failure: self.on_failure,
             rollback: self.rollback,
-            locks: Vec::new(),
-            concurrency: None,
             attention: self.attention,
             env: self.env.clone(),
             files: self.files.clone(),
-            outputs: IndexMap::new(),
-            pins: IndexMap::new(),
-            schedules: IndexMap::new(),
-            expect: None,
-            steps: Vec::new(),
+            ..Self::default()
         }
     }
 

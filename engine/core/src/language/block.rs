@@ -9,12 +9,12 @@ use super::draft::{Draft, Inner};
 use super::item::Fields;
 use super::report::Problem;
 use super::{steps, top};
-use crate::definition::{Block, OnFailure, Part, Rollback, Runbook, Step, Work};
+use crate::definition::{Block, Part, Runbook, Step, Work};
 use crate::expression::{Reference, RunField};
 use crate::limits;
 
 /// The keys of a step that a block does not have, each with what to do instead.
-const STRANGERS: [(&str, &str); 20] = [
+const STRANGERS: [(&str, &str); 21] = [
     ("run", "make a step inside of it"),
     ("argv", "make a step inside of it"),
     ("uses", "make a step inside of it"),
@@ -35,6 +35,7 @@ const STRANGERS: [(&str, &str); 20] = [
     ("dry_run", "give it to the steps inside"),
     ("verify", "give it to the steps inside"),
     ("on_cancel", "let `finally` inside of it tidy up"),
+    ("target", "give it to the steps inside"),
 ];
 
 /// Whether a step is a block.
@@ -51,7 +52,7 @@ pub(super) fn read<'t>(
     reader: &mut Reader<'_, '_, 't>,
 ) -> Option<Block> {
     let at = fields.entry("steps").or(fields.entry("finally"))?;
-    for (key, help) in STRANGERS.into_iter().chain([("target", "give it to the steps inside")]) {
+    for (key, help) in STRANGERS {
         if let Some(entry) = fields.entry(key) {
             let message = format!("`{key}` and `{}` exclude each other", at.key.raw());
             reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
@@ -93,31 +94,6 @@ pub(super) fn read<'t>(
     };
     reader.inner.push(Inner { step: index, draft });
     Some(Block { timeout, ..Block::default() })
-}
-
-/// What the steps inside start from: how failures and rollbacks go is said at the top.
-pub(super) fn within(name: &str, on_failure: OnFailure, rollback: Rollback) -> Runbook {
-    Runbook {
-        name: name.to_owned(),
-        description: String::new(),
-        labels: Default::default(),
-        inputs: Default::default(),
-        requires: Default::default(),
-        timeout: None,
-        max_parallel: None,
-        on_failure,
-        rollback,
-        locks: Vec::new(),
-        concurrency: None,
-        attention: None,
-        env: Default::default(),
-        files: Vec::new(),
-        outputs: Default::default(),
-        pins: Default::default(),
-        schedules: Default::default(),
-        expect: None,
-        steps: Vec::new(),
-    }
 }
 
 /// Whether a step inside has no way back, at whatever depth.

@@ -2,7 +2,6 @@
 
 use indexmap::IndexMap;
 
-use super::block;
 use super::code::Code;
 use super::command::{self, Reader};
 use super::draft::{Draft, Owner, Use};
@@ -54,7 +53,7 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         interfaces,
         calls: Vec::new(),
         inner: Vec::new(),
-        within: block::within(name, OnFailure::default(), Rollback::default()),
+        within: Runbook::default(),
         depth: 0,
         in_finally: false,
         steps: count.steps,
@@ -90,7 +89,9 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
     };
     runbook.schedules = schedules::read(&fields, &runbook, reader.report);
     few_blocks(&runbook, &count, reader.report)?;
-    reader.within = block::within(name, runbook.on_failure, runbook.rollback);
+    // How failures and rollbacks go inside of steps is said at the top.
+    let (on_failure, rollback) = (runbook.on_failure, runbook.rollback);
+    reader.within = Runbook { name: name.to_owned(), on_failure, rollback, ..Runbook::default() };
     let steps = steps::read(fields.entry("steps"), fields.entry("finally"), &defaults, &mut reader)?;
     runbook.steps = steps.steps;
     schedules::warn(&runbook, &steps.drafts, reader.report);
