@@ -172,10 +172,11 @@ pub fn unread(why: Finding) -> Checked {
 /// The runbook as far as it can be read.
 fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read> {
     let mut tree = tree::read(text, report)?;
-    if !steps::few_enough(item::Item::root(&tree), report) || !values::resolve(text, &mut tree, report) {
+    let count = steps::few_enough(item::Item::root(&tree), report)?;
+    if !values::resolve(text, &mut tree, report) {
         return None;
     }
-    let mut draft = top::read(item::Item::root(&tree), others, report)?;
+    let mut draft = top::read(item::Item::root(&tree), &count, others, report)?;
     let graph = graph::resolve(&mut draft, report);
     expressions::check(&mut draft, &graph, report);
     call::check(&draft, None, others, report);

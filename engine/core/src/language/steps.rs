@@ -53,7 +53,7 @@ pub(super) struct Count {
 }
 
 /// Counts steps and blocks without looking at what they say.
-pub(super) fn count(root: Item<'_>) -> Count {
+fn count(root: Item<'_>) -> Count {
     let mut count = Count::default();
     let mut open = vec![root];
     while let Some(item) = open.pop() {
@@ -76,14 +76,14 @@ pub(super) fn count(root: Item<'_>) -> Count {
     count
 }
 
-/// Whether there are few enough steps to look at what they say. Asked as soon as the document is there: reading on would
-/// cost the most where it is the least worth.
-pub(super) fn few_enough(root: Item<'_>, report: &mut Report<'_>) -> bool {
+/// How much there is, unless that is too much to look at what it says. Asked as soon as the document is there: reading on
+/// would cost the most where it is the least worth.
+pub(super) fn few_enough(root: Item<'_>, report: &mut Report<'_>) -> Option<Count> {
     let count = count(root);
-    let Some(over) = count.over else { return true };
+    let Some(over) = count.over else { return Some(count) };
     let message = format!("the runbook has {} steps; the limit is {}", count.steps, limits::STEPS);
     report.add(Problem::new(Code::OverLimit, over, message));
-    false
+    None
 }
 
 /// Reads `steps:` and `finally:`; `None` when they are too large to go on.

@@ -34,7 +34,12 @@ const SETTLEMENTS: [(&str, Settlement); 2] = [("failed", Settlement::Failed), ("
 const LANGUAGE: i64 = 1;
 
 /// Reads a whole file; `None` when what was reported leaves nothing to check further.
-pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Report<'_>) -> Option<Draft<'t>> {
+pub(super) fn read<'t>(
+    root: Item<'t>,
+    count: &steps::Count,
+    interfaces: &Interfaces,
+    report: &mut Report<'_>,
+) -> Option<Draft<'t>> {
     // Where to say that something is missing: the first line of the document.
     let at = first_line(root, report.source());
     language(root, report)?;
@@ -45,7 +50,6 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         Some(names::id(item, report))
     });
     let name = name.unwrap_or("");
-    let count = steps::count(root);
     let mut reader = Reader {
         report,
         places: Vec::new(),
@@ -88,7 +92,7 @@ pub(super) fn read<'t>(root: Item<'t>, interfaces: &Interfaces, report: &mut Rep
         steps: Vec::new(),
     };
     runbook.schedules = schedules::read(&fields, &runbook, reader.report);
-    few_blocks(&runbook, &count, reader.report)?;
+    few_blocks(&runbook, count, reader.report)?;
     // How failures and rollbacks go inside of steps is said at the top.
     let (on_failure, rollback) = (runbook.on_failure, runbook.rollback);
     reader.within = Runbook { name: name.to_owned(), on_failure, rollback, ..Runbook::default() };
