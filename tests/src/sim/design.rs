@@ -195,6 +195,25 @@ impl Design {
         design
     }
 
+    /// Lets a step ask for this, too.
+    pub(crate) fn ask(&mut self, step: usize, asks: Cond) {
+        let condition = match self.conditions[step].take() {
+            Some(condition) => Cond::And(Box::new(condition), Box::new(asks)),
+            None => asks,
+        };
+        let ids: Vec<String> = self.runbook.steps.iter().map(|step| step.id.clone()).collect();
+        let changed = &mut self.runbook.steps[step];
+        changed.condition = Some(condition.condition(&changed.needs, &|no| ids[no].clone()));
+        self.conditions[step] = Some(condition);
+    }
+
+    /// A step of it starts this runbook.
+    pub(crate) fn know(&mut self, other: &Arc<Self>) {
+        if !self.called.iter().any(|known| known.runbook.name == other.runbook.name) {
+            self.called.push(Arc::clone(other));
+        }
+    }
+
     /// What its steps mention of what is around it, where it is a block: each as it is written.
     pub(crate) fn takes(&self) -> BTreeSet<String> {
         let conditions = self.conditions.iter().flatten().flat_map(Cond::takes);

@@ -116,6 +116,25 @@ fn cross(design: &mut Design, index: usize, runbooks: usize) -> Option<&'static 
     given
 }
 
+/// Makes a step one that starts a run. `one_way`: what it starts may leave no way back.
+pub(super) fn starts_run(step: &mut Step, work: Work, outputs: IndexMap<String, ValueType>, one_way: bool) {
+    *step = Step {
+        work,
+        outputs,
+        artifacts: Vec::new(),
+        success: None,
+        unknown_if: None,
+        retry: None,
+        effect: Effect::Mutating,
+        dry_run: DryRun::Run,
+        target: None,
+        verify: None,
+        on_cancel: None,
+        no_return: step.no_return || (one_way && step.rollback.is_none()),
+        ..step.clone()
+    };
+}
+
 /// Lets some steps of a design start other runbooks, and gives it an output. `crossing` is what its first such step lets
 /// the last runbook be given.
 pub(super) fn calls(
@@ -158,26 +177,10 @@ pub(super) fn calls(
         if had && !outputs.contains_key(NUMBER) {
             continue;
         }
-        *step = Step {
-            work: Work::Runbook(Box::new(call.call())),
-            outputs,
-            artifacts: Vec::new(),
-            success: None,
-            unknown_if: None,
-            retry: None,
-            effect: Effect::Mutating,
-            dry_run: DryRun::Run,
-            target: None,
-            verify: None,
-            on_cancel: None,
-            no_return: step.no_return || (one_way && main && step.rollback.is_none()),
-            ..step.clone()
-        };
+        starts_run(step, Work::Runbook(Box::new(call.call())), outputs, one_way && main);
         design.codes[no] = StepCodes::default();
         design.calls[no] = Some(call);
-        if !design.called.iter().any(|known| known.runbook.name == other.runbook.name) {
-            design.called.push(Arc::clone(other));
-        }
+        design.know(other);
     }
     let numbers: Vec<usize> = (0..design.runbook.steps.len())
         .filter(|no| design.is_main(*no) && design.runbook.steps[*no].outputs.contains_key(NUMBER))

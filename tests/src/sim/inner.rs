@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use runbook_core::definition::{
-    self, Block, DryRun, Each, Effect, Many, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped, Work,
+    self, Block, Each, Effect, Many, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped, Work,
 };
 use runbook_core::time::Span;
 use serde_json::Value;
@@ -49,27 +49,9 @@ pub(super) fn blocks(random: &mut Random, rich: Richness, design: &mut Design, o
         };
         let (main, one_way) = (design.is_main(no), inner.has_no_return());
         let step = &mut design.runbook.steps[no];
-        *step = Step {
-            work: Work::Block(Box::new(block)),
-            outputs,
-            artifacts: Vec::new(),
-            success: None,
-            unknown_if: None,
-            retry: None,
-            effect: Effect::Mutating,
-            dry_run: DryRun::Run,
-            target: None,
-            verify: None,
-            on_cancel: None,
-            no_return: step.no_return || (one_way && main && step.rollback.is_none()),
-            ..step.clone()
-        };
+        generator::starts_run(step, Work::Block(Box::new(block)), outputs, one_way && main);
         design.codes[no] = StepCodes::default();
-        for called in &inner.called {
-            if !design.called.iter().any(|known| known.runbook.name == called.runbook.name) {
-                design.called.push(Arc::clone(called));
-            }
-        }
+        inner.called.iter().for_each(|called| design.know(called));
         design.blocks[no] = Some(Arc::new(inner));
     }
 }
@@ -111,15 +93,7 @@ fn inner(
     if !seen.is_empty() && random.percent(60) {
         let place = random.below(design.runbook.steps.len());
         let id = outer.steps[seen[random.below(seen.len())]].id.clone();
-        let asks = Cond::Around { id, than: random.between(0, 4) };
-        let condition = match design.conditions[place].take() {
-            Some(condition) => Cond::And(Box::new(condition), Box::new(asks)),
-            None => asks,
-        };
-        let ids: Vec<String> = design.runbook.steps.iter().map(|step| step.id.clone()).collect();
-        let step = &mut design.runbook.steps[place];
-        step.condition = Some(condition.condition(&step.needs, &|no| ids[no].clone()));
-        design.conditions[place] = Some(condition);
+        design.ask(place, Cond::Around { id, than: random.between(0, 4) });
     }
     generator::calls(random, rich, None, &mut design, others);
     generator::step_locks(&mut random.fork("step locks", 0), rich, None, false, &mut design);
@@ -206,15 +180,7 @@ pub(super) fn items(random: &mut Random, rich: Richness, design: &mut Design) {
 fn by_item(random: &mut Random, block: &Design) -> Design {
     let mut design = block.clone();
     let place = random.below(design.runbook.steps.len());
-    let asks = Cond::Item { than: random.between(0, 4) };
-    let condition = match design.conditions[place].take() {
-        Some(condition) => Cond::And(Box::new(condition), Box::new(asks)),
-        None => asks,
-    };
-    let ids: Vec<String> = design.runbook.steps.iter().map(|step| step.id.clone()).collect();
-    let step = &mut design.runbook.steps[place];
-    step.condition = Some(condition.condition(&step.needs, &|no| ids[no].clone()));
-    design.conditions[place] = Some(condition);
+    design.ask(place, Cond::Item { than: random.between(0, 4) });
     design
 }
 
