@@ -67,6 +67,7 @@ impl RunModel {
             && !self.created.terms.dry
             && !self.is_left_out(no)
             && !self.held_before.contains(&no)
+            && !self.steps.get(no).is_some_and(|step| step.paused_before)
     }
 
     /// Whether a need of a step did not succeed although that is implied (6, 7).

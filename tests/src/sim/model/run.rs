@@ -478,6 +478,9 @@ impl RunModel {
                 self.held = true;
                 if let Some(before) = before {
                     self.held_before.remove(&before.index());
+                    if let Some(step) = self.steps.get_mut(before.index()) {
+                        step.paused_before = true;
+                    }
                 }
             }
             Fact::Continued { .. } => self.held = false,

@@ -82,6 +82,8 @@ pub(crate) struct StepModel {
     pub(crate) over_at: Timestamp,
     /// It was skipped, and stands for one that succeeded (80).
     pub(crate) stands_in: bool,
+    /// The run was paused before it: it is judged (85).
+    pub(crate) paused_before: bool,
     pub(crate) outputs: IndexMap<String, Value>,
     /// Until when it probes (47).
     pub(crate) probes_until: Option<Timestamp>,
@@ -110,6 +112,7 @@ impl StepModel {
             passed_over: false,
             over_at: Timestamp(0),
             stands_in: false,
+            paused_before: false,
             outputs: IndexMap::new(),
             probes_until: None,
             approved: Vec::new(),
