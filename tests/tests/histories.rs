@@ -245,3 +245,29 @@ fn what_waits_for_a_place_is_not_compensated_once_the_rollback_is_given_up() {
     assert_eq!(kinds(&batch), ["attempt_ended", "finishing", "finished"]);
     assert!(matches!(batch.events.last().unwrap().1.fact, Fact::Finished { outcome: Outcome::Failed }), "a stays");
 }
+
+#[test]
+fn whoever_may_have_a_lock_since_the_run_before_is_full_goes_before_the_schedules() {
+    let mut history = History::new(
+        10,
+        r#"max_parallel: 1
+inputs: {site: {type: string, required: true}}
+steps:
+  a: {run: work, locks: ["a/${{ inputs.site }}"]}
+  b: {run: work, locks: ["b/${{ inputs.site }}"]}
+"#,
+    );
+    let starts = [(1, "north", Origin::Api), (2, "north", Origin::Api), (3, "south", Origin::Schedule)];
+    let inputs = starts.map(|(number, site, origin)| {
+        let mut input = history.start(number);
+        let MachineInput::Start { start, .. } = &mut input else { panic!("{input:?}") };
+        start.inputs.insert("site".to_owned(), site.into());
+        start.origin = origin;
+        start.request_id = number.to_string();
+        input
+    });
+    let batch = history.turn(BEGIN, inputs.into());
+    // The first run wants both locks, but has room for one step; so the second is kept from `b` no longer.
+    let begun: Vec<(RunUid, u32)> = batch.starts.iter().map(|(attempt, _)| (attempt.run, attempt.step.0)).collect();
+    assert_eq!(begun, [(uid(1), 0), (uid(2), 1), (uid(3), 0)]);
+}

@@ -547,8 +547,8 @@ impl Machine {
         }
     }
 
-    /// Gives out places, class by class, run by run in turn. Says whether a run became terminal or settled
-    /// further on the way, so that others may be admitted now.
+    /// Gives out places, class by class, run by run in turn, until there are no more, or until somebody may have a lock or
+    /// group now: then it says so, and is to be called again.
     fn grant(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
         let boot = self.settings.boot.clone();
         for class in CLASSES {
@@ -569,8 +569,12 @@ impl Machine {
                 let input = Input::StartAttempt { step, kind, boot: boot.clone() };
                 // A start that `next_start` named is not refused.
                 let _ = self.put(now, uid, input, batch);
+                // Who waits for a lock no longer, since that run has no room for another step, may go before all that follow.
+                if self.locks.is_open() {
+                    return true;
+                }
             }
         }
-        self.locks.is_open()
+        false
     }
 }
