@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::CompleteEnv;
-use runbook_proto::v1::{GetRunRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest};
+use runbook_proto::v1::{
+    GetRunRequest, ListEnvironmentsRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest,
+};
 use tonic::transport::Channel;
 
 use crate::args::{Cli, Global};
@@ -66,6 +68,17 @@ pub fn schedule(current: &OsStr) -> Vec<CompletionCandidate> {
         let request = ListSchedulesRequest { page_size: RUNBOOKS, ..Default::default() };
         let page = schedules(channel).list_schedules(request).await.ok()?.into_inner();
         Some(page.schedules.into_iter().map(|it| (it.name, it.explained)).collect())
+    });
+    beginning_with(current, named)
+}
+
+/// The names of environments.
+pub fn environment(current: &OsStr) -> Vec<CompletionCandidate> {
+    let named = ask(async |channel, _| {
+        let request = ListEnvironmentsRequest { page_size: RUNBOOKS, page_token: String::new() };
+        let page = runbooks(channel).list_environments(request).await.ok()?.into_inner();
+        let bare = |name: &str| name.strip_prefix("environments/").unwrap_or(name).to_owned();
+        Some(page.environments.into_iter().map(|it| (bare(&it.name), it.description)).collect())
     });
     beginning_with(current, named)
 }

@@ -15,6 +15,8 @@ use crate::text::sanitize;
 
 /// The reason by which the daemon refuses what is not confirmed.
 const UNCONFIRMED: &str = "UNCONFIRMED";
+/// What a refusal says of words that confirm an environment.
+const OF_ENVIRONMENT: &str = "of the environment";
 /// Under this name the refusal holds the names, as a list in JSON.
 const TARGETS: &str = "targets";
 
@@ -38,8 +40,13 @@ pub async fn ask(cx: &Context, interrupts: &mut Signal, failure: &Failure, names
     let nothing = "nothing was started";
     for name in names {
         let by = failure.details.iter().find(|(target, _)| target == name).map_or("", |(_, by)| by.as_str());
-        cx.console.warn(&format!("this destroys {name} ({by})"));
-        cx.console.ask("type its name to go on: ");
+        if by == OF_ENVIRONMENT {
+            cx.console.warn(&format!("this acts in an environment that is confirmed by the words {name}"));
+            cx.console.ask("type them to go on: ");
+        } else {
+            cx.console.warn(&format!("this destroys {name} ({by})"));
+            cx.console.ask("type its name to go on: ");
+        }
         let typed = tokio::select! {
             typed = typed_line() => typed.map_err(|error| Failure::io("the terminal cannot be read", &error))?,
             _ = interrupts.recv() => {

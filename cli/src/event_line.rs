@@ -24,7 +24,12 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             let dry = if event.dry_run { " as a dry run" } else { "" };
             let steps = event.selection.as_ref().map(|selection| format!(" with {}", typed(selection)));
             let steps = steps.unwrap_or_default();
-            let what = format!("created by {}{dry}{steps}{}", who(event.by.as_ref()), confirmed(event));
+            let place = if event.environment.is_empty() { String::new() } else { format!(" in {}", event.environment) };
+            let what = format!("created by {}{place}{dry}{steps}{}", who(event.by.as_ref()), confirmed(event));
+            let what = match event.overridden.as_str() {
+                "" => what,
+                reason => format!("{what}, in spite of what protects the environment ({reason})"),
+            };
             about(&run, Tone::Plain, &what, &event.reason)
         }
         EventType::Due => about(&run, Tone::Plain, "begins: its time has come", ""),

@@ -7,6 +7,7 @@ mod confirm;
 mod console;
 mod context;
 mod daemon_process;
+mod environment;
 mod event_line;
 mod excerpt;
 mod exit_code;

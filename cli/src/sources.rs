@@ -16,10 +16,6 @@ pub const SOURCE_BYTES: u64 = 8 << 20;
 const DEPTH: usize = 16;
 /// How many files one command checks.
 const FILES: usize = 10_000;
-/// The project's folder that holds the runbooks.
-const FOLDER: &str = "runbooks";
-/// The folder in it that holds environments, not runbooks.
-const ENVIRONMENTS: &str = "environments";
 
 /// What the paths of a command lead to.
 #[derive(Debug, Default)]
@@ -102,12 +98,10 @@ impl Sources {
         let entries: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
         let mut paths = entries?;
         paths.sort();
-        let of_project = depth == 0 || folder.ends_with(FOLDER);
         for path in paths {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-            let hidden = name.starts_with('.') || (of_project && name == ENVIRONMENTS);
-            if !hidden && (yaml || path.is_dir()) {
+            if !name.starts_with('.') && (yaml || path.is_dir()) {
                 self.add(&path, depth + 1);
             }
         }
@@ -173,7 +167,7 @@ mod tests {
         let paths = ["", "a.yaml", "missing", "empty"].map(|path| base.join(path));
         let sources = Sources::of(&paths);
         let names: Vec<_> = sources.files.iter().map(|file| file.file.rsplit('/').next().unwrap().to_owned()).collect();
-        assert_eq!(names, ["a.yaml", "d.yaml", "e.yaml", "c.yml"]);
+        assert_eq!(names, ["a.yaml", "d.yaml", "e.yaml", "c.yml", "prod.yaml"]);
         let found: Vec<_> =
             sources.findings.iter().map(|f| (f.code.as_str(), f.file.rsplit('/').next().unwrap())).collect();
         let expected = [

@@ -22,7 +22,8 @@ fn time(at: Option<&Timestamp>) -> Value {
     at.map_or(Value::Null, |at| json!(Moment::from(at).rfc3339()))
 }
 
-fn text(text: &str) -> Value {
+/// A text; null for an empty one.
+pub fn text(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { json!(text) }
 }
 
@@ -161,8 +162,11 @@ pub fn run(run: &v1::Run) -> Value {
         "request_id": text(&run.request_id),
         "schedule": text(&run.schedule),
         "slot": time(run.slot.as_ref()),
+        "environment": text(&run.environment),
         "definition": text(&run.definition),
         "inputs": object(run.inputs.as_ref()),
+        "inputs_from": inputs_from(&run.inputs_from),
+        "overridden": text(&run.overridden),
         "last_event": run.last_event,
         "message": text(&run.message),
         "waits_for": run.waits_for,
@@ -185,6 +189,53 @@ pub fn run(run: &v1::Run) -> Value {
         json.insert("top".to_owned(), json!(run.top));
     }
     json
+}
+
+/// Where inputs came from, by their names.
+fn inputs_from(all: &[v1::InputFrom]) -> Value {
+    Value::Object(all.iter().map(|from| (from.input.clone(), json!(input_source(from.source())))).collect())
+}
+
+/// The word of where an input came from.
+pub const fn input_source(source: v1::InputSource) -> &'static str {
+    match source {
+        v1::InputSource::Unspecified => "unspecified",
+        v1::InputSource::Given => "given",
+        v1::InputSource::Default => "default",
+        v1::InputSource::Absent => "absent",
+        v1::InputSource::Like => "like",
+        v1::InputSource::Variable => "variable",
+        v1::InputSource::Environment => "environment",
+    }
+}
+
+/// An environment.
+pub fn environment(environment: &v1::Environment) -> Value {
+    json!({
+        "name": environment.name,
+        "description": text(&environment.description),
+        "file": environment.file,
+        "is_default": environment.is_default,
+        "broken": environment.broken,
+        "start_roles": environment.start_roles,
+        "confirm": text(&environment.confirm),
+        "hours": text(&environment.hours),
+        "freezes": environment.freezes.iter().map(freeze).collect::<Vec<_>>(),
+        "override_roles": environment.override_roles,
+        "closed": text(&environment.closed),
+        "values": object(environment.values.as_ref()),
+        "inputs": object(environment.inputs.as_ref()),
+        "findings": environment.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn freeze(freeze: &v1::Freeze) -> Value {
+    json!({
+        "name": freeze.name,
+        "from": time(freeze.from.as_ref()),
+        "to": time(freeze.to.as_ref()),
+        "reason": freeze.reason,
+    })
 }
 
 fn pause(pause: &v1::Pause) -> Value {
@@ -317,6 +368,9 @@ pub fn event(event: &v1::Event) -> Value {
         "dry_run": event.dry_run.then_some(true),
         "selection": selecting::to_json(event.selection.as_ref()),
         "before": text(&event.before),
+        "environment": text(&event.environment),
+        "overridden": text(&event.overridden),
+        "inputs_from": (!event.inputs_from.is_empty()).then(|| inputs_from(&event.inputs_from)),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),
@@ -410,6 +464,8 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
         "definition": text(&runbook.definition),
         "broken": runbook.broken,
         "locks": runbook.locks,
+        "environments": runbook.environments,
+        "needs_environment": runbook.needs_environment,
         "inputs": runbook.inputs.iter().map(input).collect::<Vec<_>>(),
         "steps": steps,
         "findings": runbook.findings.iter().map(finding).collect::<Vec<_>>(),

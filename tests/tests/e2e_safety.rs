@@ -6,6 +6,8 @@
 mod confirm;
 #[path = "e2e_safety/dry.rs"]
 mod dry;
+#[path = "e2e_safety/environments.rs"]
+mod environments;
 #[path = "e2e_safety/pause.rs"]
 mod pause;
 #[path = "e2e_safety/selection.rs"]

@@ -44,7 +44,7 @@ fn examples() -> Vec<Example> {
             assert_eq!(pinned.runbook.name, name, "{file} has another name");
             let beside = format!("{name}{}", language::SCENARIOS_ENDING);
             let told = sources.get(&beside).unwrap_or_else(|| panic!("{beside} is missing"));
-            let told = language::check_scenarios(told, &beside, |_| Ok(&pinned.runbook));
+            let told = language::check_scenarios(told, &beside, &Default::default(), |_| Ok(&pinned.runbook));
             assert_eq!(told.findings, [], "{beside}");
             Example { name, scenarios: told.scenarios.expect("scenarios"), pinned }
         })

@@ -56,6 +56,7 @@ impl History {
             sealed_inputs: Vec::new(),
             origin: Origin::Person,
             by: ann(),
+            roles: Vec::new(),
             reason: String::new(),
             request_id: String::new(),
             request_digest: Digest::of(b""),

@@ -211,6 +211,8 @@ fn every_fault_is_reached() {
         "slot ran",
         "slot skipped: a child run or a rollback needs a person",
         "slot skipped: overlap",
+        "slot skipped: frozen",
+        "slot skipped: hours",
         "slot skipped: paused",
         "spawned after a start",
         "start",

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::complete;
 use crate::confirm;
 use crate::context::Context;
+use crate::environment::{InEnvironment, variables};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::follow::{follow, interrupts, snapshot};
@@ -29,7 +30,8 @@ use crate::to_json;
     Examples:\n  runbook exec backup\n  runbook exec backup -i keep=7 -i source=/srv --reason 'before the move'\n  \
     runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders\n  \
     runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
-    runbook exec --like 142 -i keep=9\n  runbook exec backup --at 02:30\n  runbook exec backup --in 2h")]
+    runbook exec --like 142 -i keep=9\n  runbook exec deploy --env prod\n  runbook exec backup --at 02:30\n  \
+    runbook exec backup --in 2h")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -67,6 +69,12 @@ pub struct Exec {
     /// Makes all checks and starts nothing
     #[arg(long)]
     pub validate_only: bool,
+    /// Starts it although its environment is frozen or outside of its hours, and why; for who has a role that may
+    #[arg(long, value_name = "REASON")]
+    pub r#override: Option<String>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub place: InEnvironment,
     /// What of it runs.
     #[command(flatten)]
     pub selecting: Selecting,
@@ -143,6 +151,9 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         selection: args.selecting.selection(),
         // `last` is not resolved yet.
         like: String::new(),
+        environment: args.place.name(),
+        input_variables: variables(),
+        override_reason: args.r#override.clone().unwrap_or_default(),
     })
 }
 
@@ -157,6 +168,12 @@ fn with_advice(failure: Failure, what: Option<&str>) -> Failure {
             failure.next(format!("`runbook plan {what}` shows the steps, `runbook graph {what}` their order"))
         }
         Some("BROKEN_RUNBOOK") => failure.next("mend the file; `runbook check FILE` shows what is wrong"),
+        Some("ENVIRONMENT" | "NO_SUCH_ENVIRONMENT" | "BROKEN_ENVIRONMENT") => {
+            failure.next("`runbook environments list` shows all; name one with --env")
+        }
+        Some("FROZEN" | "OUTSIDE_HOURS") => failure.next(
+            "wait for it; `runbook environments show NAME` tells when, and who may start one by --override REASON",
+        ),
         Some("REQUEST_ID_REUSED") => failure.next("give another --request-id, or leave it out"),
         _ => failure,
     }
@@ -165,10 +182,11 @@ fn with_advice(failure: Failure, what: Option<&str>) -> Failure {
 fn validated(cx: &Context, run: &Run) -> Result<ExitCode> {
     if cx.console.json {
         cx.console
-            .json(&json!({"valid": true, "runbook": run.runbook, "inputs": to_json::object(run.inputs.as_ref())}))?;
+            .json(&json!({"valid": true, "runbook": run.runbook, "environment": to_json::text(&run.environment), "inputs": to_json::object(run.inputs.as_ref())}))?;
     } else {
         let runbook = run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook);
-        cx.console.line(&Line::of(Tone::Good, "✓").with(Tone::Plain, &format!(" {runbook} would start")))?;
+        let place = if run.environment.is_empty() { String::new() } else { format!(" in {}", run.environment) };
+        cx.console.line(&Line::of(Tone::Good, "✓").with(Tone::Plain, &format!(" {runbook} would start{place}")))?;
     }
     Ok(ExitCode::Succeeded)
 }

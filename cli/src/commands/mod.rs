@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod daemon;
 pub mod diff;
+pub mod environments;
 pub mod events;
 pub mod exec;
 pub mod findings;
@@ -70,6 +71,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(cx, &args).await,
         Command::Schedules(args) => schedules::run(cx, &args).await,
         Command::Findings(_) => findings::run(cx).await,
+        Command::Environments(args) => environments::run(cx, &args).await,
         Command::Status(args) => status::run(cx, &args).await,
         Command::Diff(args) => diff::run(cx, &args).await,
         Command::Watch(args) => watch::run(cx, &args).await,

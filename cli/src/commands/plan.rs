@@ -11,6 +11,7 @@ use runbook_proto::v1::{
 use crate::complete;
 use crate::console::{Console, INDENT};
 use crate::context::Context;
+use crate::environment::{InEnvironment, variables};
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::inputs::{assignment, collect};
@@ -30,7 +31,8 @@ use crate::to_json::{micros, run_status};
 #[command(after_help = "Exits with 0 when the run would start or queue, and with 6 when it would be refused now. \
     `runbook rehearse` shows what follows when a step fails.\n\n\
     Examples:\n  runbook plan backup -i keep=7\n  runbook plan dr-restore -i into=/tmp/x --output json\n  \
-    runbook plan ./try.yaml --skip-preflight\n  runbook plan deploy --until build")]
+    runbook plan ./try.yaml --skip-preflight\n  runbook plan deploy --until build\n  \
+    runbook plan deploy --env prod")]
 pub struct Plan {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -44,6 +46,9 @@ pub struct Plan {
     /// Does not look for tools and secrets: that starts programs to ask for their versions
     #[arg(long)]
     pub skip_preflight: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub place: InEnvironment,
     /// What of it runs.
     #[command(flatten)]
     pub selecting: Selecting,
@@ -70,6 +75,8 @@ pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
         origin: origin.into(),
         selection: args.selecting.selection(),
         like,
+        environment: args.place.name(),
+        input_variables: variables(),
         ..StartRunRequest::default()
     };
     let request = PlanRunRequest { start: Some(start), skip_preflight: args.skip_preflight };
@@ -85,8 +92,9 @@ pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
 fn human(console: &Console, plan: &PlanRunResponse) -> Result<()> {
     let name = plan.runbook.strip_prefix("runbooks/").unwrap_or(&plan.runbook);
     let digest: String = plan.definition.chars().take(12).collect();
-    console
-        .line(&Line::of(Tone::Bold, &format!("plan of {name}")).with(Tone::Dim, &format!("  definition {digest}")))?;
+    let place = if plan.environment.is_empty() { String::new() } else { format!(" in {}", plan.environment) };
+    let title = Line::of(Tone::Bold, &format!("plan of {name}{place}"));
+    console.line(&title.with(Tone::Dim, &format!("  definition {digest}")))?;
     section(console, "Inputs", &inputs(plan))?;
     section(console, "Steps", &steps(plan))?;
     if !plan.locks.is_empty() {
@@ -119,16 +127,19 @@ fn inputs(plan: &PlanRunResponse) -> Table {
     let mut table = Table::new(&["INPUT", "FROM", "VALUE"]);
     for input in &plan.inputs {
         let (source, value) = match input.source() {
-            InputSource::Given => ("given", input.value.as_ref()),
-            InputSource::Default => ("default", input.value.as_ref()),
-            InputSource::Absent | InputSource::Unspecified => ("nowhere", None),
+            InputSource::Given => ("given".to_owned(), input.value.as_ref()),
+            InputSource::Default => ("default".to_owned(), input.value.as_ref()),
+            InputSource::Like => ("like".to_owned(), input.value.as_ref()),
+            InputSource::Variable => ("variable".to_owned(), input.value.as_ref()),
+            InputSource::Environment => (format!("environment {}", plan.environment), input.value.as_ref()),
+            InputSource::Absent | InputSource::Unspecified => ("nowhere".to_owned(), None),
         };
         let value = match (value, input.secret) {
             (Some(value), _) => to_json::value(value).to_string(),
             (None, true) if input.source() != InputSource::Absent => "(secret)".to_owned(),
             (None, _) => "null".to_owned(),
         };
-        table.row(vec![(Tone::Bold, input.name.clone()), (Tone::Dim, source.to_owned()), (Tone::Plain, value)]);
+        table.row(vec![(Tone::Bold, input.name.clone()), (Tone::Dim, source), (Tone::Plain, value)]);
     }
     table
 }
@@ -264,7 +275,10 @@ fn verdict(plan: &PlanRunResponse) -> Vec<Line> {
         .map(|problem| Line::of(Tone::Bad, "would be refused: ").with(Tone::Plain, &problem.problem))
         .collect();
     for target in plan.targets.iter().filter(|target| !target.confirmed) {
-        let by = format!("  (destroyed by {})", target.steps.join(", "));
+        let by = match target.steps.is_empty() {
+            true => format!("  (environment {})", plan.environment),
+            false => format!("  (destroyed by {})", target.steps.join(", ")),
+        };
         lines.push(Line::of(Tone::Warn, "has to be confirmed: ").with(Tone::Bold, &target.name).with(Tone::Dim, &by));
     }
     if plan.preflight_skipped {

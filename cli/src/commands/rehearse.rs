@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::complete;
 use crate::console::INDENT;
 use crate::context::Context;
+use crate::environment::InEnvironment;
 use crate::event_line::{event_line, run_tone};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
@@ -46,6 +47,9 @@ pub struct Rehearse {
     /// A JSON file with inputs, `-` for standard input; --input wins over it
     #[arg(long, value_name = "FILE")]
     pub input_file: Option<PathBuf>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub place: InEnvironment,
     /// A step that fails: in every try, or in one
     #[arg(long, value_name = "STEP[@TRY]")]
     pub fail: Vec<String>,
@@ -93,6 +97,8 @@ pub async fn run(cx: &mut Context, args: &Rehearse) -> Result<ExitCode> {
         scenarios,
         scenarios_file,
         every_failure: args.every_failure,
+        // Scenarios say it themselves.
+        environment: if args.scenario.is_some() { String::new() } else { args.place.name() },
     };
     let response = cx.session.ask(async |channel| runbooks(channel).rehearse_runbook(request.clone()).await).await?;
     if cx.console.json {

@@ -89,6 +89,9 @@ pub struct Runs {
     /// Only runs of this runbook
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::runbook))]
     pub runbook: Option<String>,
+    /// Only runs in this environment
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::environment))]
+    pub env: Option<String>,
     /// Only runs in this status; may be repeated
     #[arg(long, value_name = "STATUS", value_enum)]
     pub status: Vec<Wanted>,
@@ -104,7 +107,9 @@ pub struct Runs {
 pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
     let statuses: Vec<RunStatus> = args.status.iter().flat_map(|wanted| wanted.statuses()).collect();
     let runbook = args.runbook.clone().unwrap_or_default();
-    let (found, more) = fetch(cx, &runbook, &statuses, args.limit).await?;
+    let environment = args.env.clone().unwrap_or_default();
+    let (found, more) =
+        fetch(cx, Asked { runbook: &runbook, environment: &environment, statuses: &statuses }, args.limit).await?;
     if found.is_empty() && !runbook.is_empty() && args.limit > 0 {
         // A name that was mistyped has no runs either: then the daemon says which one was meant.
         let request = GetRunbookRequest { name: runbook.clone() };
@@ -116,7 +121,7 @@ pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
         return Ok(ExitCode::Succeeded);
     }
     if found.is_empty() {
-        let asked = !runbook.is_empty() || !statuses.is_empty();
+        let asked = !runbook.is_empty() || !environment.is_empty() || !statuses.is_empty();
         cx.console.say(if asked { "no such runs" } else { "no runs yet; `runbook exec NAME` starts one" });
         return Ok(ExitCode::Succeeded);
     }
@@ -128,17 +133,29 @@ pub async fn run(cx: &mut Context, args: &Runs) -> Result<ExitCode> {
     Ok(ExitCode::Succeeded)
 }
 
+/// Which runs are asked for; all where nothing is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// Of this runbook.
+    pub runbook: &'a str,
+    /// In this environment.
+    pub environment: &'a str,
+    /// In one of these.
+    pub statuses: &'a [RunStatus],
+}
+
 /// The newest runs, and whether there are more.
 ///
 /// # Errors
 /// No daemon answers.
-pub async fn fetch(cx: &mut Context, runbook: &str, statuses: &[RunStatus], limit: u32) -> Result<(Vec<Run>, bool)> {
+pub async fn fetch(cx: &mut Context, asked: Asked<'_>, limit: u32) -> Result<(Vec<Run>, bool)> {
     pages::first(limit, async |page_size, page_token| {
         let request = ListRunsRequest {
             page_size,
             page_token,
-            runbook: runbook.to_owned(),
-            statuses: statuses.iter().map(|status| i32::from(*status)).collect(),
+            runbook: asked.runbook.to_owned(),
+            environment: asked.environment.to_owned(),
+            statuses: asked.statuses.iter().map(|status| i32::from(*status)).collect(),
             created_after: None,
         };
         let page = cx.session.ask(async |channel| runs(channel).list_runs(request.clone()).await).await?;
@@ -149,7 +166,12 @@ pub async fn fetch(cx: &mut Context, runbook: &str, statuses: &[RunStatus], limi
 
 /// Runs as rows.
 pub fn table(runs: &[Run], now: Moment) -> Table {
-    let mut table = Table::new(&["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "BY", "WHY"]);
+    // Most projects have no environments.
+    let placed = runs.iter().any(|run| !run.environment.is_empty());
+    let mut table = match placed {
+        true => Table::new(&["RUN", "RUNBOOK", "ENV", "STATUS", "STARTED", "TOOK", "BY", "WHY"]),
+        false => Table::new(&["RUN", "RUNBOOK", "STATUS", "STARTED", "TOOK", "BY", "WHY"]),
+    };
     for run in runs {
         let status = to_json::run_status(run.status()).replace('_', " ");
         let begins = moment(run.begins_at.as_ref()).map(|at| format!("begins {}", at.date_clock()));
@@ -163,15 +185,19 @@ pub fn table(runs: &[Run], now: Moment) -> Table {
             (None, _) => String::new(),
         };
         let why = if run.message.is_empty() { &run.reason } else { &run.message };
-        table.row(vec![
+        let mut row = vec![
             (Tone::Bold, run.number.to_string()),
             (Tone::Plain, run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook).to_owned()),
+        ];
+        row.extend(placed.then(|| (Tone::Plain, run.environment.clone())));
+        row.extend([
             (run_tone(run.status()), status),
             (Tone::Plain, created.map(Moment::date_clock).unwrap_or_default()),
             (Tone::Plain, took),
             (Tone::Plain, run.started_by.as_ref().map(|by| by.name.clone()).unwrap_or_default()),
             (Tone::Plain, why.clone()),
         ]);
+        table.row(row);
     }
     table
 }

@@ -58,7 +58,7 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
     }
     let mut labels: Vec<String> = runbook.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort();
-    for (what, values) in [("labels", &labels), ("locks", &runbook.locks)] {
+    for (what, values) in [("labels", &labels), ("locks", &runbook.locks), ("environments", &runbook.environments)] {
         if !values.is_empty() {
             console.line(&Line::of(Tone::Dim, &format!("{what}: ")).with(Tone::Plain, &values.join(", ")))?;
         }

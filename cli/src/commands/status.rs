@@ -2,10 +2,10 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{Pause, Run, StepStatus};
+use runbook_proto::v1::{InputFrom, InputSource, Pause, Run, StepStatus};
 use serde_json::json;
 
-use super::runs::{ACTIVE, fetch, table};
+use super::runs::{ACTIVE, Asked, fetch, table};
 use crate::complete;
 use crate::console::INDENT;
 use crate::context::Context;
@@ -69,6 +69,9 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
         let by = run.started_by.as_ref().map(|by| format!(" by {}", by.name)).unwrap_or_default();
         facts.push(("started", format!("{}{by}", created.date_clock())));
     }
+    facts.push(("environment", run.environment.clone()));
+    facts.push(("overridden", run.overridden.clone()));
+    facts.push(("inputs", inputs_from(run)));
     facts.push(("why", run.reason.clone()));
     facts.push(("confirmed", run.confirmed.join(", ")));
     if let Some(selection) = &run.selection {
@@ -101,6 +104,19 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     Ok(ExitCode::Succeeded)
 }
 
+/// Where inputs came from that whoever started it did not give.
+fn inputs_from(run: &Run) -> String {
+    let told = |from: &InputFrom| match from.source() {
+        InputSource::Environment => format!("{} from the environment", from.input),
+        InputSource::Variable => format!("{} from a variable", from.input),
+        InputSource::Like => format!("{} as in the other run", from.input),
+        InputSource::Unspecified | InputSource::Given | InputSource::Default | InputSource::Absent => {
+            from.input.clone()
+        }
+    };
+    run.inputs_from.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
 fn paused(pause: &Pause) -> String {
     let since = moment(pause.since.as_ref()).map(|since| format!(", since {}", since.date_clock()));
     let who = pause.by.as_ref().map_or("nobody known", |by| by.name.as_str());
@@ -113,7 +129,7 @@ fn paused(pause: &Pause) -> String {
 }
 
 async fn active(cx: &mut Context) -> Result<ExitCode> {
-    let (runs, more) = fetch(cx, "", &ACTIVE, RUNS).await?;
+    let (runs, more) = fetch(cx, Asked { statuses: &ACTIVE, ..Asked::default() }, RUNS).await?;
     if cx.console.json {
         let runs: Vec<_> = runs.iter().map(to_json::run).collect();
         cx.console.json(&json!({"runs": runs, "more": more}))?;

@@ -3,17 +3,12 @@
 use runbook_proto::v1;
 use serde_json::{Value, json};
 
-use super::{run, seconds, text, time, value};
+use super::{input_source, run, seconds, text, time, value};
 
 /// A plan.
 pub fn plan(plan: &v1::PlanRunResponse) -> Value {
     let inputs = plan.inputs.iter().map(|input| {
-        let source = match input.source() {
-            v1::InputSource::Unspecified => "unspecified",
-            v1::InputSource::Given => "given",
-            v1::InputSource::Default => "default",
-            v1::InputSource::Absent => "absent",
-        };
+        let source = input_source(input.source());
         let value = input.value.as_ref().map_or(Value::Null, value);
         json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
     });
@@ -31,6 +26,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
     json!({
         "runbook": plan.runbook,
         "definition": plan.definition,
+        "environment": text(&plan.environment),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
         "locks": locks.collect::<Vec<_>>(),

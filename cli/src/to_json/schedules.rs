@@ -53,6 +53,7 @@ pub fn schedule(schedule: &v1::Schedule) -> Value {
         "overlap": text(&schedule.overlap),
         "jitter": seconds(schedule.jitter.as_ref()),
         "start_deadline": seconds(schedule.start_deadline.as_ref()),
+        "environment": text(&schedule.environment),
         "inputs": object(schedule.inputs.as_ref()),
         "next": schedule.next.as_ref().map_or(Value::Null, slot),
         "accounted_through": time(schedule.accounted_through.as_ref()),

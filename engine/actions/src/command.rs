@@ -290,6 +290,9 @@ impl Maker<'_> {
         ] {
             put(name, value, false);
         }
+        if let Some(environment) = self.run.pinned().runbook.environment_name() {
+            put("RUNBOOK_ENVIRONMENT", environment.to_owned(), false);
+        }
         if self.run.is_dry() {
             put("RUNBOOK_DRY_RUN", "true".to_owned(), false);
         }

@@ -89,6 +89,7 @@ fn start(pinned: &Arc<Pinned>, uid: u128) -> MachineInput {
         sealed_inputs: Vec::new(),
         origin: Origin::Person,
         by: Principal::engine(),
+        roles: Vec::new(),
         reason: String::new(),
         request_id: String::new(),
         request_digest: Digest::of(b""),

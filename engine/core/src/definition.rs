@@ -5,7 +5,9 @@
 
 mod block;
 mod command;
+mod environment;
 mod many;
+mod protection;
 mod requires;
 mod schedule;
 mod work;
@@ -19,8 +21,10 @@ use crate::time::Span;
 
 pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
+pub use environment::{Environment, InputSource, key_in};
 pub(crate) use many::key_of;
 pub use many::{Each, Items, Many, instance_ids, step_path};
+pub use protection::{Closed, Freeze, Hours, Protection, Window};
 pub use requires::{Requires, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
@@ -75,6 +79,15 @@ pub struct Runbook {
     /// The pinned definitions of the runbooks that steps start, by name. Filled when the runbook is pinned.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub pins: IndexMap<String, Digest>,
+    /// The environments that it may run in; any when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+    /// Whether it mentions its environment, and so runs in none but one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_environment: bool,
+    /// The environment that its run is started in. Filled when the runbook is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Box<Environment>>,
     /// When it starts by itself, by name.
     #[serde(default)]
     pub schedules: IndexMap<String, Schedule>,
@@ -153,6 +166,18 @@ impl ValueType {
             Self::Boolean => "boolean",
             Self::List => "list",
             Self::Map => "map",
+        }
+    }
+
+    /// The type of a value that is not null; null counts as a map of nothing.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::String(_) => Self::String,
+            Value::Number(_) if value.is_i64() => Self::Integer,
+            Value::Number(_) => Self::Number,
+            Value::Bool(_) => Self::Boolean,
+            Value::Array(_) => Self::List,
+            Value::Object(_) | Value::Null => Self::Map,
         }
     }
 

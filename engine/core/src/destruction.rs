@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::definition::{Effect, OnTimeout, Runbook, Step, WhenSkipped};
+use crate::definition::{Effect, Environment, OnTimeout, Runbook, Step, WhenSkipped};
 use crate::expression::{Expression, Reference, RunField, Scope, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -35,6 +35,8 @@ pub struct Nameless {
 pub struct Known<'a> {
     /// The definition.
     pub runbook: &'a Runbook,
+    /// The environment that it is started in.
+    pub environment: Option<&'a Environment>,
     /// Inputs, checked and with their defaults, secret ones left out.
     pub inputs: &'a IndexMap<String, Value>,
     /// Who starts it.
@@ -128,7 +130,12 @@ pub fn is_late(runbook: &Runbook, reference: &Reference) -> bool {
             .get(name)
             .and_then(|text| Template::parse(text).ok())
             .is_some_and(|text| text.references().any(|reference| is_late(runbook, &reference.value))),
-        Reference::Input(_) | Reference::Secret(_) | Reference::Always | Reference::Failure => false,
+        Reference::Input(_)
+        | Reference::Environment
+        | Reference::EnvironmentValue(_)
+        | Reference::Secret(_)
+        | Reference::Always
+        | Reference::Failure => false,
         Reference::StepStatus(_)
         | Reference::StepExitCode(_)
         | Reference::StepOutput(..)
@@ -164,7 +171,11 @@ impl Known<'_> {
     /// All that a reference may be; `None` where that is not known.
     fn possible(&self, reference: &Reference) -> Option<Vec<Value>> {
         match reference {
-            Reference::Input(_) | Reference::Env(_) | Reference::Run(_) => Some(vec![self.value_of(reference)?]),
+            Reference::Input(_)
+            | Reference::Env(_)
+            | Reference::Environment
+            | Reference::EnvironmentValue(_)
+            | Reference::Run(_) => Some(vec![self.value_of(reference)?]),
             Reference::Always => Some(vec![Value::Bool(true)]),
             _ => None,
         }
@@ -179,6 +190,8 @@ impl Scope for Known<'_> {
                 let text = self.runbook.env.get(name)?;
                 Template::parse(text).ok()?.render_text(self).ok().map(Value::String)
             }
+            Reference::Environment => self.environment.map(|environment| Value::from(environment.name.as_str())),
+            Reference::EnvironmentValue(name) => self.environment?.values.get(name).cloned(),
             Reference::Run(RunField::Runbook) => Some(Value::from(self.runbook.name.clone())),
             Reference::Run(RunField::Principal) => Some(Value::from(self.principal)),
             Reference::Run(RunField::Reason) if !self.reason.is_empty() => Some(Value::from(self.reason)),
@@ -218,8 +231,14 @@ finally:
         let checked = language::check(RUNBOOK.as_bytes(), "wipe.yaml");
         let runbook = checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings));
         let inputs = IndexMap::from([("db".to_owned(), Value::from("orders")), ("drop".to_owned(), Value::Bool(drop))]);
-        let known =
-            Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "", left_out: &BTreeSet::new() };
+        let known = Known {
+            runbook: &runbook,
+            environment: None,
+            inputs: &inputs,
+            principal: "ann",
+            reason: "",
+            left_out: &BTreeSet::new(),
+        };
         let targets = targets(&known, |_| true).unwrap();
         assert_eq!(targets[0].steps, [StepNo(1), StepNo(4)]);
         targets.into_iter().map(|target| target.name).collect()
@@ -237,8 +256,14 @@ finally:
         let runbook = checked.runbook.unwrap();
         for bad in ["a\nb", "a ", &"x".repeat(300)] {
             let inputs = IndexMap::from([("db".to_owned(), Value::from(bad))]);
-            let known =
-                Known { runbook: &runbook, inputs: &inputs, principal: "ann", reason: "", left_out: &BTreeSet::new() };
+            let known = Known {
+                runbook: &runbook,
+                environment: None,
+                inputs: &inputs,
+                principal: "ann",
+                reason: "",
+                left_out: &BTreeSet::new(),
+            };
             assert_eq!(targets(&known, |_| true).unwrap_err().step, StepNo(1), "{bad:?}");
         }
     }

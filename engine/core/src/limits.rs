@@ -14,6 +14,14 @@ pub const NEEDS: usize = 10_000;
 pub const ID_LENGTH: usize = 63;
 /// The inputs of a runbook.
 pub const INPUTS: usize = 256;
+/// The values of an environment.
+pub const ENVIRONMENT_VALUES: usize = 1_000;
+/// What an environment gives for inputs.
+pub const ENVIRONMENT_INPUTS: usize = 1_000;
+/// The windows of the week in which runs may be started in an environment.
+pub const ENVIRONMENT_WINDOWS: usize = 100;
+/// The freezes of an environment.
+pub const ENVIRONMENT_FREEZES: usize = 1_000;
 /// The source of one expression, in bytes.
 pub const EXPRESSION_BYTES: usize = 1_024;
 /// The depth of one expression's tree.

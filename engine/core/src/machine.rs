@@ -387,7 +387,7 @@ impl Machine {
             return Err(Rejection::RequestIdReused { request_id: start.request_id, number: created.number });
         }
         start.number = self.next_number;
-        let fact = self.admissible(&start)?;
+        let fact = self.admissible(now, &start)?;
         let replaced = self.replaced(&start, &fact);
         self.make(now, uid, &start, fact, batch)?;
         self.follow(now, uid, batch);

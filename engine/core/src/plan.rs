@@ -109,6 +109,13 @@ impl Known {
                 given.insert(name.clone(), value);
             }
         }
+        if let Some(environment) = &runbook.environment {
+            let mut all: Map<String, Value> = open.iter().map(|name| (name.clone(), Value::from(true))).collect();
+            all.extend(given);
+            environment.complete(&other.inputs, &mut all);
+            all.retain(|name, _| !open.contains(name));
+            given = all;
+        }
         let faults = check_inputs(other, &given).err().unwrap_or_default();
         let faults: Vec<String> =
             faults.into_iter().filter(|fault| !open.contains(&fault.input)).map(|fault| fault.message).collect();
@@ -343,6 +350,8 @@ impl Scope for Ahead<'_> {
                 let text = self.runbook.env.get(name)?;
                 Template::parse(text).ok()?.render_text(self).ok().map(Value::String)
             }
+            Reference::Environment => self.runbook.environment_name().map(Value::from),
+            Reference::EnvironmentValue(name) => self.runbook.environment_value(name).cloned(),
             Reference::StepStatus(id) => self.status(id),
             Reference::StepOutput(id, key) if self.outlook(id) == Some(&Outlook::LeftOut) => {
                 let no = self.runbook.find(id)?;

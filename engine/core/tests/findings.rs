@@ -7,10 +7,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use runbook_core::language::{CheckedFile, CheckedScenarios, Code, Finding, check, check_project, check_scenarios};
+use runbook_core::definition::Environment;
+use runbook_core::language::{
+    Checked, CheckedFile, CheckedScenarios, Code, Environments, Finding, check, check_project, check_scenarios,
+};
 
 #[path = "findings/blocks.rs"]
 mod blocks;
+#[path = "findings/environments.rs"]
+mod environments;
 #[path = "findings/expressions.rs"]
 mod expressions;
 #[path = "findings/graph.rs"]
@@ -135,9 +140,9 @@ fn findings_of_files_read_as_they_are_kept() {
     let mut out = String::new();
     for (name, files) in files() {
         let _ = writeln!(out, "═══ {name}");
-        for CheckedFile { path, checked } in check_project(files.clone(), [], fault) {
+        for CheckedFile { path, checked } in check_project(files.clone(), [], [], fault) {
             let source = &files.iter().find(|(other, _)| *other == path).expect("a given file").1;
-            let taken = checked.runbook.is_some();
+            let taken = checked.runbook.is_some() || checked.environment.is_some();
             let _ = writeln!(out, "{path}: {}", if taken { "taken" } else { "refused" });
             for finding in &checked.findings {
                 out.push_str(&render(source, finding));
@@ -147,10 +152,20 @@ fn findings_of_files_read_as_they_are_kept() {
     insta::assert_snapshot!("files", out);
 }
 
+/// Where scenarios may take place.
+fn places() -> Environments {
+    let place = |name: &str, inputs: &[(&str, serde_json::Value)]| Environment {
+        name: name.to_owned(),
+        inputs: inputs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        ..Environment::default()
+    };
+    Environments::new([place("prod", &[("to", "there".into())]), place("dev", &[("keep", 0.into())])])
+}
+
 /// A file of scenarios, checked against the runbook of the cases.
 fn checked_scenarios(source: &str) -> CheckedScenarios {
     let runbook = check(scenarios::RUNBOOK.as_bytes(), "backup.yaml").runbook.expect("a runbook");
-    check_scenarios(source.as_bytes(), "test.scenarios.yaml", |name| match name == runbook.name {
+    check_scenarios(source.as_bytes(), "test.scenarios.yaml", &places(), |name| match name == runbook.name {
         true => Ok(&runbook),
         false => Err(format!("there is no runbook `{name}`")),
     })
@@ -177,6 +192,59 @@ fn findings_in_scenarios_read_as_they_are_kept() {
     insta::assert_snapshot!("scenarios", out);
 }
 
+/// What runs in the environments of the cases: (file, text).
+const RUNBOOKS: &[(&str, &str)] = &[
+    (
+        "backup.yaml",
+        "\
+name: backup
+language: 1
+inputs: {keep: {type: integer, default: 7, minimum: 1}, to: {type: string}, key: {type: string, secret: true}}
+steps:
+  dump: {argv: [dump, \"${{ default(inputs.to, '') }}\", \"${{ inputs.keep }}\"], stdin: \"${{ default(inputs.key, '') }}\"}
+",
+    ),
+    (
+        "elsewhere.yaml",
+        "\
+name: elsewhere
+language: 1
+environments: [other]
+inputs: {size: {type: integer, default: 1}}
+steps: {a: {argv: [a, \"${{ inputs.size }}\"]}}
+",
+    ),
+];
+
+/// A file of an environment beside the runbooks of the cases.
+fn checked_environment(source: &str) -> Checked {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let beside = RUNBOOKS.iter().map(|(file, source)| ((*file).to_owned(), text(source)));
+    let other = ("environments/other.yaml".to_owned(), text("name: other\nlanguage: 1\n"));
+    let file = "environments/test.yaml";
+    let files = beside.chain([other, (file.to_owned(), text(source))]);
+    let checked = check_project(files, [], [], fault).into_iter().find(|checked| checked.path == file);
+    checked.expect("the file").checked
+}
+
+#[test]
+fn findings_in_environments_read_as_they_are_kept() {
+    let mut out = String::new();
+    for (name, source) in environments::CASES {
+        let checked = checked_environment(source);
+        let _ = writeln!(out, "═══ {name}");
+        for (number, line) in source.lines().enumerate() {
+            let _ = writeln!(out, "{:2} │ {line}", number + 1);
+        }
+        let _ = writeln!(out, "───");
+        for finding in &checked.findings {
+            out.push_str(&render(source.as_bytes(), finding));
+        }
+        out.push_str(if checked.environment.is_some() { "usable\n" } else { "not usable\n" });
+    }
+    insta::assert_snapshot!("environments", out);
+}
+
 #[test]
 fn every_code_has_a_case() {
     let mut seen = BTreeSet::new();
@@ -188,8 +256,11 @@ fn every_code_has_a_case() {
     for (_, source) in scenarios::CASES {
         seen.extend(checked_scenarios(source).findings.into_iter().map(|f| f.code));
     }
+    for (_, source) in environments::CASES {
+        seen.extend(checked_environment(source).findings.into_iter().map(|f| f.code));
+    }
     for (_, files) in files() {
-        for file in check_project(files, [], fault) {
+        for file in check_project(files, [], [], fault) {
             seen.extend(file.checked.findings.into_iter().map(|f| f.code));
         }
     }

@@ -8,7 +8,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use runbook_core::language::{Code, InputCode, check, check_scenarios, scenario_keys, schema};
+use runbook_core::language::{
+    Code, InputCode, check, check_environment, check_scenarios, environment_keys, scenario_keys, schema,
+};
 use runbook_core::limits;
 
 /// Set by who wants the pages written.
@@ -66,6 +68,7 @@ macro_rules! limits {
 fn of_the_language() -> Vec<(&'static str, u64)> {
     limits![
         FILE_BYTES YAML_DEPTH YAML_NODES YAML_TEXT_BYTES FINDINGS STEPS NEEDS ID_LENGTH INPUTS INPUT_BYTES
+        ENVIRONMENT_VALUES ENVIRONMENT_INPUTS ENVIRONMENT_WINDOWS ENVIRONMENT_FREEZES
         PATTERN_COMPILED_BYTES EXPRESSION_BYTES EXPRESSION_DEPTH EXPRESSION_COMPREHENSIONS SCRIPT_BYTES
         ARGUMENT_BYTES COMMAND_BYTES DEFAULTS_BYTES OUTPUTS OUTPUT_BYTES OUTPUTS_BYTES ARTIFACTS PATH_BYTES
         FILES SECRETS TOOLS LOCKS LOCK_NAME_BYTES CHILD_DEPTH CHILD_RUNS RETRY_ATTEMPTS BACKOFF_FACTOR DURATION_DAYS
@@ -131,6 +134,21 @@ fn the_page_of_rehearsals_says_what_the_code_does() {
 }
 
 #[test]
+fn the_page_of_environments_says_what_the_code_does() {
+    hold("environments.md", &[("keys", keys(environment_keys::SECTIONS))]);
+}
+
+#[test]
+fn the_example_of_the_page_of_environments_is_good() {
+    let page = include_str!("../../../docs/environments.md");
+    let start = page.find("```yaml\n").expect("the page has an example") + "```yaml\n".len();
+    let length = page[start..].find("```").expect("the example ends");
+    let checked = check_environment(&page.as_bytes()[start..start + length], "docs/environments.md", None);
+    assert_eq!(checked.findings, []);
+    assert!(checked.environment.is_some());
+}
+
+#[test]
 fn the_scenarios_of_the_page_are_good() {
     let page = include_str!("../../../docs/rehearsal.md");
     let start = page.find("```yaml\n").expect("the page has an example") + "```yaml\n".len();
@@ -139,7 +157,10 @@ fn the_scenarios_of_the_page_are_good() {
         dump: {argv: [dump, \"${{ inputs.keep }}\"], effect: read, retry: {attempts: 3}}\n  \
         publish: {needs: [dump], argv: [publish], verify: {argv: [published]}}\nfinally: {tell: {argv: [tell]}}\n";
     let runbook = check(runbook.as_bytes(), "backup.yaml").runbook.expect("a runbook");
-    let checked = check_scenarios(&page.as_bytes()[start..start + length], "docs/rehearsal.md", |_| Ok(&runbook));
+    let checked =
+        check_scenarios(&page.as_bytes()[start..start + length], "docs/rehearsal.md", &Default::default(), |_| {
+            Ok(&runbook)
+        });
     assert_eq!(checked.findings, []);
     assert_eq!(checked.scenarios.expect("scenarios").len(), 2);
 }

@@ -6,9 +6,11 @@
 
 use std::path::Path;
 
-use runbook_core::language::{Code, check, json_schema};
+use runbook_core::language::{Code, check, check_environment, environment_schema, json_schema};
 use serde_json::Value;
 
+#[path = "findings/environments.rs"]
+mod environments;
 #[path = "findings/expressions.rs"]
 mod expressions;
 #[path = "findings/graph.rs"]
@@ -101,4 +103,23 @@ fn the_schema_and_the_check_agree() {
         }
     }
     assert!(taken > 20 && refused > 20, "the control: {taken} taken, {refused} refused");
+}
+
+#[test]
+fn the_schema_of_environments_agrees_with_their_check() {
+    let validator = jsonschema::draft202012::new(&environment_schema()).expect("the schema is one");
+    let (mut taken, mut refused) = (0, 0);
+    for (name, source) in environments::CASES {
+        let Some(document) = document(source) else { continue };
+        let checked = check_environment(source.as_bytes(), "test.yaml", None);
+        let errors: Vec<Code> = checked.findings.iter().map(|finding| finding.code).collect();
+        if validator.is_valid(&document) {
+            assert!(!errors.iter().any(|code| EXPRESSIBLE.contains(code)), "{name}: the schema takes {errors:?}");
+            taken += 1;
+        } else {
+            assert!(!errors.is_empty(), "{name}: the schema refuses what is good");
+            refused += 1;
+        }
+    }
+    assert!(taken > 2 && refused > 2, "the control: {taken} taken, {refused} refused");
 }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
-use runbook_core::definition::Runbook;
-use runbook_core::language::{self, CheckedFile, Code, Finding, Interface, Severity};
+use runbook_core::definition::{Environment, Runbook};
+use runbook_core::language::{self, CheckedFile, Code, Environments, Finding, Interface, Severity};
 
 use crate::config::Output;
 use excerpt::excerpt;
@@ -27,7 +27,7 @@ pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> 
     let mut sources = Sources::of(paths);
     let around = sources.around(paths);
     let Sources { texts, findings, .. } = sources;
-    let checked = beside(&texts, around, |texts| together(texts, [], fault, |_| None));
+    let checked = beside(&texts, around, |texts| together(texts, [], [], fault, |_| None));
     let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
     files.extend(
         findings.iter().filter(|finding| finding.code != Code::NoRunbooks).map(|finding| finding.file.as_str()),
@@ -88,21 +88,24 @@ pub(crate) fn beside(
     checked
 }
 
-/// Checks runbooks together, with `others` that they may start, and files of scenarios against the runbooks that they name: one of these, or one that is
+/// Checks runbooks and environments together, with `others` that they may start and `environments` beside theirs, and files of scenarios against the runbooks that they name: one of these, or one that is
 /// `known` elsewhere. In the order of the paths.
 pub(crate) fn together<'k>(
     texts: Vec<(String, Vec<u8>)>,
     others: impl IntoIterator<Item = (String, Interface)>,
+    environments: impl IntoIterator<Item = Environment>,
     fault: impl Fn(&str, &str) -> Option<String>,
     known: impl Fn(&str) -> Option<&'k Runbook>,
 ) -> Vec<CheckedFile> {
     let (scenarios, runbooks): (Vec<_>, Vec<_>) = texts.into_iter().partition(|(path, _)| language::is_scenarios(path));
-    let mut all = language::check_project(runbooks, others, fault);
+    let beside: Vec<Environment> = environments.into_iter().collect();
+    let mut all = language::check_project(runbooks, others, beside.iter().cloned(), fault);
+    let environments = Environments::new(all.iter().filter_map(|file| file.checked.environment.clone()).chain(beside));
     let of_scenarios: Vec<CheckedFile> = scenarios
         .into_iter()
         .map(|(path, source)| {
             let good = || all.iter().filter_map(|file| file.checked.runbook.as_ref());
-            let found = language::check_scenarios(&source, &path, |name| {
+            let found = language::check_scenarios(&source, &path, &environments, |name| {
                 let found = good().find(|runbook| runbook.name == name).or_else(|| known(name));
                 found.ok_or_else(|| no_runbook(name, good().map(|runbook| runbook.name.as_str())))
             });

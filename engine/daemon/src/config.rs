@@ -117,8 +117,14 @@ pub enum Command {
         output: Output,
     },
     /// Prints the JSON Schema of the language, for editors.
-    #[command(after_help = "Examples:\n  runbookd schema > runbook.schema.json\n")]
-    Schema,
+    #[command(
+        after_help = "Examples:\n  runbookd schema > runbook.schema.json\n  runbookd schema --environment > environment.schema.json\n"
+    )]
+    Schema {
+        /// That of files in `runbooks/environments`
+        #[arg(long)]
+        environment: bool,
+    },
     /// Explains a diagnostic code, or lists all.
     Explain {
         /// The code, as `check` prints it.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use indexmap::IndexMap;
-use runbook_core::definition::Runbook;
+use runbook_core::definition::{Environment, Runbook};
 use runbook_core::id::Digest;
 use runbook_core::limits;
 use runbook_core::run::Pinned;
@@ -73,9 +73,15 @@ struct Gathered {
 
 /// A runbook as it is now, with the files that it lists, their contents, and the definitions of the runbooks that it
 /// starts.
-fn gather(text: &Text<'_>, pins: IndexMap<String, Digest>, project: &Path) -> Result<Gathered, DefinitionError> {
+fn gather(
+    text: &Text<'_>,
+    pins: IndexMap<String, Digest>,
+    environment: Option<&Environment>,
+    project: &Path,
+) -> Result<Gathered, DefinitionError> {
     let mut runbook = text.runbook.clone();
     runbook.pins = pins;
+    runbook.environment = environment.cloned().map(Box::new);
     let mut stored =
         Stored { format: FORMAT, runbook, file: text.file.into(), source: text.source.into(), files: vec![] };
     let mut contents = Vec::new();
@@ -123,13 +129,13 @@ fn each_below<'a, T: Clone>(
     done(text, called)
 }
 
-/// The hash that a runbook would be pinned to now. Stores nothing.
+/// The hash that a runbook would be pinned to now, in no environment. Stores nothing.
 ///
 /// # Errors
 /// A listed file cannot be read, or a runbook that a step starts is not there.
 pub fn digest<'a>(text: &Text<'a>, find: Find<'_, 'a>, project: &Path) -> Result<Digest, DefinitionError> {
     each_below(text, find, &mut HashMap::new(), 0, &mut |text, called| {
-        Ok(gather(text, called.into_iter().collect(), project)?.digest)
+        Ok(gather(text, called.into_iter().collect(), None, project)?.digest)
     })
 }
 
@@ -197,15 +203,21 @@ impl Definitions {
         cache.insert(pinned.digest, Arc::downgrade(pinned));
     }
 
-    /// Stores a runbook as it is now, with the files it lists and the runbooks that its steps start, which `find` knows
-    /// by name; the same content is stored once.
+    /// Stores a runbook as it is now, with its environment, the files it lists and the runbooks that its steps start, which
+    /// `find` knows by name; the same content is stored once.
     ///
     /// # Errors
     /// A listed file cannot be read, a runbook that a step starts is not there, or the store cannot be written.
-    pub fn pin<'a>(&self, text: &Text<'a>, project: &Path, find: Find<'_, 'a>) -> Result<Arc<Pinned>, DefinitionError> {
+    pub fn pin<'a>(
+        &self,
+        text: &Text<'a>,
+        environment: Option<&Environment>,
+        project: &Path,
+        find: Find<'_, 'a>,
+    ) -> Result<Arc<Pinned>, DefinitionError> {
         each_below(text, find, &mut HashMap::new(), 0, &mut |text, called: Vec<(String, Arc<Pinned>)>| {
             let pins = called.iter().map(|(name, pinned)| (name.clone(), pinned.digest)).collect();
-            self.pin_one(gather(text, pins, project)?, called.into_iter().map(|(_, pinned)| pinned))
+            self.pin_one(gather(text, pins, environment, project)?, called.into_iter().map(|(_, pinned)| pinned))
         })
     }
 

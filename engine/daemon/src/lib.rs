@@ -21,6 +21,7 @@ mod maintenance;
 mod narrate;
 pub mod offline;
 mod opening;
+mod placed;
 mod preflight;
 mod roles;
 mod room;

@@ -8,9 +8,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use runbook_core::definition::Runbook;
+use runbook_core::definition::{Environment, Runbook};
 use runbook_core::id::Digest;
-use runbook_core::language::{self, Checked, Code, Finding, Interface, Interfaces, Severity};
+use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Severity};
 use runbook_core::limits;
 
 use crate::definitions::{self, Text};
@@ -26,8 +26,6 @@ const PROBLEMS: usize = 100;
 pub const DEPTH: usize = 16;
 /// The folder below the project's that holds the runbooks.
 pub const FOLDER: &str = "runbooks";
-/// The folder in it that holds environments, not runbooks.
-pub const ENVIRONMENTS: &str = "environments";
 
 /// A file of the folder.
 #[derive(Debug)]
@@ -108,6 +106,30 @@ impl Entry {
     }
 }
 
+/// A file of an environment.
+#[derive(Debug)]
+pub struct Place {
+    /// The environment's name, or the file's where that cannot be read or is taken.
+    pub name: String,
+    /// What the check found, across files included.
+    pub findings: Vec<Finding>,
+    loaded: Arc<Loaded>,
+}
+
+impl Place {
+    /// The file, relative to the project's folder.
+    pub fn file(&self) -> &str {
+        &self.loaded.file
+    }
+
+    /// The environment; `None` where no run can be started in it.
+    pub fn environment(&self) -> Option<&Environment> {
+        // Of two of one name, which one is meant would be a guess.
+        let taken = self.findings.iter().any(|finding| finding.code == Code::DuplicateName);
+        self.loaded.checked.environment.as_ref().filter(|_| !taken)
+    }
+}
+
 /// What the folder holds at a moment.
 #[derive(Debug, Clone, Default)]
 pub struct Generation {
@@ -115,6 +137,8 @@ pub struct Generation {
     pub number: i64,
     /// By name.
     pub entries: BTreeMap<String, Arc<Entry>>,
+    /// The environments, by name.
+    pub places: BTreeMap<String, Arc<Place>>,
     /// What is wrong with the folder itself.
     pub problems: Vec<String>,
 }
@@ -126,6 +150,11 @@ impl Generation {
             let (name, interface) = entry.checked().interface.clone()?;
             Some((name, Interface { broken: entry.runbook().is_none(), ..interface }))
         })
+    }
+
+    /// The environments in which runs can be started.
+    pub fn usable(&self) -> impl Iterator<Item = Environment> {
+        self.places.values().filter_map(|place| place.environment().cloned())
     }
 
     /// A good runbook with its text.
@@ -217,6 +246,8 @@ impl Library {
         let loaded: Vec<&Arc<Loaded>> = known.values().map(|known| &known.loaded).collect();
         let listed = self.listed(&loaded);
         let before = self.current();
+        let (of_places, loaded): (Vec<_>, Vec<_>) =
+            loaded.into_iter().partition(|loaded| language::is_environment(&loaded.file));
         let old: HashMap<&str, &Arc<Entry>> = before.entries.values().map(|entry| (entry.file(), entry)).collect();
         let listed_of = |loaded: &Loaded| -> Vec<Listed> {
             loaded.files().iter().filter_map(|file| listed.get(file.as_str()).cloned()).collect()
@@ -227,7 +258,11 @@ impl Library {
         if !changed {
             return false;
         }
-        let beside = beside(&loaded);
+        let environments = of_places.iter().filter_map(|loaded| loaded.checked.environment.clone());
+        let known = Interfaces::new(loaded.iter().filter_map(|loaded| loaded.checked.interface.clone()))
+            .in_environments(Environments::new(environments));
+        let places = places(&of_places, &known);
+        let beside = beside(&loaded, &known);
         let together: Vec<(&str, &Checked)> = loaded
             .iter()
             .zip(&beside)
@@ -240,9 +275,8 @@ impl Library {
             let mut findings = checked.findings.clone();
             findings.extend(across);
             findings.sort_by_key(|finding| finding.span.start);
-            let (listed, stem) = (listed_of(loaded), Path::new(&loaded.file).file_stem());
-            let stem = stem.map_or_else(|| loaded.file.clone(), |stem| stem.to_string_lossy().into_owned());
-            let name = checked.runbook.as_ref().map_or(stem, |runbook| runbook.name.clone());
+            let listed = listed_of(loaded);
+            let name = checked.runbook.as_ref().map_or_else(|| stem(&loaded.file), |runbook| runbook.name.clone());
             let (loaded, definition) = (Arc::clone(loaded), OnceLock::new());
             named.push(Entry { name, findings, loaded, beside, listed, definition });
         }
@@ -257,7 +291,7 @@ impl Library {
             entries.insert(entry.name.clone(), kept.map_or_else(|| Arc::new(entry), |old| Arc::clone(old)));
         }
         drop(old);
-        let generation = Generation { number: before.number + 1, entries, problems: found.problems };
+        let generation = Generation { number: before.number + 1, entries, places, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
         if let Some(Listener(tell)) = self.listener.get() {
             tell();
@@ -311,17 +345,40 @@ impl Loaded {
     }
 }
 
-/// What comes of the files that start other runbooks, now that those are known.
-fn beside(loaded: &[&Arc<Loaded>]) -> Vec<Option<Checked>> {
-    if loaded.iter().all(|loaded| loaded.checked.calls.is_empty()) {
-        return loaded.iter().map(|_| None).collect();
-    }
-    let known = Interfaces::new(loaded.iter().filter_map(|loaded| loaded.checked.interface.clone()));
+/// What comes of the files that start other runbooks or depend on environments, now that those are known.
+fn beside(loaded: &[&Arc<Loaded>], known: &Interfaces) -> Vec<Option<Checked>> {
     let check = |loaded: &&Arc<Loaded>| {
-        let starts = !loaded.checked.calls.is_empty();
-        starts.then(|| language::check_beside(loaded.source.as_bytes(), &loaded.file, &known))
+        let depends = loaded.checked.depends_on(known);
+        depends.then(|| language::check_beside(loaded.source.as_bytes(), &loaded.file, known))
     };
     loaded.iter().map(check).collect()
+}
+
+/// The environments, held against the runbooks.
+fn places(loaded: &[&Arc<Loaded>], known: &Interfaces) -> BTreeMap<String, Arc<Place>> {
+    let check = |loaded: &&Arc<Loaded>| match loaded.source.is_empty() {
+        true => loaded.checked.clone(),
+        false => language::check_environment(loaded.source.as_bytes(), &loaded.file, Some(known)),
+    };
+    let checked: Vec<Checked> = loaded.iter().map(check).collect();
+    let together: Vec<(&str, &Checked)> =
+        loaded.iter().zip(&checked).map(|(loaded, checked)| (loaded.file.as_str(), checked)).collect();
+    let across = language::across(&together, |_, _| None);
+    let mut places = BTreeMap::new();
+    for ((loaded, checked), across) in loaded.iter().zip(checked).zip(across) {
+        let mut findings = checked.findings;
+        findings.extend(across);
+        findings.sort_by_key(|finding| finding.span.start);
+        let name = checked.environment.map_or_else(|| stem(&loaded.file), |environment| environment.name);
+        let name = if places.contains_key(&name) { loaded.file.clone() } else { name };
+        places.insert(name.clone(), Arc::new(Place { name, findings, loaded: Arc::clone(loaded) }));
+    }
+    places
+}
+
+/// The name of a file without its ending.
+fn stem(file: &str) -> String {
+    Path::new(file).file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// Reads and checks a file, unless it is known as it is.
@@ -348,7 +405,13 @@ fn look(project: &Path, file: &str, before: Option<&Known>) -> Known {
         }
         // What is refused for its size alone is not kept.
         Ok((_, length)) if length > FILE_BYTES => (language::too_large(length, file), String::new()),
-        Ok((bytes, _)) => (language::check(&bytes, file), String::from_utf8_lossy(&bytes).into_owned()),
+        Ok((bytes, _)) => {
+            let checked = match language::is_environment(file) {
+                true => language::check_environment(&bytes, file, None),
+                false => language::check(&bytes, file),
+            };
+            (checked, String::from_utf8_lossy(&bytes).into_owned())
+        }
     };
     Known { stamp, loaded: Arc::new(Loaded { file: file.to_owned(), source, digest, length, checked }) }
 }
@@ -400,7 +463,7 @@ fn read_one(
         let path = entry.path();
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') || (depth == 0 && name == ENVIRONMENTS) {
+        if name.starts_with('.') {
             continue;
         }
         let file = relative(project, &path);

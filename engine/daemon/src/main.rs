@@ -47,7 +47,7 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
         Some(Command::Check { paths, output, strict }) => printed(check::check(paths, *output, *strict)),
         Some(Command::Graph { path, format }) => printed(offline::graph(path, *format)),
         Some(Command::Test { paths, output }) => printed(scenarios::test(paths, *output)),
-        Some(Command::Schema) => printed(offline::schema()),
+        Some(Command::Schema { environment }) => printed(offline::schema(*environment)),
         Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),
         Some(Command::Cron { command }) => printed(cron::run(command)),
         None => {

@@ -24,6 +24,9 @@ fn of_schedule(schedule: &ScheduleName, fact: &NoteFact) {
             Fate::Skipped(Skip::Overlap { number, state }) => {
                 tracing::warn!(%schedule, slot = %last, number, state, "slot skipped: another run is on");
             }
+            Fate::Skipped(Skip::Frozen { why } | Skip::Hours { why }) => {
+                tracing::info!(%schedule, slot = %last, why, "slot skipped: nothing is started in its environment");
+            }
             Fate::Skipped(Skip::Paused) => tracing::debug!(%schedule, %first, %last, "slots skipped: paused"),
             Fate::Merged { .. } | Fate::Waited { .. } => tracing::info!(%schedule, %first, %last, "slots merged"),
             Fate::Missed(why) => tracing::warn!(%schedule, %first, %last, ?why, "slots missed"),

@@ -26,12 +26,13 @@ pub fn graph(path: &Path, format: graph::Format) -> io::Result<u8> {
     }
 }
 
-/// Prints the JSON Schema of the language, and says how to exit.
+/// Prints the JSON Schema of the language, or that of environments, and says how to exit.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn schema() -> io::Result<u8> {
-    writeln!(io::stdout().lock(), "{:#}", language::json_schema())?;
+pub fn schema(environment: bool) -> io::Result<u8> {
+    let schema = if environment { language::environment_schema() } else { language::json_schema() };
+    writeln!(io::stdout().lock(), "{schema:#}")?;
     Ok(0)
 }
 
@@ -44,7 +45,7 @@ fn load(path: &Path) -> Result<Runbook, String> {
     let mut sources = Sources::of(&paths);
     let around = sources.around(&paths);
     let texts = [(shown, bytes)];
-    let checked = beside(&texts, around, |texts| language::check_project(texts, [], |_, _| None));
+    let checked = beside(&texts, around, |texts| language::check_project(texts, [], [], |_, _| None));
     let [(_, bytes)] = &texts;
     let text = String::from_utf8_lossy(bytes);
     let mut findings = Vec::new();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runbook_core::definition::Runbook;
-use runbook_core::language::{self, CheckedScenarios, Finding, Severity};
+use runbook_core::language::{self, CheckedScenarios, Environments, Finding, Scenario, Severity};
 use runbook_core::rehearsal::{Coverage, Mark, Rehearsal, Setting, rehearse};
 use runbook_core::run::Pinned;
 use serde_json::{Value, json};
@@ -50,7 +50,9 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
     let mut tested: BTreeMap<String, Tested> = BTreeMap::new();
     let beside = around.iter().filter(|(path, _)| !language::is_scenarios(path));
     let mut others: Vec<Runbook> = Vec::new();
-    for file in language::check_project(runbooks.into_iter().chain(beside).cloned(), [], fault) {
+    let mut environments = Vec::new();
+    for file in language::check_project(runbooks.into_iter().chain(beside).cloned(), [], [], fault) {
+        environments.extend(file.checked.environment);
         if around.iter().any(|(path, _)| *path == file.path) {
             others.extend(file.checked.runbook);
             continue;
@@ -61,17 +63,23 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
             tested.insert(new.runbook.name.clone(), new);
         }
     }
+    let environments = Environments::new(environments);
     for (path, source) in scenarios {
-        let checked = checked(source, path, &tested);
+        let checked = checked(source, path, &environments, &tested);
         findings.extend(errors(&checked.findings));
         let name = language::scenarios_of(source).unwrap_or_default();
         let find = |name: &str| {
             let given = tested.get(name).map(|tested| &tested.runbook);
             given.or_else(|| others.iter().find(|other| other.name == name))
         };
-        let pinned = tested.get(&name).map(|tested| Pinned::rehearsed(&tested.runbook, &find));
-        if let (Some(scenarios), Some(pinned), Some(tested)) = (checked.scenarios, pinned, tested.get_mut(&name)) {
-            tested.rehearse(&pinned, scenarios, path);
+        let Some(of) = tested.get(&name) else { continue };
+        let placed = |scenario: Scenario| {
+            let pinned = Pinned::rehearsed(&of.runbook, scenario.environment.as_ref(), &find);
+            (scenario, pinned)
+        };
+        let scenarios: Vec<_> = checked.scenarios.into_iter().flatten().map(placed).collect();
+        if let Some(tested) = tested.get_mut(&name) {
+            tested.rehearse(scenarios, path);
         }
     }
     let count: usize = tested.values().map(|tested| tested.scenarios.len()).sum();
@@ -120,18 +128,23 @@ fn errors(findings: &[Finding]) -> impl Iterator<Item = Finding> {
     findings.iter().filter(|finding| finding.severity == Severity::Error).cloned()
 }
 
-fn checked(source: &[u8], path: &str, tested: &BTreeMap<String, Tested>) -> CheckedScenarios {
-    language::check_scenarios(source, path, |name| match tested.get(name) {
+fn checked(
+    source: &[u8],
+    path: &str,
+    environments: &Environments,
+    tested: &BTreeMap<String, Tested>,
+) -> CheckedScenarios {
+    language::check_scenarios(source, path, environments, |name| match tested.get(name) {
         Some(tested) => Ok(&tested.runbook),
         None => Err(no_runbook(name, tested.keys().map(String::as_str))),
     })
 }
 
 impl Tested {
-    fn rehearse(&mut self, pinned: &Arc<Pinned>, scenarios: Vec<language::Scenario>, file: &str) {
-        for scenario in scenarios {
+    fn rehearse(&mut self, scenarios: Vec<(Scenario, Arc<Pinned>)>, file: &str) {
+        for (scenario, pinned) in scenarios {
             let setting = Setting::new(&self.runbook, scenario.inputs, PLACES);
-            let (lived, unmet) = match rehearse(pinned, &setting, &scenario.script) {
+            let (lived, unmet) = match rehearse(&pinned, &setting, &scenario.script) {
                 Ok(lived) => {
                     self.coverage.add(&lived);
                     let unmet = scenario.expect.unmet(&lived);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use runbook_core::definition::Schedule;
+use runbook_core::definition::{Environment, InputSource, Schedule};
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::language;
 use runbook_core::machine::{Generation, Prepared};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::definitions::Text;
 use crate::dispatcher::Handle;
 use crate::library::{self, Entry, Library};
+use crate::placed;
 use crate::preflight::{Missing, Preflight};
 use crate::room;
 use crate::surroundings::Surroundings;
@@ -174,22 +175,39 @@ impl Thread {
         // Whoever edited a runbook just now means what he wrote.
         let current = self.workshop.library.latest();
         self.generation(&current);
-        let mut ready: HashMap<String, Result<Ready, String>> = HashMap::new();
+        let mut ready: HashMap<(String, Option<String>), Result<Ready, String>> = HashMap::new();
         for (name, slot) in slots {
             if self.workshop.drain.is_cancelled() {
                 return;
             }
-            let ready = ready.entry(name.runbook().to_owned()).or_insert_with(|| self.ready(name.runbook(), &current));
-            let prepared = match ready {
-                Ok(ready) => start_of(ready, &name, slot),
-                Err(why) => Err(why.clone()),
-            };
+            let prepared = self.environment(&name, &current).and_then(|environment| {
+                let key = (name.runbook().to_owned(), environment.as_ref().map(|it| it.name.clone()));
+                let ready =
+                    ready.entry(key).or_insert_with(|| self.ready(name.runbook(), environment.as_ref(), &current));
+                start_of(ready.as_ref().map_err(Clone::clone)?, &name, slot)
+            });
             self.workshop.dispatcher.prepared(name, slot, prepared);
         }
     }
 
+    /// The environment that a schedule's runs are started in.
+    fn environment(&self, name: &ScheduleName, current: &library::Generation) -> Result<Option<Environment>, String> {
+        let entry = self.known.get(name.runbook()).map(|good| &good.entry);
+        let runbook = entry.and_then(|entry| entry.runbook());
+        let runbook =
+            runbook.ok_or_else(|| format!("there is no runbook {} with schedules any more", name.runbook()))?;
+        let schedule = runbook.schedules.get(name.schedule());
+        let named = schedule.and_then(|schedule| schedule.environment.as_deref());
+        placed::chosen(current, runbook, named).map_err(|refusal| refusal.to_string())
+    }
+
     /// Checks that a runbook can start, and pins it.
-    fn ready(&self, name: &str, current: &library::Generation) -> Result<Ready, String> {
+    fn ready(
+        &self,
+        name: &str,
+        environment: Option<&Environment>,
+        current: &library::Generation,
+    ) -> Result<Ready, String> {
         let Workshop { surroundings, data_dir, .. } = &self.workshop;
         if let Some(problem) = room::lack(data_dir) {
             return Err(problem);
@@ -204,7 +222,8 @@ impl Thread {
             return Err(list.join("; "));
         }
         let text = Text { runbook, source: entry.source(), file: entry.file() };
-        let pinned = surroundings.definitions.pin(&text, &surroundings.project, &|name| current.text(name));
+        let pinned =
+            surroundings.definitions.pin(&text, environment, &surroundings.project, &|name| current.text(name));
         let pinned = pinned.map_err(|error| error.to_string())?;
         Ok(Ready { entry, pinned })
     }
@@ -215,7 +234,9 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
     let Ready { entry, pinned } = ready;
     let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
     let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
-    let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let environment = pinned.runbook.environment.as_ref();
+    let completed = environment.map(|it| it.complete(&pinned.runbook.inputs, &mut given)).unwrap_or_default();
     let inputs = language::check_inputs(&pinned.runbook, &given).map_err(|faults| {
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         faults.join("; ")
@@ -228,10 +249,15 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         sealed_inputs: Vec::new(),
         origin: Origin::Schedule,
         by: Principal::engine(),
+        roles: Vec::new(),
         reason: format!("schedule {}, slot {slot}", name.schedule()),
         request_id: String::new(),
         request_digest: Digest::of(asked.to_string().as_bytes()),
-        terms: Terms { confirmed: schedule.confirm.clone(), ..Terms::default() },
+        terms: Terms {
+            confirmed: schedule.confirm.clone(),
+            sources: completed.into_iter().map(|name| (name, InputSource::Environment)).collect(),
+            ..Terms::default()
+        },
         parent: None,
         items: Vec::new(),
     };

@@ -420,6 +420,7 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
         last_event: it.last_event,
         epoch: it.epoch,
         dry: it.dry,
+        environment: it.environment,
     })
 }
 
@@ -460,6 +461,8 @@ fn fate(it: Option<disk::schedule_slots::Fate>) -> Result<Fate> {
     Ok(match it {
         Some(From::Ran(it)) => Fate::Ran { run: run_uid(&it.run_uid)?, number: it.number },
         Some(From::SkippedPaused(true)) => Fate::Skipped(Skip::Paused),
+        Some(From::SkippedFrozen(why)) => Fate::Skipped(Skip::Frozen { why }),
+        Some(From::SkippedHours(why)) => Fate::Skipped(Skip::Hours { why }),
         Some(From::SkippedOverlap(it)) => Fate::Skipped(Skip::Overlap { number: it.number, state: it.state }),
         Some(From::MergedMicros(at)) => Fate::Merged { into: Timestamp(at) },
         Some(From::Waited(it)) => Fate::Waited { run: run_uid(&it.run_uid)?, number: it.number },

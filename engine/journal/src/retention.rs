@@ -17,7 +17,8 @@ pub struct Judge {
     /// Terminal runs seen.
     terminal: usize,
     any: bool,
-    succeeded: HashSet<String>,
+    /// Runbooks, each in its environment.
+    succeeded: HashSet<(String, Option<String>)>,
     due: Option<Timestamp>,
 }
 
@@ -33,11 +34,10 @@ impl Judge {
         let newest = !std::mem::replace(&mut self.any, true);
         let Some(finished) = row.finished else { return false };
         self.terminal += 1;
-        // A dry run proves nothing.
+        // A dry run proves nothing, and what succeeded in one environment nothing of another one.
         let last_success = finished.outcome == Outcome::Succeeded
             && !row.dry
-            && !self.succeeded.contains(&row.runbook)
-            && self.succeeded.insert(row.runbook.clone());
+            && self.succeeded.insert((row.runbook.clone(), row.environment.clone()));
         let named = !row.request_id.is_empty() && self.now - row.created_at < REQUEST_AGE;
         if newest || last_success {
             return false;
@@ -94,6 +94,7 @@ mod tests {
             last_event: 9,
             epoch: 1,
             dry: false,
+            environment: None,
         }
     }
 

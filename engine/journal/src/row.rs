@@ -34,6 +34,8 @@ pub struct RunRow {
     pub epoch: u32,
     /// Whether nothing that changes anything ran in it: it proves nothing.
     pub dry: bool,
+    /// The name of the environment that it is in.
+    pub environment: Option<String>,
 }
 
 /// The end of a run.
@@ -62,6 +64,7 @@ impl RunRow {
             last_event: 1,
             epoch: 1,
             dry: created.terms.dry,
+            environment: created.terms.environment.clone(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a start says beside its inputs, to the disk format and back.
 
+use runbook_core::definition::InputSource;
 use runbook_core::id::StepNo;
 use runbook_core::run::{Begin, Terms};
 use runbook_core::selection::{Selection, Wish};
@@ -16,8 +17,26 @@ pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
     let selection = &it.selection;
     let selection = if *selection == Selection::default() { None } else { Some(selection_to_disk(selection)?) };
     let pause_before = it.pause_before.iter().map(|step| step.0).collect();
+    let from = |(input, source): (&String, &InputSource)| disk::InputFrom {
+        input: input.clone(),
+        source: match source {
+            InputSource::Variable => disk::InputSource::Variable,
+            InputSource::Like => disk::InputSource::Like,
+            InputSource::Environment => disk::InputSource::Environment,
+        }
+        .into(),
+    };
     let begin = it.begin.map(|it| disk::Begin { at_micros: it.at.0, after_micros: it.after.map(|span| span.0) });
-    Ok(disk::Terms { confirmed: it.confirmed.clone(), dry: it.dry, selection, pause_before, begin })
+    Ok(disk::Terms {
+        confirmed: it.confirmed.clone(),
+        dry: it.dry,
+        selection,
+        pause_before,
+        environment: it.environment.clone(),
+        overridden: it.overridden.clone(),
+        inputs_from: it.sources.iter().map(from).collect(),
+        begin,
+    })
 }
 
 fn selection_to_disk(it: &Selection) -> Result<disk::Selection, serde_json::Error> {
@@ -49,7 +68,21 @@ pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
     let selection = it.selection.map(selection_from_disk).transpose()?.unwrap_or_default();
     let pause_before = it.pause_before.into_iter().map(StepNo).collect();
     let begin = it.begin.map(|it| Begin { at: Timestamp(it.at_micros), after: it.after_micros.map(Span) });
-    Ok(Terms { confirmed: it.confirmed, dry: it.dry, selection, pause_before, begin })
+    let sources = it.inputs_from.into_iter().map(source_from_disk).collect::<Result<_, _>>()?;
+    let (confirmed, dry, environment, overridden) = (it.confirmed, it.dry, it.environment, it.overridden);
+    Ok(Terms { confirmed, dry, selection, pause_before, environment, overridden, sources, begin })
+}
+
+fn source_from_disk(it: disk::InputFrom) -> Result<(String, InputSource), Undecodable> {
+    let source = match disk::InputSource::try_from(it.source) {
+        Ok(disk::InputSource::Variable) => InputSource::Variable,
+        Ok(disk::InputSource::Like) => InputSource::Like,
+        Ok(disk::InputSource::Environment) => InputSource::Environment,
+        Ok(disk::InputSource::Unspecified) | Err(_) => {
+            return Err(Undecodable::Unknown { field: "terms.inputs_from.source", value: it.source });
+        }
+    };
+    Ok((it.input, source))
 }
 
 fn selection_from_disk(it: disk::Selection) -> Result<Selection, Undecodable> {

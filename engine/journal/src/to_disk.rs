@@ -328,6 +328,7 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         last_event: row.last_event,
         epoch: row.epoch,
         dry: row.dry,
+        environment: row.environment.clone(),
     }
 }
 
@@ -358,6 +359,8 @@ fn fate(it: &Fate) -> disk::schedule_slots::Fate {
     match it {
         Fate::Ran { run, number } => To::Ran(run_ref(*run, *number)),
         Fate::Skipped(Skip::Paused) => To::SkippedPaused(true),
+        Fate::Skipped(Skip::Frozen { why }) => To::SkippedFrozen(why.clone()),
+        Fate::Skipped(Skip::Hours { why }) => To::SkippedHours(why.clone()),
         Fate::Skipped(Skip::Overlap { number, state }) => {
             To::SkippedOverlap(disk::RunState { number: *number, state: state.clone() })
         }

@@ -16,6 +16,9 @@ use super::condition::{Codes, Cond, ITEM, around};
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
 
+/// The environments that runs are started in.
+pub(crate) const ENVIRONMENTS: [&str; 2] = ["prod", "dev"];
+
 /// What it can be.
 pub(crate) const SLOTS: &str = "[ab]";
 
@@ -32,8 +35,10 @@ impl Name {
         if self.by_slot { format!("{}/${{{{ inputs.{SLOT} }}}}", self.text) } else { self.text.clone() }
     }
 
-    pub(crate) fn rendered(&self, slot: &str) -> String {
-        if self.by_slot { format!("{}/{slot}", self.text) } else { self.text.clone() }
+    /// As it is in an environment.
+    pub(crate) fn rendered(&self, slot: &str, environment: Option<&str>) -> String {
+        let name = if self.by_slot { format!("{}/{slot}", self.text) } else { self.text.clone() };
+        environment.map_or_else(|| name.clone(), |environment| format!("{environment}:{name}"))
     }
 }
 
@@ -275,8 +280,8 @@ impl Design {
     }
 
     /// The rendered locks, sorted, each once.
-    pub(crate) fn locks_of(&self, slot: &str) -> Vec<String> {
-        let mut locks: Vec<String> = self.locks.iter().map(|name| name.rendered(slot)).collect();
+    pub(crate) fn locks_of(&self, slot: &str, environment: Option<&str>) -> Vec<String> {
+        let mut locks: Vec<String> = self.locks.iter().map(|name| name.rendered(slot, environment)).collect();
         locks.sort_unstable();
         locks.dedup();
         locks

@@ -12,7 +12,7 @@ use runbook_core::selection::Selection;
 use runbook_core::time::Span;
 use serde_json::Value;
 
-use super::design::{Design, FIELD, ROLES, SLOT};
+use super::design::{Design, ENVIRONMENTS, FIELD, ROLES, SLOT};
 use super::faults::Settings;
 use super::model::{Ask, Stage, Status, StepModel, to_confirm};
 use super::outside;
@@ -91,27 +91,52 @@ impl World {
         let selection = self.selection(&design);
         let pause_before = self.pause_before(&design);
         let begin = self.begin();
+        let environment = self.environment();
+        let (roles, overridden) = self.standing();
         let mut confirmed = to_confirm(&design, slot, &selection.left_out, |_| true);
         if self.random.percent(5) {
             confirmed.pop();
         }
         let start = Start {
             number: 0,
-            pinned: self.pinned(&design),
+            pinned: self.pinned(&design, environment),
             inputs: IndexMap::from([(SLOT.to_owned(), Value::from(*slot))]),
             sealed_inputs: Vec::new(),
             origin: *origin,
             by: self.principal(),
+            roles,
             reason: String::new(),
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
-            terms: Terms { confirmed, dry, selection, pause_before, begin },
+            terms: Terms {
+                confirmed,
+                dry,
+                selection,
+                pause_before,
+                environment: environment.map(str::to_owned),
+                overridden,
+                begin,
+                ..Terms::default()
+            },
             parent: None,
             items: Vec::new(),
         };
         let (design, slot) = (Arc::clone(&design), (*slot).to_owned());
         let token = self.token(deed);
         self.ask(Ask::Start { token, uid, start: Box::new(start), design, slot });
+    }
+
+    /// The environment that somebody starts something in, most often none.
+    fn environment(&mut self) -> Option<&'static str> {
+        let at = self.random.fork("environment", self.mono as u64).below(6);
+        ENVIRONMENTS.get(at).copied()
+    }
+
+    /// Which roles somebody has who starts something, and why that person overrides what protects an environment.
+    fn standing(&mut self) -> (Vec<String>, Option<String>) {
+        let mut random = self.random.fork("standing", self.mono as u64);
+        let roles = ROLES.iter().filter(|_| random.percent(70)).map(|role| (*role).to_owned()).collect();
+        (roles, random.percent(30).then(|| "it burns".to_owned()))
     }
 
     /// What of a runbook somebody leaves out, most often nothing.

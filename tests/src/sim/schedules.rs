@@ -14,7 +14,7 @@ use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View as _;
 use serde_json::Value;
 
-use super::design::SLOT;
+use super::design::{ENVIRONMENTS, SLOT};
 use super::model::{Ask, Check, FolderModel, PlanModel, PreparedModel, ScheduleModel, must, slots, to_confirm};
 use super::random::Random;
 use super::world::{Happening, World};
@@ -208,17 +208,23 @@ impl World {
         let mut random = self.random.fork(schedule.as_str(), slot.0 as u64 ^ self.mono as u64);
         let uid = RunUid::from_bits((u128::from(random.next()) << 64) | u128::from(random.next()));
         let input = if schedule.schedule() == "s0" { "a" } else { "b" };
+        let environment = ENVIRONMENTS.get(random.below(6)).copied();
         let start = Start {
             number: 0,
-            pinned: self.pinned(&design),
+            pinned: self.pinned(&design, environment),
             inputs: IndexMap::from([(SLOT.to_owned(), Value::from(input))]),
             sealed_inputs: Vec::new(),
             origin: Origin::Schedule,
             by: Principal::engine(),
+            roles: Vec::new(),
             reason: format!("slot {slot}"),
             request_id: String::new(),
             request_digest: Digest::of(&slot.0.to_be_bytes()),
-            terms: Terms { confirmed: to_confirm(&design, input, &BTreeSet::new(), |_| true), ..Terms::default() },
+            terms: Terms {
+                confirmed: to_confirm(&design, input, &BTreeSet::new(), |_| true),
+                environment: environment.map(str::to_owned),
+                ..Terms::default()
+            },
             parent: None,
             items: Vec::new(),
         };
@@ -261,6 +267,8 @@ impl World {
                 NoteFact::Slots { fate, .. } => match fate {
                     Fate::Ran { .. } => "slot ran",
                     Fate::Skipped(Skip::Paused) => "slot skipped: paused",
+                    Fate::Skipped(Skip::Frozen { .. }) => "slot skipped: frozen",
+                    Fate::Skipped(Skip::Hours { .. }) => "slot skipped: hours",
                     Fate::Skipped(Skip::Overlap { .. }) => "slot skipped: overlap",
                     Fate::Merged { .. } => "slot merged",
                     Fate::Waited { .. } => "slot merged with a run that waits",

@@ -131,7 +131,10 @@ impl World {
         for uid in &all {
             let events = self.disk.events(*uid, 0, usize::MAX).map_err(told)?;
             let illegal = match *uid == top.uid {
-                true => machine.load(*uid, self.pinned(&self.model.run(*uid)?.design), &events, now),
+                true => {
+                    let run = self.model.run(*uid)?;
+                    machine.load(*uid, self.pinned(&run.design, run.environment()), &events, now)
+                }
                 false => machine.load_child(*uid, &events, now),
             };
             let illegal = illegal.map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ use runbook_journal::memory::MemoryDisk;
 
 use super::checkers;
 use super::design::Design;
+use super::environment;
 use super::faults::{Limits, Settings};
 use super::generator;
 use super::model::{Ask, Check, Model, RunModel, Status, must};
@@ -165,14 +166,16 @@ impl World {
     }
 
     /// A definition as the engine sees it.
-    pub(crate) fn pinned(&self, design: &Design) -> Arc<Pinned> {
-        let called: Vec<_> = design.called.iter().map(|called| self.pinned(called)).collect();
-        Arc::new(Pinned::new(sabotage::seen(&design.runbook, self.sabotage), design.digest, called))
+    pub(crate) fn pinned(&self, design: &Design, environment: Option<&str>) -> Arc<Pinned> {
+        let called: Vec<_> = design.called.iter().map(|called| self.pinned(called, environment)).collect();
+        let mut runbook = sabotage::seen(&design.runbook, self.sabotage);
+        runbook.environment = environment.map(environment::called).map(Box::new);
+        Arc::new(Pinned::new(runbook, design.digest, called))
     }
 
     /// The definition of a run, as the engine sees it.
     pub(crate) fn pinned_of(&self, run: &RunModel) -> Result<Arc<Pinned>, String> {
-        let Some(parent) = run.created.parent else { return Ok(self.pinned(&run.design)) };
+        let Some(parent) = run.created.parent else { return Ok(self.pinned(&run.design, run.environment())) };
         let above = self.pinned_of(self.model.run(parent.run)?)?;
         above.below(parent.step, &run.created.items).ok_or_else(|| "its step runs nothing".to_owned())
     }

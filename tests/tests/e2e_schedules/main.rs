@@ -10,6 +10,7 @@
 )]
 
 mod absence;
+mod closed;
 mod later;
 mod nights;
 mod people;

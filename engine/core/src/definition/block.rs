@@ -53,6 +53,7 @@ impl Runbook {
             attention: self.attention,
             env: self.env.clone(),
             files: self.files.clone(),
+            environment: self.environment.clone(),
             ..Self::default()
         }
     }

@@ -13,6 +13,9 @@ use crate::time::Span;
 pub struct Schedule {
     /// When it is due.
     pub when: Written,
+    /// The environment of its runs; the project's default where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// The inputs of its runs; checked, without defaults.
     #[serde(default)]
     pub inputs: IndexMap<String, Value>,

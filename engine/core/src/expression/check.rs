@@ -117,6 +117,7 @@ impl Checker<'_> {
                 let name = match value {
                     Reference::Input(name)
                     | Reference::Env(name)
+                    | Reference::EnvironmentValue(name)
                     | Reference::Secret(name)
                     | Reference::StepOutput(_, name)
                     | Reference::AttemptOutput(name) => name,

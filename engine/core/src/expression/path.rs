@@ -14,8 +14,8 @@ use super::syntax::{Comprehension, Kind, Macro, Node};
 use crate::limits;
 
 /// The words that a path begins with.
-pub(super) const ROOTS: [&str; 9] =
-    ["inputs", "env", "secrets", "steps", "run", "exit_code", "attempt", "item", "each"];
+pub(super) const ROOTS: [&str; 10] =
+    ["inputs", "env", "environment", "secrets", "steps", "run", "exit_code", "attempt", "item", "each"];
 /// What a step has.
 const STEP_FIELDS: [&str; 4] = ["status", "exit_code", "outputs", "artifacts"];
 
@@ -85,6 +85,7 @@ impl Parser<'_> {
             "each" => self.each(start)?,
             "inputs" => self.segment(start, "inputs.NAME")?.map(Reference::Input),
             "env" => self.segment(start, "env.NAME")?.map(Reference::Env),
+            "environment" => self.environment(start)?,
             "secrets" => self.segment(start, "secrets.NAME")?.map(Reference::Secret),
             "run" => self.run_field(start)?,
             "attempt" => self.attempt(start)?,
@@ -118,6 +119,19 @@ impl Parser<'_> {
             Some("number") => Ok(Some(Reference::EachNumber)),
             Some(name) => {
                 self.unknown_field(start, "`each`", name, &["key", "number"]);
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn environment(&mut self, start: usize) -> Step<Option<Reference>> {
+        const USAGE: &str = "environment.values.NAME or environment.name";
+        match self.segment(start, USAGE)?.as_deref() {
+            Some("name") => Ok(Some(Reference::Environment)),
+            Some("values") => Ok(self.segment(start, "environment.values.NAME")?.map(Reference::EnvironmentValue)),
+            Some(name) => {
+                self.unknown_field(start, "the environment", name, &["name", "values"]);
                 Ok(None)
             }
             None => Ok(None),

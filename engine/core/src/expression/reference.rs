@@ -17,6 +17,10 @@ pub enum Reference {
     Input(String),
     /// `env.NAME`: a string.
     Env(String),
+    /// `environment.name`: the name of the environment that the run is in.
+    Environment,
+    /// `environment.values.NAME`
+    EnvironmentValue(String),
     /// `secrets.NAME`: a secret string.
     Secret(String),
     /// `steps.ID.status`: one of [`STEP_STATUSES`].
@@ -80,15 +84,15 @@ impl RunField {
 }
 
 impl Reference {
-    /// The type that this reference always has; `None` where a declaration decides (inputs and outputs).
+    /// The type that this reference always has; `None` where a declaration decides (inputs, outputs, values of environments).
     /// Whether it may stand where it stands is not asked here.
     pub const fn fixed_type(&self) -> Option<Type> {
         Some(match self {
-            Self::Input(_) | Self::StepOutput(..) => return None,
+            Self::Input(_) | Self::StepOutput(..) | Self::EnvironmentValue(_) => return None,
             Self::Item => Type::of(Base::Any),
             Self::EachKey => Type::of(Base::String),
             Self::EachNumber => Type::of(Base::Integer),
-            Self::Env(_) | Self::StepStatus(_) | Self::StepArtifact(..) => Type::of(Base::String),
+            Self::Env(_) | Self::Environment | Self::StepStatus(_) | Self::StepArtifact(..) => Type::of(Base::String),
             Self::Secret(_) => Type::of(Base::String).secret(),
             Self::StepExitCode(_) => Type::of(Base::Integer).nullable(),
             Self::AttemptOutput(_) => Type::of(Base::String).nullable(),
@@ -129,6 +133,8 @@ impl fmt::Display for Reference {
         match self {
             Self::Input(name) => write!(f, "inputs{}", Segment(name)),
             Self::Env(name) => write!(f, "env{}", Segment(name)),
+            Self::Environment => f.write_str("environment.name"),
+            Self::EnvironmentValue(name) => write!(f, "environment.values{}", Segment(name)),
             Self::Secret(name) => write!(f, "secrets{}", Segment(name)),
             Self::StepStatus(id) => write!(f, "steps{}.status", Segment(id)),
             Self::StepExitCode(id) => write!(f, "steps{}.exit_code", Segment(id)),

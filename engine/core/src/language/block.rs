@@ -135,7 +135,10 @@ pub(super) fn is_taken(reference: &Reference, whole: &Runbook) -> bool {
         | Reference::EachKey
         | Reference::EachNumber
         | Reference::Run(RunField::Uid | RunField::Outcome) => true,
+        // It is in the environment of the run that it is in.
         Reference::Env(_)
+        | Reference::Environment
+        | Reference::EnvironmentValue(_)
         | Reference::Secret(_)
         | Reference::Run(_)
         | Reference::ExitCode

@@ -7,12 +7,13 @@ use super::block;
 use super::code::Code;
 use super::command::bare;
 use super::draft::{Draft, Inner, Owner, Place, Use};
+use super::environments::Environments;
 use super::graph::{self, Graph, Upstream};
 use super::names_at::{At, Context};
 use super::reach;
 use super::report::{Problem, Report};
 use super::show;
-use crate::definition::{Condition, Many, Part, Runbook, ValueType, Work};
+use crate::definition::{Condition, Environment, Many, Part, Runbook, ValueType, Work};
 use crate::destruction::{approved, is_late};
 use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, RunField, Template, Type};
 
@@ -66,8 +67,9 @@ struct Inside<'t> {
 }
 
 /// Checks every expression, gives the steps their conditions, and blocks what they take along.
-pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_>) {
+pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, environments: &Environments, report: &mut Report<'_>) {
     let level = read(draft, report);
+    draft.runbook.needs_environment |= asks_environment(&level);
     let secret_env = secret_env(draft, &level.parsed);
     // Every command has all variables of the runbook.
     let variables = level.parsed.iter().filter(|parsed| parsed.place.usage == Use::Variable);
@@ -77,7 +79,14 @@ pub(super) fn check(draft: &mut Draft<'_>, graph: &Graph, report: &mut Report<'_
     let whole = draft.runbook.clone();
     draft.runbook.steps = steps;
     take_along(draft, &level, &variables, &whole);
-    check_level(draft, graph, &level, Around { whole: &whole, secret_env: &secret_env, outer: None }, report);
+    let environments: Vec<&Environment> = environments.of(&whole).collect();
+    check_level(
+        draft,
+        graph,
+        &level,
+        Around { whole: &whole, secret_env: &secret_env, environments: &environments, outer: None },
+        report,
+    );
     if report.failed() {
         // A text that could not be read may be the one that mentions it.
         return;
@@ -186,6 +195,13 @@ fn take_along(draft: &mut Draft<'_>, level: &Level<'_>, variables: &HashSet<Refe
     }
 }
 
+/// Whether anything mentions the environment.
+fn asks_environment(level: &Level<'_>) -> bool {
+    let mut references = level.parsed.iter().flat_map(Parsed::references);
+    references.any(|reference| matches!(reference.value, Reference::Environment | Reference::EnvironmentValue(_)))
+        || level.inner.iter().any(|inside| asks_environment(&inside.level))
+}
+
 /// The inputs that anything mentions.
 fn mention<'l>(level: &'l Level<'_>, mentioned: &mut HashSet<&'l str>) {
     for reference in level.parsed.iter().flat_map(Parsed::references) {
@@ -203,6 +219,8 @@ struct Around<'c> {
     whole: &'c Runbook,
     /// Its variables that hold a secret.
     secret_env: &'c HashSet<String>,
+    /// The environments that it may run in.
+    environments: &'c [&'c Environment],
     /// The step whose block it is.
     outer: Option<&'c At<'c>>,
 }
@@ -218,6 +236,7 @@ fn check_level(draft: &Draft<'_>, graph: &Graph, level: &Level<'_>, around: Arou
         upstream,
         approved: approved(&draft.runbook, &std::collections::BTreeSet::new()),
         graph,
+        environments: around.environments,
         sure: graph.sure(&draft.runbook.steps),
         suggest: std::cell::Cell::new(true),
     };

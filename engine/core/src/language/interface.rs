@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use indexmap::IndexMap;
 
+use super::environments::Environments;
 use crate::definition::{Effect, InputDecl, Runbook, Step, ValueType};
 use crate::destruction::approved;
 
@@ -19,6 +20,10 @@ pub struct Interface {
     pub calls: Vec<String>,
     /// The files that it lists.
     pub files: Vec<String>,
+    /// The environments that it may run in; any when there are none.
+    pub environments: Vec<String>,
+    /// Whether it runs in an environment only.
+    pub needs_environment: bool,
     /// Whether a step of it asks persons.
     pub asks: bool,
     /// Whether a step of it has no way back.
@@ -37,6 +42,8 @@ impl Interface {
             outputs: runbook.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type)).collect(),
             calls: runbook.called().into_iter().map(str::to_owned).collect(),
             files: runbook.files.clone(),
+            environments: runbook.environments.clone(),
+            needs_environment: runbook.needs_environment,
             asks: runbook.every_step().iter().any(|step| step.approval().is_some()),
             no_return: runbook.every_step().iter().any(|step| step.no_return),
             destroys: destroys_unasked(runbook),
@@ -60,6 +67,7 @@ fn destroys_unasked(runbook: &Runbook) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Interfaces {
     known: BTreeMap<String, Interface>,
+    environments: Environments,
     /// How many levels of runs each starts; `None` where there is no end.
     levels: HashMap<String, Option<u32>>,
 }
@@ -72,7 +80,34 @@ impl Interfaces {
             known.entry(name).or_insert(interface);
         }
         let levels = levels(&known);
-        Self { known, levels }
+        Self { known, environments: Environments::default(), levels }
+    }
+
+    /// The same, where there are these environments.
+    #[must_use]
+    pub fn in_environments(self, environments: Environments) -> Self {
+        Self { environments, ..self }
+    }
+
+    /// The environments that there are.
+    pub const fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// All runbooks.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Interface)> {
+        self.known.iter().map(|(name, interface)| (name.as_str(), interface))
+    }
+
+    /// Whether a runbook, or one that it comes to start, does not run where there is no environment.
+    pub fn needs_environment(&self, name: &str) -> bool {
+        self.any_below(name, |interface| interface.needs_environment)
+    }
+
+    /// Whether a runbook and all that it comes to start may run in an environment.
+    pub fn run_in(&self, name: &str, environment: &str) -> bool {
+        let out = |names: &[String]| !names.is_empty() && !names.iter().any(|name| name == environment);
+        !self.any_below(name, |interface| out(&interface.environments))
     }
 
     /// The runbook of a name.

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::environment_keys;
 use super::schema::{Key, SECTIONS, Section};
 
 /// The draft that the schema is written in.
@@ -21,14 +22,24 @@ const DOINGS: [&str; 4] = ["run", "argv", "uses", "steps"];
 
 /// The schema of a runbook file.
 pub fn json_schema() -> Value {
+    of_file("A runbook, language 1", SECTIONS)
+}
+
+/// The schema of a file of an environment.
+pub fn environment_schema() -> Value {
+    of_file("An environment of runbooks, language 1", environment_keys::SECTIONS)
+}
+
+/// The schema of a file of which the first section is the top.
+fn of_file(title: &str, sections: &[&'static Section]) -> Value {
     let mut definitions = Map::new();
-    for section in SECTIONS {
+    for section in sections {
         definitions.insert(section.name.replace('`', ""), of_section(section));
     }
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), json!(DRAFT));
-    schema.insert("title".to_owned(), json!("A runbook, language 1"));
-    schema.insert("$ref".to_owned(), json!(reference(SECTIONS[0])));
+    schema.insert("title".to_owned(), json!(title));
+    schema.insert("$ref".to_owned(), json!(reference(sections[0])));
     schema.insert("$defs".to_owned(), Value::Object(definitions));
     Value::Object(schema)
 }
@@ -87,8 +98,14 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
     let id = || json!({"type": "string", "pattern": ID});
     let section = |name: &str| section(name).map(|section| json!({"$ref": reference(section)}));
     Some(match key.takes {
-        "an id" | "a runbook of the project" => id(),
-        "text" | "a script" | "a regular expression" | "text such as `>=14`" | "a cron rule" | "a time zone" => text(),
+        "an id" | "a runbook of the project" | "an environment" => id(),
+        "text"
+        | "a script"
+        | "a regular expression"
+        | "text such as `>=14`"
+        | "a cron rule"
+        | "a time zone"
+        | "a time" => text(),
         "text with `${{ }}`" | "a path with `${{ }}`" if key.name == "stdin" => literal(),
         "text with `${{ }}`" | "a path with `${{ }}`" => text(),
         // `true` alone is an expression, and YAML reads it as a boolean.
@@ -102,9 +119,9 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a list, or an expression, list" => json!({"type": ["array", "string"]}),
         "a whole number from 0" => json!({"type": "integer", "minimum": 0}),
         "a whole number from 1" => json!({"type": "integer", "minimum": 1}),
-        "a list of ids" | "a list of steps" => list(id()),
+        "a list of ids" | "a list of steps" | "a list of environments" => list(id()),
         "a list of variables" => list(json!({"type": "string", "pattern": VARIABLE})),
-        "a list of paths" | "a list of names" => list(text()),
+        "a list of paths" | "a list of names" | "a list of hours" => list(text()),
         "a list of texts with `${{ }}`" => list(literal()),
         "a list of names, or of `{name, version}`" => list(json!({"anyOf": [text(), section("a tool")?]})),
         "a value of the type" => json!({}),
@@ -118,8 +135,10 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a map of ids to inputs" => map(Some(ID), section("an input")?),
         "a map of ids to outputs" => map(Some(ID), section("an output of the runbook")?),
         "a map of inputs to values, or texts with `${{ }}`" => map(Some(ID), json!({})),
+        "a map of ids to freezes" => map(Some(ID), section("a freeze")?),
         "a map of ids to schedules" => map(Some(ID), section("a schedule")?),
         "a map of inputs to values" => map(None, json!({})),
+        "a map of ids to values" => map(Some(ID), json!({})),
         "`skip`, `run_once` or `run_all`, or a map" => {
             json!({"anyOf": [words("`skip`, `run_once` or `run_all`")?, section("`missed`")?]})
         }
@@ -146,8 +165,8 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
 
 /// The section of a name, or that whose name mentions it.
 fn section(name: &str) -> Option<&'static Section> {
-    let exact = SECTIONS.iter().find(|section| section.name == name);
-    exact.or_else(|| SECTIONS.iter().find(|section| section.name.contains(name))).copied()
+    let all = || SECTIONS.iter().chain(environment_keys::SECTIONS);
+    all().find(|section| section.name == name).or_else(|| all().find(|section| section.name.contains(name))).copied()
 }
 
 /// Nothing but words between backticks: `a`, `b` or `c`.
@@ -176,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_key_says_in_known_words_what_it_takes() {
-        for section in SECTIONS {
+        for section in SECTIONS.iter().chain(environment_keys::SECTIONS) {
             for key in section.all() {
                 assert!(shape(key).is_some(), "{}: {}: {:?}: say here what that is", section.name, key.name, key.takes);
             }

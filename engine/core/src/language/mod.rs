@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::definition::Runbook;
+use crate::definition::{Environment, Runbook};
 use crate::limits;
 
 mod block;
@@ -19,6 +19,8 @@ mod code;
 mod command;
 mod draft;
 pub mod duration;
+pub mod environment_keys;
+mod environments;
 mod expressions;
 mod given;
 mod graph;
@@ -30,6 +32,7 @@ mod many;
 mod names;
 mod names_at;
 mod project;
+mod protection;
 mod reach;
 mod report;
 mod scenario;
@@ -48,9 +51,10 @@ mod work;
 pub mod yaml;
 
 pub use code::{Code, Severity};
+pub use environments::{ENVIRONMENTS_FOLDER, Environments, check_environment, is_environment};
 pub use given::{InputCode, InputFault, check_field, check_inputs, parse_input};
 pub use interface::{Interface, Interfaces};
-pub use json_schema::json_schema;
+pub use json_schema::{environment_schema, json_schema};
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};
 pub use scenario::{CheckedScenarios, Scenario, check_scenarios, scenarios_of};
@@ -73,18 +77,24 @@ const SHOWN: usize = 60;
 pub struct Checked {
     /// The runbook; `None` when there is any error.
     pub runbook: Option<Runbook>,
+    /// The environment, where the file is of one; `None` when there is any error but those of what does not fit others.
+    pub environment: Option<Environment>,
     /// What was found, in the order of the file: at most [`limits::FINDINGS`].
     pub findings: Vec<Finding>,
     /// How many more there were.
     pub suppressed: usize,
-    /// Where the runbook's name stands; the begin of the file when there is no runbook.
+    /// Where the name of the runbook or environment stands; the begin of the file when there is none.
     pub name: Place,
+    /// Where an environment says that it is the default.
+    pub default: Option<Place>,
     /// Where each file that the runbook lists stands, in its order; empty when there is no runbook.
     pub listed: Vec<Place>,
     /// The runbook as others see it, by its name, as far as it could be read.
     pub interface: Option<(String, Interface)>,
     /// The runbooks that its steps start, and where that stands.
     pub calls: Vec<(String, Place)>,
+    /// Whether what is found depends on the environments that there are.
+    pub by_environment: bool,
 }
 
 /// What is left of a file when its text is gone.
@@ -95,6 +105,8 @@ struct Read {
     /// Where each file stands that it lists.
     files: Vec<Range<usize>>,
     calls: draft::Calls,
+    /// Whether what is found depends on the environments that there are.
+    by_environment: bool,
 }
 
 /// Checks a file that starts no other runbooks. Never opens one: `file` is for display only.
@@ -113,18 +125,19 @@ pub fn check_beside(source: &[u8], file: &str, others: &Interfaces) -> Checked {
         let calls = draft.calls.into_iter().map(|(name, span)| (name, place(span))).collect();
         let named = !draft.runbook.name.is_empty();
         let interface = named.then(|| (draft.runbook.name.clone(), Interface::of(&draft.runbook)));
+        let by_environment = draft.by_environment;
         let whole = (!report.failed()).then(|| {
             let listed = draft.files.into_iter().map(place).collect();
             (draft.runbook, place(draft.name), listed)
         });
-        Some((whole, interface, calls))
+        Some((whole, interface, calls, by_environment))
     });
-    let (whole, interface, calls) = found.unwrap_or_default();
+    let (whole, interface, calls, by_environment) = found.unwrap_or_default();
     let (runbook, name, listed) = match whole {
         Some((runbook, name, listed)) => (Some(runbook), name, listed),
         None => (None, Place::default(), Vec::new()),
     };
-    Checked { runbook, findings, suppressed, name, listed, interface, calls }
+    Checked { runbook, findings, suppressed, name, listed, interface, calls, by_environment, ..Checked::default() }
 }
 
 /// Reads a file that is small enough and UTF-8; with what was found, and how many findings more there were.
@@ -178,14 +191,16 @@ fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read
     }
     let mut draft = top::read(item::Item::root(&tree), &count, others, report)?;
     let graph = graph::resolve(&mut draft, report);
-    expressions::check(&mut draft, &graph, report);
+    expressions::check(&mut draft, &graph, others.environments(), report);
     call::check(&draft, None, others, report);
     block::settle(&mut draft);
+    schedules::placed(item::Item::root(&tree), &draft.runbook, others, report);
     if !report.failed() {
-        schedules::confirmed(item::Item::root(&tree), &draft.runbook, report);
+        schedules::confirmed(item::Item::root(&tree), &draft.runbook, others.environments(), report);
     }
     let draft::Draft { runbook, name, files, calls, .. } = draft;
-    Some(Read { runbook, name, files, calls })
+    let by_environment = runbook.needs_environment || !runbook.environments.is_empty() || !runbook.schedules.is_empty();
+    Some(Read { runbook, name, files, calls, by_environment })
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.

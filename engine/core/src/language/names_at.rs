@@ -1,13 +1,13 @@
 //! What an expression may mention where it stands, and of which type that is there.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::draft::{Owner, Use};
 use super::expressions::in_finally;
 use super::graph::{Graph, Relation, Upstream};
 use super::show;
-use crate::definition::{Part, Runbook, Step};
+use crate::definition::{Environment, Part, Runbook, Step, ValueType};
 use crate::expression::{Base, FaultKind, NameFault, Names, Reference, RunField, Type, did_you_mean};
 
 /// What is known about the file as a whole.
@@ -25,6 +25,8 @@ pub(super) struct Context<'c> {
     /// Of each step, whether it runs only when persons approved.
     pub approved: Vec<bool>,
     pub graph: &'c Graph,
+    /// The environments that it may run in.
+    pub environments: &'c [&'c Environment],
     /// Of each step whether it has succeeded whenever the run does.
     pub sure: Vec<bool>,
     /// Whether anybody will read a suggestion: searching for one costs time.
@@ -52,6 +54,8 @@ impl Names for At<'_> {
         match reference {
             Reference::Input(name) => self.input(name),
             Reference::Env(name) => self.env(name, fixed),
+            Reference::Environment => Ok(fixed),
+            Reference::EnvironmentValue(name) => self.environment_value(name),
             Reference::Secret(name) => self.secret(name, fixed),
             Reference::StepStatus(id)
             | Reference::StepExitCode(id)
@@ -127,6 +131,30 @@ impl<'c> At<'c> {
             true => fixed.secret(),
             false => fixed,
         })
+    }
+
+    fn environment_value(&self, name: &str) -> Answer {
+        let environments = self.context.environments;
+        let mut having = environments.iter().filter_map(|it| Some((it.name.as_str(), it.values.get(name)?)));
+        let Some((first, value)) = having.next() else {
+            let names: BTreeSet<&str> =
+                environments.iter().flat_map(|it| it.values.keys().map(String::as_str)).collect();
+            let help = self
+                .meant(name, names.into_iter())
+                .unwrap_or_else(|| "define it under `values` of the files in `runbooks/environments`".to_owned());
+            let message = format!("no environment has a value `{}`", show(name));
+            return fault(FaultKind::UnknownInput, message, Some(help));
+        };
+        let value_type = ValueType::of(value);
+        if let Some((other, differs)) = having.find(|(_, value)| ValueType::of(value) != value_type) {
+            let (a, b) = (value_type.name(), ValueType::of(differs).name());
+            let message = format!("`{}` is {a} in the environment {first}, and {b} in {other}", show(name));
+            let help = "give it one type everywhere; 1.0 is a number, 1 is an integer".to_owned();
+            return fault(FaultKind::WrongType, message, Some(help));
+        }
+        let of = Type::of(value_type.into());
+        let everywhere = environments.iter().all(|it| it.values.contains_key(name));
+        Ok(if everywhere { of } else { of.nullable() })
     }
 
     fn secret(&self, name: &str, fixed: Type) -> Answer {

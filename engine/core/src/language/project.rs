@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::call;
 use super::code::Code;
+use super::environments::{self, Environments, check_environment, is_environment};
 use super::interface::{Interface, Interfaces};
 use super::report::{Finding, Problem};
 use super::{Checked, check, check_beside, show};
+use crate::definition::Environment;
 
 /// A file of a project, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,23 +21,34 @@ pub struct CheckedFile {
 }
 
 /// Checks files together, in the order of their paths. Runbooks of one name are all refused, and so is one that starts a
-/// broken one. `others` are runbooks that these may start beside each other. `fault` says why a file that a runbook lists
+/// broken one. `others` are runbooks that these may start beside each other, and `environments` those that there are beside
+/// theirs: a file is one of an environment by its path. `fault` says why a file that a runbook lists
 /// cannot be had: it is given the path of the runbook's file and the listed path.
 pub fn check_project(
     files: impl IntoIterator<Item = (String, Vec<u8>)>,
     others: impl IntoIterator<Item = (String, Interface)>,
+    environments: impl IntoIterator<Item = Environment>,
     fault: impl Fn(&str, &str) -> Option<String>,
 ) -> Vec<CheckedFile> {
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort();
-    let mut all: Vec<CheckedFile> =
-        files.iter().map(|(path, source)| CheckedFile { path: path.clone(), checked: check(source, path) }).collect();
-    if all.iter().any(|file| !file.checked.calls.is_empty()) {
-        let known = Interfaces::new(all.iter().filter_map(|file| file.checked.interface.clone()).chain(others));
-        for (file, (path, source)) in all.iter_mut().zip(&files) {
-            if !file.checked.calls.is_empty() {
-                file.checked = check_beside(source, path, &known);
-            }
+    let alone = |(path, source): &(String, Vec<u8>)| {
+        let checked = match is_environment(path) {
+            true => check_environment(source, path, None),
+            false => check(source, path),
+        };
+        CheckedFile { path: path.clone(), checked }
+    };
+    let mut all: Vec<CheckedFile> = files.iter().map(alone).collect();
+    let own = all.iter().filter_map(|file| file.checked.environment.clone());
+    let environments = Environments::new(own.chain(environments));
+    let known = Interfaces::new(all.iter().filter_map(|file| file.checked.interface.clone()).chain(others));
+    let known = known.in_environments(environments);
+    for (file, (path, source)) in all.iter_mut().zip(&files) {
+        if is_environment(path) {
+            file.checked = check_environment(source, path, Some(&known));
+        } else if file.checked.depends_on(&known) {
+            file.checked = check_beside(source, path, &known);
         }
     }
     let together: Vec<(&str, &Checked)> = all.iter().map(|file| (file.path.as_str(), &file.checked)).collect();
@@ -47,7 +60,12 @@ pub fn check_project(
 }
 
 impl Checked {
-    /// Adds what was found across files. An error refuses the runbook.
+    /// Whether more is found beside others than alone.
+    pub fn depends_on(&self, known: &Interfaces) -> bool {
+        !self.calls.is_empty() || (self.by_environment && !known.environments().is_empty())
+    }
+
+    /// Adds what was found across files. An error refuses the runbook; an environment stays what it is.
     pub fn add(&mut self, findings: Vec<Finding>) {
         if !findings.is_empty() {
             self.runbook = None;
@@ -67,9 +85,10 @@ pub fn across(files: &[(&str, &Checked)], fault: impl Fn(&str, &str) -> Option<S
         }
     }
     let broken = broken(files, &named);
+    let of_environments = environments::across(files);
     let find = |(index, (path, checked)): (usize, &(&str, &Checked))| {
-        let Some(runbook) = &checked.runbook else { return Vec::new() };
-        let mut findings = Vec::new();
+        let mut findings = of_environments.get(index).cloned().unwrap_or_default();
+        let Some(runbook) = &checked.runbook else { return findings };
         let namesakes = named.get(runbook.name.as_str()).map_or(&[][..], Vec::as_slice);
         if let Some((other, taken)) =
             namesakes.iter().find(|other| **other != index).and_then(|other| files.get(*other))

@@ -5,12 +5,13 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::code::Code;
+use super::environments::{self, Environments};
 use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Lines, Problem, Report};
 use super::scenario_keys as keys;
 use super::{Checked, Finding, InputCode, check_inputs, inputs, item, show, top, tree, values, with_text};
-use crate::definition::{Runbook, Settlement};
+use crate::definition::{Environment, Runbook, Settlement};
 use crate::expression::{RUN_OUTCOMES, STEP_STATUSES, did_you_mean};
 use crate::id::StepNo;
 use crate::limits;
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub description: String,
     /// The line where it begins.
     pub line: u32,
+    /// The environment of the run.
+    pub environment: Option<Environment>,
     /// The inputs, checked and completed.
     pub inputs: Map<String, Value>,
     /// What goes otherwise than well.
@@ -71,11 +74,12 @@ pub fn scenarios_of(source: &[u8]) -> Option<String> {
     name
 }
 
-/// Checks a file of scenarios against its runbook, which `find` gives by name, or says what is wrong with that name.
-/// Never opens a file: `file` is for display only.
+/// Checks a file of scenarios against its runbook, which `find` gives by name, or says what is wrong with that name, and
+/// against the environments that there are. Never opens a file: `file` is for display only.
 pub fn check_scenarios<'r>(
     source: &[u8],
     file: &str,
+    environments: &Environments,
     find: impl FnOnce(&str) -> Result<&'r Runbook, String>,
 ) -> CheckedScenarios {
     let (scenarios, findings, suppressed) = with_text(source, file, |text, report| {
@@ -83,7 +87,7 @@ pub fn check_scenarios<'r>(
         if !values::resolve(text, &mut tree, report) {
             return None;
         }
-        let scenarios = read(Item::root(&tree), find, report)?;
+        let scenarios = read(Item::root(&tree), environments, find, report)?;
         (!report.failed()).then_some(scenarios)
     });
     CheckedScenarios { scenarios, findings, suppressed }
@@ -91,6 +95,7 @@ pub fn check_scenarios<'r>(
 
 fn read<'r>(
     root: Item<'_>,
+    environments: &Environments,
     find: impl FnOnce(&str) -> Result<&'r Runbook, String>,
     report: &mut Report<'_>,
 ) -> Option<Vec<Scenario>> {
@@ -118,15 +123,22 @@ fn read<'r>(
     let scenarios: Vec<Option<Scenario>> = entries
         .map(|entry| {
             let (line, _) = lines.place(report.source(), entry.key.span().start);
-            scenario(entry, line, runbook, report)
+            scenario(entry, line, runbook, environments, report)
         })
         .collect();
     scenarios.into_iter().collect()
 }
 
-fn scenario(entry: Entry<'_>, line: u32, runbook: &Runbook, report: &mut Report<'_>) -> Option<Scenario> {
+fn scenario(
+    entry: Entry<'_>,
+    line: u32,
+    runbook: &Runbook,
+    environments: &Environments,
+    report: &mut Report<'_>,
+) -> Option<Scenario> {
     let fields = entry.value.section(&keys::SCENARIO, entry.key.span(), report)?;
-    let given = given(&fields, entry, runbook, report);
+    let environment = environment(&fields, entry, runbook, environments, report);
+    let given = given(&fields, entry, runbook, environment, report);
     let mut script = Script::default();
     for (no, told) in steps(&fields, "steps", runbook, report) {
         if let Some(told) = step(told, runbook, no, report) {
@@ -138,10 +150,39 @@ fn scenario(entry: Entry<'_>, line: u32, runbook: &Runbook, report: &mut Report<
         name: entry.key.raw().to_owned(),
         description: inputs::text(&fields, "description", report),
         line,
+        environment: environment.cloned(),
         inputs: given?,
         script,
         expect: expect(&fields, runbook, report),
     })
+}
+
+/// The environment, by the rules of a start.
+fn environment<'e>(
+    fields: &Fields<'_>,
+    scenario: Entry<'_>,
+    runbook: &Runbook,
+    environments: &'e Environments,
+    report: &mut Report<'_>,
+) -> Option<&'e Environment> {
+    let item = fields.get("environment");
+    let name = item.and_then(|item| item.text(report));
+    let chosen = environments.chosen(name);
+    match (chosen, item) {
+        (None, Some(item)) if name.is_some() => environments::unknown(item, environments, report),
+        (None, _) if runbook.needs_environment => {
+            let message = format!("`{}` runs in an environment only", runbook.name);
+            report.add(Problem::new(Code::NoEnvironment, scenario.key.span(), message).help("write `environment:`"));
+        }
+        (Some(it), _) if !runbook.runs_in(&it.name) => {
+            let span = item.map_or_else(|| scenario.key.span(), Item::span);
+            let message = format!("`{}` may not run in the environment {}", runbook.name, it.name);
+            let help = format!("it runs in {}", runbook.environments.join(", "));
+            report.add(Problem::new(Code::NoEnvironment, span, message).help(help));
+        }
+        _ => {}
+    }
+    chosen
 }
 
 /// The inputs, by the rules of a start.
@@ -149,6 +190,7 @@ fn given(
     fields: &Fields<'_>,
     scenario: Entry<'_>,
     runbook: &Runbook,
+    environment: Option<&Environment>,
     report: &mut Report<'_>,
 ) -> Option<Map<String, Value>> {
     let mut given = Map::new();
@@ -159,6 +201,7 @@ fn given(
             given.insert(entry.key.raw().to_owned(), entry.value.json(report)?);
         }
     }
+    environment.map(|it| it.complete(&runbook.inputs, &mut given));
     match check_inputs(runbook, &given) {
         Ok(inputs) => Some(inputs),
         Err(faults) => {

@@ -22,6 +22,7 @@ pub static SCENARIO: Section = Section {
     name: "a scenario",
     keys: &[&[
         key("description", "text", "none", "What it is about."),
+        key("environment", "an environment", "the project's default", "The environment of the run."),
         key("inputs", "a map of inputs to values", "none", "The inputs of the run. Checked as those of a start."),
         key("steps", "a map of steps to what happens", "all goes well", "What goes otherwise than well."),
         key("cancel", "a map", "none", "When somebody cancels the run."),

@@ -9,12 +9,16 @@ use serde_json::{Map, Value};
 
 use super::code::Code;
 use super::draft::StepDraft;
+use super::environments::{self, Environments};
 use super::given::{InputCode, check_inputs};
+use super::interface::Interfaces;
 use super::item::{Entry, Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
 use super::{schema, show};
-use crate::definition::{Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, start_deadline};
+use crate::definition::{
+    Environment, Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, start_deadline,
+};
 use crate::destruction::{self, Known};
 use crate::limits;
 use crate::run::Principal;
@@ -31,7 +35,12 @@ const OVERLAPS: [(&str, ScheduleOverlap); 4] = [
 ];
 
 /// Reads `schedules:` of a runbook that is read but for them and its steps.
-pub(super) fn read(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'_>) -> IndexMap<String, Schedule> {
+pub(super) fn read(
+    fields: &Fields<'_>,
+    runbook: &Runbook,
+    environments: &Environments,
+    report: &mut Report<'_>,
+) -> IndexMap<String, Schedule> {
     let mut schedules = IndexMap::new();
     let Some(item) = fields.get("schedules") else { return schedules };
     let Some(entries) = item.entries(report) else { return schedules };
@@ -40,14 +49,19 @@ pub(super) fn read(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'
     }
     for entry in entries {
         let name = names::id(entry.key, report);
-        if let Some(schedule) = schedule(entry, runbook, report) {
+        if let Some(schedule) = schedule(entry, runbook, environments, report) {
             schedules.insert(name.to_owned(), schedule);
         }
     }
     schedules
 }
 
-fn schedule(entry: Entry<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Option<Schedule> {
+fn schedule(
+    entry: Entry<'_>,
+    runbook: &Runbook,
+    environments: &Environments,
+    report: &mut Report<'_>,
+) -> Option<Schedule> {
     let fields = entry.value.section(&schema::SCHEDULE, entry.key.span(), report)?;
     let cron = fields.get("cron").and_then(|item| rule(item, report));
     let timezone = match fields.get("timezone") {
@@ -56,7 +70,14 @@ fn schedule(entry: Entry<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Opt
     };
     let dst = fields.get("dst").and_then(|item| item.word(&Dst::WORDS, report)).unwrap_or_default();
     let overlap = overlap(&fields, runbook, report);
-    let inputs = inputs(&fields, entry.key.span(), runbook, report);
+    let environment = fields.get("environment").and_then(|item| {
+        let name = item.text(report)?;
+        if environments.get(name).is_none() {
+            environments::unknown(item, environments, report);
+        }
+        Some(name)
+    });
+    let inputs = inputs(&fields, entry.key.span(), runbook, environments.chosen(environment), report);
     let confirm = fields.get("confirm").map(|item| {
         let names = names::distinct(item, report, |item, report| item.text(report));
         names::within(item, "`confirm`", names.len(), limits::SCHEDULE_CONFIRMS, "names", report);
@@ -68,6 +89,7 @@ fn schedule(entry: Entry<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Opt
     let deadline = fields.get("start_deadline").and_then(|item| item.duration(Span::seconds(1), report));
     Some(Schedule {
         when: Written { cron: cron?, timezone: timezone?.to_owned(), dst },
+        environment: environment.map(str::to_owned),
         inputs,
         confirm: confirm.unwrap_or_default(),
         missed,
@@ -162,6 +184,7 @@ fn inputs(
     fields: &Fields<'_>,
     at: Range<usize>,
     runbook: &Runbook,
+    environment: Option<&Environment>,
     report: &mut Report<'_>,
 ) -> IndexMap<String, Value> {
     let mut given = Map::new();
@@ -179,10 +202,13 @@ fn inputs(
             given.insert(name.to_owned(), value);
         }
     }
-    for fault in check_inputs(runbook, &given).err().into_iter().flatten() {
+    let mut all = given.clone();
+    let completed = environment.map(|it| it.complete(&runbook.inputs, &mut all)).unwrap_or_default();
+    for fault in check_inputs(runbook, &all).err().into_iter().flatten() {
         let place = places.iter().find(|(name, _)| *name == fault.input).map(|(_, span)| span.clone());
         let help = match fault.code {
             InputCode::Missing => Some(format!("write `inputs: {{{}: …}}` in the schedule", fault.input)),
+            _ if completed.contains(&fault.input) => Some("it comes from the environment: give it here".to_owned()),
             _ => fault.help,
         };
         let span = place.unwrap_or_else(|| at.clone());
@@ -191,15 +217,41 @@ fn inputs(
     given.into_iter().collect()
 }
 
+/// Whether each schedule has the environment that its runbook, and what that starts, asks for.
+pub(super) fn placed(root: Item<'_>, runbook: &Runbook, others: &Interfaces, report: &mut Report<'_>) {
+    for entry in root.peek("schedules").and_then(|item| item.entries(report)).into_iter().flatten() {
+        let Some(schedule) = runbook.schedules.get(entry.key.raw()) else { continue };
+        let named = schedule.environment.as_deref();
+        let called = runbook.called();
+        let problem = match others.environments().chosen(named) {
+            // That it is unknown was said where it stands.
+            None if named.is_some() => continue,
+            None if runbook.needs_environment || called.iter().any(|name| others.needs_environment(name)) => {
+                "it needs an environment, and there is no default".to_owned()
+            }
+            Some(it) if !runbook.runs_in(&it.name) || !called.iter().all(|name| others.run_in(name, &it.name)) => {
+                format!("it may not run in the environment {}", it.name)
+            }
+            Some(_) | None => continue,
+        };
+        let message = format!("the schedule `{}` starts nothing: {problem}", show(entry.key.raw()));
+        let help = "write `environment:` in the schedule, with one that `environments` of the runbook, and of all that it starts, takes";
+        report.add(Problem::new(Code::NoEnvironment, entry.key.span(), message).help(help));
+    }
+}
+
 /// What a schedule destroys has to be named in it, since nobody is there to be asked: of a runbook without errors.
-pub(super) fn confirmed(root: Item<'_>, runbook: &Runbook, report: &mut Report<'_>) {
+pub(super) fn confirmed(root: Item<'_>, runbook: &Runbook, environments: &Environments, report: &mut Report<'_>) {
     let principal = Principal::engine().name;
     for entry in root.peek("schedules").and_then(|item| item.entries(report)).into_iter().flatten() {
         let Some(schedule) = runbook.schedules.get(entry.key.raw()) else { continue };
-        let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let environment = environments.chosen(schedule.environment.as_deref());
+        environment.map(|it| it.complete(&runbook.inputs, &mut given));
         let Ok(inputs) = check_inputs(runbook, &given) else { continue };
         let inputs = inputs.into_iter().collect();
-        let known = Known { runbook, inputs: &inputs, principal: &principal, reason: "", left_out: &BTreeSet::new() };
+        let (reason, left_out) = ("", &BTreeSet::new());
+        let known = Known { runbook, environment, inputs: &inputs, principal: &principal, reason, left_out };
         for target in destruction::targets(&known, |_| true).into_iter().flatten() {
             if schedule.confirm.contains(&target.name) {
                 continue;

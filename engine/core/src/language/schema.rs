@@ -138,6 +138,12 @@ pub static RUNBOOK: Section = Section {
         ),
         key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
         key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
+        key(
+            "environments",
+            "a list of environments",
+            "any, or none",
+            "The environments that it may run in: a start in another one, or in none, is refused.",
+        ),
         key("schedules", "a map of ids to schedules", "none", "When the runbook starts by itself."),
         key(
             "expect",
@@ -304,11 +310,12 @@ pub static SCHEDULE: Section = Section {
             "`cron`",
             "What becomes of times that a change of the clocks skips or repeats.",
         ),
+        key("environment", "an environment", "the project's default", "The environment of its runs."),
         key(
             "inputs",
             "a map of inputs to values",
             "none",
-            "The inputs of its runs. All that are required have to be here.",
+            "The inputs of its runs. All that are required have to be here, or in its environment.",
         ),
         key(
             "confirm",
@@ -342,7 +349,7 @@ pub static SCHEDULE: Section = Section {
             "How often its runs have to succeed. When that long none has, it is overdue: a finding, and the hook `overdue`.",
         ),
     ]],
-    later: &["environment"],
+    later: &[],
     elsewhere: &[
         ("schedule", "write `cron:`"),
         ("rule", "write `cron:`"),

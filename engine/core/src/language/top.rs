@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use super::code::Code;
 use super::command::{self, Reader};
 use super::draft::{Draft, Owner, Use};
+use super::environments::{self, Environments};
 use super::inputs;
 use super::interface::Interfaces;
 use super::item::{Fields, Item};
@@ -87,11 +88,15 @@ pub(super) fn read<'t>(
         files: listed,
         outputs: outputs(&fields, &mut reader),
         pins: IndexMap::new(),
+        environments: environments(&fields, interfaces.environments(), reader.report),
+        needs_environment: false,
+        environment: None,
         schedules: IndexMap::new(),
         expect: schedules::expect(&fields, reader.report),
         steps: Vec::new(),
     };
-    runbook.schedules = schedules::read(&fields, &runbook, reader.report);
+    runbook.needs_environment = !runbook.environments.is_empty();
+    runbook.schedules = schedules::read(&fields, &runbook, interfaces.environments(), reader.report);
     few_blocks(&runbook, count, reader.report)?;
     // How failures and rollbacks go inside of steps is said at the top.
     let (on_failure, rollback) = (runbook.on_failure, runbook.rollback);
@@ -192,6 +197,23 @@ fn files(fields: &Fields<'_>, report: &mut Report<'_>) -> (Vec<String>, Vec<std:
     });
     names::within(item, "`files`", files.len(), limits::FILES, "files", report);
     (files, places)
+}
+
+/// The environments that it may run in.
+fn environments(fields: &Fields<'_>, known: &Environments, report: &mut Report<'_>) -> Vec<String> {
+    let Some(list) = fields.get("environments") else { return Vec::new() };
+    let names = names::distinct(list, report, |item, report| {
+        let name = item.text(report)?;
+        if known.get(name).is_none() {
+            environments::unknown(item, known, report);
+        }
+        Some(name)
+    });
+    if names.is_empty() && !report.failed() {
+        let problem = Problem::new(Code::OutOfRange, list.span(), "a runbook that may run nowhere does nothing");
+        report.add(problem.help("leave `environments` out to let it run in any"));
+    }
+    names
 }
 
 fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {

@@ -3,14 +3,15 @@
 use super::{Machine, Resource};
 use crate::limits;
 use crate::run::decide::create;
-use crate::run::{Fact, Rejection, Start};
+use crate::run::{Fact, Rejection, Start, protect};
+use crate::time::Timestamp;
 
 impl Machine {
     /// Whether a start would be taken now. One that repeats a request that was answered would be.
     ///
     /// # Errors
     /// The refusal that it would get.
-    pub fn check_start(&self, start: &Start) -> Result<(), Rejection> {
+    pub fn check_start(&self, now: Timestamp, start: &Start) -> Result<(), Rejection> {
         if let Some(known) = self.by_request(&start.request_id).and_then(|uid| self.run(uid)) {
             let created = known.created();
             return match created.request_digest == start.request_digest {
@@ -20,14 +21,16 @@ impl Machine {
                 }
             };
         }
-        self.admissible(start).map(drop)
+        self.admissible(now, start).map(drop)
     }
 
     /// The first fact of a new run, if there may be one.
-    pub(super) fn admissible(&self, start: &Start) -> Result<Fact, Rejection> {
+    pub(super) fn admissible(&self, now: Timestamp, start: &Start) -> Result<Fact, Rejection> {
         self.check_room()?;
-        let fact = create(start)?;
-        if let Fact::Created(created) = &fact {
+        let overridden = protect::check(start, now)?;
+        let mut fact = create(start)?;
+        if let Fact::Created(created) = &mut fact {
+            created.terms.overridden = overridden;
             self.check_overlap(start, created)?;
         }
         Ok(fact)

@@ -30,14 +30,16 @@ impl Machine {
     }
 
     /// The runs that are on and that a new one would overlap with, the oldest first: those of its group, or without one
-    /// those of its runbook.
+    /// those of its runbook in its environment.
     pub(super) fn on(&self, created: &Created) -> Vec<RunUid> {
         let Some(group) = &created.group else {
             let of_runbook = self.schedules.of_runbook(&created.runbook);
             let is_on = |uid: &RunUid| {
                 // A dry run does nothing that another one could meet, and one that begins later does nothing yet.
                 let on = |run: &RunState| {
-                    !matches!(run.phase(), Phase::Terminal(_)) && !run.created().terms.dry && run.begins().is_none()
+                    let terms = &run.created().terms;
+                    let here = terms.environment == created.terms.environment;
+                    !matches!(run.phase(), Phase::Terminal(_)) && !terms.dry && here && run.begins().is_none()
                 };
                 self.run(*uid).is_some_and(on)
             };

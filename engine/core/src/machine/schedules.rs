@@ -11,7 +11,7 @@ use crate::id::RunUid;
 use crate::limits;
 use crate::run::decide::create;
 use crate::run::view::RunStatus;
-use crate::run::{Fact, Phase, Principal, Rejection, RunState, Start, Waits};
+use crate::run::{Fact, Phase, Principal, Rejection, RunState, Start, Waits, protect};
 use crate::schedule::{
     Fate, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, SlotOf, Step, Timetable, next_step, of_paused,
     of_removed,
@@ -361,8 +361,13 @@ impl Machine {
         batch: &mut Batch,
     ) -> Fate {
         start.number = self.next_number;
-        let failed = |rejection: Rejection| Fate::Failed { why: rejection.to_string() };
-        let mut created = match self.check_room().and_then(|()| create(&start)) {
+        let failed = |rejection: Rejection| match rejection {
+            Rejection::Frozen { why, .. } => Fate::Skipped(Skip::Frozen { why }),
+            Rejection::OutsideHours { why, .. } => Fate::Skipped(Skip::Hours { why }),
+            rejection => Fate::Failed { why: rejection.to_string() },
+        };
+        let may = self.check_room().and_then(|()| protect::check(&start, now));
+        let mut created = match may.and_then(|_| create(&start)) {
             Ok(Fact::Created(created)) => created,
             // A run begins with no other fact.
             Ok(_) => return Fate::Failed { why: "the run cannot be made".to_owned() },

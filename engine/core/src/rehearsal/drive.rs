@@ -77,6 +77,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         sealed_inputs: setting.sealed_inputs.clone(),
         origin: Origin::Person,
         by: setting.by.clone(),
+        roles: Vec::new(),
         reason: String::new(),
         request_id: String::new(),
         request_digest: Digest::of(b""),

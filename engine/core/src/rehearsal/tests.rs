@@ -319,7 +319,7 @@ scenarios:
 #[test]
 fn scenarios_say_what_they_expect() {
     let pinned = pinned(RUNBOOK);
-    let checked = language::check_scenarios(SCENARIOS.as_bytes(), "move.scenarios.yaml", |name| {
+    let checked = language::check_scenarios(SCENARIOS.as_bytes(), "move.scenarios.yaml", &Default::default(), |name| {
         assert_eq!(name, "move");
         Ok(&pinned.runbook)
     });

@@ -70,6 +70,7 @@ pub(crate) fn call(
         sealed_inputs,
         origin: created.origin,
         by: created.by.clone(),
+        roles: Vec::new(),
         reason: created.reason.clone(),
         request_id: String::new(),
         request_digest: Digest([0; 32]),
@@ -170,6 +171,9 @@ fn given(run: &RunState, call: &definition::Call, scope: &Placed<'_>) -> Result<
         if !value.is_null() {
             given.insert(input.clone(), value);
         }
+    }
+    if let Some(environment) = &run.pinned.runbook.environment {
+        environment.complete(&pinned.runbook.inputs, &mut given);
     }
     let inputs = check_inputs(&pinned.runbook, &given).map_err(|faults| {
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();

@@ -1,6 +1,7 @@
 //! Whether whoever asks has confirmed by name what is destroyed: at a start, and where a resume destroys again. Never
 //! knows how a person is asked.
 
+use super::event::Origin;
 use super::input::Start;
 use super::rejection::Rejection;
 use super::state::{Progress, RunState};
@@ -17,12 +18,22 @@ impl Start {
         let runbook = &self.pinned.runbook;
         let known = Known {
             runbook,
+            environment: runbook.environment.as_deref(),
             inputs: &self.inputs,
             principal: &self.by.name,
             reason: &self.reason,
             left_out: &self.terms.selection.left_out,
         };
-        destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))
+        let mut targets = destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))?;
+        // A schedule says in its file where its runs act.
+        let environment = runbook.environment.as_ref().filter(|_| self.origin != Origin::Schedule);
+        if let Some(name) = environment.and_then(|environment| environment.protection.confirm.clone()) {
+            match targets.iter().any(|target| target.name == name) {
+                true => {}
+                false => targets.insert(0, Target { name, steps: Vec::new() }),
+            }
+        }
+        Ok(targets)
     }
 }
 
@@ -42,6 +53,7 @@ pub(super) fn at_resume(run: &RunState, confirmed: &[String]) -> Result<Vec<Stri
     let (runbook, created) = (&run.pinned().runbook, run.created());
     let known = Known {
         runbook,
+        environment: runbook.environment.as_deref(),
         inputs: &created.inputs,
         principal: &created.by.name,
         reason: &created.reason,
@@ -63,10 +75,20 @@ fn unnamed(runbook: &Runbook, nameless: Nameless) -> Rejection {
     Rejection::Name { what: "target", problem: format!("step {step:?}: {}", nameless.problem) }
 }
 
-/// The names and their steps, in words.
+/// What was not confirmed, in words.
 pub(super) fn told(targets: &[(String, Vec<String>)]) -> String {
-    let told = |(name, steps): &(String, Vec<String>)| format!("{name} (step {})", steps.join(", "));
-    targets.iter().map(told).collect::<Vec<_>>().join("; ")
+    let (places, destroyed): (Vec<_>, Vec<_>) = targets.iter().partition(|(_, steps)| steps.is_empty());
+    let destroyed: Vec<String> =
+        destroyed.into_iter().map(|(name, steps)| format!("{name} (step {})", steps.join(", "))).collect();
+    let places: Vec<&str> = places.into_iter().map(|(name, _)| name.as_str()).collect();
+    let mut told = Vec::new();
+    if !destroyed.is_empty() {
+        told.push(format!("this destroys what was not confirmed by name: {}", destroyed.join("; ")));
+    }
+    if !places.is_empty() {
+        told.push(format!("who starts a run in this environment confirms it by the words: {}", places.join("; ")));
+    }
+    told.join(", and ")
 }
 
 fn all_confirmed(runbook: &Runbook, targets: Vec<Target>, confirmed: &[String]) -> Result<Vec<String>, Rejection> {

@@ -12,7 +12,7 @@ use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
 use super::{approval, call, confirm, ending, hold, judge, names, verdict};
-use crate::definition::Settlement;
+use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
 use crate::time::Timestamp;
@@ -33,6 +33,8 @@ impl Scope for InputScope<'_> {
                 let text = self.start.pinned.runbook.env.get(name)?;
                 Template::parse(text).ok()?.render_text(self).ok().map(Value::String)
             }
+            Reference::Environment => self.start.pinned.runbook.environment_name().map(Value::from),
+            Reference::EnvironmentValue(name) => self.start.pinned.runbook.environment_value(name).cloned(),
             _ => None,
         }
     }
@@ -51,7 +53,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
             Template::parse(text).map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
         let name = template.render_text(&scope).map_err(|error| problem(error.to_string()))?;
         names::is_lock(&name).map_err(problem)?;
-        Ok(name)
+        Ok(key_in(runbook.environment_name(), &name))
     };
     // Of what a child run destroys persons were asked before the step that starts it: the check sees to that.
     let confirmed = if start.parent.is_none() { confirm::at_start(start)? } else { Vec::new() };
@@ -78,7 +80,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         reason: start.reason.clone(),
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
-        terms: Terms { confirmed, ..start.terms.clone() },
+        terms: Terms { confirmed, environment: runbook.environment_name().map(str::to_owned), ..start.terms.clone() },
         parent: start.parent,
         slot: None,
         items: start.items.clone(),

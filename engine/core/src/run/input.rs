@@ -161,6 +161,8 @@ pub struct Start {
     pub origin: Origin,
     /// Who asked.
     pub by: Principal,
+    /// The roles of who asked.
+    pub roles: Vec<String>,
     /// Why.
     pub reason: String,
     /// The client's name for the request.

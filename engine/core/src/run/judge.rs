@@ -6,7 +6,7 @@ use super::event::{Fact, SkipReason};
 use super::names;
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::definition::{Step, Wait, Work};
+use crate::definition::{Step, Wait, Work, key_in};
 use crate::expression::{Expression, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -60,7 +60,8 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
             // What changes nothing excludes nobody.
             let names = step.locks.iter().filter(|_| !run.is_dry()).map(|text| {
                 let name = render("locks", text)?;
-                names::is_lock(&name).map(|()| name).map_err(|problem| format!("locks: {problem}"))
+                names::is_lock(&name).map_err(|problem| format!("locks: {problem}"))?;
+                Ok(key_in(run.pinned.runbook.environment_name(), &name))
             });
             match names.collect::<Result<Vec<String>, String>>() {
                 Ok(mut locks) => {

@@ -20,6 +20,7 @@ pub mod legal;
 mod names;
 mod pause;
 pub mod pinned;
+pub(crate) mod protect;
 mod rejection;
 pub mod rollback;
 pub mod scope;

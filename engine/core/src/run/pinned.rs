@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::definition::{Each, Part, Runbook, Step, instance_ids};
+use crate::definition::{Each, Environment, Part, Protection, Runbook, Step, instance_ids};
 use crate::id::{Digest, StepNo};
 use crate::limits;
 
@@ -79,14 +79,19 @@ impl Pinned {
         Self { runbook, digest, ids, dependants, main_steps, called, blocks, inside, kind }
     }
 
-    /// A definition that is pinned nowhere, for rehearsals. `find` knows the runbooks that steps start, by name; one that it
-    /// does not know fails the step.
-    pub fn rehearsed<'a>(runbook: &'a Runbook, find: &dyn Fn(&str) -> Option<&'a Runbook>) -> Arc<Self> {
-        Self::rehearsed_below(runbook, find, &mut HashMap::new(), 0)
+    /// A definition that is pinned nowhere, for rehearsals in an environment. `find` knows the runbooks that steps start, by
+    /// name; one that it does not know fails the step.
+    pub fn rehearsed<'a>(
+        runbook: &'a Runbook,
+        environment: Option<&Environment>,
+        find: &dyn Fn(&str) -> Option<&'a Runbook>,
+    ) -> Arc<Self> {
+        Self::rehearsed_below(runbook, environment, find, &mut HashMap::new(), 0)
     }
 
     fn rehearsed_below<'a>(
         runbook: &'a Runbook,
+        environment: Option<&Environment>,
         find: &dyn Fn(&str) -> Option<&'a Runbook>,
         done: &mut HashMap<&'a str, Arc<Self>>,
         depth: u32,
@@ -94,9 +99,13 @@ impl Pinned {
         let mut called = Vec::new();
         for other in runbook.called().into_iter().filter(|_| depth < limits::CHILD_DEPTH).filter_map(find) {
             let known = done.get(other.name.as_str()).map(Arc::clone);
-            called.push(known.unwrap_or_else(|| Self::rehearsed_below(other, find, done, depth + 1)));
+            called.push(known.unwrap_or_else(|| Self::rehearsed_below(other, environment, find, done, depth + 1)));
         }
-        let pinned = Arc::new(Self::new(runbook.clone(), Digest::of(runbook.name.as_bytes()), called));
+        let mut placed = runbook.clone();
+        // A rehearsal disturbs nobody, and its time is none.
+        let open = |environment: Environment| Environment { protection: Protection::default(), ..environment };
+        placed.environment = environment.cloned().map(open).map(Box::new);
+        let pinned = Arc::new(Self::new(placed, Digest::of(runbook.name.as_bytes()), called));
         done.insert(&runbook.name, Arc::clone(&pinned));
         pinned
     }

@@ -132,10 +132,42 @@ pub enum Rejection {
         problem: String,
     },
     /// Something is destroyed, and who asks has not confirmed it by name.
-    #[error("this destroys what was not confirmed by name: {}", confirm::told(targets))]
+    #[error("{}", confirm::told(targets))]
     Unconfirmed {
-        /// The names, and the steps that destroy what they name.
+        /// The names, and the steps that destroy what they name; none where it names the environment.
         targets: Vec<(String, Vec<String>)>,
+    },
+    /// Who asks has none of the roles that start runs in the environment.
+    #[error("runs in the environment {environment} are started by who has the role {}", roles.join(" or "))]
+    MayNotStart {
+        /// The environment.
+        environment: String,
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// Who asks may not override what protects the environment.
+    #[error("{}", if roles.is_empty() { format!("nobody may override what protects the environment {environment}") } else { format!("what protects the environment {environment} is overridden by who has the role {}", roles.join(" or ")) })]
+    MayNotOverride {
+        /// The environment.
+        environment: String,
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// Nothing is started in the environment now.
+    #[error("nothing is started in the environment {environment}: {why}")]
+    Frozen {
+        /// The environment.
+        environment: String,
+        /// Until when, and why.
+        why: String,
+    },
+    /// It is outside of the hours of the environment.
+    #[error("nothing is started in the environment {environment} now: {why}")]
+    OutsideHours {
+        /// The environment.
+        environment: String,
+        /// Which hours these are.
+        why: String,
     },
     /// The group is busy, and the runbook says skip.
     #[error("run {number} of the same group ({group}) is {state}, and the runbook says overlap: skip")]

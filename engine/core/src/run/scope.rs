@@ -82,6 +82,8 @@ impl Scope for RunScope<'_> {
                 let template = Template::parse(text).ok()?;
                 template.render_text(self).ok().map(Value::String)
             }
+            Reference::Environment => self.run.pinned.runbook.environment_name().map(Value::from),
+            Reference::EnvironmentValue(name) => self.run.pinned.runbook.environment_value(name).cloned(),
             Reference::Secret(_) => None,
             Reference::StepStatus(id) => step(id).map(|state| match state.stands_in {
                 true => Value::from(status_word(Progress::Succeeded)),

@@ -1,9 +1,10 @@
 //! What a start says beside its inputs, as it stays in the run's history. Data only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::InputSource;
 use crate::id::StepNo;
 use crate::selection::Selection;
 use crate::time::{Span, Timestamp};
@@ -23,6 +24,15 @@ pub struct Terms {
     /// Main steps before which it is held.
     #[serde(default)]
     pub pause_before: BTreeSet<StepNo>,
+    /// The environment that it is in: that of the definition, whatever a start says here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Why it was started although its environment is protected from that now, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<String>,
+    /// Where inputs came from that who started it did not give.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, InputSource>,
     /// When it begins, where that is not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<Begin>,

@@ -203,6 +203,16 @@ pub enum Fate {
 pub enum Skip {
     /// The schedule was paused.
     Paused,
+    /// The environment was frozen.
+    Frozen {
+        /// Until when and why, for a person.
+        why: String,
+    },
+    /// It was outside of the hours of the environment.
+    Hours {
+        /// Which these are, for a person.
+        why: String,
+    },
     /// Another run was on.
     Overlap {
         /// Its number.

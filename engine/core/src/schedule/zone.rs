@@ -11,6 +11,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::calendar::{DAY_SECONDS, Date, weekday};
 use crate::expression::did_you_mean;
+use crate::time::Timestamp;
 
 /// The first second that the data do not cover: 2100-01-01T00:00:00Z.
 const DATA_END: i64 = Date { year: 2100, month: 1, day: 1 }.days() * DAY_SECONDS;
@@ -87,6 +88,14 @@ impl Zone {
     /// Its IANA name.
     pub fn name(self) -> &'static str {
         self.0.name()
+    }
+
+    /// What a clock on the wall shows at an instant: the day of the week, Sunday as 0, and the minute of the day.
+    pub fn wall(self, at: Timestamp) -> (u32, u32) {
+        let second = at.0.div_euclid(1_000_000);
+        let shown = second + self.offset_at(second);
+        let minute = shown.rem_euclid(DAY_SECONDS) / 60;
+        (weekday(shown.div_euclid(DAY_SECONDS)), u32::try_from(minute).unwrap_or(0))
     }
 
     /// Seconds east of UTC at a second since 1970.

@@ -228,4 +228,111 @@ steps:
             ),
         ],
     ),
+    (
+        "values of environments are known by name and type",
+        &[
+            ("environments/dev.yaml", "name: dev\nlanguage: 1\nvalues: {region: local, n: 1, mixed: a}\n"),
+            ("environments/prod.yaml", "name: prod\nlanguage: 1\nvalues: {region: eu, hosts: [a, b], mixed: 1}\n"),
+            (
+                "a.yaml",
+                "\
+name: a
+language: 1
+env: {WHERE: \"${{ environment.name }}/${{ environment.values.region }}\"}
+concurrency: {group: \"${{ environment.values.regoin }}\"}
+steps:
+  s: {argv: [x, \"${{ environment.values.n }}\", \"${{ default(environment.values.n, 0) + 1 }}\"]}
+  t: {if: environment.values.mixed == 'a', argv: [x], target: \"${{ environment.values.region }}\", effect: destructive}
+  u: {if: environment.value.region, argv: [x]}
+",
+            ),
+            (
+                "b.yaml",
+                "\
+name: b
+language: 1
+environments: [prod]
+steps: {s: {if: size(environment.values.hosts) > 1, argv: [x]}, t: {argv: [x, \"${{ environment.values.n }}\"]}}
+",
+            ),
+            ("c.yaml", "name: c\nlanguage: 1\nenvironments: [prd, prod, prod]\nsteps: {s: {argv: [x]}}\n"),
+            ("d.yaml", "name: d\nlanguage: 1\nenvironments: []\nsteps: {s: {argv: [x]}}\n"),
+        ],
+    ),
+    (
+        "there is no environment",
+        &[(
+            "a.yaml",
+            "\
+name: a
+language: 1
+schedules: {night: {cron: '@daily', environment: prod}}
+steps: {s: {effect: read, timeout: 1h, argv: [x, \"${{ environment.values.region }}\", \"${{ environment.name }}\"]}}
+",
+        )],
+    ),
+    (
+        "schedules take what their environment gives",
+        &[
+            ("environments/dev.yaml", "name: dev\nlanguage: 1\nvalues: {host: b}\ninputs: {n: 0}\n"),
+            ("environments/prod.yaml", "name: prod\nlanguage: 1\nvalues: {host: a}\ninputs: {n: 3, to: there}\n"),
+            (
+                "a.yaml",
+                "\
+name: a
+language: 1
+inputs: {n: {type: integer, required: true, minimum: 1}, to: {type: string, default: here}}
+schedules:
+  good: {cron: '@daily', environment: prod, confirm: [a/there]}
+  low: {cron: '@daily', environment: dev}
+  none: {cron: '@daily', inputs: {n: 1}}
+  unknown: {cron: '@daily', environment: prd, inputs: {n: 1}}
+  unconfirmed: {cron: '@daily', environment: prod, inputs: {n: 1, to: x}}
+steps:
+  s:
+    effect: destructive
+    target: \"${{ environment.values.host }}/${{ inputs.to }}\"
+    timeout: 1h
+    verify: {argv: [x]}
+    argv: [x, \"${{ inputs.n }}\"]
+",
+            ),
+            (
+                "b.yaml",
+                "\
+name: b
+language: 1
+environments: [prod]
+inputs: {n: {type: integer, default: 1}, to: {type: string, default: here}}
+schedules: {other: {cron: '@daily', environment: dev, inputs: {n: 1}}}
+steps: {s: {effect: read, timeout: 1h, argv: [x, \"${{ inputs.n }}${{ inputs.to }}\"]}}
+",
+            ),
+        ],
+    ),
+    (
+        "a schedule destroys in its environment what nobody confirmed",
+        &[
+            ("environments/prod.yaml", "name: prod\nlanguage: 1\ndefault: true\nvalues: {host: a}\n"),
+            (
+                "a.yaml",
+                "\
+name: a
+language: 1
+schedules: {named: {cron: '@daily', confirm: [disk/a]}, unnamed: {cron: '@daily', confirm: [disk/b]}}
+steps:
+  s: {effect: destructive, target: \"disk/${{ environment.values.host }}\", timeout: 1h, verify: {argv: [x]}, argv: [x]}
+",
+            ),
+        ],
+    ),
+    (
+        "environments of one name, and two defaults",
+        &[
+            ("environments/a.yaml", "name: prod\nlanguage: 1\ndefault: true\n"),
+            ("environments/b.yaml", "name: prod\nlanguage: 1\n"),
+            ("environments/c.yaml", "name: dev\nlanguage: 1\ndefault: true\n"),
+            ("sub/environments/d.yml", "name: test\nlanguage: 1\ndefault: false\n"),
+        ],
+    ),
 ];

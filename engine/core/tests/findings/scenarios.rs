@@ -35,6 +35,10 @@ pub const CASES: &[(&str, &str)] = &[
         "runbook: backup\nlanguage: 1\nscenarios:\n  a: {inputs: {keep: 0, too: x}}\n  b: {}\n",
     ),
     (
+        "where it takes place",
+        "runbook: backup\nlanguage: 1\nscenarios:\n  a: {environment: prod}\n  b: {environment: dev, inputs: {to: a}}\n  c: {environment: pord, inputs: {to: a}}\n",
+    ),
+    (
         "when it is canceled",
         "runbook: backup\nlanguage: 1\nscenarios:\n  a: {inputs: {to: a}, cancel: {}}\n  b: {inputs: {to: a}, cancel: {during: dump, after: 1m}}\n",
     ),

@@ -11,8 +11,7 @@ use runbook_proto::v1::approval_service_server::ApprovalService;
 use tonic::{Request, Response, Status};
 
 use super::runs::{Runs, step_no};
-use super::{Shared, errors, from_proto, peer_gid, principal, to_proto};
-use crate::roles::Accounts;
+use super::{Shared, errors, from_proto, principal, roles, to_proto};
 
 /// Approvals in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -25,13 +24,7 @@ type Place = (RunUid, u32);
 impl Approvals {
     /// Who asks, and the roles of that person.
     fn caller<T>(&self, request: &Request<T>) -> (Principal, Vec<String>) {
-        let by = principal(request);
-        let roles = &self.0.config.roles;
-        let roles = match (by.uid, peer_gid(request)) {
-            (Some(uid), Some(gid)) if !roles.is_empty() => Accounts::read().roles_of(roles, uid, gid),
-            _ => Vec::new(),
-        };
-        (by, roles)
+        (principal(request), roles(&self.0, request))
     }
 }
 

@@ -49,8 +49,12 @@ pub(super) async fn asked(shared: &Shared, wanted: Wanted) -> Result<Asked, Stat
             let others = Arc::clone(&generation);
             let check = move || {
                 // Others know this runbook as it is in this text, if they start it.
-                let checked =
-                    language::check_project([(file.clone(), bytes.clone())], others.interfaces(), |_, _| None);
+                let checked = language::check_project(
+                    [(file.clone(), bytes.clone())],
+                    others.interfaces(),
+                    others.usable(),
+                    |_, _| None,
+                );
                 (checked.into_iter().next().map(|file| file.checked), bytes, file)
             };
             let (checked, bytes, file) = tokio::task::spawn_blocking(check).await.map_err(|error| internal(&error))?;

@@ -64,7 +64,11 @@ fn unconfirmed(reason: &str, targets: &[(String, Vec<String>)], message: String)
     let metadata = [("targets".to_owned(), serde_json::json!(names).to_string())];
     details.set_error_info(reason, DOMAIN, std::collections::HashMap::from(metadata));
     for (name, steps) in targets {
-        details.add_precondition_failure_violation(reason, name, format!("destroyed by step {}", steps.join(", ")));
+        let by = match steps.is_empty() {
+            true => "of the environment".to_owned(),
+            false => format!("destroyed by step {}", steps.join(", ")),
+        };
+        details.add_precondition_failure_violation(reason, name, by);
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
@@ -92,6 +96,10 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::Outputs { .. } => (Code::InvalidArgument, "OUTPUTS_MISSING"),
         Rejection::Name { .. } => (Code::InvalidArgument, "INVALID_NAME"),
         Rejection::Unconfirmed { .. } => (Code::FailedPrecondition, "UNCONFIRMED"),
+        Rejection::MayNotStart { .. } => (Code::PermissionDenied, "MAY_NOT_START"),
+        Rejection::MayNotOverride { .. } => (Code::PermissionDenied, "MAY_NOT_OVERRIDE"),
+        Rejection::Frozen { .. } => (Code::FailedPrecondition, "FROZEN"),
+        Rejection::OutsideHours { .. } => (Code::FailedPrecondition, "OUTSIDE_HOURS"),
         Rejection::GroupBusy { .. } => (Code::FailedPrecondition, "GROUP_BUSY"),
         Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
         Rejection::RequestIdReused { .. } => (Code::AlreadyExists, "REQUEST_ID_REUSED"),

@@ -1,11 +1,11 @@
 //! From the API's types to ours: the one door in. Everything is validated here, and becomes a strong type or a typed
 //! refusal.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prost_types::Struct;
 use prost_types::value::Kind;
-use runbook_core::definition::{Approval, Runbook, Settlement};
+use runbook_core::definition::{Approval, Environment, InputSource, Runbook, Settlement};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::RunUid;
 use runbook_core::language;
@@ -132,17 +132,43 @@ fn number_value(number: f64) -> Result<Value, String> {
     Number::from_f64(number).map(Value::Number).ok_or_else(|| "a number is infinite or no number".to_owned())
 }
 
-/// The inputs of a start: typed ones and those typed on a command line, and those of a run that it is like, where it gives
-/// no other value; checked and completed; all faults at once.
+/// What the inputs of a start are given by. What comes first here wins.
+#[derive(Debug, Default)]
+pub struct InputsFrom<'a> {
+    /// Typed values of the request.
+    pub typed: Option<Struct>,
+    /// Values as they were typed on a command line.
+    pub texts: HashMap<String, String>,
+    /// Those of the run that it is like.
+    pub like: Map<String, Value>,
+    /// Variables of whoever asks, by [`variable`].
+    pub variables: HashMap<String, String>,
+    /// The environment that it is in.
+    pub environment: Option<&'a Environment>,
+}
+
+/// The inputs of a start, and where those came from that the request does not give itself.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// All of them, with their defaults.
+    pub values: Map<String, Value>,
+    /// The names of those that the request gives.
+    pub given: Vec<String>,
+    /// Where others came from, unless they are defaults.
+    pub sources: BTreeMap<String, InputSource>,
+}
+
+/// The variable that stands for an input, without what all of them begin with.
+fn variable(input: &str) -> String {
+    input.to_ascii_uppercase().replace('-', "_")
+}
+
+/// The inputs of a start, checked and completed; all faults at once.
 ///
 /// # Errors
 /// A `BadRequest` with everything that is wrong.
-pub fn inputs(
-    runbook: &Runbook,
-    before: Map<String, Value>,
-    typed: Option<Struct>,
-    texts: HashMap<String, String>,
-) -> Result<Map<String, Value>, Status> {
+pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status> {
+    let InputsFrom { typed, texts, like, mut variables, environment } = from;
     let mut given = Map::new();
     let mut faults: Vec<(String, String)> = Vec::new();
     let mut typed: Vec<_> = typed.map(|inputs| inputs.fields).unwrap_or_default().into_iter().collect();
@@ -177,8 +203,32 @@ pub fn inputs(
             }
         }
     }
-    for (name, value) in before {
-        given.entry(name).or_insert(value);
+    let itself: Vec<String> = given.keys().cloned().collect();
+    let mut sources = BTreeMap::new();
+    let mut add = |given: &mut Map<String, Value>, name: &str, value: Value, source| {
+        // Null leaves an input out.
+        if given.get(name).is_none_or(Value::is_null) {
+            given.insert(name.to_owned(), value);
+            sources.insert(name.to_owned(), source);
+        }
+    };
+    for (name, value) in like {
+        add(&mut given, &name, value, InputSource::Like);
+    }
+    for (name, decl) in &runbook.inputs {
+        let Some(text) = variables.remove(&variable(name)).filter(|_| !itself.contains(name)) else { continue };
+        match language::parse_input(decl, &text) {
+            Ok(value) => add(&mut given, name, value, InputSource::Variable),
+            Err(problem) => {
+                faults.push((
+                    format!("inputs.{name}"),
+                    format!("the variable RUNBOOK_INPUT_{}: {problem}", variable(name)),
+                ));
+            }
+        }
+    }
+    for name in environment.map(|it| it.complete(&runbook.inputs, &mut given)).unwrap_or_default() {
+        sources.insert(name, InputSource::Environment);
     }
     let checked = language::check_inputs(runbook, &given);
     if let Err(found) = &checked {
@@ -188,11 +238,18 @@ pub fn inputs(
                 continue;
             }
             let help = fault.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-            faults.push((field, format!("{}{help}", fault.message)));
+            let from = match (sources.get(&fault.input), environment) {
+                (Some(InputSource::Environment), Some(environment)) => {
+                    format!("the environment {} gives it: ", environment.name)
+                }
+                (Some(InputSource::Variable), _) => format!("the variable RUNBOOK_INPUT_{}: ", variable(&fault.input)),
+                _ => String::new(),
+            };
+            faults.push((field, format!("{from}{}{help}", fault.message)));
         }
     }
     match checked {
-        Ok(inputs) if faults.is_empty() => Ok(inputs),
+        Ok(values) if faults.is_empty() => Ok(Inputs { values, given: itself, sources }),
         _ => {
             let list: Vec<String> = faults
                 .iter()

@@ -1,6 +1,6 @@
 //! A start that is like another run: what it takes over from that. Never starts anything.
 
-use runbook_core::definition::Runbook;
+use runbook_core::definition::{Environment, InputSource, Runbook};
 use runbook_core::run::RunState;
 use runbook_core::selection::Wish;
 use runbook_proto::v1;
@@ -33,17 +33,28 @@ pub(super) struct Taken {
     pub wish: Wish,
 }
 
-/// What a start of a runbook takes over from a run. `given`: the inputs that the request gives itself.
+/// What a start of a runbook takes over from a run. `given`: the inputs that the request gives itself; `environment`: the one
+/// that it is in.
 ///
 /// # Errors
 /// The run is one of another runbook, or had a secret input, which is not kept.
-pub(super) fn take(run: &RunState, runbook: &Runbook, given: &[String]) -> Result<Taken, Status> {
+pub(super) fn take(
+    run: &RunState,
+    runbook: &Runbook,
+    given: &[String],
+    environment: Option<&Environment>,
+) -> Result<Taken, Status> {
     let created = run.created();
     if created.runbook != runbook.name {
         let problem = format!("run {} is one of {}, not of {}", created.number, created.runbook, runbook.name);
         return Err(errors::bad_field("like", problem));
     }
-    let kept = |name: &&String| runbook.inputs.contains_key(*name) && !given.contains(*name);
+    // Another environment gives for itself.
+    let elsewhere = created.terms.environment.as_deref() != environment.map(|it| it.name.as_str());
+    let of_environment = |name: &String| created.terms.sources.get(name) == Some(&InputSource::Environment);
+    let kept = |name: &&String| {
+        runbook.inputs.contains_key(*name) && !given.contains(*name) && !(elsewhere && of_environment(name))
+    };
     if let Some(secret) = created.sealed_inputs.iter().find(kept) {
         let problem = format!("the secret input {secret:?} of run {} is not kept: give it again", created.number);
         return Err(errors::status(Code::FailedPrecondition, "SECRET_NOT_KEPT", problem));

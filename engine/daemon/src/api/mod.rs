@@ -4,6 +4,7 @@ mod approvals;
 mod asked;
 mod below;
 mod compare;
+mod environments;
 mod errors;
 mod from_proto;
 mod incoming;
@@ -191,9 +192,14 @@ fn principal<T>(request: &Request<T>) -> Principal {
     Principal { name, uid }
 }
 
-/// The primary group of who is on the other side of the socket.
-fn peer_gid<T>(request: &Request<T>) -> Option<u32> {
-    Some(request.extensions().get::<UdsConnectInfo>()?.peer_cred?.gid())
+/// The roles of who is on the other side of the socket.
+fn roles<T>(shared: &Shared, request: &Request<T>) -> Vec<String> {
+    let roles = &shared.config.roles;
+    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    match peer {
+        Some(peer) if !roles.is_empty() => Accounts::read().roles_of(roles, peer.uid(), peer.gid()),
+        Some(_) | None => Vec::new(),
+    }
 }
 
 /// The socket that this daemon made, to be removed at its end.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Call, Overlap, Part, Runbook};
+use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tonic::Status;
 
 use super::{Shared, errors, internal, terms, to_proto};
+use crate::clock;
 use crate::history::{self, Past};
 use crate::preflight::Missing;
 
@@ -29,7 +30,7 @@ const STEPS: usize = 10_000;
 /// What is known of a start that is not made.
 pub(super) struct Considered {
     pub pinned: Arc<Pinned>,
-    /// Inputs as they were given, before the defaults.
+    /// The inputs that the request gives itself.
     pub given: Vec<String>,
     /// All inputs, secret ones too.
     pub inputs: Map<String, Value>,
@@ -62,13 +63,14 @@ pub(super) async fn answer(
     let targets = terms::planned_targets(&start);
     // A start asks for what is missing of these: it is no reason to refuse the plan.
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
-    let selection = start.terms.selection.clone();
+    let (selection, sources) = (start.terms.selection.clone(), start.terms.sources.clone());
     let (refused, locks) = shared
         .dispatcher
-        .query(move |machine| (machine.check_start(&start).err(), locks(machine, &start)))
+        .query(move |machine| (machine.check_start(clock::now(), &start).err(), locks(machine, &start)))
         .await
         .map_err(|_| errors::ending())?;
     let runbook = &pinned.runbook;
+    let told = told_inputs(runbook, &given, &sources, &inputs);
     let open: IndexMap<String, Value> = runbook
         .inputs
         .iter()
@@ -81,7 +83,8 @@ pub(super) async fn answer(
     Ok(v1::PlanRunResponse {
         runbook: format!("runbooks/{}", runbook.name),
         definition: pinned.digest.to_string(),
-        inputs: told_inputs(runbook, &given, &inputs),
+        inputs: told,
+        environment: runbook.environment_name().unwrap_or_default().to_owned(),
         steps,
         locks,
         problems: problems(refused, missing.as_deref().unwrap_or_default()),
@@ -106,13 +109,19 @@ fn id(runbook: &Runbook, no: StepNo) -> String {
     runbook.step(no).map_or_else(String::new, |step| step.id.clone())
 }
 
-fn told_inputs(runbook: &Runbook, given: &[String], inputs: &Map<String, Value>) -> Vec<v1::PlannedInput> {
+fn told_inputs(
+    runbook: &Runbook,
+    given: &[String],
+    sources: &BTreeMap<String, InputSource>,
+    inputs: &Map<String, Value>,
+) -> Vec<v1::PlannedInput> {
     let told = |(name, decl): (&String, &runbook_core::definition::InputDecl)| {
         let value = inputs.get(name).filter(|value| !value.is_null());
-        let source = match (given.contains(name), value) {
-            (true, Some(_)) => v1::InputSource::Given,
-            (false, Some(_)) => v1::InputSource::Default,
+        let source = match (sources.get(name), value) {
             (_, None) => v1::InputSource::Absent,
+            (Some(source), Some(_)) => terms::input_source(*source),
+            (None, Some(_)) if given.contains(name) => v1::InputSource::Given,
+            (None, Some(_)) => v1::InputSource::Default,
         };
         v1::PlannedInput {
             name: name.clone(),

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use runbook_core::definition::Runbook;
+use runbook_core::definition::{Environment, Runbook};
 use runbook_core::id::{RunUid, StepNo};
-use runbook_core::language::{self, Scenario};
+use runbook_core::language::{self, Environments, Scenario};
 use runbook_core::rehearsal::{End, Expectation, Rehearsal, Script, Setting, Stuck, every_failure, rehearse};
 use runbook_core::run::{Event, Pinned, Principal};
 use runbook_core::time::Span;
 use runbook_proto::v1;
 use tonic::{Code, Status};
 
-use super::asked::{asked, refused_findings};
+use super::asked::{Asked, asked, refused_findings};
+use super::from_proto::InputsFrom;
 use super::plan::{PASTS, medians};
-use super::{Shared, errors, from_proto, internal, to_proto};
+use super::{Shared, environments, errors, from_proto, internal, to_proto};
 use crate::history;
 use crate::layout::Layout;
 
@@ -29,12 +30,18 @@ pub(super) async fn answer(
 ) -> Result<v1::RehearseRunbookResponse, Status> {
     let v1::RehearseRunbookRequest { runbook, source, source_file, .. } = &mut request;
     let asked = asked(shared, from_proto::wanted(runbook, source, source_file)?).await?;
+    let named = Some(request.environment.as_str()).filter(|name| !name.is_empty());
+    // Scenarios say it themselves.
+    let environment = match request.scenarios.is_empty() {
+        true => environments::chosen(&asked.generation, &asked.runbook, named)?,
+        false => None,
+    };
     let (places, layout) = (shared.config.max_attempts, shared.surroundings.layout.clone());
     let (reader, definitions) = (Arc::clone(&shared.reader), Arc::clone(&shared.surroundings.definitions));
     tokio::task::spawn_blocking(move || {
         let past = history::past(&*reader, &definitions, &asked.runbook.name).map_err(|error| internal(&error))?;
         let expected = medians(&asked.runbook, &past);
-        let pinned = Pinned::rehearsed(&asked.runbook, &|name| asked.other(name));
+        let pinned = Pinned::rehearsed(&asked.runbook, environment.as_ref(), &|name| asked.other(name));
         let mut expected_below = BTreeMap::new();
         for other in pinned.with_called().into_iter().skip(1).take(PASTS) {
             let name = &other.runbook.name;
@@ -42,13 +49,14 @@ pub(super) async fn answer(
             let took = past.took.into_iter().map(|(id, took)| (id, took.median));
             expected_below.insert(name.clone(), took.collect());
         }
-        Rehearser { pinned, by, places, layout, expected, expected_below }.all(request)
+        Rehearser { asked, pinned, by, places, layout, expected, expected_below }.all(request)
     })
     .await
     .map_err(|error| internal(&error))?
 }
 
 struct Rehearser {
+    asked: Asked,
     pinned: Arc<Pinned>,
     by: Principal,
     places: usize,
@@ -67,6 +75,7 @@ impl Rehearser {
                 || request.every_failure
                 || request.inputs.is_some_and(|i| !i.fields.is_empty())
                 || !request.input_texts.is_empty()
+                || !request.environment.is_empty()
             {
                 return Err(errors::bad_field(
                     "scenarios",
@@ -74,17 +83,24 @@ impl Rehearser {
                 ));
             }
             let file = from_proto::file_name("scenarios_file", &request.scenarios_file)?;
-            for scenario in scenarios(runbook, &request.scenarios, &file)? {
+            let environments = Environments::new(self.asked.generation.usable());
+            for scenario in scenarios(runbook, &environments, &request.scenarios, &file)? {
                 // What is expected must not depend on what this machine has seen.
                 let setting = self.setting(scenario.inputs.clone());
                 let setting = Setting { expected: BTreeMap::new(), expected_below: BTreeMap::new(), ..setting };
-                let lived = rehearse(&self.pinned, &setting, &scenario.script).map_err(|stuck| refused(&stuck))?;
+                let pinned = self.placed(scenario.environment.as_ref());
+                let lived = rehearse(&pinned, &setting, &scenario.script).map_err(|stuck| refused(&stuck))?;
                 response.rehearsals.push(told_of(&self.layout, &lived, &scenario.name, &scenario.expect, true));
             }
             return Ok(response);
         }
-        let inputs = from_proto::inputs(runbook, serde_json::Map::new(), request.inputs, request.input_texts)?;
-        let setting = self.setting(inputs);
+        let from = InputsFrom {
+            typed: request.inputs,
+            texts: request.input_texts,
+            environment: runbook.environment.as_deref(),
+            ..InputsFrom::default()
+        };
+        let setting = self.setting(from_proto::inputs(runbook, from)?.values);
         let nothing = Expectation::default();
         if request.every_failure {
             every_failure(&self.pinned, &setting, &told, |step, lived| {
@@ -98,6 +114,14 @@ impl Rehearser {
             response.rehearsals.push(told_of(&self.layout, &lived, "", &nothing, true));
         }
         Ok(response)
+    }
+
+    /// The same in an environment.
+    fn placed(&self, environment: Option<&Environment>) -> Arc<Pinned> {
+        match environment {
+            Some(_) => Pinned::rehearsed(&self.asked.runbook, environment, &|name| self.asked.other(name)),
+            None => Arc::clone(&self.pinned),
+        }
     }
 
     fn setting(&self, inputs: serde_json::Map<String, serde_json::Value>) -> Setting {
@@ -139,8 +163,13 @@ fn script(runbook: &Runbook, request: &v1::RehearseRunbookRequest) -> Result<Scr
 }
 
 /// The scenarios of a file that has to be about this runbook.
-fn scenarios(runbook: &Runbook, source: &[u8], file: &str) -> Result<Vec<Scenario>, Status> {
-    let checked = language::check_scenarios(source, file, |name| match name == runbook.name {
+fn scenarios(
+    runbook: &Runbook,
+    environments: &Environments,
+    source: &[u8],
+    file: &str,
+) -> Result<Vec<Scenario>, Status> {
+    let checked = language::check_scenarios(source, file, environments, |name| match name == runbook.name {
         true => Ok(runbook),
         false => Err(format!("these are scenarios of `{name}`, and `{}` is rehearsed", runbook.name)),
     });

@@ -9,7 +9,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::asked::asked;
 use super::from_proto::Faults;
-use super::{Shared, errors, from_proto, principal, rehearse, to_proto};
+use super::{Shared, environments, errors, from_proto, principal, rehearse, to_proto};
 use crate::library::{Entry, Generation};
 use crate::{check, files, graph};
 
@@ -44,6 +44,14 @@ pub(super) fn find(generation: &Generation, name: &str) -> Result<Arc<Entry>, St
     Err(errors::status(Code::NotFound, "NO_SUCH_RUNBOOK", format!("there is no runbook {shown:?}{hint}")))
 }
 
+impl Runbooks {
+    /// The folder as it is.
+    async fn latest(&self) -> Result<Arc<Generation>, Status> {
+        let shared = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || shared.library.latest()).await.map_err(|error| super::internal(&error))
+    }
+}
+
 #[tonic::async_trait]
 impl RunbookService for Runbooks {
     async fn list_runbooks(
@@ -52,10 +60,7 @@ impl RunbookService for Runbooks {
     ) -> Result<Response<v1::ListRunbooksResponse>, Status> {
         let request = request.into_inner();
         let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
-        let shared = Arc::clone(&self.0);
-        let generation = tokio::task::spawn_blocking(move || shared.library.latest())
-            .await
-            .map_err(|error| super::internal(&error))?;
+        let generation = self.latest().await?;
         let mut entries = generation
             .entries
             .range::<str, _>((
@@ -115,7 +120,7 @@ impl RunbookService for Runbooks {
         let checked = tokio::task::spawn_blocking(move || {
             let known = |name: &str| generation.entries.get(name).and_then(|entry| entry.runbook());
             let fault = |_: &str, listed: &str| files::listed_fault(&project.join(listed));
-            check::together(texts, generation.interfaces(), fault, known)
+            check::together(texts, generation.interfaces(), generation.usable(), fault, known)
         })
         .await
         .map_err(|error| super::internal(&error))?;
@@ -148,6 +153,31 @@ impl RunbookService for Runbooks {
             drawing: graph::draw(&asked.runbook, format),
             runbook: Some(v1::Runbook { file: asked.file, ..to_proto::runbook(&asked.runbook) }),
         }))
+    }
+
+    async fn list_environments(
+        &self,
+        request: Request<v1::ListEnvironmentsRequest>,
+    ) -> Result<Response<v1::ListEnvironmentsResponse>, Status> {
+        let request = request.into_inner();
+        let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
+        let generation = self.latest().await?;
+        let after = generation.places.iter().filter(|(name, _)| name.as_str() > request.page_token.as_str());
+        let page: Vec<_> = after.take(size + 1).map(|(_, place)| place).collect();
+        let next = if page.len() > size { page.get(size.saturating_sub(1)) } else { None };
+        Ok(Response::new(v1::ListEnvironmentsResponse {
+            environments: page.iter().take(size).map(|place| environments::told(place)).collect(),
+            next_page_token: next.map(|place| place.name.clone()).unwrap_or_default(),
+        }))
+    }
+
+    async fn get_environment(
+        &self,
+        request: Request<v1::GetEnvironmentRequest>,
+    ) -> Result<Response<v1::GetEnvironmentResponse>, Status> {
+        let generation = self.latest().await?;
+        let place = environments::find(&generation, &request.into_inner().name)?;
+        Ok(Response::new(v1::GetEnvironmentResponse { environment: Some(environments::told(place)) }))
     }
 
     async fn rehearse_runbook(

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use prost::Message as _;
-use runbook_core::definition::step_path;
+use runbook_core::definition::{Environment, step_path};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
@@ -16,7 +16,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use super::asked::{Asked, asked};
-use super::from_proto::Faults;
+use super::from_proto::{Faults, Inputs, InputsFrom};
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::waits::Waits;
@@ -43,10 +43,8 @@ pub(super) struct Runs(pub Arc<Shared>);
 /// What a request asks to start, before anything is stored of it.
 struct Intended {
     asked: Asked,
-    /// The names of the inputs that are given.
-    given: Vec<String>,
-    /// All inputs, with their defaults.
-    inputs: serde_json::Map<String, Value>,
+    environment: Option<Environment>,
+    inputs: Inputs,
     origin: run::Origin,
     reason: String,
     request_id: String,
@@ -70,22 +68,33 @@ impl Runs {
             return Err(faults.refusal());
         };
         let asked = asked(&self.0, wanted).await?;
+        let of_like = like.as_ref().and_then(|run| run.created().terms.environment.clone());
+        let named = Some(std::mem::take(&mut request.environment)).filter(|name| !name.is_empty()).or(of_like);
+        let environment = super::environments::chosen(&asked.generation, &asked.runbook, named.as_deref())?;
         let typed = request.inputs.take();
         let names = typed.iter().flat_map(|typed| typed.fields.keys()).chain(request.input_texts.keys());
-        let mut given: Vec<String> = names.cloned().collect();
-        let taken = like.map(|run| like::take(&run, &asked.runbook, &given)).transpose()?;
-        let (before, wish) = taken.map_or_else(Default::default, |taken| (taken.inputs, taken.wish));
-        given.extend(before.keys().cloned());
-        let inputs = from_proto::inputs(&asked.runbook, before, typed, std::mem::take(&mut request.input_texts))?;
+        let given: Vec<String> = names.cloned().collect();
+        let taken = like.map(|run| like::take(&run, &asked.runbook, &given, environment.as_ref())).transpose()?;
+        let (like, wish) = taken.map_or_else(Default::default, |taken| (taken.inputs, taken.wish));
+        let from = InputsFrom {
+            typed,
+            texts: std::mem::take(&mut request.input_texts),
+            like,
+            variables: std::mem::take(&mut request.input_variables),
+            environment: environment.as_ref(),
+        };
+        let inputs = from_proto::inputs(&asked.runbook, from)?;
+        terms.sources.clone_from(&inputs.sources);
         terms.selection = terms::selection(&asked.runbook, terms::wish(request.selection.take()).unwrap_or(wish))?;
         terms.pause_before = terms::pause_before(&asked.runbook, &request.pause_before)?;
-        Ok(Intended { asked, given, inputs, origin, reason, request_id, terms })
+        Ok(Intended { asked, environment, inputs, origin, reason, request_id, terms })
     }
 
     /// The start as it would be made: its definition is pinned.
-    async fn consider(&self, by: run::Principal, intended: Intended) -> Result<Considered, Status> {
-        let Intended { asked, given, inputs, origin, reason, request_id, terms } = intended;
-        let pinned = self.pin(asked).await?;
+    async fn consider(&self, by: run::Principal, roles: Vec<String>, intended: Intended) -> Result<Considered, Status> {
+        let Intended { asked, environment, inputs, origin, reason, request_id, terms } = intended;
+        let Inputs { values: inputs, given, .. } = inputs;
+        let pinned = self.pin(asked, environment).await?;
         let digest = request_digest(&pinned, &inputs, &by, &terms, &self.0.surroundings.sealer);
         let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
         for (name, decl) in &pinned.runbook.inputs {
@@ -103,6 +112,7 @@ impl Runs {
             sealed_inputs: sealed.keys().cloned().collect(),
             origin,
             by,
+            roles,
             reason,
             request_id,
             request_digest: digest,
@@ -114,13 +124,13 @@ impl Runs {
     }
 
     /// Pins a definition: its files are there, as far as could be seen.
-    async fn pin(&self, asked: Asked) -> Result<Arc<Pinned>, Status> {
+    async fn pin(&self, asked: Asked, environment: Option<Environment>) -> Result<Arc<Pinned>, Status> {
         let Asked { runbook, source, file, generation } = asked;
         let definitions = Arc::clone(&self.0.surroundings.definitions);
         let project = self.0.config.project.clone();
         let pin = move || {
             let text = Text { runbook: &runbook, source: &source, file: &file };
-            definitions.pin(&text, &project, &|name| generation.text(name))
+            definitions.pin(&text, environment.as_ref(), &project, &|name| generation.text(name))
         };
         tokio::task::spawn_blocking(pin).await.map_err(|error| internal(&error))?.map_err(|error| match &error {
             DefinitionError::Io { digest, verb, source } => {
@@ -258,20 +268,22 @@ fn new_uid() -> RunUid {
 impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
         super::check_open(&self.0)?;
-        let by = principal(&request);
+        let (by, roles) = (principal(&request), super::roles(&self.0, &request));
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let mut intended = self.intended(request).await?;
         intended.asked = self.preflight(intended.asked).await?;
-        let Considered { pinned, sealed, start, .. } = self.consider(by, intended).await?;
+        let Considered { pinned, sealed, start, .. } = self.consider(by, roles, intended).await?;
         if validate_only {
             let run = v1::Run {
                 runbook: pinned.runbook.name.clone(),
                 definition: pinned.digest.to_string(),
                 inputs: Some(to_proto::object(start.inputs.iter())),
+                environment: pinned.runbook.environment_name().unwrap_or_default().to_owned(),
                 ..v1::Run::default()
             };
-            let checked = self.0.dispatcher.query(move |machine| machine.check_start(&start)).await;
+            let checked =
+                self.0.dispatcher.query(move |machine| machine.check_start(crate::clock::now(), &start)).await;
             checked.map_err(|_| errors::ending())?.map_err(|rejection| errors::rejection(&rejection))?;
             return Ok(Response::new(v1::StartRunResponse { run: Some(run), repeated_request: false }));
         }
@@ -302,7 +314,7 @@ impl RunService for Runs {
     }
 
     async fn plan_run(&self, request: Request<v1::PlanRunRequest>) -> Result<Response<v1::PlanRunResponse>, Status> {
-        let by = principal(&request);
+        let (by, roles) = (principal(&request), super::roles(&self.0, &request));
         let v1::PlanRunRequest { start, skip_preflight } = request.into_inner();
         let start = start.ok_or_else(|| errors::bad_field("start", "say which start is considered"))?;
         let mut intended = self.intended(start).await?;
@@ -311,7 +323,7 @@ impl RunService for Runs {
             let (asked, found) = self.missing(intended.asked).await?;
             (intended.asked, missing) = (asked, Some(found));
         }
-        let considered = self.consider(by, intended).await?;
+        let considered = self.consider(by, roles, intended).await?;
         Ok(Response::new(plan::answer(&self.0, considered, missing).await?))
     }
 
@@ -376,6 +388,7 @@ impl RunService for Runs {
             return Err(faults.refusal());
         };
         let runbook = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
+        let environment = super::environments::bare(&request.environment).to_owned();
         // Runs that are not over are in memory, and their rows do not say where they are.
         let live: HashMap<RunUid, v1::Run> = self
             .0
@@ -387,6 +400,7 @@ impl RunService for Runs {
         let page = tokio::task::spawn_blocking(move || {
             let mut wanted = |row: &runbook_journal::RunRow| {
                 (runbook.is_empty() || row.runbook == runbook)
+                    && (environment.is_empty() || row.environment.as_deref() == Some(environment.as_str()))
                     && after.is_none_or(|after| row.created_at >= after)
                     && (statuses.is_empty() || {
                         let status = live.get(&row.uid).map_or_else(|| to_proto::run_row(row).status, |run| run.status);

@@ -205,6 +205,7 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
         overlap: plan.as_ref().map(|plan| overlap(plan.overlap).to_owned()).unwrap_or_default(),
         jitter: declared.map(|it| it.jitter).filter(|it| *it > Span::ZERO).map(to_proto::duration),
         start_deadline: plan.as_ref().map(|plan| to_proto::duration(plan.start_deadline)),
+        environment: declared.and_then(|it| it.environment.clone()).unwrap_or_default(),
         inputs: declared.map(|it| to_proto::object(it.inputs.iter())),
         next,
         accounted_through: through.filter(|at| at.0 > i64::MIN).map(to_proto::timestamp),
@@ -307,6 +308,8 @@ fn entry(reader: &dyn View, name: &ScheduleName, note: &Note) -> v1::LedgerEntry
 fn of_fate(entry: &mut v1::LedgerEntry, fate: &Fate) {
     let (kind, reason) = match fate {
         Fate::Ran { .. } => (v1::LedgerKind::Ran, String::new()),
+        Fate::Skipped(Skip::Frozen { why }) => (v1::LedgerKind::Skipped, format!("freeze: {why}")),
+        Fate::Skipped(Skip::Hours { why }) => (v1::LedgerKind::Skipped, format!("outside hours: {why}")),
         Fate::Skipped(Skip::Paused) => (v1::LedgerKind::Skipped, "the schedule was paused".to_owned()),
         Fate::Skipped(Skip::Overlap { number, state }) => {
             let person = if state == "attention" { ": it needs a person" } else { "" };
@@ -468,6 +471,7 @@ impl ScheduleService for Schedules {
             reason,
             request_id,
             confirm: declared.confirm.clone(),
+            environment: declared.environment.clone().unwrap_or_default(),
             ..v1::StartRunRequest::default()
         };
         let started = Runs(Arc::clone(&self.0)).start_run(Request::from_parts(metadata, extensions, start)).await?;

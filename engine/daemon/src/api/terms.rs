@@ -1,8 +1,8 @@
 //! What a start says beside its inputs, both ways: from a request to the core, and from the core to what is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use runbook_core::definition::{Part, Runbook};
+use runbook_core::definition::{InputSource, Part, Runbook};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::StepNo;
 use runbook_core::limits;
@@ -43,8 +43,14 @@ pub(super) fn confirmed(names: Vec<String>) -> Result<Vec<String>, Fault> {
 /// As [`confirmed`].
 pub(super) fn terms(request: &mut v1::StartRunRequest) -> Result<Terms, Fault> {
     let confirmed = confirmed(std::mem::take(&mut request.confirm))?;
+    let overridden = std::mem::take(&mut request.override_reason);
+    if overridden.len() > limits::REASON_BYTES {
+        let (bytes, limit) = (overridden.len(), limits::REASON_BYTES);
+        return Err(fault("override_reason", format!("it has {bytes} bytes, the limit is {limit}")));
+    }
+    let overridden = Some(overridden).filter(|reason| !reason.trim().is_empty());
     let begin = begin(request.begin_at.take(), request.begin_in.take(), clock::now())?;
-    Ok(Terms { confirmed, dry: request.dry_run, begin, ..Terms::default() })
+    Ok(Terms { confirmed, dry: request.dry_run, overridden, begin, ..Terms::default() })
 }
 
 /// When a run begins that does not begin at once.
@@ -73,12 +79,12 @@ fn begin(
     Ok(Some(begin))
 }
 
-/// What of the terms a repeated request has to say again. When it confirms more or less than before, it is no other run;
-/// and a span from now ends later each time.
+/// What of the terms a repeated request has to say again. When it confirms more or less than before, or gives a value in
+/// another way, it is no other run; and a span from now ends later each time.
 pub(super) fn repeated(terms: &Terms) -> Terms {
     let begin =
         terms.begin.map(|begin| if begin.after.is_some() { Begin { at: Timestamp(0), ..begin } } else { begin });
-    Terms { confirmed: Vec::new(), begin, ..terms.clone() }
+    Terms { confirmed: Vec::new(), sources: BTreeMap::new(), overridden: None, begin, ..terms.clone() }
 }
 
 /// What a start leaves out of a runbook.
@@ -134,6 +140,24 @@ pub(super) fn pause(run: &RunState) -> Option<v1::Pause> {
 /// The steps before which a run is still to be paused.
 pub(super) fn paused_before(run: &RunState) -> Vec<String> {
     ids(&run.pinned().runbook, &run.hold_before().collect::<Vec<_>>())
+}
+
+/// Where an input came from.
+pub(super) const fn input_source(source: InputSource) -> v1::InputSource {
+    match source {
+        InputSource::Variable => v1::InputSource::Variable,
+        InputSource::Like => v1::InputSource::Like,
+        InputSource::Environment => v1::InputSource::Environment,
+    }
+}
+
+/// Where the inputs of a run came from that whoever started it did not give.
+pub(super) fn inputs_from(terms: &Terms) -> Vec<v1::InputFrom> {
+    let from = |(input, source): (&String, &InputSource)| v1::InputFrom {
+        input: input.clone(),
+        source: input_source(*source).into(),
+    };
+    terms.sources.iter().map(from).collect()
 }
 
 /// What a request wants of the steps; `None` where it says nothing of them.

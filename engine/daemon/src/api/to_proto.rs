@@ -163,6 +163,9 @@ pub fn run_head(run: &RunState) -> v1::Run {
         pause_before: terms::paused_before(run),
         schedule: created.slot.as_ref().map(|slot| slot.schedule.to_string()).unwrap_or_default(),
         slot: created.slot.as_ref().map(|slot| timestamp(slot.at)),
+        environment: created.terms.environment.clone().unwrap_or_default(),
+        inputs_from: terms::inputs_from(&created.terms),
+        overridden: created.terms.overridden.clone().unwrap_or_default(),
     }
 }
 
@@ -309,6 +312,7 @@ pub fn run_row(row: &RunRow) -> v1::Run {
         last_event: row.last_event,
         request_id: row.request_id.clone(),
         dry_run: row.dry,
+        environment: row.environment.clone().unwrap_or_default(),
         ..v1::Run::default()
     }
 }
@@ -426,6 +430,9 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.message = format!("run {} of {}", created.number, created.runbook);
             to.confirmed.clone_from(&created.terms.confirmed);
             to.dry_run = created.terms.dry;
+            to.environment = created.terms.environment.clone().unwrap_or_default();
+            to.inputs_from = terms::inputs_from(&created.terms);
+            to.overridden = created.terms.overridden.clone().unwrap_or_default();
             to.selection = terms::told(runbook, &created.terms.selection);
             v1::EventType::Created
         }
@@ -668,6 +675,8 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
             })
             .collect(),
         locks: runbook.locks.clone(),
+        environments: runbook.environments.clone(),
+        needs_environment: runbook.needs_environment,
         ..v1::Runbook::default()
     }
 }

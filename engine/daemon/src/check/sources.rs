@@ -7,11 +7,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use runbook_core::language::{Code, Finding, too_large};
+use runbook_core::language::{Code, Finding, is_environment, too_large};
 use runbook_core::limits;
 
 use crate::files;
-use crate::library::{DEPTH, ENVIRONMENTS, FOLDER};
+use crate::library::{DEPTH, FOLDER};
 
 /// Files checked in one call.
 const FILES: usize = 10_000;
@@ -50,10 +50,15 @@ impl Sources {
         sources
     }
 
-    /// The other files of the folders of runbooks that the paths lie in, where one of the texts may start one of them.
+    /// The other files of the folders of runbooks that the paths lie in, where what is found in one of the texts may depend
+    /// on them.
     pub fn around(&mut self, paths: &[PathBuf]) -> Vec<(String, Vec<u8>)> {
         let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|at| at == word);
-        if !self.texts.iter().any(|(_, text)| has(text, b"uses") && has(text, b"runbook")) {
+        let starts = |text: &[u8]| has(text, b"uses") && has(text, b"runbook");
+        let depends = |path: &str, text: &[u8]| {
+            starts(text) || has(text, b"environment") || has(text, b"schedules") || is_environment(path)
+        };
+        if !self.texts.iter().any(|(path, text)| depends(path, text)) {
             return Vec::new();
         }
         let mut around = Self { seen: std::mem::take(&mut self.seen), ..Self::default() };
@@ -110,12 +115,10 @@ impl Sources {
         let entries: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
         let mut paths = entries?;
         paths.sort();
-        let of_project = depth == 0 || folder.ends_with(FOLDER);
         for path in paths {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-            let hidden = name.starts_with('.') || (of_project && name == ENVIRONMENTS);
-            if !hidden && (path.is_dir() || yaml) {
+            if !name.starts_with('.') && (path.is_dir() || yaml) {
                 self.add(&path, depth + 1);
             }
         }
@@ -153,7 +156,7 @@ mod tests {
         let sources = Sources::of(&[&paths[..], &["/dev/zero".into()]].concat());
         let short = |path: &str| path.rsplit('/').next().unwrap().to_owned();
         let names: Vec<_> = sources.texts.iter().map(|(path, _)| short(path)).collect();
-        assert_eq!(names, ["a.yaml", "b.yml"]);
+        assert_eq!(names, ["a.yaml", "prod.yaml", "b.yml"]);
         let found: Vec<_> = sources.findings.iter().map(|found| (found.code, short(&found.file))).collect();
         let expected = [
             (Code::UnreadableFile, "gone.yaml"),

@@ -1,7 +1,7 @@
 //! One known event of every kind, and every variant within: what the golden files hold. Never to be changed, only
 //! added to.
 
-use runbook_core::definition::Settlement;
+use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
@@ -327,6 +327,23 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ),
         ("due", Fact::Due),
         ("created-for-items", created_for_items()),
+        (
+            "created-environment",
+            with_terms(Terms {
+                environment: Some("prod".to_owned()),
+                sources: [
+                    ("keep".to_owned(), InputSource::Environment),
+                    ("region".to_owned(), InputSource::Variable),
+                    ("source".to_owned(), InputSource::Like),
+                ]
+                .into(),
+                ..Terms::default()
+            }),
+        ),
+        (
+            "created-overridden",
+            with_terms(Terms { overridden: Some("the site is down".to_owned()), ..Terms::default() }),
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

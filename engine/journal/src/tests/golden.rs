@@ -164,6 +164,8 @@ fn notes() -> Vec<(&'static str, NoteFact)> {
         ("note-planned-twice", written(Dst::Twice)),
         ("note-removed", NoteFact::Removed),
         ("note-ran", slot(Fate::Ran { run: UID, number: 142 })),
+        ("note-skipped-frozen", slot(Fate::Skipped(Skip::Frozen { why: "until then".to_owned() }))),
+        ("note-skipped-hours", slot(Fate::Skipped(Skip::Hours { why: "mon-fri only".to_owned() }))),
         ("note-skipped-paused", slots(Fate::Skipped(Skip::Paused))),
         ("note-skipped-overlap", slot(Fate::Skipped(Skip::Overlap { number: 142, state }))),
         ("note-merged", slots(Fate::Merged { into: at(150) })),

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
-use runbook_core::definition::Settlement;
+use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
@@ -78,12 +78,20 @@ fn selection() -> impl Strategy<Value = Selection> {
 fn terms() -> impl Strategy<Value = Terms> {
     let begin = (time(), option::of(any::<i64>().prop_map(Span))).prop_map(|(at, after)| Begin { at, after });
     let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3), option::of(begin));
-    said.prop_map(|(confirmed, dry, selection, pause_before, begin)| Terms {
-        confirmed,
-        dry,
-        selection: selection.unwrap_or_default(),
-        pause_before: pause_before.into_iter().collect(),
-        begin,
+    let source = || prop::sample::select(vec![InputSource::Variable, InputSource::Like, InputSource::Environment]);
+    let place = (option::of(text()), vec((text(), source()), 0..3), option::of(text()));
+    (said, place).prop_map(|(said, (environment, sources, overridden))| {
+        let (confirmed, dry, selection, pause_before, begin) = said;
+        Terms {
+            confirmed,
+            dry,
+            selection: selection.unwrap_or_default(),
+            pause_before: pause_before.into_iter().collect(),
+            begin,
+            environment,
+            overridden,
+            sources: sources.into_iter().collect(),
+        }
     })
 }
 

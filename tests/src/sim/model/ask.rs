@@ -57,6 +57,10 @@ impl Model {
             let equal = known.created.request_digest == start.request_digest;
             return if equal { Answer::Repeated(known.uid) } else { Answer::Refused };
         }
+        // 115
+        if !self.may_ask(start) {
+            return Answer::Refused;
+        }
         // 54
         let names = to_confirm(design, slot, &start.terms.selection.left_out, |_| true);
         if !start.terms.dry && names.iter().any(|name| !start.terms.confirmed.contains(name)) {
@@ -64,7 +68,8 @@ impl Model {
         }
         // 3
         let skips = design.runbook.overlap() == Some(Overlap::Skip);
-        let group = design.group.as_ref().map(|name| name.rendered(slot));
+        let environment = start.terms.environment.as_deref();
+        let group = design.group.as_ref().map(|name| name.rendered(slot, environment));
         // 78
         let group = group.filter(|_| !start.terms.dry);
         // 97, 99

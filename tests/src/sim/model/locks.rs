@@ -33,7 +33,7 @@ impl RunModel {
             return Vec::new();
         }
         let names = self.design.step_locks.get(no).into_iter().flatten();
-        let mut names: Vec<String> = names.map(|name| name.rendered(self.slot())).collect();
+        let mut names: Vec<String> = names.map(|name| name.rendered(self.slot(), self.environment())).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -11,6 +11,7 @@ mod held;
 mod judge;
 mod locks;
 mod places;
+mod protect;
 mod run;
 mod schedules;
 mod step;

@@ -248,6 +248,11 @@ impl RunModel {
         })
     }
 
+    /// The environment that it is in.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        self.created.terms.environment.as_deref()
+    }
+
     /// The locks and the group, by name.
     pub(crate) fn wants(&self) -> Vec<String> {
         let locks = self.created.locks.iter().map(|lock| format!("lock {lock}"));

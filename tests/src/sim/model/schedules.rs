@@ -207,7 +207,10 @@ impl Model {
         let Some(plan) = schedule.told.clone() else { return Answer::Nothing };
         let fate = match start {
             None => Fate::Failed { why: String::new() },
-            Some(_) => self.fate_of_start(name, *slot, &plan, *uid, design, input),
+            Some(start) => {
+                let place = (input.as_str(), start.terms.environment.as_deref());
+                self.fate_of_start(name, *slot, &plan, *uid, design, place)
+            }
         };
         let answer = if matches!(fate, Fate::Ran { .. }) { Answer::Accepted } else { Answer::Nothing };
         self.expected.notes.push((name.clone(), noted(*slot, *slot, fate)));
@@ -221,13 +224,17 @@ impl Model {
         plan: &PlanModel,
         uid: RunUid,
         design: &Design,
-        input: &str,
+        (input, environment): (&str, Option<&str>),
     ) -> Fate {
-        let group = design.group.as_ref().map(|name| name.rendered(input));
+        // 115
+        if let Some(skip) = self.left_out(environment) {
+            return Fate::Skipped(skip);
+        }
+        let group = design.group.as_ref().map(|name| name.rendered(input, environment));
         let overlaps = |run: &&RunModel| {
             let same = match &group {
                 Some(_) => run.created.group == group,
-                None => run.created.runbook == design.runbook.name,
+                None => run.created.runbook == design.runbook.name && run.environment() == environment,
             };
             !run.is_terminal() && !run.created.terms.dry && run.begins.is_none() && same
         };
@@ -377,7 +384,9 @@ fn fits(
             };
             busy.iter().any(of) && !state.is_empty()
         }
-        (Fate::Failed { why }, Fate::Failed { .. }) => !why.is_empty(),
+        (Fate::Failed { why }, Fate::Failed { .. })
+        | (Fate::Skipped(Skip::Frozen { why }), Fate::Skipped(Skip::Frozen { .. }))
+        | (Fate::Skipped(Skip::Hours { why }), Fate::Skipped(Skip::Hours { .. })) => !why.is_empty(),
         (fate, wanted) => fate == wanted,
     };
     same && (first, last) == (from, to)

@@ -179,13 +179,14 @@ impl Model {
             number: above.created.number,
             runbook: design.runbook.name.clone(),
             definition: design.digest,
-            group: design.group.as_ref().map(|name| name.rendered(slot)),
-            locks: design.locks_of(slot),
+            group: design.group.as_ref().map(|name| name.rendered(slot, above.environment())),
+            locks: design.locks_of(slot, above.environment()),
             inputs,
             sealed_inputs: Vec::new(),
             request_id: String::new(),
             request_digest: created.request_digest,
-            terms: Terms::default(),
+            // 114
+            terms: Terms { environment: above.created.terms.environment.clone(), ..Terms::default() },
             parent: Some(Parent { root: above.root(), run: above.uid, step: parent.step, depth, tidies }),
             slot: None,
             items: above.items(no),
@@ -210,7 +211,7 @@ impl Model {
         let Some(inputs) = run.given(no) else { return true };
         let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
         let skips = design.runbook.overlap() == Some(Overlap::Skip);
-        let group = design.group.as_ref().map(|name| name.rendered(slot));
+        let group = design.group.as_ref().map(|name| name.rendered(slot, run.environment()));
         let busy = self
             .runs
             .values()

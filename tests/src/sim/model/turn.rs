@@ -360,10 +360,13 @@ impl Model {
             && created.terms.begin == start.terms.begin
             && created.terms.selection == start.terms.selection;
         must(names == expected && same, || format!("it says that {names:?} is confirmed (54)"))?;
-        // 78
-        let group = design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot));
-        let locks = if dry { Vec::new() } else { design.locks_of(slot) };
+        // 78, 114
+        let environment = start.terms.environment.as_deref();
+        let group = design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot, environment));
+        let locks = if dry { Vec::new() } else { design.locks_of(slot, environment) };
         let same = created.locks == locks
+            && created.terms.environment == start.terms.environment
+            && created.terms.overridden == self.overridden(start)
             && created.group == group
             && created.origin == start.origin
             && created.request_id == start.request_id

@@ -1,0 +1,37 @@
+//! Whether a start passes what protects its environment: who asks, when, and whether it is overridden. Never knows how a
+//! person's roles are found out.
+
+use super::event::Origin;
+use super::input::Start;
+use super::rejection::Rejection;
+use crate::definition::{Closed, Environment};
+use crate::time::Timestamp;
+
+/// Judges a start; gives why it overrides what protects the environment, where it does.
+///
+/// # Errors
+/// Who asks may not start it, or nobody may now.
+pub(crate) fn check(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
+    let Some(environment) = start.pinned.runbook.environment.as_deref() else { return Ok(None) };
+    let Environment { name, protection, .. } = environment;
+    let has = |roles: &[String]| roles.iter().any(|role| start.roles.contains(role));
+    // Whoever wrote the schedule stands for it.
+    if start.origin != Origin::Schedule && !protection.roles.is_empty() && !has(&protection.roles) {
+        return Err(Rejection::MayNotStart { environment: name.clone(), roles: protection.roles.clone() });
+    }
+    // What changes nothing disturbs nobody.
+    let Some(closed) = protection.closed(now).filter(|_| !start.terms.dry) else { return Ok(None) };
+    match &start.terms.overridden {
+        Some(reason) if has(&protection.override_roles) => Ok(Some(reason.clone())),
+        Some(_) => {
+            Err(Rejection::MayNotOverride { environment: name.clone(), roles: protection.override_roles.clone() })
+        }
+        None => {
+            let why = closed.to_string();
+            Err(match closed {
+                Closed::Frozen(..) => Rejection::Frozen { environment: name.clone(), why },
+                Closed::Hours(_) => Rejection::OutsideHours { environment: name.clone(), why },
+            })
+        }
+    }
+}
