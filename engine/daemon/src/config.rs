@@ -19,7 +19,7 @@ use crate::cron::CronCommand;
 use crate::graph;
 use crate::instance;
 use crate::roles::Roles;
-use crate::secrets::SecretSource;
+use crate::secrets::{Secret, Source};
 use file::File;
 
 /// The name of the configuration file in a project's folder.
@@ -62,7 +62,8 @@ const VARIABLES: &str = "RUNBOOKD_";
         retention: {runs: 10000, days: 90}    # finished runs that are kept: so many, and so long\n  \
         secrets:\n    \
         pg_password: {file: /etc/runbook/pg_password}    # for its owner alone: chmod 600\n    \
-        hook_token: {env: HOOK_TOKEN}                    # a variable of the daemon\n\n\
+        hook_token: {env: HOOK_TOKEN}                    # a variable of the daemon\n    \
+        api_key: {vault: {path: api, field: key}}        # also age, sops, gcp, aws, exec\n\n\
         One daemon has a data directory at a time; a second one is refused with the first one's pid.\n\n\
         Exit codes: 0 told to stop; 1 it cannot start, or had to end (the disk is full); 2 the configuration is wrong.\n\n\
         Examples:\n  \
@@ -236,7 +237,7 @@ pub struct Config {
     /// Which finished runs are kept.
     pub retention: Retention,
     /// Where secrets come from.
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, Secret>,
     /// The group whose members may use the socket too: a name or a gid.
     pub socket_group: Option<String>,
     /// Who has which role.
@@ -398,12 +399,13 @@ fn filter(what: &str, text: &str, problems: &mut Vec<String>) {
 /// A variable that looks like ours and is none was meant to do something.
 fn unknown_variables(
     names: impl Iterator<Item = String>,
-    secrets: &BTreeMap<String, SecretSource>,
+    secrets: &BTreeMap<String, Secret>,
     warnings: &mut Vec<String>,
 ) {
     let known = variables();
     for name in names.filter(|name| name.starts_with(VARIABLES)) {
-        let a_secret = secrets.values().any(|source| source.env.as_ref() == Some(&name));
+        let a_secret =
+            secrets.values().any(|secret| matches!(&secret.source, Source::Env(variable) if *variable == name));
         if !a_secret && !known.contains(&name) {
             let hint = did_you_mean(&name, known.iter().map(String::as_str));
             let hint = hint.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The one loop: take all waiting inputs, one turn, one flush, and only then start, stop, answer and publish.
 //! Nobody outside learns of a fact that is not durable. Policy is the core's; this file holds none.
 
+mod starting;
+
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +12,19 @@ use runbook_core::id::RunUid;
 use runbook_core::machine::{
     AttemptRef, Batch, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
 };
-use runbook_core::run::{AttemptEnd, AttemptKind, How, Input, NotStarted, Outcome, Phase, Rejection, RunState, Start};
+use runbook_core::run::{AttemptEnd, AttemptKind, Input, Outcome, Phase, Rejection, RunState, Start};
 use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{Journal, Retention, Store as _, View};
 use tokio::sync::{oneshot, watch};
 
-use crate::attempts::{Attempts, Report, StartOrder};
+use crate::attempts::{Attempts, Report};
 use crate::clock::{self, StepDetector};
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
 use crate::runs;
 use crate::schedules::Planner;
+use crate::secrets::{Fetched, Fetcher};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 
@@ -90,6 +93,8 @@ pub enum Message {
     Query(Query),
     /// From the attempts.
     Report(Report),
+    /// The secrets that an attempt waited for.
+    Fetched(AttemptRef, Fetched),
     /// End the loop; attempts go on.
     Stop,
 }
@@ -185,6 +190,12 @@ impl Handle {
         let _ = self.sender.send(Message::Report(report));
     }
 
+    /// The secrets that an attempt waited for.
+    pub fn fetched(&self, attempt: AttemptRef, fetched: Fetched) {
+        // When the loop has ended, the next start asks for them again.
+        let _ = self.sender.send(Message::Fetched(attempt, fetched));
+    }
+
     /// Ends the loop.
     pub fn stop(&self) {
         // It may have ended already.
@@ -224,6 +235,10 @@ pub struct Dispatcher {
     pub planner: Planner,
     /// When each runbook succeeded last.
     pub successes: Arc<Successes>,
+    /// Reads secrets that take long.
+    pub fetcher: Fetcher,
+    /// Attempts that wait for their secrets.
+    pub fetching: HashMap<AttemptRef, AttemptKind>,
 }
 
 /// Looks at the runs in memory, between two turns.
@@ -235,6 +250,7 @@ struct Turn {
     answers: HashMap<Token, oneshot::Sender<Answer>>,
     about_schedules: HashMap<Token, oneshot::Sender<Result<(), Rejection>>>,
     restarts: Vec<AttemptRef>,
+    fetched: Vec<(AttemptRef, Fetched)>,
     loaded: Vec<RunUid>,
     ends: usize,
     stop: bool,
@@ -259,7 +275,10 @@ impl Dispatcher {
                 turn.inputs.push(MachineInput::ClockSet(by));
             }
             let now = clock::now();
-            let idle = turn.inputs.is_empty() && turn.queries.is_empty() && turn.restarts.is_empty();
+            let idle = turn.inputs.is_empty()
+                && turn.queries.is_empty()
+                && turn.restarts.is_empty()
+                && turn.fetched.is_empty();
             let batch = self.machine.turn(now, std::mem::take(&mut turn.inputs));
             if !batch.events.is_empty() || !batch.notes.is_empty() {
                 self.journal.commit(&batch.events, &batch.notes)?;
@@ -336,6 +355,7 @@ impl Dispatcher {
             answers: HashMap::new(),
             about_schedules: HashMap::new(),
             restarts: Vec::new(),
+            fetched: Vec::new(),
             loaded: Vec::new(),
             ends: 0,
             stop: false,
@@ -407,6 +427,7 @@ impl Dispatcher {
                 turn.inputs.push(verdict(attempt, end));
             }
             Message::Report(Report::NeedsStart(attempt)) => turn.restarts.push(attempt),
+            Message::Fetched(attempt, fetched) => turn.fetched.push((attempt, fetched)),
             Message::Stop => turn.stop = true,
         }
     }
@@ -439,10 +460,13 @@ impl Dispatcher {
     /// The batch is durable: now it may be acted upon and told.
     fn act(&mut self, batch: &Batch, turn: &mut Turn) {
         for (attempt, kind) in &batch.starts {
-            self.start(*attempt, *kind);
+            self.start(*attempt, *kind, Fetched::new());
+        }
+        for (attempt, fetched) in std::mem::take(&mut turn.fetched) {
+            self.fetched(attempt, fetched);
         }
         for (attempt, level) in &batch.stops {
-            self.attempts.stop(*attempt, *level);
+            self.stop(*attempt, *level);
         }
         for attempt in &batch.ended {
             self.attempts.clean(*attempt, batch.finished.contains(&attempt.run));
@@ -500,39 +524,6 @@ impl Dispatcher {
                 sender.send_modify(|_| {});
             }
         }
-    }
-
-    fn start(&self, attempt: AttemptRef, kind: AttemptKind) {
-        let Some(state) = self.machine.run(attempt.run) else { return };
-        match self.prepare(state, attempt, kind) {
-            Ok(order) => self.attempts.spawn(order),
-            Err(error) => {
-                let mut end = AttemptEnd::bare(How::NotStarted(NotStarted::Errno(error.errno)));
-                end.message = error.to_string();
-                self.handle.report(Report::Ended(attempt, Box::new(end)));
-            }
-        }
-    }
-
-    fn restart(&self, attempt: AttemptRef) {
-        let live = self.machine.run(attempt.run).and_then(|state| {
-            state.live().find(|(step, number, _, _)| *step == attempt.step && *number == attempt.attempt)
-        });
-        if let Some((_, _, kind, _)) = live {
-            self.start(attempt, kind);
-        }
-    }
-
-    fn prepare(
-        &self,
-        state: &RunState,
-        attempt: AttemptRef,
-        kind: AttemptKind,
-    ) -> Result<StartOrder, runbook_actions::PrepareError> {
-        let world = self.surroundings.of(state, attempt);
-        let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world)?;
-        let step = state.pinned().runbook.step(attempt.step).map(|step| step.id.clone()).unwrap_or_default();
-        Ok(StartOrder { attempt, step, prepared })
     }
 }
 

@@ -33,4 +33,5 @@ pub mod serve;
 mod successes;
 mod surroundings;
 pub mod telemetry;
+mod tool;
 mod unit;

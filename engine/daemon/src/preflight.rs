@@ -2,25 +2,22 @@
 //! told at once. Starts the programs only to ask for their version.
 
 use std::collections::HashMap;
-use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use runbook_core::definition::{Runbook, Tool};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::files;
 use crate::secrets::Secrets;
+use crate::tool;
 
 /// How long a program may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of what it says is read, in bytes.
-const ANSWER_BYTES: u64 = 64 << 10;
-/// Programs asked at the same time.
+const ANSWER_BYTES: usize = 64 << 10;
+/// Programs and secrets asked for at the same time.
 const TOGETHER: usize = 8;
 
 /// Something that is missing.
@@ -46,21 +43,13 @@ impl Preflight {
     pub fn check(&self, runbook: &Runbook, project: &Path, secrets: &Secrets) -> Vec<Missing> {
         let requires = &runbook.requires;
         let mut missing = Vec::new();
-        for tools in requires.tools.chunks(TOGETHER) {
-            let found: Vec<Option<String>> = std::thread::scope(|scope| {
-                let asked: Vec<_> = tools.iter().map(|tool| scope.spawn(|| self.tool(tool))).collect();
-                asked
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap_or_else(|_| Some("it cannot be looked at".to_owned())))
-                    .collect()
-            });
-            missing.extend(tools.iter().zip(found).filter_map(|(tool, problem)| {
-                Some(Missing { subject: format!("requires.tools.{}", tool.name), problem: problem? })
-            }));
-        }
-        missing.extend(requires.secrets.iter().filter_map(|name| {
-            let problem = secrets.read(name).err()?;
-            Some(Missing { subject: format!("requires.secrets.{name}"), problem })
+        let found = together(&requires.tools, |tool| self.tool(tool));
+        missing.extend(requires.tools.iter().zip(found).filter_map(|(tool, problem)| {
+            Some(Missing { subject: format!("requires.tools.{}", tool.name), problem: problem? })
+        }));
+        let read = together(&requires.secrets, |name| secrets.read(name, &runbook.name).err());
+        missing.extend(requires.secrets.iter().zip(read).filter_map(|(name, problem)| {
+            Some(Missing { subject: format!("requires.secrets.{name}"), problem: problem? })
         }));
         missing.extend(runbook.files.iter().filter_map(|file| {
             let why = files::listed_fault(&project.join(file))?;
@@ -72,7 +61,7 @@ impl Preflight {
 
     fn tool(&self, tool: &Tool) -> Option<String> {
         let name = &tool.name;
-        let Some(path) = find(name) else {
+        let Some(path) = tool::find(name) else {
             return Some(format!("the program {name:?} is not on the daemon's PATH; install it"));
         };
         let condition = tool.version.as_ref()?;
@@ -99,51 +88,23 @@ impl Preflight {
     }
 }
 
-/// The file of a program, found as the shell would.
-fn find(name: &str) -> Option<PathBuf> {
-    let executable = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|path| executable(path));
+/// What is wrong with each of some things, several of which are looked at together.
+fn together<T: Sync>(all: &[T], fault: impl Fn(&T) -> Option<String> + Sync) -> Vec<Option<String>> {
+    let mut faults = Vec::with_capacity(all.len());
+    for some in all.chunks(TOGETHER) {
+        faults.extend(std::thread::scope(|scope| {
+            let asked: Vec<_> = some.iter().map(|one| scope.spawn(|| fault(one))).collect();
+            let gone = |_| Some("it cannot be looked at".to_owned());
+            asked.into_iter().map(|thread| thread.join().unwrap_or_else(gone)).collect::<Vec<Option<String>>>()
+        }));
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| executable(path))
+    faults
 }
 
 /// Asks a program for its version.
 fn ask(path: &Path) -> Option<Version> {
-    let mut child = Command::new(path)
-        .arg("--version")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .ok()?;
-    let mut output = child.stdout.take()?;
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        // What came before an error is good enough to look for a version in.
-        let _ = output.by_ref().take(ANSWER_BYTES).read_to_end(&mut text);
-        text
-    });
-    let ended = wait(&mut child);
-    if !ended && let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It may have ended just now.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    child.wait().ok()?;
-    let text = reader.join().ok()?;
-    Version::find(&String::from_utf8_lossy(&text)).filter(|_| ended)
-}
-
-/// Waits for a process, but not too long; says whether it ended.
-fn wait(child: &mut Child) -> bool {
-    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
-    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let Ok(patience) = rustix::time::Timespec::try_from(PATIENCE) else { return false };
-    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+    let answer = tool::ask(Command::new(path).arg("--version").env("LC_ALL", "C"), PATIENCE, ANSWER_BYTES).ok()?;
+    Version::find(&String::from_utf8_lossy(&answer.out))
 }
 
 /// Numbers with dots between them.

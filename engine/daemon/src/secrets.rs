@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -14,8 +13,14 @@ use serde_json::{Map, Value};
 use crate::files;
 use crate::layout::Layout;
 
+mod fetch;
+mod source;
+
+pub use fetch::{Fetched, Fetcher};
+pub use source::Source;
+
 /// One secret, in bytes.
-const SECRET_BYTES: u64 = 64 << 10;
+const SECRET_BYTES: usize = 64 << 10;
 /// The length of the key, in bytes.
 const KEY_BYTES: usize = 32;
 /// The block of SHA-256, which HMAC fills, in bytes.
@@ -23,61 +28,75 @@ const HMAC_BLOCK_BYTES: usize = 64;
 /// The length of XChaCha20's nonce, in bytes: long enough to be drawn at random.
 const NONCE_BYTES: usize = 24;
 
-/// Where one secret comes from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SecretSource {
-    /// A variable of the daemon's environment.
-    pub env: Option<String>,
-    /// A file that its owner alone can read; one end of line at its end is taken off.
-    pub file: Option<PathBuf>,
+/// A secret as the configuration declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Where it comes from.
+    pub source: Source,
+    /// The runbooks that may have it; `None` for all.
+    pub runbooks: Option<Vec<String>>,
+    /// Whether it may have more than one line.
+    pub multiline: bool,
 }
 
 /// The secrets that the configuration declares.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    sources: BTreeMap<String, SecretSource>,
+    declared: BTreeMap<String, Secret>,
 }
 
 impl Secrets {
-    /// The declared sources by name.
-    pub fn new(sources: BTreeMap<String, SecretSource>) -> Self {
-        Self { sources }
+    /// The declared ones by name.
+    pub fn new(declared: BTreeMap<String, Secret>) -> Self {
+        Self { declared }
     }
 
-    /// Reads a secret now.
+    /// Whether reading a secret may take long.
+    pub fn is_slow(&self, name: &str) -> bool {
+        self.declared.get(name).is_some_and(|secret| secret.source.is_slow())
+    }
+
+    /// Whether a secret comes over a network, so that another try may succeed.
+    pub fn is_remote(&self, name: &str) -> bool {
+        self.declared.get(name).is_some_and(|secret| secret.source.is_remote())
+    }
+
+    /// The key of where a secret comes from: `file`, `vault`. Empty for one that is not declared.
+    pub fn kind(&self, name: &str) -> &'static str {
+        self.declared.get(name).map_or("", |secret| secret.source.kind())
+    }
+
+    /// Reads a secret now, for a runbook.
     ///
     /// # Errors
-    /// In words, without the value: it is not declared, not there, too open to others, or too large.
-    pub fn read(&self, name: &str) -> Result<String, String> {
-        let Some(source) = self.sources.get(name) else {
+    /// In words, without the value: it is not declared or not for this runbook; it is not there, too open to others, empty
+    /// or too large; or it has several lines and is not declared to.
+    pub fn read(&self, name: &str, runbook: &str) -> Result<String, String> {
+        let Some(secret) = self.declared.get(name) else {
             return Err(format!(
                 "the secret {name:?} is not declared; add it under `secrets:` in the daemon's configuration"
             ));
         };
-        match (&source.env, &source.file) {
-            (Some(variable), None) => std::env::var(variable).map_err(|_| {
-                format!("the secret {name:?} is to come from the variable {variable}, which the daemon does not have")
-            }),
-            (None, Some(path)) => read_file(name, path),
-            _ => Err(format!("the secret {name:?} must have either `env` or `file` in the daemon's configuration")),
+        if secret.runbooks.as_ref().is_some_and(|all| all.iter().all(|one| one != runbook)) {
+            return Err(format!(
+                "the secret {name:?} is not for the runbook {runbook}; the daemon's configuration says for which, in \
+                 secrets.{name}.runbooks"
+            ));
         }
+        let value = secret.source.read().map_err(|why| format!("the secret {name:?}: {why}"))?;
+        if value.is_empty() {
+            return Err(format!("the secret {name:?} is empty (from {})", secret.source.kind()));
+        }
+        if !secret.multiline && value.contains('\n') {
+            return Err(format!(
+                "the secret {name:?} has {} lines (from {}): take the superfluous end of line away, or, if it is meant to \
+                 have several, as a key in PEM, say so: secrets.{name}.multiline: true",
+                value.split('\n').count(),
+                secret.source.kind()
+            ));
+        }
+        Ok(value)
     }
-}
-
-fn read_file(name: &str, path: &Path) -> Result<String, String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let problem = |why: String| format!("the secret {name:?} cannot be read from {}: {why}", path.display());
-    let meta = fs::metadata(path).map_err(|e| problem(e.to_string()))?;
-    let mode = meta.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(problem(format!("others may read it (mode {mode:o}); run: chmod 600 {}", path.display())));
-    }
-    let bytes = files::read_bounded(path, SECRET_BYTES).map_err(|e| problem(e.to_string()))?;
-    let mut text = String::from_utf8(bytes).map_err(|_| problem("it is not UTF-8".into()))?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
 }
 
 /// Seals and unseals with the instance's key.
@@ -253,19 +272,29 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_may_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
-        fs::write(&path, "value\n\n").unwrap();
-        let source = SecretSource { file: Some(path.clone()), env: None };
-        let secrets = Secrets::new(BTreeMap::from([("s".to_owned(), source)]));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(secrets.read("s").unwrap_err().contains("chmod 600"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(secrets.read("s").unwrap(), "value\n");
-        fs::write(&path, vec![b'x'; SECRET_BYTES as usize + 1]).unwrap();
-        assert!(secrets.read("s").unwrap_err().contains("the limit is 65536"));
-        assert!(secrets.read("t").unwrap_err().contains("`secrets:`"));
+    fn a_secret_is_for_those_that_may_have_it_and_has_one_line() {
+        let secret = |script: &str, multiline| Secret {
+            source: Source::Exec { argv: ["printf", script].map(str::to_owned).into(), folder: "/".into() },
+            runbooks: Some(vec!["backup".to_owned()]),
+            multiline,
+        };
+        let secrets = Secrets::new(BTreeMap::from([
+            ("one".to_owned(), secret("v\\n", false)),
+            ("none".to_owned(), secret("\\n", false)),
+            ("two".to_owned(), secret("v\\n\\n", false)),
+            ("key".to_owned(), secret("a\\nb\\n", true)),
+        ]));
+        assert_eq!(secrets.read("one", "backup").as_deref(), Ok("v"));
+        assert_eq!(secrets.read("key", "backup").as_deref(), Ok("a\nb"));
+        for (name, runbook, problem) in [
+            ("one", "deploy", "is not for the runbook deploy"),
+            ("none", "backup", "is empty (from exec)"),
+            ("two", "backup", "has 2 lines (from exec)"),
+            ("other", "backup", "`secrets:`"),
+        ] {
+            let told = secrets.read(name, runbook).unwrap_err();
+            assert!(told.contains(problem), "{told}");
+        }
+        assert!(secrets.is_slow("one") && !secrets.is_slow("other"));
     }
 }

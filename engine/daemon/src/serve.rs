@@ -1,7 +1,7 @@
 //! Start, service and end of the daemon. A start after a crash is the same as any other: load what is not over, ask
 //! what should be going on, compare with what is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
 use crate::runs::{self, all_events};
 use crate::schedules::{self, Workshop};
-use crate::secrets::{Sealer, Secrets};
+use crate::secrets::{Fetcher, Sealer, Secrets};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, maintenance, opening, unit};
@@ -122,6 +122,10 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
         max_runs: usize::try_from(config.retention.runs).ok(),
     };
+    let told = handle.clone();
+    let fetcher = Fetcher::start(Arc::clone(&surroundings.secrets), move |attempt, fetched| {
+        told.fetched(attempt, fetched);
+    })?;
     let dispatcher = Dispatcher {
         machine,
         journal,
@@ -133,6 +137,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         retention,
         planner,
         successes,
+        fetcher,
+        fetching: HashMap::new(),
     };
     let failed = drain.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {

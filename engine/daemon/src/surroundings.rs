@@ -1,5 +1,7 @@
 //! What an attempt's texts are made of on this machine: the project, pinned files, secrets, kept artifacts.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use serde_json::Value;
 use crate::definitions::Definitions;
 use crate::files;
 use crate::layout::Layout;
-use crate::secrets::{Sealer, Secrets};
+use crate::secrets::{Fetched, Sealer, Secrets};
 
 /// The most that an `env_file` may have, in bytes.
 const ENV_FILE_BYTES: u64 = 1 << 20;
@@ -39,13 +41,47 @@ pub struct AttemptWorld<'a> {
     attempt: AttemptRef,
     root: RunUid,
     directory: PathBuf,
+    runbook: &'a str,
+    /// Secrets that take long to read, as far as they were read.
+    fetched: Fetched,
+    /// Those that are to be read first.
+    missing: RefCell<BTreeSet<String>>,
+    /// Those that were asked for.
+    read: RefCell<BTreeSet<String>>,
 }
 
 impl Surroundings {
-    /// As one attempt of a run sees them.
-    pub fn of<'a>(&'a self, run: &'a RunState, attempt: AttemptRef) -> AttemptWorld<'a> {
-        let directory = self.layout.attempt(attempt);
-        AttemptWorld { shared: self, pinned: run.pinned(), attempt, root: run.root(), directory }
+    /// As one attempt of a run sees them, with the secrets that were fetched for it.
+    pub fn of<'a>(&'a self, run: &'a RunState, attempt: AttemptRef, fetched: Fetched) -> AttemptWorld<'a> {
+        AttemptWorld {
+            shared: self,
+            pinned: run.pinned(),
+            attempt,
+            root: run.root(),
+            directory: self.layout.attempt(attempt),
+            runbook: runbook_of(run),
+            fetched,
+            missing: RefCell::default(),
+            read: RefCell::default(),
+        }
+    }
+}
+
+/// The name of the runbook that a run's definition stands in: what is inside a step belongs to the runbook around it.
+pub fn runbook_of(run: &RunState) -> &str {
+    let name = &run.created().runbook;
+    name.split_once('/').map_or(name, |(runbook, _)| runbook)
+}
+
+impl AttemptWorld<'_> {
+    /// What has to be fetched before its texts are what they should be, and what was fetched so far. Nothing: they are.
+    pub fn into_missing(self) -> (BTreeSet<String>, Fetched) {
+        (self.missing.into_inner(), self.fetched)
+    }
+
+    /// The names of the secrets that its texts are made of.
+    pub fn secrets_read(&self) -> Vec<String> {
+        self.read.borrow().iter().cloned().collect()
     }
 }
 
@@ -67,7 +103,15 @@ impl World for AttemptWorld<'_> {
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {
-        self.shared.secrets.read(name)
+        self.read.borrow_mut().insert(name.to_owned());
+        if !self.shared.secrets.is_slow(name) {
+            return self.shared.secrets.read(name, self.runbook);
+        }
+        self.fetched.get(name).cloned().unwrap_or_else(|| {
+            self.missing.borrow_mut().insert(name.to_owned());
+            // Whatever comes of it is thrown away.
+            Ok(String::new())
+        })
     }
 
     fn sealed_input(&self, name: &str) -> Result<Value, String> {

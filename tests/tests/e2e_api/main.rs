@@ -8,6 +8,7 @@ mod large;
 mod library;
 mod lists;
 mod pinned;
+mod providers;
 mod refusals;
 mod requests;
 mod secrets;

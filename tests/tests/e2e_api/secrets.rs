@@ -36,7 +36,7 @@ steps:
 "#;
 
 /// Everything below a folder that holds one of the secrets, in whatever form.
-fn leaks(folder: &Path, redactor: &Redactor) -> Vec<String> {
+pub fn leaks(folder: &Path, redactor: &Redactor) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     let mut seen = 0;

@@ -75,6 +75,7 @@ enum Job {
     Start(Box<StartOrder>),
     Adopt(Adoption),
     Stop(AttemptRef, StopLevel),
+    CallOff(AttemptRef),
     Look(AttemptRef),
     Overdue(AttemptRef),
     Clean(AttemptRef, bool),
@@ -207,6 +208,11 @@ impl Attempts {
     /// Stops an attempt, or stops it harder.
     pub fn stop(&self, attempt: AttemptRef, level: StopLevel) {
         send(&self.workers, attempt, Job::Stop(attempt, level));
+    }
+
+    /// Sees to it that an attempt never begins, which this daemon has not begun.
+    pub fn call_off(&self, attempt: AttemptRef) {
+        send(&self.workers, attempt, Job::CallOff(attempt));
     }
 
     /// Keeps what is worth keeping of an attempt whose end is durable, and removes the rest; where its run is over,

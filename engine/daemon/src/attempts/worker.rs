@@ -26,6 +26,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const HEAVY_BYTES: u64 = 16 << 20;
 /// How much longer than its timeout and grace a shim may take for its verdict.
 const SLACK: Duration = Duration::from_secs(40);
+/// What is said of an attempt that was stopped before it began.
+const CALLED_OFF: &str = "it was canceled before it started";
 
 pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
@@ -33,6 +35,7 @@ pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
             Job::Start(order) => start(shared, &order),
             Job::Adopt(adoption) => adopt(shared, adoption),
             Job::Stop(attempt, level) => stop(shared, attempt, level),
+            Job::CallOff(attempt) => settle_unstarted(shared, attempt, NotStarted::Canceled, CALLED_OFF.to_owned()),
             Job::Look(attempt) => look(shared, attempt),
             Job::Overdue(attempt) => overdue(shared, attempt),
             // It ended as far as anybody can say, but processes of it are left: what they are known by is still needed.
@@ -358,7 +361,7 @@ fn never_ran(shared: &Arc<Shared>, attempt: AttemptRef) {
         return shared.waiter.look_after(attempt, AGAIN);
     }
     if level > StopLevel::Run {
-        return settle_unstarted(shared, attempt, NotStarted::Canceled, "it was canceled before it started".to_owned());
+        return settle_unstarted(shared, attempt, NotStarted::Canceled, CALLED_OFF.to_owned());
     }
     if spawns >= SPAWNS {
         let why = exit_code

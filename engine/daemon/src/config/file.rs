@@ -13,7 +13,9 @@ use runbook_core::language::yaml::{self, Content, Value};
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, Retention, filter, log_format, number};
 use crate::files;
 use crate::roles::{Members, Roles};
-use crate::secrets::SecretSource;
+use crate::secrets::Secret;
+
+pub(super) mod secrets;
 
 /// The file, in bytes.
 const FILE_BYTES: u64 = 64 << 10;
@@ -33,8 +35,6 @@ pub(super) const KEYS: [&str; 10] = [
 ];
 /// The keys of `retention`.
 pub(super) const RETENTION_KEYS: [&str; 2] = ["runs", "days"];
-/// The keys of each of `secrets`.
-pub(super) const SECRET_KEYS: [&str; 2] = ["env", "file"];
 /// The keys of each of `roles`.
 pub(super) const ROLE_KEYS: [&str; 2] = ["users", "groups"];
 
@@ -48,7 +48,7 @@ pub(super) struct File {
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub retention: Option<Retention>,
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, Secret>,
     pub socket_group: Option<String>,
     pub roles: Roles,
 }
@@ -269,34 +269,6 @@ impl Reader {
         }
         roles
     }
-
-    fn secrets(&mut self, line: u32, value: &Value, project: &Path) -> BTreeMap<String, SecretSource> {
-        let mut secrets = BTreeMap::new();
-        for Entry { name, line, value } in self.map(line, "secrets", "", value, None).unwrap_or_default() {
-            let what = format!("secrets.{name}");
-            if !is_id(name) {
-                let problem = "a secret's name has small letters, digits, _ and -, and begins with a letter";
-                self.problem(line, &what, problem);
-                continue;
-            }
-            let before = self.problems.len();
-            let mut source = SecretSource::default();
-            let entries = self.map(line, &what, &format!("{what}."), value, Some(&SECRET_KEYS));
-            for Entry { name: key, line, value } in entries.unwrap_or_default() {
-                let text = self.text(line, &format!("{what}.{key}"), value);
-                match key {
-                    "env" => source.env = text,
-                    _ => source.file = text.map(|path| project.join(path)),
-                }
-            }
-            // What is wrong inside says enough.
-            if self.problems.len() == before && source.env.is_some() == source.file.is_some() {
-                self.problem(line, &what, "give either `env: VARIABLE` or `file: PATH`");
-            }
-            secrets.insert(name.to_owned(), source);
-        }
-        secrets
-    }
 }
 
 /// A scalar as it was written.
@@ -321,6 +293,7 @@ fn kind(content: &Content) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::Source;
 
     fn problems(text: &str) -> Vec<String> {
         let mut problems = Vec::new();
@@ -340,8 +313,8 @@ mod tests {
         assert_eq!((file.max_attempts, file.log.as_deref()), (Some(3), Some("debug")));
         assert_eq!(file.log_format, Some(LogFormat::Json));
         assert_eq!(file.retention, Some(Retention { runs: 5, ..Retention::default() }));
-        assert_eq!(file.secrets["a"].env.as_deref(), Some("A"));
-        assert_eq!(file.secrets["b-c"].file.as_deref(), Some(Path::new("/p/s/b")));
+        assert_eq!(file.secrets["a"].source, Source::Env("A".to_owned()));
+        assert_eq!(file.secrets["b-c"].source, Source::File("/p/s/b".into()));
         assert!(self::problems("").is_empty() && self::problems("# nothing\n").is_empty());
     }
 
@@ -357,8 +330,8 @@ mod tests {
             "f:6: retention.runs: \"-1\" is no whole number from 0 to 10000000",
             "f:7: retention.dayz: there is no such key; did you mean `days`?",
             "f:9: secrets.A b: a secret's name has small letters, digits, _ and -, and begins with a letter",
-            "f:10: secrets.both: give either `env: VARIABLE` or `file: PATH`",
-            "f:11: secrets.none: give either `env: VARIABLE` or `file: PATH`",
+            "f:10: secrets.both: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
+            "f:11: secrets.none: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:13: secrets.odd.env: it must be text, and is a number",
             "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, schedules, log, log_format, retention, secrets, roles",
             "f:15: data_dir: it is empty; write a value, or leave it out",

@@ -66,8 +66,8 @@ fn all_errors_come_at_once() {
 
 #[test]
 fn a_variable_that_means_nothing_is_told() {
-    let secrets =
-        BTreeMap::from([("s".to_owned(), SecretSource { env: Some("RUNBOOKD_MINE".to_owned()), file: None })]);
+    let source = Source::Env("RUNBOOKD_MINE".to_owned());
+    let secrets = BTreeMap::from([("s".to_owned(), Secret { source, runbooks: None, multiline: false })]);
     let names = ["RUNBOOKD_SOKET", "RUNBOOKD_MINE", "RUNBOOKD_LOG", "RUNBOOK_X", "PATH"].map(ToOwned::to_owned);
     let mut warnings = Vec::new();
     unknown_variables(names.into_iter(), &secrets, &mut warnings);
@@ -105,8 +105,19 @@ fn the_page_says_every_flag_variable_key_default_and_limit() {
         };
         assert!(cells.iter().any(named), "no row for {key}");
     }
-    let maps =
-        [("retention", file::RETENTION_KEYS), ("secrets.NAME", file::SECRET_KEYS), ("roles.NAME", file::ROLE_KEYS)];
+    let mut maps = vec![
+        ("retention".to_owned(), file::RETENTION_KEYS.to_vec()),
+        ("roles.NAME".to_owned(), file::ROLE_KEYS.to_vec()),
+        ("secrets.NAME".to_owned(), file::secrets::OTHER_KEYS.to_vec()),
+    ];
+    for (source, keys) in file::secrets::SOURCES {
+        let own = if keys.is_empty() {
+            ("secrets.NAME".to_owned(), vec![source])
+        } else {
+            (format!("secrets.NAME.{source}"), keys.to_vec())
+        };
+        maps.push(own);
+    }
     for (map, keys) in maps {
         for key in keys {
             assert!(cells.contains(&format!("{map}.{key}")), "no row for {map}.{key}");
