@@ -405,7 +405,7 @@ fn unknown_variables(
     let known = variables();
     for name in names.filter(|name| name.starts_with(VARIABLES)) {
         let a_secret =
-            secrets.values().any(|secret| matches!(&secret.source, Source::Env(variable) if *variable == name));
+            secrets.values().any(|secret| secret.sources().any(|source| *source == Source::Env(name.clone())));
         if !a_secret && !known.contains(&name) {
             let hint = did_you_mean(&name, known.iter().map(String::as_str));
             let hint = hint.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use runbook_core::definition::{Runbook, Tool};
 
 use crate::files;
-use crate::secrets::Secrets;
+use crate::secrets::{Purpose, Secrets};
+use crate::surroundings::Surroundings;
 use crate::tool;
 
 /// How long a program may take to tell its version.
@@ -39,15 +40,20 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Everything that is missing.
-    pub fn check(&self, runbook: &Runbook, project: &Path, secrets: &Secrets) -> Vec<Missing> {
+    /// Everything that is missing for a run in an environment.
+    pub fn check(&self, runbook: &Runbook, environment: Option<&str>, surroundings: &Surroundings) -> Vec<Missing> {
+        let Surroundings { project, secrets, .. } = surroundings;
+        self.look(runbook, Purpose { runbook: &runbook.name, environment }, project, secrets)
+    }
+
+    fn look(&self, runbook: &Runbook, purpose: Purpose<'_>, project: &Path, secrets: &Secrets) -> Vec<Missing> {
         let requires = &runbook.requires;
         let mut missing = Vec::new();
         let found = together(&requires.tools, |tool| self.tool(tool));
         missing.extend(requires.tools.iter().zip(found).filter_map(|(tool, problem)| {
             Some(Missing { subject: format!("requires.tools.{}", tool.name), problem: problem? })
         }));
-        let read = together(&requires.secrets, |name| secrets.read(name, &runbook.name).err());
+        let read = together(&requires.secrets, |name| secrets.read(name, purpose).err());
         missing.extend(requires.secrets.iter().zip(read).filter_map(|(name, problem)| {
             Some(Missing { subject: format!("requires.secrets.{name}"), problem: problem? })
         }));
@@ -197,7 +203,8 @@ mod tests {
         let runbook = runbook_core::language::check(text.as_bytes(), "a.yaml").runbook.unwrap();
         let project = tempfile::tempdir().unwrap();
         std::fs::write(project.path().join("there"), "x").unwrap();
-        let missing = Preflight::default().check(&runbook, project.path(), &Secrets::default());
+        let purpose = Purpose { runbook: "a", environment: None };
+        let missing = Preflight::default().look(&runbook, purpose, project.path(), &Secrets::default());
         let subjects: Vec<&str> = missing.iter().map(|m| m.subject.as_str()).collect();
         let expected = ["requires.tools.no-such-program", "requires.tools.tar", "requires.secrets.token", "files.gone"];
         assert_eq!(subjects, expected);

@@ -215,7 +215,8 @@ impl Thread {
         let good = self.known.get(name).ok_or_else(|| format!("there is no runbook {name} with schedules any more"))?;
         let entry = Arc::clone(&good.entry);
         let runbook = entry.runbook().ok_or_else(|| format!("the runbook {name} is broken"))?;
-        let of = |runbook| self.preflight.check(runbook, &surroundings.project, &surroundings.secrets);
+        let name_of = environment.map(|environment| environment.name.as_str());
+        let of = |runbook| self.preflight.check(runbook, name_of, surroundings);
         let missing: Vec<Missing> = current.with_called(runbook).into_iter().flat_map(of).collect();
         if !missing.is_empty() {
             let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();

@@ -31,12 +31,30 @@ const NONCE_BYTES: usize = 24;
 /// A secret as the configuration declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// Where it comes from.
-    pub source: Source,
+    /// Where it comes from, where its environment says nothing else; `None` where there is none then.
+    pub source: Option<Source>,
+    /// Where it comes from in an environment.
+    pub environments: BTreeMap<String, Source>,
     /// The runbooks that may have it; `None` for all.
     pub runbooks: Option<Vec<String>>,
     /// Whether it may have more than one line.
     pub multiline: bool,
+}
+
+impl Secret {
+    /// Where it can come from.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.source.iter().chain(self.environments.values())
+    }
+}
+
+/// What a secret is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Purpose<'a> {
+    /// The runbook.
+    pub runbook: &'a str,
+    /// The environment of the run.
+    pub environment: Option<&'a str>,
 }
 
 /// The secrets that the configuration declares.
@@ -51,48 +69,50 @@ impl Secrets {
         Self { declared }
     }
 
-    /// Whether reading a secret may take long.
-    pub fn is_slow(&self, name: &str) -> bool {
-        self.declared.get(name).is_some_and(|secret| secret.source.is_slow())
+    /// Where a secret comes from in an environment; `None` where it is not declared.
+    pub fn source(&self, name: &str, environment: Option<&str>) -> Option<&Source> {
+        let secret = self.declared.get(name)?;
+        let own = environment.and_then(|environment| secret.environments.get(environment));
+        own.or(secret.source.as_ref())
     }
 
-    /// Whether a secret comes over a network, so that another try may succeed.
-    pub fn is_remote(&self, name: &str) -> bool {
-        self.declared.get(name).is_some_and(|secret| secret.source.is_remote())
-    }
-
-    /// The key of where a secret comes from: `file`, `vault`. Empty for one that is not declared.
-    pub fn kind(&self, name: &str) -> &'static str {
-        self.declared.get(name).map_or("", |secret| secret.source.kind())
-    }
-
-    /// Reads a secret now, for a runbook.
+    /// Reads a secret now.
     ///
     /// # Errors
-    /// In words, without the value: it is not declared or not for this runbook; it is not there, too open to others, empty
+    /// In words, without the value: it is not declared, or not for this purpose; it is not there, too open to others, empty
     /// or too large; or it has several lines and is not declared to.
-    pub fn read(&self, name: &str, runbook: &str) -> Result<String, String> {
+    pub fn read(&self, name: &str, purpose: Purpose<'_>) -> Result<String, String> {
         let Some(secret) = self.declared.get(name) else {
             return Err(format!(
                 "the secret {name:?} is not declared; add it under `secrets:` in the daemon's configuration"
             ));
         };
-        if secret.runbooks.as_ref().is_some_and(|all| all.iter().all(|one| one != runbook)) {
+        if secret.runbooks.as_ref().is_some_and(|all| all.iter().all(|one| one != purpose.runbook)) {
             return Err(format!(
-                "the secret {name:?} is not for the runbook {runbook}; the daemon's configuration says for which, in \
-                 secrets.{name}.runbooks"
+                "the secret {name:?} is not for the runbook {}; the daemon's configuration says for which, in \
+                 secrets.{name}.runbooks",
+                purpose.runbook
             ));
         }
-        let value = secret.source.read().map_err(|why| format!("the secret {name:?}: {why}"))?;
+        let Some(source) = self.source(name, purpose.environment) else {
+            let there: Vec<&str> = secret.environments.keys().map(String::as_str).collect();
+            let here =
+                purpose.environment.map_or("no environment".to_owned(), |name| format!("the environment {name}"));
+            return Err(format!(
+                "the secret {name:?} is declared for the environments {} alone, and this is {here}",
+                there.join(", ")
+            ));
+        };
+        let value = source.read().map_err(|why| format!("the secret {name:?}: {why}"))?;
         if value.is_empty() {
-            return Err(format!("the secret {name:?} is empty (from {})", secret.source.kind()));
+            return Err(format!("the secret {name:?} is empty (from {})", source.kind()));
         }
         if !secret.multiline && value.contains('\n') {
             return Err(format!(
                 "the secret {name:?} has {} lines (from {}): take the superfluous end of line away, or, if it is meant to \
                  have several, as a key in PEM, say so: secrets.{name}.multiline: true",
                 value.split('\n').count(),
-                secret.source.kind()
+                source.kind()
             ));
         }
         Ok(value)
@@ -273,8 +293,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_for_those_that_may_have_it_and_has_one_line() {
-        let secret = |script: &str, multiline| Secret {
-            source: Source::Exec { argv: ["printf", script].map(str::to_owned).into(), folder: "/".into() },
+        let printf = |text: &str| Source::Exec { argv: ["printf", text].map(str::to_owned).into(), folder: "/".into() };
+        let secret = |text: &str, multiline| Secret {
+            source: Some(printf(text)),
+            environments: BTreeMap::from([("prod".to_owned(), printf("of prod"))]),
             runbooks: Some(vec!["backup".to_owned()]),
             multiline,
         };
@@ -283,18 +305,23 @@ mod tests {
             ("none".to_owned(), secret("\\n", false)),
             ("two".to_owned(), secret("v\\n\\n", false)),
             ("key".to_owned(), secret("a\\nb\\n", true)),
+            ("far".to_owned(), Secret { source: None, ..secret("", false) }),
         ]));
-        assert_eq!(secrets.read("one", "backup").as_deref(), Ok("v"));
-        assert_eq!(secrets.read("key", "backup").as_deref(), Ok("a\nb"));
-        for (name, runbook, problem) in [
-            ("one", "deploy", "is not for the runbook deploy"),
-            ("none", "backup", "is empty (from exec)"),
-            ("two", "backup", "has 2 lines (from exec)"),
-            ("other", "backup", "`secrets:`"),
+        let backup = Purpose { runbook: "backup", environment: Some("dev") };
+        let prod = Purpose { environment: Some("prod"), ..backup };
+        assert_eq!(secrets.read("one", backup).as_deref(), Ok("v"));
+        assert_eq!(secrets.read("one", prod).as_deref(), Ok("of prod"));
+        assert_eq!(secrets.read("far", prod).as_deref(), Ok("of prod"));
+        assert_eq!(secrets.read("key", backup).as_deref(), Ok("a\nb"));
+        for (name, purpose, problem) in [
+            ("one", Purpose { runbook: "deploy", ..backup }, "is not for the runbook deploy"),
+            ("none", backup, "is empty (from exec)"),
+            ("two", backup, "has 2 lines (from exec)"),
+            ("far", backup, "for the environments prod alone, and this is the environment dev"),
+            ("other", backup, "`secrets:`"),
         ] {
-            let told = secrets.read(name, runbook).unwrap_err();
+            let told = secrets.read(name, purpose).unwrap_err();
             assert!(told.contains(problem), "{told}");
         }
-        assert!(secrets.is_slow("one") && !secrets.is_slow("other"));
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::definitions::Definitions;
 use crate::files;
 use crate::layout::Layout;
-use crate::secrets::{Fetched, Sealer, Secrets};
+use crate::secrets::{Fetched, Purpose, Sealer, Secrets, Source};
 
 /// The most that an `env_file` may have, in bytes.
 const ENV_FILE_BYTES: u64 = 1 << 20;
@@ -41,7 +41,7 @@ pub struct AttemptWorld<'a> {
     attempt: AttemptRef,
     root: RunUid,
     directory: PathBuf,
-    runbook: &'a str,
+    purpose: Purpose<'a>,
     /// Secrets that take long to read, as far as they were read.
     fetched: Fetched,
     /// Those that are to be read first.
@@ -59,7 +59,7 @@ impl Surroundings {
             attempt,
             root: run.root(),
             directory: self.layout.attempt(attempt),
-            runbook: runbook_of(run),
+            purpose: purpose(run),
             fetched,
             missing: RefCell::default(),
             read: RefCell::default(),
@@ -67,10 +67,11 @@ impl Surroundings {
     }
 }
 
-/// The name of the runbook that a run's definition stands in: what is inside a step belongs to the runbook around it.
-pub fn runbook_of(run: &RunState) -> &str {
+/// What secrets of a run are wanted for. What is inside a step belongs to the runbook around it.
+pub fn purpose(run: &RunState) -> Purpose<'_> {
     let name = &run.created().runbook;
-    name.split_once('/').map_or(name, |(runbook, _)| runbook)
+    let runbook = name.split_once('/').map_or(name.as_str(), |(runbook, _)| runbook);
+    Purpose { runbook, environment: run.pinned().runbook.environment_name() }
 }
 
 impl AttemptWorld<'_> {
@@ -104,8 +105,8 @@ impl World for AttemptWorld<'_> {
 
     fn secret(&self, name: &str) -> Result<String, String> {
         self.read.borrow_mut().insert(name.to_owned());
-        if !self.shared.secrets.is_slow(name) {
-            return self.shared.secrets.read(name, self.runbook);
+        if !self.shared.secrets.source(name, self.purpose.environment).is_some_and(Source::is_slow) {
+            return self.shared.secrets.read(name, self.purpose);
         }
         self.fetched.get(name).cloned().unwrap_or_else(|| {
             self.missing.borrow_mut().insert(name.to_owned());

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use runbook_proto::v1::{CancelRunRequest, RunStatus, StepStatus};
+use runbook_proto::v1::{CancelRunRequest, RunStatus, StartRunRequest, StepStatus};
 use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::server::{Client, Server};
@@ -208,4 +208,25 @@ fn a_daemon_that_dies_while_a_secret_is_read_starts_the_step_once() {
     open(&project.path("go"));
     assert_eq!(client.over(&slow.name).status(), RunStatus::Succeeded);
     assert_eq!(project.lines("begun"), ["x"]);
+}
+
+#[test]
+fn an_environment_has_secrets_of_its_own() {
+    let body = "requires: {secrets: [token]}\nsteps: {a: {effect: read, env: {T: \"${{ secrets.token }}\"}, run: 'test \"$T\" = \"value of $RUNBOOK_ENVIRONMENT\"'}}\n";
+    let project = Project::with("a", body);
+    for name in ["dev", "prod"] {
+        project.file(&format!("runbooks/environments/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n"));
+        program_file(&project, &format!("of-{name}"), &format!("#!/bin/sh\necho value of {name}\n"));
+    }
+    project.file(
+        "runbookd.yaml",
+        "secrets:\n  token: {environments: {prod: {exec: [bin/of-prod]}, dev: {exec: [bin/of-dev]}}}\n",
+    );
+    let (_server, client) = spawn(&project);
+    for name in ["dev", "prod"] {
+        let request = StartRunRequest { runbook: "a".into(), environment: name.into(), ..Default::default() };
+        let run = client.start(request).unwrap().run.unwrap();
+        assert_eq!(client.over(&run.name).status(), RunStatus::Succeeded, "{name}");
+    }
+    crate::refused(client.try_exec("a"), Code::FailedPrecondition, "PREFLIGHT");
 }

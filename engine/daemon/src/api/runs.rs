@@ -145,28 +145,28 @@ impl Runs {
     }
 
     /// What of that which must be there before the first step is missing, for the runbooks that steps start too.
-    async fn missing(&self, asked: Asked) -> Result<(Asked, Vec<Missing>), Status> {
+    async fn missing(&self, intended: Intended) -> Result<(Intended, Vec<Missing>), Status> {
         let shared = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
-            let secrets = &shared.surroundings.secrets;
+            let environment = intended.environment.as_ref().map(|environment| environment.name.as_str());
             let mut missing = Vec::new();
-            for runbook in asked.generation.with_called(&asked.runbook) {
-                missing.extend(shared.preflight.check(runbook, &shared.config.project, secrets));
+            for runbook in intended.asked.generation.with_called(&intended.asked.runbook) {
+                missing.extend(shared.preflight.check(runbook, environment, &shared.surroundings));
             }
-            (asked, missing)
+            (intended, missing)
         })
         .await
         .map_err(|error| internal(&error))
     }
 
     /// What must be there before the first step.
-    async fn preflight(&self, asked: Asked) -> Result<Asked, Status> {
-        let (asked, missing) = self.missing(asked).await?;
+    async fn preflight(&self, intended: Intended) -> Result<Intended, Status> {
+        let (intended, missing) = self.missing(intended).await?;
         if missing.is_empty() {
-            return Ok(asked);
+            return Ok(intended);
         }
         let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
-        let message = format!("{} cannot run here: {}", asked.runbook.name, list.join("; "));
+        let message = format!("{} cannot run here: {}", intended.asked.runbook.name, list.join("; "));
         let mut details = tonic_types::ErrorDetails::new();
         details.set_error_info("PREFLIGHT", "runbook.v1", HashMap::new());
         for missing in &missing {
@@ -271,8 +271,7 @@ impl RunService for Runs {
         let (by, roles) = (principal(&request), super::roles(&self.0, &request));
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let mut intended = self.intended(request).await?;
-        intended.asked = self.preflight(intended.asked).await?;
+        let intended = self.preflight(self.intended(request).await?).await?;
         let Considered { pinned, sealed, start, .. } = self.consider(by, roles, intended).await?;
         if validate_only {
             let run = v1::Run {
@@ -320,8 +319,8 @@ impl RunService for Runs {
         let mut intended = self.intended(start).await?;
         let mut missing = None;
         if !skip_preflight {
-            let (asked, found) = self.missing(intended.asked).await?;
-            (intended.asked, missing) = (asked, Some(found));
+            let (same, found) = self.missing(intended).await?;
+            (intended, missing) = (same, Some(found));
         }
         let considered = self.consider(by, roles, intended).await?;
         Ok(Response::new(plan::answer(&self.0, considered, missing).await?))

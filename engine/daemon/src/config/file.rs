@@ -313,8 +313,8 @@ mod tests {
         assert_eq!((file.max_attempts, file.log.as_deref()), (Some(3), Some("debug")));
         assert_eq!(file.log_format, Some(LogFormat::Json));
         assert_eq!(file.retention, Some(Retention { runs: 5, ..Retention::default() }));
-        assert_eq!(file.secrets["a"].source, Source::Env("A".to_owned()));
-        assert_eq!(file.secrets["b-c"].source, Source::File("/p/s/b".into()));
+        assert_eq!(file.secrets["a"].source, Some(Source::Env("A".to_owned())));
+        assert_eq!(file.secrets["b-c"].source, Some(Source::File("/p/s/b".into())));
         assert!(self::problems("").is_empty() && self::problems("# nothing\n").is_empty());
     }
 

@@ -67,7 +67,10 @@ fn all_errors_come_at_once() {
 #[test]
 fn a_variable_that_means_nothing_is_told() {
     let source = Source::Env("RUNBOOKD_MINE".to_owned());
-    let secrets = BTreeMap::from([("s".to_owned(), Secret { source, runbooks: None, multiline: false })]);
+    let secrets = BTreeMap::from([(
+        "s".to_owned(),
+        Secret { source: Some(source), environments: BTreeMap::new(), runbooks: None, multiline: false },
+    )]);
     let names = ["RUNBOOKD_SOKET", "RUNBOOKD_MINE", "RUNBOOKD_LOG", "RUNBOOK_X", "PATH"].map(ToOwned::to_owned);
     let mut warnings = Vec::new();
     unknown_variables(names.into_iter(), &secrets, &mut warnings);

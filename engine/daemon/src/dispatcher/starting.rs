@@ -6,7 +6,7 @@ use runbook_core::run::{AttemptEnd, AttemptKind, How, NotStarted, StopLevel};
 
 use super::Dispatcher;
 use crate::attempts::{Report, StartOrder};
-use crate::secrets::Fetched;
+use crate::secrets::{Fetched, Source};
 use crate::surroundings;
 
 impl Dispatcher {
@@ -19,12 +19,13 @@ impl Dispatcher {
         let (missing, fetched) = world.into_missing();
         if !missing.is_empty() {
             self.fetching.insert(attempt, kind);
-            self.fetcher.fetch(attempt, surroundings::runbook_of(state), missing, fetched);
+            self.fetcher.fetch(attempt, surroundings::purpose(state), missing, fetched);
             return;
         }
         let step = state.pinned().runbook.step(attempt.step).map(|step| step.id.clone()).unwrap_or_default();
         for secret in read {
-            let from = self.surroundings.secrets.kind(&secret);
+            let source = self.surroundings.secrets.source(&secret, state.pinned().runbook.environment_name());
+            let from = source.map_or("nowhere", Source::kind);
             let (number, runbook) = (state.created().number, &state.created().runbook);
             tracing::info!(secret, from, run = number, runbook, step, attempt = attempt.attempt.0, "a secret was read");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runbook_core::machine::AttemptRef;
 
-use super::Secrets;
+use super::{Purpose, Secrets, Source};
 
 /// How many secrets are read at the same time.
 const READERS: usize = 8;
@@ -17,8 +17,13 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 /// Secrets by name: their values, or in words why there is none.
 pub type Fetched = BTreeMap<String, Result<String, String>>;
 
-/// A secret, and the runbook that it is for.
-type Wanted = (String, String);
+/// A secret, and the runbook and environment that it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    name: String,
+    runbook: String,
+    environment: Option<String>,
+}
 
 /// What is to be read, and who waits for it.
 #[derive(Default)]
@@ -71,12 +76,13 @@ impl Fetcher {
     }
 
     /// Reads some secrets for an attempt, and tells of them with those that it has.
-    pub fn fetch(&self, attempt: AttemptRef, runbook: &str, names: BTreeSet<String>, has: Fetched) {
+    pub fn fetch(&self, attempt: AttemptRef, purpose: Purpose<'_>, names: BTreeSet<String>, has: Fetched) {
         let mut guard = self.0.queue();
         let queue = &mut *guard;
         queue.attempts.insert(attempt, (has, names.len()));
         for name in names {
-            let wanted = (name, runbook.to_owned());
+            let (runbook, environment) = (purpose.runbook.to_owned(), purpose.environment.map(str::to_owned));
+            let wanted = Wanted { name, runbook, environment };
             let waiting = queue.waiting.entry(wanted.clone()).or_default();
             if waiting.is_empty() {
                 queue.wanted.push_back(wanted);
@@ -92,14 +98,16 @@ impl Fetcher {
 fn read(shared: &Shared) {
     loop {
         let (wanted, waiting) = next(shared);
-        let (name, runbook) = &wanted;
-        let mut value = shared.secrets.read(name, runbook);
-        for pause in AGAIN {
-            if value.is_ok() || !shared.secrets.is_remote(name) {
+        let Wanted { name, runbook, environment } = &wanted;
+        let purpose = Purpose { runbook, environment: environment.as_deref() };
+        let mut value = shared.secrets.read(name, purpose);
+        let remote = shared.secrets.source(name, purpose.environment).is_some_and(Source::is_remote);
+        for pause in AGAIN.iter().filter(|_| remote) {
+            if value.is_ok() {
                 break;
             }
-            std::thread::sleep(pause);
-            value = shared.secrets.read(name, runbook);
+            std::thread::sleep(*pause);
+            value = shared.secrets.read(name, purpose);
         }
         let mut queue = shared.queue();
         let mut whole = Vec::new();
@@ -135,7 +143,7 @@ mod tests {
 
     use runbook_core::id::{AttemptNo, RunUid, StepNo};
 
-    use super::super::{Secret, Source};
+    use super::super::Secret;
     use super::*;
 
     #[test]
@@ -144,7 +152,8 @@ mod tests {
         let count = folder.path().join("count");
         let script = format!("echo x >> {}; echo value", count.display());
         let exec = |script: &str| Secret {
-            source: Source::Exec { argv: ["sh", "-c", script].map(str::to_owned).into(), folder: "/".into() },
+            source: Some(Source::Exec { argv: ["sh", "-c", script].map(str::to_owned).into(), folder: "/".into() }),
+            environments: BTreeMap::new(),
             runbooks: None,
             multiline: false,
         };
@@ -158,7 +167,7 @@ mod tests {
         for number in 1..=50 {
             let attempt = AttemptRef { run: RunUid::from_bits(1), step: StepNo(0), attempt: AttemptNo(number) };
             let has = Fetched::from([("other".to_owned(), Ok("had".to_owned()))]);
-            fetcher.fetch(attempt, "backup", names(), has);
+            fetcher.fetch(attempt, Purpose { runbook: "backup", environment: None }, names(), has);
         }
         let mut seen = BTreeSet::new();
         for (attempt, fetched) in told.iter().take(50) {

@@ -21,7 +21,7 @@ pub(in crate::config) const SOURCES: [(&str, &[&str]); 8] = [
     ("exec", &[]),
 ];
 /// The other keys of a secret.
-pub(in crate::config) const OTHER_KEYS: [&str; 2] = ["runbooks", "multiline"];
+pub(in crate::config) const OTHER_KEYS: [&str; 3] = ["environments", "runbooks", "multiline"];
 
 impl Reader {
     pub(super) fn secrets(&mut self, line: u32, value: &Value, project: &Path) -> BTreeMap<String, Secret> {
@@ -41,22 +41,51 @@ impl Reader {
     fn secret(&mut self, line: u32, what: &str, value: &Value, project: &Path) -> Option<Secret> {
         let known: Vec<&str> = SOURCES.iter().map(|(key, _)| *key).chain(OTHER_KEYS).collect();
         let before = self.problems.len();
-        let (mut runbooks, mut multiline, mut sources) = (None, false, Vec::new());
-        for Entry { name: key, line, value } in self.map(line, what, &format!("{what}."), value, Some(&known))? {
-            let what = format!("{what}.{key}");
+        let mut secret = Secret { source: None, environments: BTreeMap::new(), runbooks: None, multiline: false };
+        let mut sources = Vec::new();
+        for entry in self.map(line, what, &format!("{what}."), value, Some(&known))? {
+            let Entry { name: key, line, value } = entry;
+            let own = format!("{what}.{key}");
             match key {
-                "runbooks" => runbooks = Some(self.texts(line, &what, value)),
-                "multiline" => multiline = self.boolean(line, &what, value).unwrap_or_default(),
-                _ => sources.push(self.source(line, &what, key, value, project)),
+                "runbooks" => secret.runbooks = Some(self.texts(line, &own, value)),
+                "multiline" => secret.multiline = self.boolean(line, &own, value).unwrap_or_default(),
+                "environments" => {
+                    let known: Vec<&str> = SOURCES.iter().map(|(key, _)| *key).collect();
+                    for Entry { name, line, value } in self.map(line, &own, "", value, None).unwrap_or_default() {
+                        let what = format!("{own}.{name}");
+                        let there = self.map(line, &what, &format!("{what}."), value, Some(&known)).unwrap_or_default();
+                        let source = self.one_source(line, &what, &there, before, project);
+                        secret.environments.extend(source.map(|source| (name.to_owned(), source)));
+                    }
+                }
+                _ => sources.push(Entry { name: key, line, value }),
             }
         }
+        if secret.environments.is_empty() || !sources.is_empty() {
+            secret.source = self.one_source(line, what, &sources, before, project);
+        }
+        Some(secret)
+    }
+
+    /// The source that is there alone. `before` is how many problems there were before the secret's.
+    fn one_source(
+        &mut self,
+        line: u32,
+        what: &str,
+        sources: &[Entry<'_>],
+        before: usize,
+        project: &Path,
+    ) -> Option<Source> {
+        if let [Entry { name: key, line, value }] = sources {
+            return self.source(*line, &format!("{what}.{key}"), key, value, project);
+        }
         // What is wrong inside says enough.
-        if self.problems.len() == before && sources.len() != 1 {
+        if self.problems.len() == before {
             let names: Vec<&str> = SOURCES.iter().map(|(key, _)| *key).collect();
             let problem = format!("give one of {}, such as `file: PATH`, and no other of them", names.join(", "));
             self.problem(line, what, &problem);
         }
-        Some(Secret { source: sources.pop()??, runbooks, multiline })
+        None
     }
 
     fn source(&mut self, line: u32, what: &str, key: &str, value: &Value, project: &Path) -> Option<Source> {
@@ -172,7 +201,7 @@ mod tests {
             ("j", Source::Exec { argv: vec![text("/p/scripts/j")], folder: "/p".into() }),
         ];
         for (name, source) in &expected {
-            assert_eq!(secrets[*name].source, *source, "{name}");
+            assert_eq!(secrets[*name].source.as_ref(), Some(source), "{name}");
         }
         assert_eq!(secrets.len(), expected.len());
         assert_eq!(secrets["a"].runbooks, Some(vec![text("backup")]));
@@ -181,17 +210,24 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_source_is_told() {
-        let text = "  a: {age: {file: x}}\n  b: {vault: {path: x, feild: y}}\n  c: {exec: []}\n  d: {runbooks: x, env: A}\n  \
+        let (secrets, problems) =
+            read("  a: {environments: {prod: {file: /s}}}\n  b: {env: B, environments: {dev: {env: C}}}\n");
+        assert_eq!(problems, [""; 0]);
+        assert_eq!((&secrets["a"].source, &secrets["a"].environments["prod"]), (&None, &Source::File("/s".into())));
+        assert_eq!(secrets["b"].sources().count(), 2);
+        let text = "  h: {environments: {dev: {env: A, file: b}, prod: {fil: x}}}\n  a: {age: {file: x}}\n  b: {vault: {path: x, feild: y}}\n  c: {exec: []}\n  d: {runbooks: x, env: A}\n  \
             e: {multiline: true}\n  f: {sops: x}\n  g: {gcp: {}}\n";
         let expected = [
-            "f:2: secrets.a.age: `identity` is missing",
-            "f:3: secrets.b.vault.feild: there is no such key; did you mean `field`?",
-            "f:3: secrets.b.vault: `field` is missing",
-            "f:4: secrets.c.exec: it must be a list of texts, and is empty",
-            "f:5: secrets.d.runbooks: it must be a list of texts, and is text",
-            "f:6: secrets.e: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
-            "f:7: secrets.f.sops: it must be a map, and is text",
-            "f:8: secrets.g.gcp: `secret` is missing",
+            "f:2: secrets.h.environments.dev: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
+            "f:2: secrets.h.environments.prod.fil: there is no such key; did you mean `file`?",
+            "f:3: secrets.a.age: `identity` is missing",
+            "f:4: secrets.b.vault.feild: there is no such key; did you mean `field`?",
+            "f:4: secrets.b.vault: `field` is missing",
+            "f:5: secrets.c.exec: it must be a list of texts, and is empty",
+            "f:6: secrets.d.runbooks: it must be a list of texts, and is text",
+            "f:7: secrets.e: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
+            "f:8: secrets.f.sops: it must be a map, and is text",
+            "f:9: secrets.g.gcp: `secret` is missing",
         ];
         assert_eq!(read(text).1, expected);
     }
