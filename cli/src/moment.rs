@@ -31,6 +31,8 @@ const WALL: [&[BorrowedFormatItem<'_>]; 4] = [
 ];
 const WALL_CLOCK: [&[BorrowedFormatItem<'_>]; 2] =
     [format_description!("[hour]:[minute]:[second]"), format_description!("[hour]:[minute]")];
+const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+const DAY_MICROS: i64 = 86_400 * MICROS_PER_SECOND;
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
 const DATE_CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
@@ -114,6 +116,20 @@ impl From<&Timestamp> for Moment {
 /// The moment of an optional timestamp.
 pub fn moment(at: Option<&Timestamp>) -> Option<Moment> {
     at.map(Moment::from)
+}
+
+/// Reads a time that has been: RFC 3339, or what the local clock on the wall showed then, yesterday where that is to come
+/// today; a date alone is its beginning.
+///
+/// # Errors
+/// In words: how it is written.
+pub fn time_past(text: &str) -> Result<Moment, String> {
+    if let Ok(date) = Date::parse(text.trim(), DATE) {
+        return Ok(Moment::of_wall(PrimitiveDateTime::new(date, Time::MIDNIGHT)));
+    }
+    // The first time after this time yesterday at which the clock shows it is the last one that has been.
+    read_time(text, Moment(Moment::now().0 - DAY_MICROS))
+        .map_err(|wrong| format!("{wrong}; a date alone is its beginning"))
 }
 
 /// Reads a time that is to come: RFC 3339, or what the local clock on the wall shows then, tomorrow where that has been
@@ -238,6 +254,15 @@ mod tests {
         for wrong in ["", "tomorrow", "24:00", "2:3", "2026-13-01 10:00", "12:30Z"] {
             assert!(read_time(wrong, now).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn times_that_have_been_are_read() {
+        assert_eq!(time_past("2026-06-01").unwrap().date_clock(), "2026-06-01 00:00:00");
+        assert_eq!(time_past("2026-06-01 12:30"), time_ahead("2026-06-01 12:30"));
+        let (now, at) = (Moment::now(), time_past("12:30").unwrap());
+        assert!(at <= now && now.since(at) <= 25 * 3_600 * MICROS_PER_SECOND && at.clock() == "12:30:00", "{at:?}");
+        assert!(time_past("yesterday").is_err());
     }
 
     #[test]

@@ -13,7 +13,9 @@ use serde_json::{Map, Value, json};
 use crate::moment::Moment;
 use crate::selecting;
 pub use plan::plan;
-pub use schedules::{finding_kind, ledger_entry, ledger_kind, schedule, schedule_state, slot, standing_finding};
+pub use schedules::{
+    caught_up, finding_kind, ledger_entry, ledger_kind, schedule, schedule_state, slot, standing_finding,
+};
 
 /// Integers up to this size are exact in a double, which is what a `Struct` holds.
 pub const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;

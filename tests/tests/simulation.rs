@@ -201,6 +201,7 @@ fn every_fault_is_reached() {
         "schedule resumed",
         "schedule succeeded",
         "settled at last",
+        "slot caught up",
         "slot failed",
         "slot merged",
         "slot merged with a run that waits",

@@ -1,5 +1,7 @@
 //! `runbook schedules`: what starts by itself, when it is due next, and what became of every slot.
 
+mod catch_up;
+
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{
@@ -94,6 +96,8 @@ pub enum Verb {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Run the slots again that were missed, each for itself; what ran is left alone
+    CatchUp(catch_up::CatchUp),
     /// Start a run with its inputs now, beside its slots
     #[command(after_help = "Example:\n  runbook schedules run-now backup/nightly --reason 'before the upgrade'")]
     RunNow {
@@ -130,6 +134,7 @@ pub async fn run(cx: &mut Context, args: &Schedules) -> Result<ExitCode> {
             let answer = cx.session.tell(async |channel| schedules(channel).resume_schedule(request).await).await?;
             told(cx, answer.schedule, "is resumed")
         }
+        Verb::CatchUp(args) => catch_up::run(cx, args).await,
         Verb::RunNow { name, reason } => {
             let reason = reason.clone().unwrap_or_default();
             let request = RunScheduleRequest { name: name.clone(), reason, request_id: String::new() };
@@ -333,7 +338,7 @@ async fn ledger(cx: &mut Context, name: &str, limit: u32) -> Result<ExitCode> {
 fn entry_line(entry: &LedgerEntry) -> Line {
     let kind = entry.kind();
     let tone = match kind {
-        LedgerKind::Ran | LedgerKind::Succeeded => Tone::Good,
+        LedgerKind::Ran | LedgerKind::CaughtUp | LedgerKind::Succeeded => Tone::Good,
         LedgerKind::Missed | LedgerKind::Failed => Tone::Bad,
         LedgerKind::Skipped | LedgerKind::Paused => Tone::Warn,
         LedgerKind::Merged => Tone::Plain,
@@ -352,7 +357,7 @@ fn entry_line(entry: &LedgerEntry) -> Line {
         (None, _) => at(entry.decided_at.as_ref()),
     };
     let mut line = Line::of(Tone::Plain, &format!("{when}  ")).with(tone, ledger_kind(kind));
-    if entry.run_number > 0 && matches!(kind, LedgerKind::Ran | LedgerKind::Succeeded) {
+    if entry.run_number > 0 && matches!(kind, LedgerKind::Ran | LedgerKind::CaughtUp | LedgerKind::Succeeded) {
         line = line.with(Tone::Bold, &format!("  run {}", entry.run_number));
     }
     if let Some(by) = &entry.by {

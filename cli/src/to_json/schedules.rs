@@ -26,6 +26,7 @@ pub const fn ledger_kind(kind: v1::LedgerKind) -> &'static str {
         v1::LedgerKind::Paused => "paused",
         v1::LedgerKind::Resumed => "resumed",
         v1::LedgerKind::Succeeded => "succeeded",
+        v1::LedgerKind::CaughtUp => "caught_up",
         v1::LedgerKind::Ran => "ran",
         v1::LedgerKind::Skipped => "skipped",
         v1::LedgerKind::Merged => "merged",
@@ -98,6 +99,11 @@ pub fn slot(slot: &v1::Slot) -> Value {
         "utc_offset_minutes": slot.utc_offset_minutes,
         "remark": text(&slot.remark),
     })
+}
+
+/// A missed slot and the run that it had after all.
+pub fn caught_up(slot: &v1::CaughtUpSlot) -> Value {
+    json!({"at": time(slot.at.as_ref()), "run": text(&slot.run), "run_number": slot.run_number})
 }
 
 /// An entry of a schedule's ledger.

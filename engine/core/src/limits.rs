@@ -141,6 +141,12 @@ pub const MISSED_MOST: u32 = 100;
 /// How far ahead of now slots may be accounted for, in hours. Where they are further, the clock was wrong, and the schedule
 /// begins anew instead of being silent until then.
 pub const CLOCK_AHEAD_HOURS: i64 = 24;
+/// How far apart slots that ran may be to belong to one stretch, in minutes.
+pub const STRETCH_GAP_MINUTES: i64 = 60;
+/// The stretches of slots that ran that are known of a schedule. Where there are more, the two closest become one.
+pub const STRETCHES: usize = 32;
+/// The missed slots that one call runs again.
+pub const CAUGHT_UP: usize = 100;
 /// Schedules that the machine looks at in one turn; the others follow in the next one, at once.
 pub const SCHEDULES_A_TURN: usize = 2_000;
 /// How far ahead a run may begin, in days.

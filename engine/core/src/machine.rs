@@ -6,6 +6,7 @@
 
 mod ahead;
 mod audit;
+mod catch_up;
 mod children;
 mod claims;
 mod class;
@@ -17,6 +18,7 @@ mod schedules;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub use catch_up::CatchUp;
 use class::{CLASSES, Class};
 pub use exchange::{AttemptRef, Batch, Due, MachineInput, Reply, Token};
 pub use locks::Claim;
@@ -264,6 +266,10 @@ impl Machine {
                         batch.replies.push((token, answer));
                     }
                 }
+                MachineInput::CatchUp { token, asked } => {
+                    let answer = self.catch_up(now, *asked, &mut batch);
+                    batch.replies.push((token, answer));
+                }
                 MachineInput::ClockSet(_) => {}
                 MachineInput::Schedules(generation) => self.plan(now, &generation, &mut batch),
                 MachineInput::Slot { schedule, slot, prepared } => {
@@ -372,19 +378,8 @@ impl Machine {
     }
 
     fn start(&mut self, now: Timestamp, uid: RunUid, mut start: Start, batch: &mut Batch) -> Result<Reply, Rejection> {
-        if let Some(known) = self.requests.get(&start.request_id)
-            && let Some(state) = self.run(*known)
-        {
-            let created = state.created();
-            if created.request_digest == start.request_digest {
-                return Ok(Reply {
-                    run: *known,
-                    number: created.number,
-                    last_event: state.last_event(),
-                    repeated: true,
-                });
-            }
-            return Err(Rejection::RequestIdReused { request_id: start.request_id, number: created.number });
+        if let Some(known) = self.answered_before(&start) {
+            return known;
         }
         start.number = self.next_number;
         let fact = self.admissible(now, &start)?;
@@ -394,6 +389,17 @@ impl Machine {
         let reason = format!("replaced by run {} (overlap: replace)", start.number);
         self.replace(now, &replaced, &start.by, &reason, batch);
         Ok(self.reply(uid))
+    }
+
+    /// The answer to a request that a run in memory has used.
+    fn answered_before(&self, start: &Start) -> Option<Result<Reply, Rejection>> {
+        let known = *self.requests.get(&start.request_id)?;
+        let state = self.run(known)?;
+        let number = state.created().number;
+        if state.created().request_digest != start.request_digest {
+            return Some(Err(Rejection::RequestIdReused { request_id: start.request_id.clone(), number }));
+        }
+        Some(Ok(Reply { run: known, number, last_event: state.last_event(), repeated: true }))
     }
 
     fn reply(&self, uid: RunUid) -> Reply {

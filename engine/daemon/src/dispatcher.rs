@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{
-    AttemptRef, Batch, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
+    AttemptRef, Batch, CatchUp, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
 };
 use runbook_core::run::{AttemptEnd, AttemptKind, Input, Outcome, Phase, Rejection, RunState, Start};
 use runbook_core::schedule::ScheduleName;
@@ -89,6 +89,13 @@ pub enum Message {
         /// Who waits.
         answer: oneshot::Sender<Result<(), Rejection>>,
     },
+    /// A slot that was missed is to run.
+    CatchUp {
+        /// Which, and how.
+        asked: Box<CatchUp>,
+        /// Who waits.
+        answer: oneshot::Sender<Answer>,
+    },
     /// Looks at the runs in memory.
     Query(Query),
     /// From the attempts.
@@ -146,6 +153,16 @@ impl Handle {
     ) -> Result<Result<(), Rejection>, Ending> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Schedule { schedule, input, answer })?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Has a slot that was missed run.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn catch_up(&self, asked: CatchUp) -> Result<Answer, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::CatchUp { asked: Box::new(asked), answer })?;
         answered.await.map_err(|_| Ending)
     }
 
@@ -420,6 +437,16 @@ impl Dispatcher {
                 *next_token += 1;
                 turn.about_schedules.insert(*next_token, answer);
                 turn.inputs.push(MachineInput::Schedule { token: *next_token, schedule, input });
+            }
+            Message::CatchUp { asked, answer } => {
+                if let Some(known) = self.answered_before(&asked.start) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(known);
+                    return;
+                }
+                *next_token += 1;
+                turn.answers.insert(*next_token, answer);
+                turn.inputs.push(MachineInput::CatchUp { token: *next_token, asked });
             }
             Message::Query(query) => turn.queries.push(query),
             Message::Report(Report::Ended(attempt, end)) => {

@@ -36,6 +36,7 @@ fn of_schedule(schedule: &ScheduleName, fact: &NoteFact) {
             tracing::info!(%schedule, cron = written.cron, timezone = written.timezone, "schedule planned");
         }
         NoteFact::Succeeded { number, .. } => tracing::debug!(%schedule, number, "schedule succeeded"),
+        NoteFact::CaughtUp { slot, number, .. } => tracing::info!(%schedule, %slot, number, "missed slot starts a run"),
         NoteFact::Removed => tracing::info!(%schedule, "schedule removed"),
         NoteFact::Paused(pause) => tracing::info!(%schedule, by = pause.by.name, "schedule paused"),
         NoteFact::Resumed { by, .. } => tracing::info!(%schedule, by = by.name, "schedule resumed"),

@@ -8,7 +8,9 @@ use runbook_core::run::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
     Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
-use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
+use runbook_core::schedule::{
+    Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Stretches, Written,
+};
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
 
@@ -446,6 +448,10 @@ pub fn note(bytes: &[u8]) -> Result<(ScheduleName, Note)> {
             NoteFact::Slots { first: Timestamp(it.first_micros), last: Timestamp(it.last_micros), fate: fate(it.fate)? }
         }
         Some(From::Succeeded(it)) => NoteFact::Succeeded { run: run_uid(&it.run_uid)?, number: it.number },
+        Some(From::CaughtUp(it)) => {
+            let run = it.run.ok_or(Undecodable::Missing("schedule_caught_up.run"))?;
+            NoteFact::CaughtUp { slot: Timestamp(it.slot_micros), run: run_uid(&run.run_uid)?, number: run.number }
+        }
         Some(From::Paused(it)) => NoteFact::Paused(pause(it)?),
         Some(From::Resumed(it)) => {
             let Pause { by, reason } = pause(it)?;
@@ -498,14 +504,22 @@ fn pause(it: disk::SchedulePause) -> Result<Pause> {
 /// Anything that this program does not fully understand.
 pub fn record(bytes: &[u8]) -> Result<Record> {
     let it = disk::ScheduleRecord::decode(bytes)?;
+    let ran = it.ran_micros.map(Timestamp).zip(it.ran_number);
+    let mut stretches =
+        Stretches::of(it.stretches.iter().map(|it| (Timestamp(it.first_micros), Timestamp(it.last_micros))));
+    if it.stretches.is_empty() {
+        // A record of before these were known has the latest slot alone.
+        stretches = Stretches::of(ran.map(|(slot, _)| (slot, slot)));
+    }
     Ok(Record {
         last: it.last,
         through: Timestamp(it.through_micros),
         written: it.written.map(written).transpose()?,
         pause: it.pause.map(pause).transpose()?,
-        ran: it.ran_micros.map(Timestamp).zip(it.ran_number),
+        ran,
         // A record of before that was known counts from what it is accounted for.
         since: Timestamp(it.since_micros.unwrap_or(it.through_micros)),
         succeeded: it.succeeded_micros.map(Timestamp).zip(it.succeeded_number),
+        stretches,
     })
 }

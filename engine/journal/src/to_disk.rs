@@ -7,6 +7,7 @@ use runbook_core::run::{
     Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
+use runbook_core::time::Timestamp;
 use runbook_proto::journal as disk;
 
 use crate::row::RunRow;
@@ -346,6 +347,9 @@ pub fn note(schedule: &ScheduleName, note: &Note) -> disk::ScheduleNote {
             To::Slots(disk::ScheduleSlots { first_micros: first.0, last_micros: last.0, fate: Some(fate(it)) })
         }
         NoteFact::Succeeded { run, number } => To::Succeeded(run_ref(*run, *number)),
+        NoteFact::CaughtUp { slot, run, number } => {
+            To::CaughtUp(disk::ScheduleCaughtUp { slot_micros: slot.0, run: Some(run_ref(*run, *number)) })
+        }
         NoteFact::Paused(it) => To::Paused(pause(it)),
         NoteFact::Resumed { by, reason } => {
             To::Resumed(disk::SchedulePause { by: Some(principal(by)), reason: reason.clone() })
@@ -398,6 +402,10 @@ fn pause(it: &Pause) -> disk::SchedulePause {
     disk::SchedulePause { by: Some(principal(&it.by)), reason: it.reason.clone() }
 }
 
+const fn stretch((first, last): (Timestamp, Timestamp)) -> disk::ScheduleStretch {
+    disk::ScheduleStretch { first_micros: first.0, last_micros: last.0 }
+}
+
 /// What a schedule's notes add up to, as it is stored.
 pub fn record(it: &Record) -> disk::ScheduleRecord {
     disk::ScheduleRecord {
@@ -410,5 +418,6 @@ pub fn record(it: &Record) -> disk::ScheduleRecord {
         since_micros: Some(it.since.0).filter(|since| *since > i64::MIN),
         succeeded_micros: it.succeeded.map(|(at, _)| at.0),
         succeeded_number: it.succeeded.map(|(_, number)| number),
+        stretches: it.stretches.iter().map(stretch).collect(),
     }
 }

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::{Missed, MissedPolicy, ScheduleOverlap};
 use runbook_core::id::{Digest, RunUid};
-use runbook_core::machine::{Generation, MachineInput, ScheduleInput};
+use runbook_core::machine::{CatchUp, Generation, MachineInput, ScheduleInput};
 use runbook_core::run::{Fact, Origin, Principal, Start, Terms};
-use runbook_core::schedule::{Dst, Fate, Miss, NoteFact, Pause, Plan, ScheduleName, Skip, Written};
+use runbook_core::schedule::{Dst, Fate, Miss, MissedSlots, NoteFact, Pause, Plan, ScheduleName, Skip, Written};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View as _;
 use serde_json::Value;
 
-use super::design::{ENVIRONMENTS, SLOT};
-use super::model::{Ask, Check, FolderModel, PlanModel, PreparedModel, ScheduleModel, must, slots, to_confirm};
+use super::design::{Design, ENVIRONMENTS, ROLES, SLOT};
+use super::model::{
+    Ask, Check, FolderModel, PlanModel, PreparedModel, ScheduleModel, is_taken, must, slots, to_confirm,
+};
 use super::random::Random;
 use super::world::{Happening, World};
 
@@ -76,6 +78,16 @@ pub(crate) fn input(ask: &Ask) -> Option<MachineInput> {
                 None => Err("the tool is gone".to_owned()),
             },
         },
+        Ask::CatchUp { token, asked, start, overlap } => MachineInput::CatchUp {
+            token: *token,
+            asked: Box::new(CatchUp {
+                schedule: asked.schedule.clone(),
+                slot: Timestamp(asked.slot),
+                overlap: *overlap,
+                uid: asked.uid,
+                start: Start::clone(start),
+            }),
+        },
         Ask::Pause { token, schedule, pause, by, reason } => {
             let (by, reason) = (by.clone(), reason.clone());
             let input = match pause {
@@ -108,6 +120,10 @@ impl World {
         }
         for _ in 0..random.below(6) {
             self.at(random.between(0, horizon), Happening::Pause);
+        }
+        let mut random = root.fork("catch up", 0);
+        for _ in 0..random.below(6) {
+            self.at(random.between(0, horizon), Happening::CatchUp);
         }
     }
 
@@ -205,6 +221,13 @@ impl World {
     pub(crate) fn prepared(&mut self, schedule: ScheduleName, slot: Timestamp, good: bool, daemon: u64) {
         let design = self.designs.iter().find(|design| design.runbook.name == schedule.runbook()).cloned();
         let Some(design) = design.filter(|_| daemon == self.starts) else { return };
+        let mut prepared = self.slot_of(schedule, slot, design);
+        prepared.start = prepared.start.filter(|_| good);
+        self.ask(Ask::Slot(Box::new(prepared)));
+    }
+
+    /// The start of a slot.
+    fn slot_of(&self, schedule: ScheduleName, slot: Timestamp, design: Arc<Design>) -> PreparedModel {
         let mut random = self.random.fork(schedule.as_str(), slot.0 as u64 ^ self.mono as u64);
         let uid = RunUid::from_bits((u128::from(random.next()) << 64) | u128::from(random.next()));
         let input = if schedule.schedule() == "s0" { "a" } else { "b" };
@@ -228,9 +251,53 @@ impl World {
             parent: None,
             items: Vec::new(),
         };
-        let start = good.then(|| Box::new(start));
-        let prepared = PreparedModel { schedule, slot: slot.0, uid, start, design, input: input.to_owned() };
-        self.ask(Ask::Slot(Box::new(prepared)));
+        let start = Some(Box::new(start));
+        PreparedModel { schedule, slot: slot.0, uid, start, design, input: input.to_owned() }
+    }
+
+    /// A person has slots run that were missed, as the ledger says; sometimes one that is still to come.
+    pub(crate) fn catch_up(&mut self) -> Check {
+        let mut random = self.random.fork("catch up", self.mono as u64);
+        let known: Vec<ScheduleName> = self.model.schedules.keys().cloned().collect();
+        let Some(schedule) = known.get(random.below(known.len())).cloned() else { return Ok(()) };
+        let design = self.designs.iter().find(|design| design.runbook.name == schedule.runbook()).cloned();
+        let Some(design) = design.filter(|_| self.daemon.is_some()) else { return Ok(()) };
+        let now = self.wall();
+        let mut missed = MissedSlots::between(Timestamp(now.0 - random.pick([60 * MINUTE, DAY, 10 * DAY])), now, 1_000);
+        let notes = self.disk.notes(&schedule, None, usize::MAX).map_err(|error| error.to_string())?;
+        for note in &notes {
+            if missed.is_done() {
+                break;
+            }
+            missed.read(note);
+        }
+        let mut chosen = missed.all();
+        chosen.truncate(1 + random.below(3));
+        if random.percent(30) {
+            // Whoever asks twice in a breath starts nothing twice.
+            chosen.extend(chosen.clone());
+        }
+        if random.percent(20) {
+            let next =
+                self.model.schedules.get(&schedule).and_then(|it| Some(slots(it.rule.as_ref()?, now.0, now.0 + DAY)));
+            chosen.extend(next.unwrap_or_default().first().map(|slot| Timestamp(*slot)));
+        }
+        let overlap = match design.group.is_some() {
+            true => random.pick([ScheduleOverlap::Skip, ScheduleOverlap::Queue]),
+            false => random.pick([ScheduleOverlap::Skip, ScheduleOverlap::Allow]),
+        };
+        for slot in chosen {
+            let mut asked = self.slot_of(schedule.clone(), slot, Arc::clone(&design));
+            asked.uid = RunUid::from_bits(asked.uid.bits() ^ u128::from(random.next()));
+            let Some(mut start) = asked.start.take() else { continue };
+            start.request_id = format!("missed slot {schedule} {slot}");
+            if random.percent(60) {
+                start.roles.push(ROLES[0].to_owned());
+            }
+            asked.start = Some(start.clone());
+            self.ask(Ask::CatchUp { token: random.next(), asked: Box::new(asked), start, overlap });
+        }
+        Ok(())
     }
 
     /// A person pauses a schedule, or resumes it; not always one that can be.
@@ -262,6 +329,7 @@ impl World {
                 NoteFact::Planned(_) => "schedule planned",
                 NoteFact::Removed => "schedule removed",
                 NoteFact::Succeeded { .. } => "schedule succeeded",
+                NoteFact::CaughtUp { .. } => "slot caught up",
                 NoteFact::Paused(_) => "schedule paused",
                 NoteFact::Resumed { .. } => "schedule resumed",
                 NoteFact::Slots { fate, .. } => match fate {
@@ -301,6 +369,7 @@ impl World {
     pub(crate) fn review_ledger(&self) -> Check {
         let mut ran: BTreeMap<RunUid, (ScheduleName, Timestamp)> = BTreeMap::new();
         for (name, _) in self.disk.schedules().map_err(|error| error.to_string())? {
+            let mut ran_once: BTreeSet<i64> = BTreeSet::new();
             let mut notes = self.disk.notes(&name, None, usize::MAX).map_err(|error| error.to_string())?;
             notes.reverse();
             let mut rule: Option<BTreeSet<i64>> = None;
@@ -309,7 +378,8 @@ impl World {
                 match &note.fact {
                     NoteFact::Planned(written) => {
                         if let Some(rule) = &rule {
-                            let lost = slots(rule, through, note.at.0);
+                            let mut lost = slots(rule, through, note.at.0);
+                            lost.retain(|slot| !is_taken(&ran_once, *slot));
                             must(lost.is_empty(), || format!("{name}: slots {lost:?} have no entry"))?;
                         }
                         let minutes = written.cron.split(' ').next().unwrap_or_default();
@@ -321,7 +391,11 @@ impl World {
                     NoteFact::Removed => rule = None,
                     NoteFact::Slots { first, last, fate } => {
                         let rule = rule.as_ref().ok_or_else(|| format!("{name}: slots of no rule: {note:?}"))?;
-                        let all = slots(rule, through, last.0);
+                        let mut all = slots(rule, through, last.0);
+                        all.retain(|slot| *slot >= first.0 || !is_taken(&ran_once, *slot));
+                        must(!all.iter().any(|slot| is_taken(&ran_once, *slot)), || {
+                            format!("{name}: {note:?} is about slots that ran")
+                        })?;
                         must(all.first() == Some(&first.0) && all.last() == Some(&last.0), || {
                             format!("{name}: {note:?} is about {all:?}")
                         })?;
@@ -330,7 +404,14 @@ impl World {
                             must(first == last, || format!("{name}: one run for several slots: {note:?}"))?;
                             let twice = ran.insert(*run, (name.clone(), *last));
                             must(twice.is_none(), || format!("run {run} ran for two slots: {twice:?}"))?;
+                            must(ran_once.insert(last.0), || format!("{name}: two runs for the slot {last}"))?;
                         }
+                    }
+                    NoteFact::CaughtUp { slot, run, .. } => {
+                        must(slot.0 <= through, || format!("{name}: {slot} was not missed"))?;
+                        let twice = ran.insert(*run, (name.clone(), *slot));
+                        must(twice.is_none(), || format!("run {run} ran for two slots: {twice:?}"))?;
+                        must(ran_once.insert(slot.0), || format!("{name}: two runs for the slot {slot}"))?;
                     }
                     NoteFact::Paused(_) | NoteFact::Resumed { .. } | NoteFact::Succeeded { .. } => {}
                 }

@@ -345,7 +345,7 @@ impl World {
         let mut loaded = Vec::new();
         for ask in std::mem::take(&mut daemon.inbox) {
             match &ask {
-                Ask::Start { token, start, .. } => {
+                Ask::Start { token, start, .. } | Ask::CatchUp { token, start, .. } => {
                     let known = daemon.machine.by_request(&start.request_id).is_some();
                     let row = self.disk.row_by_request(&start.request_id).map_err(|error| error.to_string())?;
                     if let Some(row) = row.filter(|_| !start.request_id.is_empty() && !known) {
@@ -485,7 +485,7 @@ fn machine_input(ask: &Ask) -> MachineInput {
         Ask::Start { token, uid, start, .. } => MachineInput::Start { token: *token, uid: *uid, start: start.clone() },
         Ask::Run { token, run, input } => MachineInput::Run { token: *token, run: *run, input: input.clone() },
         Ask::Clock(by) => MachineInput::ClockSet(*by),
-        Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => {
+        Ask::Folder(_) | Ask::Slot(_) | Ask::CatchUp { .. } | Ask::Pause { .. } => {
             schedules::input(ask).unwrap_or(MachineInput::ClockSet(Span::ZERO))
         }
     }

@@ -72,6 +72,8 @@ pub(crate) enum Happening {
     Prepared { schedule: ScheduleName, slot: Timestamp, good: bool, daemon: u64 },
     /// A person pauses a schedule, or resumes it.
     Pause,
+    /// A person has slots run that were missed.
+    CatchUp,
 }
 
 /// Everything.
@@ -252,6 +254,7 @@ impl World {
             Happening::Folder => self.read_folder(),
             Happening::Prepared { schedule, slot, good, daemon } => self.prepared(schedule, slot, good, daemon),
             Happening::Pause => self.pause(),
+            Happening::CatchUp => self.catch_up()?,
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ fn a_schedule_that_does_not_succeed_in_time_is_a_finding_until_it_does() {
     wait_accounted(&daemon, "tick", NOON + 2 * HOUR);
     daemon.kill();
     project.file("good", "");
-    clock.set_before(NOON + 2 * HOUR + MINUTE, 2.5);
+    clock.set_before(NOON + 2 * HOUR + MINUTE, 8.0);
     let daemon = clock.start(&project);
     assert_eq!(only(&daemon, FindingKind::Overdue).since.unwrap().seconds, since);
     wait_for("a success", || {

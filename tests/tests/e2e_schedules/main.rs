@@ -10,6 +10,7 @@
 )]
 
 mod absence;
+mod catch_up;
 mod closed;
 mod later;
 mod nights;

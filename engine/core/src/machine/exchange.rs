@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Generation, Prepared, ScheduleInput};
+use super::{CatchUp, Generation, Prepared, ScheduleInput};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::run::{AttemptKind, Event, Input, Rejection, Start, StopLevel};
 use crate::schedule::{Note, ScheduleName};
@@ -32,6 +32,13 @@ pub enum MachineInput {
         run: RunUid,
         /// What.
         input: Input,
+    },
+    /// A slot that was missed is to run.
+    CatchUp {
+        /// Who waits.
+        token: Token,
+        /// Which, and how.
+        asked: Box<CatchUp>,
     },
     /// The wall clock was set by this much.
     ClockSet(Span),

@@ -160,7 +160,11 @@ impl Schedules {
         match &note.fact {
             NoteFact::Planned(_) => schedule.current = schedule.plan.as_ref().map(|plan| plan.timetable.clone()),
             NoteFact::Removed => schedule.current = None,
-            NoteFact::Slots { .. } | NoteFact::Succeeded { .. } | NoteFact::Paused(_) | NoteFact::Resumed { .. } => {}
+            NoteFact::Slots { .. }
+            | NoteFact::Succeeded { .. }
+            | NoteFact::CaughtUp { .. }
+            | NoteFact::Paused(_)
+            | NoteFact::Resumed { .. } => {}
         }
         batch.notes.push((name.clone(), note));
         true
@@ -186,14 +190,27 @@ impl Schedules {
         }
     }
 
+    /// Notes what became of all slots that are left.
+    fn note_left(
+        &mut self,
+        now: Timestamp,
+        name: &ScheduleName,
+        left: impl Fn(&Record, &Timetable, Timestamp) -> Option<NoteFact>,
+        batch: &mut Batch,
+    ) {
+        while let Some(schedule) = self.all.get(name)
+            && let Some(fact) = schedule.current.as_ref().and_then(|current| left(&schedule.record, current, now))
+            && self.note(now, name, fact, batch)
+        {}
+    }
+
     /// What a schedule that is gone leaves.
     fn remove(&mut self, now: Timestamp, name: &ScheduleName, batch: &mut Batch) {
         let Some(schedule) = self.all.get_mut(name) else { return };
         (schedule.plan, schedule.asked) = (None, None);
-        let left = schedule.current.as_ref().and_then(|current| of_removed(&schedule.record, current, now));
-        let known = schedule.record.written.is_some();
-        for fact in left.into_iter().chain(known.then_some(NoteFact::Removed)) {
-            self.note(now, name, fact, batch);
+        self.note_left(now, name, of_removed, batch);
+        if self.all.get(name).is_some_and(|schedule| schedule.record.written.is_some()) {
+            self.note(now, name, NoteFact::Removed, batch);
         }
         self.set_wake(name, None);
     }
@@ -314,10 +331,8 @@ impl Machine {
             (ScheduleInput::Resume { by, reason }, Some(_)) => {
                 // What was due until now belongs to the pause.
                 let delay = schedule.plan.as_ref().map(|plan| plan.delay).unwrap_or_default();
-                let left = schedule.current.as_ref().and_then(|it| of_paused(&schedule.record, it, delay, now));
-                if let Some(left) = left {
-                    schedules.note(now, name, left, batch);
-                }
+                let left = |record: &Record, it: &Timetable, now| of_paused(record, it, delay, now);
+                schedules.note_left(now, name, left, batch);
                 NoteFact::Resumed { by, reason }
             }
         };

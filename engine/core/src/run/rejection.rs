@@ -259,6 +259,26 @@ pub enum Rejection {
         /// The schedule.
         schedule: String,
     },
+    /// A slot that is still to come was not missed.
+    #[error("the slot {slot} of the schedule {schedule} is still to come: only what was missed runs again")]
+    SlotToCome {
+        /// The schedule.
+        schedule: String,
+        /// The slot.
+        slot: String,
+    },
+    /// Another run is on, and nothing makes this one wait for its turn.
+    #[error(
+        "run {number} of the runbook of {schedule} is {state}, and without a group one does not wait for another: ask again when it is over"
+    )]
+    SlotBusy {
+        /// The schedule.
+        schedule: String,
+        /// The other run.
+        number: u64,
+        /// Where that run is.
+        state: &'static str,
+    },
     /// A quarantined run takes nothing.
     #[error("the run is quarantined: {why}")]
     Quarantined {

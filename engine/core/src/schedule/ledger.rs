@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::stretches::Stretches;
 use super::timetable::{Dst, Timetable};
 use super::zone::Zone;
 use crate::id::{InvalidId, RunUid, is_id};
@@ -145,6 +146,15 @@ pub enum NoteFact {
         /// Its number.
         number: u64,
     },
+    /// A slot that was missed ran after all: a person asked for it.
+    CaughtUp {
+        /// The slot.
+        slot: Timestamp,
+        /// The run that was started for it.
+        run: RunUid,
+        /// Its number.
+        number: u64,
+    },
     /// A person paused it.
     Paused(Pause),
     /// A person ended the pause.
@@ -253,12 +263,23 @@ pub struct Record {
     pub since: Timestamp,
     /// When a run of it succeeded last, with that run's number.
     pub succeeded: Option<(Timestamp, u64)>,
+    /// What ran already, also where the clock was wrong then.
+    pub stretches: Stretches,
 }
 
 impl Default for Record {
     fn default() -> Self {
         let never = Timestamp(i64::MIN);
-        Self { last: 0, through: never, written: None, pause: None, ran: None, since: never, succeeded: None }
+        Self {
+            last: 0,
+            through: never,
+            written: None,
+            pause: None,
+            ran: None,
+            since: never,
+            succeeded: None,
+            stretches: Stretches::default(),
+        }
     }
 }
 
@@ -302,11 +323,22 @@ impl Record {
             NoteFact::Slots { first, last, .. } if *first <= self.through || last < first => {
                 return misplaced("these slots are accounted for");
             }
+            NoteFact::Slots { first, last, .. } if self.stretches.meet(*first, *last) => {
+                return misplaced("one of these slots ran");
+            }
             NoteFact::Slots { last, fate, .. } => {
                 self.through = *last;
                 if let Fate::Ran { number, .. } = fate {
                     self.ran = Some((*last, *number));
+                    self.stretches.ran(*last);
                 }
+            }
+            NoteFact::CaughtUp { slot, .. } if *slot > self.through => return misplaced("this slot is still to come"),
+            NoteFact::CaughtUp { slot, number, .. } => {
+                if self.ran.is_none_or(|(latest, _)| latest < *slot) {
+                    self.ran = Some((*slot, *number));
+                }
+                self.stretches.ran(*slot);
             }
             NoteFact::Paused(_) if self.pause.is_some() => return misplaced("the schedule is paused"),
             NoteFact::Paused(pause) => self.pause = Some(pause.clone()),

@@ -110,6 +110,8 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::ChildRun { .. } => (Code::FailedPrecondition, "CHILD_RUN"),
         Rejection::NoSuchSchedule { .. } => (Code::NotFound, "NO_SUCH_SCHEDULE"),
         Rejection::SchedulePaused { .. } => (Code::FailedPrecondition, "SCHEDULE_PAUSED"),
+        Rejection::SlotToCome { .. } => (Code::FailedPrecondition, "SLOT_TO_COME"),
+        Rejection::SlotBusy { .. } => (Code::FailedPrecondition, "SLOT_BUSY"),
         Rejection::ScheduleNotPaused { .. } => (Code::FailedPrecondition, "SCHEDULE_NOT_PAUSED"),
         Rejection::Quarantined { .. } => (Code::FailedPrecondition, "RUN_QUARANTINED"),
     }

@@ -3,6 +3,7 @@
 mod approvals;
 mod asked;
 mod below;
+mod catch_up;
 mod compare;
 mod environments;
 mod errors;

@@ -123,6 +123,18 @@ impl Runs {
         Ok(Considered { pinned, given, inputs, sealed, start })
     }
 
+    /// A start that could be made at once: what must be there is there, and its definition is pinned.
+    pub(super) async fn prepared(
+        &self,
+        by: run::Principal,
+        roles: Vec<String>,
+        request: v1::StartRunRequest,
+    ) -> Result<Start, Status> {
+        let intended = self.intended(request).await?;
+        let intended = self.preflight(intended).await?;
+        Ok(self.consider(by, roles, intended).await?.start)
+    }
+
     /// Pins a definition: its files are there, as far as could be seen.
     async fn pin(&self, asked: Asked, environment: Option<Environment>) -> Result<Arc<Pinned>, Status> {
         let Asked { runbook, source, file, generation } = asked;
@@ -260,7 +272,7 @@ fn request_digest(
 }
 
 /// A new uid: time-ordered, as UUIDv7 (RFC 9562) is.
-fn new_uid() -> RunUid {
+pub(super) fn new_uid() -> RunUid {
     RunUid::from_bits(uuid::Uuid::now_v7().as_u128())
 }
 

@@ -9,7 +9,7 @@ use runbook_core::definition::{MissedPolicy, Schedule, ScheduleOverlap};
 use runbook_core::expression::did_you_mean;
 use runbook_core::machine::ScheduleInput;
 use runbook_core::schedule::{
-    Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, Written, expected_by,
+    Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, Written, expected_by, next_slot,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View;
@@ -19,7 +19,7 @@ use runbook_proto::v1::schedule_service_server::ScheduleService;
 use tonic::{Code, Request, Response, Status};
 
 use super::runs::Runs;
-use super::{Shared, errors, from_proto, internal, principal, to_proto};
+use super::{Shared, catch_up, errors, from_proto, internal, principal, to_proto};
 use crate::clock;
 use crate::library::Generation;
 use crate::schedules;
@@ -173,6 +173,14 @@ impl Schedules {
     }
 }
 
+/// What its runbook says of a schedule now.
+fn declared<'k>(name: &ScheduleName, known: &'k Known) -> Result<&'k Schedule, Status> {
+    known.declared.as_ref().ok_or_else(|| {
+        let message = format!("the schedule {name} is not in its runbook now: {}", state(known, None, true).1);
+        errors::status(Code::FailedPrecondition, "SCHEDULE_GONE", message)
+    })
+}
+
 fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> v1::Schedule {
     // What is fired goes before what is declared: the two differ where the file is broken.
     let plan = known.plan.clone().or_else(|| schedules::plan(name, known.declared.as_ref()?).ok());
@@ -183,7 +191,9 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
     let written = written.or_else(|| known.record.as_ref()?.written.clone());
     let comes = matches!(state, v1::ScheduleState::Active | v1::ScheduleState::Paused | v1::ScheduleState::NotFired);
     // A slot that has fallen due is one that comes, until the ledger says what became of it.
-    let after = if known.plan.is_some() { through.unwrap_or(now) } else { now };
+    let fired = known.plan.as_ref().zip(known.record.as_ref()).filter(|(_, record)| record.last > 0);
+    let open = fired.and_then(|(plan, record)| next_slot(record, &plan.timetable));
+    let after = open.map_or(now, |slot| Timestamp(slot.0 - 1));
     let next = plan.as_ref().filter(|_| comes).and_then(|plan| slots(plan, after, 1).pop());
     let ran = known.record.as_ref().and_then(|record| record.ran);
     let succeeded = known.record.as_ref().and_then(|record| record.succeeded);
@@ -290,6 +300,13 @@ fn entry(reader: &dyn View, name: &ScheduleName, note: &Note) -> v1::LedgerEntry
             entry.kind = v1::LedgerKind::Succeeded.into();
             entry.run = format!("runs/{run}");
             entry.run_number = *number;
+        }
+        NoteFact::CaughtUp { slot, run, number } => {
+            entry.kind = v1::LedgerKind::CaughtUp.into();
+            (entry.first_slot, entry.last_slot) = (Some(to_proto::timestamp(*slot)), Some(to_proto::timestamp(*slot)));
+            entry.run = format!("runs/{run}");
+            entry.run_number = *number;
+            entry.reason = "it was missed; a person had it run after all".to_owned();
         }
         NoteFact::Removed => {
             entry.kind = v1::LedgerKind::Removed.into();
@@ -452,6 +469,18 @@ impl ScheduleService for Schedules {
         Ok(Response::new(v1::ResumeScheduleResponse { schedule: Some(schedule) }))
     }
 
+    async fn catch_up_schedule(
+        &self,
+        request: Request<v1::CatchUpScheduleRequest>,
+    ) -> Result<Response<v1::CatchUpScheduleResponse>, Status> {
+        super::check_open(&self.0)?;
+        let who = (principal(&request), super::roles(&self.0, &request));
+        let asked = request.into_inner();
+        let (name, known) = self.find(&asked.name).await?;
+        let declared = declared(&name, &known)?;
+        Ok(Response::new(catch_up::answer(&self.0, &name, declared, who, asked).await?))
+    }
+
     async fn run_schedule(
         &self,
         request: Request<v1::RunScheduleRequest>,
@@ -459,10 +488,7 @@ impl ScheduleService for Schedules {
         let (metadata, extensions, request) = request.into_parts();
         let v1::RunScheduleRequest { name, reason, request_id } = request;
         let (name, known) = self.find(&name).await?;
-        let Some(declared) = known.declared else {
-            let message = format!("the schedule {name} is not in its runbook now: {}", state(&known, None, true).1);
-            return Err(errors::status(Code::FailedPrecondition, "SCHEDULE_GONE", message));
-        };
+        let declared = declared(&name, &known)?;
         let reason = if reason.is_empty() { format!("schedule {}, run now", name.schedule()) } else { reason };
         let start = v1::StartRunRequest {
             runbook: name.runbook().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runbook_core::definition::{Overlap, RollbackPolicy, Settlement};
+use runbook_core::definition::{Overlap, RollbackPolicy, ScheduleOverlap, Settlement};
 use runbook_core::id::{RunUid, StepNo};
 use runbook_core::run::{Created, EndingCause, How, Input, Outcome, Principal, Start};
 use runbook_core::schedule::ScheduleName;
@@ -18,12 +18,35 @@ use super::turn::Model;
 /// Something that is put to the engine.
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
-    Start { token: u64, uid: RunUid, start: Box<Start>, design: Arc<Design>, slot: String },
-    Run { token: Option<u64>, run: RunUid, input: Input },
+    Start {
+        token: u64,
+        uid: RunUid,
+        start: Box<Start>,
+        design: Arc<Design>,
+        slot: String,
+    },
+    Run {
+        token: Option<u64>,
+        run: RunUid,
+        input: Input,
+    },
     Clock(Span),
     Folder(Box<FolderModel>),
     Slot(Box<PreparedModel>),
-    Pause { token: u64, schedule: ScheduleName, pause: bool, by: Principal, reason: String },
+    /// A slot that was missed is to run; what its schedule says of other runs.
+    CatchUp {
+        token: u64,
+        asked: Box<PreparedModel>,
+        start: Box<Start>,
+        overlap: ScheduleOverlap,
+    },
+    Pause {
+        token: u64,
+        schedule: ScheduleName,
+        pause: bool,
+        by: Principal,
+        reason: String,
+    },
 }
 
 /// How the engine has to take it.
@@ -43,6 +66,7 @@ impl Model {
             // Answers about schedules are of another kind, and judged where they are heard.
             Ask::Clock(_) | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => Answer::Nothing,
             Ask::Start { start, design, slot, .. } => self.answer_start(start, design, slot),
+            Ask::CatchUp { asked, start, overlap, .. } => self.answer_catch_up(asked, start, *overlap),
             Ask::Run { run, input, .. } => match self.runs.get(run) {
                 None => Answer::Refused,
                 Some(run) => run.answer(input),
@@ -50,12 +74,17 @@ impl Model {
         }
     }
 
-    fn answer_start(&self, start: &Start, design: &Design, slot: &str) -> Answer {
-        // 40
+    /// The answer to a request that was answered before (40).
+    pub(super) fn answered_before(&self, start: &Start) -> Option<Answer> {
         let same = |run: &&RunModel| !start.request_id.is_empty() && run.created.request_id == start.request_id;
-        if let Some(known) = self.runs.values().find(same) {
-            let equal = known.created.request_digest == start.request_digest;
-            return if equal { Answer::Repeated(known.uid) } else { Answer::Refused };
+        let known = self.runs.values().find(same)?;
+        let equal = known.created.request_digest == start.request_digest;
+        Some(if equal { Answer::Repeated(known.uid) } else { Answer::Refused })
+    }
+
+    fn answer_start(&self, start: &Start, design: &Design, slot: &str) -> Answer {
+        if let Some(known) = self.answered_before(start) {
+            return known;
         }
         // 115
         if !self.may_ask(start) {

@@ -24,7 +24,7 @@ pub(crate) use confirm::to_confirm;
 pub(crate) use ends::WANT;
 pub(crate) use judge::before;
 pub(crate) use run::{RunModel, Stage};
-pub(crate) use schedules::{FolderModel, PlanModel, PreparedModel, ScheduleModel, slots};
+pub(crate) use schedules::{FolderModel, PlanModel, PreparedModel, ScheduleModel, is_taken, slots};
 pub(crate) use step::{Over, Status, StepModel};
 pub(crate) use turn::Model;
 

@@ -40,6 +40,13 @@ impl Model {
         start.terms.dry || self.left_out(Some(name)).is_none() || overrides
     }
 
+    /// Whether who asks may have a missed slot run now: as whoever starts something, though it counts as a schedule's run.
+    pub(crate) fn may_catch_up(&self, start: &Start) -> bool {
+        let first = start.terms.environment.as_deref() == Some(ENVIRONMENTS[0]);
+        let has = start.roles.iter().any(|has| has == ROLES[0]);
+        (!first || has) && self.left_out(start.terms.environment.as_deref()).is_none()
+    }
+
     /// Why a start was made in spite of what protects its environment.
     pub(crate) fn overridden(&self, start: &Start) -> Option<String> {
         let closed = !start.terms.dry && self.left_out(start.terms.environment.as_deref()).is_some();

@@ -1,4 +1,4 @@
-//! Schedules as the model sees them: rules 13 to 25 of `docs/schedules.md`, minute by minute. Its own numbers in comments are
+//! Schedules as the model sees them: rules 13 to 31 of `docs/schedules.md`, minute by minute. Its own numbers in comments are
 //! that page's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ use super::turn::Model;
 use super::{Check, must};
 
 const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 1_440 * MINUTE;
 
 /// What the folder says of a schedule.
@@ -67,6 +68,8 @@ pub(crate) struct ScheduleModel {
     /// What the engine was told since it started.
     told: Option<PlanModel>,
     pub(crate) preparing: Option<i64>,
+    /// The slots that ran.
+    pub(crate) ran: BTreeSet<i64>,
 }
 
 /// What has to be noted in a turn.
@@ -96,6 +99,12 @@ pub(crate) fn slots(minutes: &BTreeSet<i64>, after: i64, until: i64) -> Vec<i64>
     found
 }
 
+/// Whether a slot had its run, or lies between two that ran at most an hour apart (26).
+pub(crate) fn is_taken(ran: &BTreeSet<i64>, slot: i64) -> bool {
+    let (before, after) = (ran.range(..=slot).next_back(), ran.range(slot..).next());
+    before.zip(after).is_some_and(|(before, after)| after - before <= HOUR)
+}
+
 fn noted(first: i64, last: i64, fate: Fate) -> NoteFact {
     NoteFact::Slots { first: Timestamp(first), last: Timestamp(last), fate }
 }
@@ -118,7 +127,17 @@ impl ScheduleModel {
 
     /// The slots by the rule that holds that fell due and have no entry.
     fn due(&self, delay: i64, now: i64) -> Vec<i64> {
-        self.rule.as_ref().map_or_else(Vec::new, |rule| slots(rule, self.through(), now - delay))
+        let all = self.rule.as_ref().map_or_else(Vec::new, |rule| slots(rule, self.through(), now - delay));
+        all.into_iter().filter(|slot| !is_taken(&self.ran, *slot)).collect()
+    }
+
+    /// The notes of what became of slots, in runs of the same fate without one that ran between them.
+    fn notes(&self, fates: &[(i64, Fate)]) -> Vec<NoteFact> {
+        let together = |(one, fate): &(i64, Fate), (other, and): &(i64, Fate)| {
+            fate == and && self.ran.range(*one..*other).next().is_none()
+        };
+        let all = fates.chunk_by(together);
+        all.filter_map(|all| Some(noted(all.first()?.0, all.last()?.0, all.first()?.1.clone()))).collect()
     }
 
     /// What becomes of each slot that fell due (19, 20); `None` for one that starts.
@@ -166,11 +185,9 @@ impl Model {
                 continue;
             }
             (schedule.told, schedule.preparing) = (None, None);
-            let left = schedule.due(0, now);
-            if let (Some(first), Some(last)) = (left.first(), left.last()) {
-                schedule.through = Some(*last);
-                self.expected.notes.push((name.clone(), noted(*first, *last, Fate::Missed(Miss::Removed))));
-            }
+            let left: Vec<_> = schedule.due(0, now).into_iter().map(|it| (it, Fate::Missed(Miss::Removed))).collect();
+            self.expected.notes.extend(schedule.notes(&left).into_iter().map(|note| (name.clone(), note)));
+            schedule.through = left.last().map(|(slot, _)| *slot).or(schedule.through);
             if schedule.rule.take().is_some() {
                 self.expected.notes.push((name.clone(), NoteFact::Removed));
             }
@@ -191,10 +208,9 @@ impl Model {
             return;
         }
         let left = schedule.due(schedule.told.as_ref().map_or(0, |plan| plan.delay), now);
-        if let (Some(first), Some(last)) = (left.first(), left.last()) {
-            schedule.through = Some(*last);
-            self.expected.notes.push((name.clone(), noted(*first, *last, Fate::Skipped(Skip::Paused))));
-        }
+        let left: Vec<_> = left.into_iter().map(|slot| (slot, Fate::Skipped(Skip::Paused))).collect();
+        self.expected.notes.extend(schedule.notes(&left).into_iter().map(|note| (name.clone(), note)));
+        schedule.through = left.last().map(|(slot, _)| *slot).or(schedule.through);
         self.expected.notes.push((name.clone(), NoteFact::Resumed { by, reason }));
     }
 
@@ -213,8 +229,41 @@ impl Model {
             }
         };
         let answer = if matches!(fate, Fate::Ran { .. }) { Answer::Accepted } else { Answer::Nothing };
+        if let (Fate::Ran { .. }, Some(schedule)) = (&fate, self.schedules.get_mut(name)) {
+            schedule.ran.insert(*slot);
+        }
         self.expected.notes.push((name.clone(), noted(*slot, *slot, fate)));
         answer
+    }
+
+    /// A person has a missed slot run after all (28, 30).
+    pub(super) fn answer_catch_up(&self, asked: &PreparedModel, start: &Start, overlap: ScheduleOverlap) -> Answer {
+        if let Some(known) = self.answered_before(start) {
+            return known;
+        }
+        let known = self.schedules.get(&asked.schedule).filter(|schedule| schedule.rule.is_some());
+        let over = known.is_some_and(|schedule| asked.slot <= schedule.through() && asked.slot <= self.now.0);
+        // 115
+        if !self.may_catch_up(start) {
+            return Answer::Refused;
+        }
+        let is_on = |run: &RunModel| {
+            let here = run.environment() == start.terms.environment.as_deref();
+            let same = run.created.runbook == asked.design.runbook.name && here;
+            same && !run.is_terminal() && !run.created.terms.dry && run.begins.is_none()
+        };
+        let alone = overlap != ScheduleOverlap::Allow && asked.design.group.is_none();
+        let busy = alone && self.runs.values().any(is_on);
+        if over && !busy { Answer::Accepted } else { Answer::Refused }
+    }
+
+    /// It is made.
+    pub(super) fn hear_caught_up(&mut self, asked: &PreparedModel) {
+        let note = NoteFact::CaughtUp { slot: Timestamp(asked.slot), run: asked.uid, number: 0 };
+        self.expected.notes.push((asked.schedule.clone(), note));
+        if let Some(schedule) = self.schedules.get_mut(&asked.schedule) {
+            schedule.ran.insert(asked.slot);
+        }
     }
 
     fn fate_of_start(
@@ -290,12 +339,8 @@ impl Model {
             };
             let before: Vec<(i64, Fate)> =
                 due.iter().copied().zip(fates.iter().cloned()).map_while(|(slot, fate)| Some((slot, fate?))).collect();
-            for together in before.chunk_by(|(_, one), (_, other)| one == other) {
-                if let (Some((first, fate)), Some((last, _))) = (together.first(), together.last()) {
-                    expect.push((name.clone(), noted(*first, *last, fate.clone())));
-                    schedule.through = Some(*last);
-                }
-            }
+            expect.extend(schedule.notes(&before).into_iter().map(|note| (name.clone(), note)));
+            schedule.through = before.last().map(|(slot, _)| *slot).or(schedule.through);
             if let Some(slot) = due.get(before.len()) {
                 schedule.preparing = Some(*slot);
                 self.expected.slots.push((name.clone(), *slot));
@@ -336,11 +381,11 @@ impl Model {
                     continue;
                 }
                 let fits = should.next().is_some_and(|should| fits(&self.runs, &busy, name, &note.fact, should));
-                must(fits, || format!("{name}: {:?} is noted; must be {notes:?} (13 to 24)", note.fact))?;
+                must(fits, || format!("{name}: {:?} is noted; must be {notes:?} (13 to 31)", note.fact))?;
             }
             must(good.is_empty(), || format!("{name}: it is not noted that {good:?} succeeded (27)"))?;
             let left = should.next();
-            must(left.is_none(), || format!("{name}: {left:?} is not noted (13 to 24)"))?;
+            must(left.is_none(), || format!("{name}: {left:?} is not noted (13 to 31)"))?;
         }
         let known = |(name, _): &&(ScheduleName, _)| self.schedules.contains_key(name);
         must(batch.notes.iter().filter(known).count() == batch.notes.len(), || "a note of no schedule".to_owned())?;
@@ -357,7 +402,11 @@ impl Model {
             let plan = schedule.told.as_ref().filter(|_| schedule.preparing.is_none())?;
             let rule = schedule.rule.as_ref()?;
             let from = schedule.through();
-            slots(rule, from, from + 61 * MINUTE).first().map(|slot| slot + plan.delay)
+            // One that ran is not due again, and a stretch of those may last.
+            let mut hours = (0..10_000).map(|hour| from + hour * HOUR);
+            let free =
+                |from: i64| slots(rule, from, from + HOUR).into_iter().find(|slot| !is_taken(&schedule.ran, *slot));
+            hours.find_map(free).map(|slot| slot + plan.delay)
         };
         self.schedules.values().filter_map(next).min()
     }
@@ -370,6 +419,10 @@ fn fits(
     is: &NoteFact,
     should: &NoteFact,
 ) -> bool {
+    if let (NoteFact::CaughtUp { slot, run, number }, NoteFact::CaughtUp { slot: of, run: wanted, .. }) = (is, should) {
+        let right = runs.get(run).is_some_and(|run| run.created.number == *number);
+        return (slot, run) == (of, wanted) && right;
+    }
     let (NoteFact::Slots { first, last, fate }, NoteFact::Slots { first: from, last: to, fate: wanted }) = (is, should)
     else {
         return is == should;

@@ -78,7 +78,12 @@ impl Model {
     pub(crate) fn follow(&mut self, now: Timestamp, asks: &[Ask], batch: &Batch) -> Check {
         let shift = asks.iter().find_map(|ask| match ask {
             Ask::Clock(by) => Some(*by),
-            Ask::Start { .. } | Ask::Run { .. } | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => None,
+            Ask::Start { .. }
+            | Ask::Run { .. }
+            | Ask::Folder(_)
+            | Ask::Slot(_)
+            | Ask::CatchUp { .. }
+            | Ask::Pause { .. } => None,
         });
         // Time goes on, unless the clock is known to have been set.
         self.now = if shift.is_some() { now } else { now.max(self.now) };
@@ -135,6 +140,12 @@ impl Model {
             Ask::Slot(prepared) => answer = self.hear_prepared(prepared),
             Ask::Pause { schedule, pause, by, reason, .. } => self.hear_pause(schedule, *pause, by, reason),
             Ask::Start { token, uid, .. } => asked.answers.push((*token, answer, *uid)),
+            Ask::CatchUp { token, asked: caught, .. } => {
+                asked.answers.push((*token, answer, caught.uid));
+                if answer == Answer::Accepted {
+                    self.hear_caught_up(caught);
+                }
+            }
             Ask::Run { token: Some(token), run, .. } => asked.answers.push((*token, answer, *run)),
             Ask::Run { token: None, .. } | Ask::Clock(_) => {}
         }
@@ -237,7 +248,7 @@ impl Model {
                 self.runs.insert(uid, run);
                 Ok(())
             }
-            (Fact::Created(created), Ask::Slot(prepared)) => {
+            (Fact::Created(created), Ask::Slot(prepared) | Ask::CatchUp { asked: prepared, .. }) => {
                 let PreparedModel { schedule, slot, uid: wanted, start, design, input } = &**prepared;
                 let start = start.as_ref().ok_or("nothing was prepared")?;
                 must(uid == *wanted, || format!("asked was run {wanted}"))?;
