@@ -95,6 +95,7 @@ const fn origin(origin: v1::Origin) -> &'static str {
         v1::Origin::Person => "person",
         v1::Origin::Api => "api",
         v1::Origin::Schedule => "schedule",
+        v1::Origin::Hook => "hook",
     }
 }
 

@@ -75,6 +75,7 @@ pub const fn finding_kind(kind: v1::FindingKind) -> &'static str {
         v1::FindingKind::Overdue => "overdue",
         v1::FindingKind::Attention => "attention",
         v1::FindingKind::Broken => "broken",
+        v1::FindingKind::Hook => "hook",
     }
 }
 

@@ -79,8 +79,8 @@ fn files() -> Vec<(&'static str, Project)> {
     all
 }
 
-/// Codes of what is found where files are opened, never in a text: their cases are there (`sources.rs` of the daemon).
-const OF_PATHS: [Code; 2] = [Code::UnreadableFile, Code::NoRunbooks];
+/// Codes of what is found where files are opened, never in a text: their cases are there (`sources.rs` and `configuration.rs` of the daemon's check).
+const OF_PATHS: [Code; 3] = [Code::UnreadableFile, Code::NoRunbooks, Code::Configuration];
 
 /// Why a listed file cannot be had, in these cases.
 fn fault(_file: &str, listed: &str) -> Option<String> {

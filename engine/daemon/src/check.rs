@@ -1,11 +1,12 @@
 //! `runbookd check`: runbook files checked without a daemon, for CI and editors. Reads files, starts nothing.
 
+mod configuration;
 mod excerpt;
 mod sources;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
@@ -19,19 +20,22 @@ pub(crate) use sources::{Sources, fault};
 /// The exit code when something is wrong with a runbook or a path.
 pub const EXIT_FINDINGS: u8 = 2;
 
-/// Checks files and folders, prints what was found, and says how to exit.
+/// Checks files and folders, and a configuration beside them, prints what was found, and says how to exit.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn check(paths: &[PathBuf], output: Output, strict: bool) -> io::Result<u8> {
+pub fn check(paths: &[PathBuf], config: Option<&Path>, output: Output, strict: bool) -> io::Result<u8> {
     let mut sources = Sources::of(paths);
     let around = sources.around(paths);
-    let Sources { texts, findings, .. } = sources;
+    let Sources { texts, mut findings, .. } = sources;
     let checked = beside(&texts, around, |texts| together(texts, [], [], fault, |_| None));
+    let config_file = config.map(|config| config.display().to_string());
+    findings.extend(config.into_iter().flat_map(|config| configuration::check(config, &checked)));
     let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
     files.extend(
         findings.iter().filter(|finding| finding.code != Code::NoRunbooks).map(|finding| finding.file.as_str()),
     );
+    files.extend(config_file.as_deref());
     files.sort_unstable();
     files.dedup();
     let all: Vec<&Finding> = checked.iter().flat_map(|file| &file.checked.findings).chain(&findings).collect();

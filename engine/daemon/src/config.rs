@@ -1,7 +1,7 @@
 //! The daemon's configuration: flags over the environment over a file over the defaults. All errors at once, each with
 //! where it came from. `docs/configuration.md` says the same to people; a test here keeps the two equal.
 
-mod file;
+pub(crate) mod file;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use runbook_core::expression::did_you_mean;
 
 use crate::cron::CronCommand;
 use crate::graph;
+use crate::hooks::Hooks;
 use crate::instance;
 use crate::roles::Roles;
 use crate::secrets::{Secret, Source};
@@ -84,11 +85,15 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Checks runbook files without a daemon: exit 0 when they are good, 2 when they are not.
-    #[command(after_help = "Examples:\n  runbookd check runbooks/\n  runbookd check --output json backup.yaml\n")]
+    #[command(after_help = "Examples:\n  runbookd check runbooks/\n  runbookd check --output json backup.yaml\n  \
+        runbookd check --config runbookd.yaml runbooks/\n")]
     Check {
         /// Files, or folders whose .yaml and .yml files are checked together.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// The daemon's configuration, checked beside them: its keys, and the runbooks under `on:`.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// How findings are printed.
         #[arg(long, value_enum, default_value = "human")]
         output: Output,
@@ -242,6 +247,8 @@ pub struct Config {
     pub socket_group: Option<String>,
     /// Who has which role.
     pub roles: Roles,
+    /// Which runbook hears of what.
+    pub hooks: Hooks,
     /// Whether to say that it is ready.
     pub announce: bool,
     /// Whether to start on a journal that was cut short.
@@ -324,6 +331,7 @@ impl Config {
             secrets: file.secrets,
             socket_group: file.socket_group,
             roles: file.roles,
+            hooks: file.hooks,
             announce: arguments.announce,
             accept_lost_events: arguments.accept_lost_events,
             warnings,

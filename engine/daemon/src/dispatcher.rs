@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::attempts::{Attempts, Report};
 use crate::clock::{self, StepDetector};
+use crate::hooks::Ear;
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
 use crate::runs;
@@ -250,6 +251,8 @@ pub struct Dispatcher {
     pub retention: Retention,
     /// Prepares the starts of slots.
     pub planner: Planner,
+    /// Who hears of what happens.
+    pub ear: Ear,
     /// When each runbook succeeded last.
     pub successes: Arc<Successes>,
     /// Reads secrets that take long.
@@ -533,6 +536,7 @@ impl Dispatcher {
                 let _ = waiting.send(answer.clone());
             }
         }
+        self.ear.hear(&self.machine, batch);
         self.publish(batch);
     }
 

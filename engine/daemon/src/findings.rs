@@ -29,6 +29,8 @@ pub enum Kind {
     Attention,
     /// A file is broken, and its last good version serves schedules.
     Broken,
+    /// A runbook that is to hear of things cannot be started.
+    Hook,
 }
 
 /// Something that a person should look at.

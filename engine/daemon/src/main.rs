@@ -44,7 +44,9 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
         Ok(code) => Ok(code),
     };
     match &arguments.command {
-        Some(Command::Check { paths, output, strict }) => printed(check::check(paths, *output, *strict)),
+        Some(Command::Check { paths, config, output, strict }) => {
+            printed(check::check(paths, config.as_deref(), *output, *strict))
+        }
         Some(Command::Graph { path, format }) => printed(offline::graph(path, *format)),
         Some(Command::Test { paths, output }) => printed(scenarios::test(paths, *output)),
         Some(Command::Schema { environment }) => printed(offline::schema(*environment)),

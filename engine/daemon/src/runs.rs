@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use runbook_core::id::RunUid;
 use runbook_core::machine::Machine;
-use runbook_core::run::{Created, Event, Fact, Illegal, Pinned};
+use runbook_core::run::{Created, Event, Fact, Illegal, Pinned, RunState};
 use runbook_core::time::Timestamp;
 use runbook_journal::{StoreError, View};
 
@@ -26,6 +26,25 @@ pub fn all_events(reader: &dyn View, run: RunUid) -> Result<Vec<Event>, StoreErr
         }
         all.extend(page);
     }
+}
+
+/// A run's state from its events; `None` where there is no such run.
+///
+/// # Errors
+/// It is there, and cannot be read.
+pub fn read_state(reader: &dyn View, definitions: &Definitions, uid: RunUid) -> anyhow::Result<Option<RunState>> {
+    if reader.row_of_tree(uid)?.is_none() {
+        return Ok(None);
+    }
+    let events = all_events(reader, uid)?;
+    let Some((first, rest)) = events.split_first() else { anyhow::bail!("it has no events") };
+    let Fact::Created(created) = &first.fact else { anyhow::bail!("it does not begin with its creation") };
+    let pinned = pinned(reader, definitions, created)?;
+    let mut state = RunState::create(uid, pinned, first)?;
+    for event in rest {
+        state.apply(event)?;
+    }
+    Ok(Some(state))
 }
 
 /// The definition that a run is pinned to: stored by itself for a run at the top, part of the one above for a child run.

@@ -7,21 +7,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use runbook_core::definition::{Environment, InputSource, Schedule};
+use runbook_core::definition::{Environment, Schedule};
 use runbook_core::id::{Digest, RunUid};
-use runbook_core::language;
 use runbook_core::machine::{Generation, Prepared};
 use runbook_core::run::{Origin, Pinned, Principal, Start, Terms};
 use runbook_core::schedule::{Plan, ScheduleName};
 use runbook_core::time::{Span, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::definitions::Text;
 use crate::dispatcher::Handle;
 use crate::library::{self, Entry, Library};
 use crate::placed;
-use crate::preflight::{Missing, Preflight};
-use crate::room;
+use crate::preflight::Preflight;
+use crate::prepare;
 use crate::surroundings::Surroundings;
 
 /// A slot of a schedule.
@@ -209,23 +207,9 @@ impl Thread {
         current: &library::Generation,
     ) -> Result<Ready, String> {
         let Workshop { surroundings, data_dir, .. } = &self.workshop;
-        if let Some(problem) = room::lack(data_dir) {
-            return Err(problem);
-        }
         let good = self.known.get(name).ok_or_else(|| format!("there is no runbook {name} with schedules any more"))?;
         let entry = Arc::clone(&good.entry);
-        let runbook = entry.runbook().ok_or_else(|| format!("the runbook {name} is broken"))?;
-        let name_of = environment.map(|environment| environment.name.as_str());
-        let of = |runbook| self.preflight.check(runbook, name_of, surroundings);
-        let missing: Vec<Missing> = current.with_called(runbook).into_iter().flat_map(of).collect();
-        if !missing.is_empty() {
-            let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
-            return Err(list.join("; "));
-        }
-        let text = Text { runbook, source: entry.source(), file: entry.file() };
-        let pinned =
-            surroundings.definitions.pin(&text, environment, &surroundings.project, &|name| current.text(name));
-        let pinned = pinned.map_err(|error| error.to_string())?;
+        let pinned = prepare::pin(&entry, environment, current, surroundings, &self.preflight, data_dir)?;
         Ok(Ready { entry, pinned })
     }
 }
@@ -235,13 +219,8 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
     let Ready { entry, pinned } = ready;
     let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
     let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
-    let mut given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let environment = pinned.runbook.environment.as_ref();
-    let completed = environment.map(|it| it.complete(&pinned.runbook.inputs, &mut given)).unwrap_or_default();
-    let inputs = language::check_inputs(&pinned.runbook, &given).map_err(|faults| {
-        let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
-        faults.join("; ")
-    })?;
+    let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let (inputs, sources) = prepare::inputs(pinned, given)?;
     let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "schedule": name, "slot": slot});
     let start = Start {
         number: 0,
@@ -254,11 +233,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         reason: format!("schedule {}, slot {slot}", name.schedule()),
         request_id: String::new(),
         request_digest: Digest::of(asked.to_string().as_bytes()),
-        terms: Terms {
-            confirmed: schedule.confirm.clone(),
-            sources: completed.into_iter().map(|name| (name, InputSource::Environment)).collect(),
-            ..Terms::default()
-        },
+        terms: Terms { confirmed: schedule.confirm.clone(), sources, ..Terms::default() },
         parent: None,
         items: Vec::new(),
     };

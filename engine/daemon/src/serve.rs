@@ -29,7 +29,7 @@ use crate::schedules::{self, Workshop};
 use crate::secrets::{Fetcher, Sealer, Secrets};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
-use crate::{clock, descriptors, folder, maintenance, opening, unit};
+use crate::{clock, descriptors, folder, hooks, maintenance, opening, unit};
 
 /// How long a start waits for the folder of runbooks: less than those wait who start a daemon.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3);
@@ -104,6 +104,17 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         shutdown: CancellationToken::new(),
     });
 
+    let (ear, news) = hooks::ear(&config.hooks);
+    let hooks = hooks::Workshop {
+        hooks: config.hooks.clone(),
+        library: Arc::clone(&library),
+        surroundings: surroundings.clone(),
+        dispatcher: handle.clone(),
+        reader: Arc::clone(&reader),
+        successes: Arc::clone(&successes),
+        drain: drain.clone(),
+        data_dir: config.data_dir.clone(),
+    };
     let (planner, inbox) = schedules::planner();
     if config.schedules {
         let workshop = Workshop {
@@ -114,9 +125,14 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             data_dir: config.data_dir.clone(),
         };
         schedules::start(inbox, workshop)?;
-        let planner = planner.clone();
-        library.on_change(move || planner.changed());
+    } else {
+        drop(inbox);
     }
+    let (fires, changed) = (planner.clone(), ear.clone());
+    library.on_change(move || {
+        fires.changed();
+        changed.changed();
+    });
     let archiver = maintenance::start(journal.archiver(), Arc::clone(&reader), config.data_dir.clone())?;
     let retention = runbook_journal::Retention {
         max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
@@ -136,6 +152,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         archiver,
         retention,
         planner,
+        ear: ear.clone(),
         successes,
         fetcher,
         fetching: HashMap::new(),
@@ -157,6 +174,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let (listener, socket) = api::listen(&config.socket, &config.data_dir, config.socket_group.as_deref())?;
         tokio::spawn(stop_on_signals(drain)?);
+        tokio::spawn(hooks::run(news, hooks));
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {

@@ -332,6 +332,7 @@ fn origin(value: i32) -> Result<Origin> {
         Person => Origin::Person,
         Api => Origin::Api,
         Schedule => Origin::Schedule,
+        Hook => Origin::Hook,
     })
 }
 

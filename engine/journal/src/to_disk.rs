@@ -266,6 +266,7 @@ const fn origin(it: Origin) -> disk::Origin {
         Origin::Person => disk::Origin::Person,
         Origin::Api => disk::Origin::Api,
         Origin::Schedule => disk::Origin::Schedule,
+        Origin::Hook => disk::Origin::Hook,
     }
 }
 

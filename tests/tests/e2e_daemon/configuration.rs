@@ -37,3 +37,33 @@ fn a_wrong_configuration_is_told_at_once_and_touches_nothing() {
         assert!(help.contains(part), "{part}\n{help}");
     }
 }
+
+#[test]
+fn a_configuration_is_checked_beside_the_runbooks_before_it_is_used() {
+    let project = plain();
+    let file = project.file("runbookd.yaml", "on: {failed: tell}\nretention: {dayz: 3}\n");
+    let check = || {
+        let mut command = Command::new(daemon_command(&project).get_program());
+        command.arg("check").arg("--config").arg(&file).arg(project.path("runbooks"));
+        let output = command.env("NO_COLOR", "1").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, told) = check();
+    assert_eq!(code, Some(2), "{told}");
+    for part in [
+        "error[configuration]: on.failed: there is no runbook \"tell\"",
+        "runbookd.yaml:1:1",
+        "error[configuration]: retention.dayz: there is no such key; did you mean `days`?",
+        "runbookd.yaml:2:1",
+        "2 errors",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    project.runbook(
+        "tell",
+        "inputs: {message: {type: string}}\nsteps: {a: {effect: read, argv: ['true'], timeout: 1m}}\n",
+    );
+    project.file("runbookd.yaml", "on: {failed: tell}\n");
+    let (code, told) = check();
+    assert_eq!(code, Some(0), "{told}");
+}

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod cron;
+mod hooks;
 mod idle;
 mod instance;
 mod kills;

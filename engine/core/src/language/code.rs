@@ -59,6 +59,8 @@ codes! {
     "A file or a folder that cannot be read: nothing is there, no permission, a pipe or a device, or more of them than are looked at. Nothing is known of what it holds."
     NoRunbooks Error "no-runbooks"
     "A folder to check without any .yaml or .yml file. Its name may be mistaken, and then a check that finds nothing wrong has looked at nothing."
+    Configuration Error "configuration"
+    "Something in the daemon's configuration, which `runbookd check --config` looks at, is wrong: a key, a value, or a runbook under `on:` that is not there or cannot take what it would be told. `docs/configuration.md` says how it is written."
     NotUtf8 Error "not-utf8"
     "The file is not UTF-8 text. Save it as UTF-8."
     InvalidYaml Error "invalid-yaml"

@@ -32,7 +32,7 @@ impl Class {
         match origin {
             Origin::Person => Self::Person,
             Origin::Api => Self::Api,
-            Origin::Schedule => Self::Schedule,
+            Origin::Schedule | Origin::Hook => Self::Schedule,
         }
     }
 }

@@ -26,7 +26,8 @@ impl Start {
         };
         let mut targets = destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))?;
         // A schedule says in its file where its runs act.
-        let environment = runbook.environment.as_ref().filter(|_| self.origin != Origin::Schedule);
+        let environment =
+            runbook.environment.as_ref().filter(|_| !matches!(self.origin, Origin::Schedule | Origin::Hook));
         if let Some(name) = environment.and_then(|environment| environment.protection.confirm.clone()) {
             match targets.iter().any(|target| target.name == name) {
                 true => {}

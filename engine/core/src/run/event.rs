@@ -339,6 +339,8 @@ pub enum Origin {
     Api,
     /// A schedule was due.
     Schedule,
+    /// The configuration names its runbook for what happened elsewhere.
+    Hook,
 }
 
 /// Why a step will not run.

@@ -413,7 +413,9 @@ pub fn origin(origin: i32) -> Result<Origin, Fault> {
     match v1::Origin::try_from(origin) {
         Ok(v1::Origin::Person) => Ok(Origin::Person),
         Ok(v1::Origin::Unspecified | v1::Origin::Api) => Ok(Origin::Api),
-        Ok(v1::Origin::Schedule) | Err(_) => Err(fault("origin", "a client is ORIGIN_PERSON or ORIGIN_API")),
+        Ok(v1::Origin::Schedule | v1::Origin::Hook) | Err(_) => {
+            Err(fault("origin", "a client is ORIGIN_PERSON or ORIGIN_API"))
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use runbook_core::definition::step_path;
 use runbook_core::id::RunUid;
-use runbook_core::run::{Fact, Principal, RunState};
+use runbook_core::run::{Principal, RunState};
 use runbook_core::time::Timestamp;
 use runbook_journal::View;
 use runbook_proto::v1;
@@ -57,7 +57,7 @@ use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::roles::Accounts;
 use crate::room;
-use crate::runs::all_events;
+use crate::runs::read_state;
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use from_proto::RunName;
@@ -101,7 +101,7 @@ impl Shared {
             return Ok(state);
         }
         let (reader, surroundings) = (Arc::clone(&self.reader), self.surroundings.clone());
-        let read = tokio::task::spawn_blocking(move || read_state(&*reader, &surroundings, uid));
+        let read = tokio::task::spawn_blocking(move || read_state(&*reader, &surroundings.definitions, uid));
         match read.await.map_err(|error| internal(&error))? {
             Ok(Some(state)) => Ok(state),
             Ok(None) => Err(no_such_run(&uid.to_string())),
@@ -149,22 +149,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// A run's state from its events; `None` where there is no such run.
-fn read_state(reader: &dyn View, surroundings: &Surroundings, uid: RunUid) -> anyhow::Result<Option<RunState>> {
-    if reader.row_of_tree(uid)?.is_none() {
-        return Ok(None);
-    }
-    let events = all_events(reader, uid)?;
-    let Some((first, rest)) = events.split_first() else { anyhow::bail!("it has no events") };
-    let Fact::Created(created) = &first.fact else { anyhow::bail!("it does not begin with its creation") };
-    let pinned = crate::runs::pinned(reader, &surroundings.definitions, created)?;
-    let mut state = RunState::create(uid, pinned, first)?;
-    for event in rest {
-        state.apply(event)?;
-    }
-    Ok(Some(state))
 }
 
 fn no_such_run(name: &str) -> Status {

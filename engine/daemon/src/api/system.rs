@@ -9,13 +9,14 @@ use tonic::{Request, Response, Status};
 use super::{Shared, errors, from_proto, to_proto};
 use crate::clock;
 use crate::findings::{self, Finding, Kind};
+use crate::hooks;
 
 /// Findings in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
 
 /// Where a finding stands among all; in their order, and after a restart too.
 fn place(finding: &Finding) -> String {
-    format!("{} {} {:020}", finding.kind as u8, finding.subject, finding.run_number)
+    format!("{} {} {:020} {}", finding.kind as u8, finding.subject, finding.run_number, finding.message)
 }
 
 fn finding(it: Finding) -> v1::StandingFinding {
@@ -23,6 +24,7 @@ fn finding(it: Finding) -> v1::StandingFinding {
         Kind::Overdue => v1::FindingKind::Overdue,
         Kind::Attention => v1::FindingKind::Attention,
         Kind::Broken => v1::FindingKind::Broken,
+        Kind::Hook => v1::FindingKind::Hook,
     };
     v1::StandingFinding {
         kind: kind.into(),
@@ -35,6 +37,19 @@ fn finding(it: Finding) -> v1::StandingFinding {
 }
 
 pub(super) struct System(pub Arc<Shared>);
+
+impl System {
+    /// Hooks that cannot be started.
+    fn hooks(&self) -> impl Iterator<Item = Finding> {
+        let folder = self.0.library.current();
+        let since = self.0.started_at;
+        self.0.config.hooks.iter().filter_map(move |(event, name)| {
+            let message = hooks::fault(*event, name, &folder)?;
+            let help = "mend the runbook, or name another one in the daemon's configuration".to_owned();
+            Some(Finding { kind: Kind::Hook, subject: name.clone(), since, message, help, run_number: 0 })
+        })
+    }
+}
 
 #[tonic::async_trait]
 impl SystemService for System {
@@ -80,8 +95,9 @@ impl SystemService for System {
         let size = from_proto::page_size(page_size, PAGE.0, PAGE.1)?;
         let Shared { dispatcher, library, successes, .. } = &*self.0;
         let found = findings::look(dispatcher, library, successes, clock::now()).await.map_err(|_| errors::ending())?;
+        let all = found.all.into_iter().chain(self.hooks());
         let mut page: Vec<Finding> =
-            found.all.into_iter().filter(|finding| place(finding) > page_token).take(size + 1).collect();
+            all.into_iter().filter(|finding| place(finding) > page_token).take(size + 1).collect();
         let more = page.len() > size;
         page.truncate(size);
         let next_page_token = page.last().filter(|_| more).map(place).unwrap_or_default();

@@ -67,6 +67,7 @@ pub fn origin(origin: Origin) -> v1::Origin {
         Origin::Person => v1::Origin::Person,
         Origin::Api => v1::Origin::Api,
         Origin::Schedule => v1::Origin::Schedule,
+        Origin::Hook => v1::Origin::Hook,
     }
 }
 

@@ -12,6 +12,7 @@ use runbook_core::language::yaml::{self, Content, Value};
 
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, Retention, filter, log_format, number};
 use crate::files;
+use crate::hooks::{self, Hooks};
 use crate::roles::{Members, Roles};
 use crate::secrets::Secret;
 
@@ -21,7 +22,7 @@ pub(super) mod secrets;
 const FILE_BYTES: u64 = 64 << 10;
 
 /// The keys of the file; those of a map behind a dot.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "data_dir",
     "socket",
     "socket_group",
@@ -32,11 +33,15 @@ pub(super) const KEYS: [&str; 10] = [
     "retention",
     "secrets",
     "roles",
+    "on",
 ];
 /// The keys of `retention`.
 pub(super) const RETENTION_KEYS: [&str; 2] = ["runs", "days"];
 /// The keys of each of `roles`.
 pub(super) const ROLE_KEYS: [&str; 2] = ["users", "groups"];
+
+/// The keys of `on`.
+pub(super) const HOOK_KEYS: [&str; 4] = hooks::KEYS;
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -51,6 +56,37 @@ pub(super) struct File {
     pub secrets: BTreeMap<String, Secret>,
     pub socket_group: Option<String>,
     pub roles: Roles,
+    pub hooks: Hooks,
+    /// The lines of these.
+    pub hook_lines: BTreeMap<hooks::Event, u32>,
+}
+
+/// What a check of the file finds.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// What is wrong, with its line.
+    pub problems: Vec<(u32, String)>,
+    /// Which runbook hears of what, with its line.
+    pub hooks: Vec<(u32, hooks::Event, String)>,
+}
+
+/// Looks at a file that nobody goes by yet.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn look(path: &Path) -> io::Result<Looked> {
+    let bytes = files::read_bounded(path, FILE_BYTES)?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let problem = format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to());
+            return Ok(Looked { problems: vec![(1, problem)], hooks: Vec::new() });
+        }
+    };
+    let (file, problems) = lines(&text, &path.display().to_string(), path.parent().unwrap_or(path));
+    let line = |event: &hooks::Event| file.hook_lines.get(event).copied().unwrap_or(1);
+    let hooks = file.hooks.iter().map(|(event, name)| (line(event), *event, name.clone())).collect();
+    Ok(Looked { problems, hooks })
 }
 
 /// Reads the file. What is wrong in it goes to `problems`.
@@ -68,7 +104,14 @@ pub(super) fn read(path: &Path, project: &Path, problems: &mut Vec<String>) -> i
 }
 
 fn parse(text: &str, shown: String, project: &Path, problems: &mut Vec<String>) -> File {
-    let (root, findings) = yaml::read(text, &shown);
+    let (file, found) = lines(text, &shown, project);
+    problems.extend(found.into_iter().map(|(line, problem)| format!("{shown}:{line}: {problem}")));
+    file
+}
+
+/// The file, and what is wrong in it by its lines.
+fn lines(text: &str, shown: &str, project: &Path) -> (File, Vec<(u32, String)>) {
+    let (root, findings) = yaml::read(text, shown);
     let mut reader = Reader { problems: Vec::new() };
     // A file without anything in it is one that configures nothing.
     for finding in findings.iter().filter(|finding| finding.code != Code::EmptyDocument) {
@@ -80,8 +123,7 @@ fn parse(text: &str, shown: String, project: &Path, problems: &mut Vec<String>) 
     let file = root.map(|root| reader.file(&root, project)).unwrap_or_default();
     let mut found = reader.problems;
     found.sort_by_key(|(line, _)| *line);
-    problems.extend(found.into_iter().map(|(line, problem)| format!("{shown}:{line}: {problem}")));
-    file
+    (file, found)
 }
 
 /// A key with its name, where it stands, and its value.
@@ -131,6 +173,7 @@ impl Reader {
                 "secrets" => file.secrets = self.secrets(line, value, project),
                 "socket_group" => file.socket_group = self.name(line, name, value),
                 "roles" => file.roles = self.roles(line, value),
+                "on" => (file.hooks, file.hook_lines) = self.hooks(line, value),
                 _ => {}
             }
         }
@@ -269,6 +312,23 @@ impl Reader {
         }
         roles
     }
+
+    fn hooks(&mut self, line: u32, value: &Value) -> (Hooks, BTreeMap<hooks::Event, u32>) {
+        let (mut hooks, mut lines) = (Hooks::new(), BTreeMap::new());
+        for Entry { name, line, value } in self.map(line, "on", "on.", value, Some(&HOOK_KEYS)).unwrap_or_default() {
+            let what = format!("on.{name}");
+            let Some(runbook) = self.text(line, &what, value) else { continue };
+            if !is_id(&runbook) {
+                let problem =
+                    format!("{runbook:?} is no runbook's name: small letters, digits, _ and -, a letter first");
+                self.problem(line, &what, &problem);
+            } else if let Some((_, event)) = hooks::EVENTS.iter().find(|(key, _)| *key == name) {
+                hooks.insert(*event, runbook);
+                lines.insert(*event, line);
+            }
+        }
+        (hooks, lines)
+    }
 }
 
 /// A scalar as it was written.
@@ -333,7 +393,7 @@ mod tests {
             "f:10: secrets.both: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:11: secrets.none: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, schedules, log, log_format, retention, secrets, roles",
+            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, schedules, log, log_format, retention, secrets, roles, on",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);
@@ -371,6 +431,24 @@ mod tests {
                 "f:5: roles.d.more: there is no such key; there are users, groups",
                 "f:5: roles.d.groups: it must be text, and is a list",
                 "f:5: roles.d.groups: 1.5 is neither a name nor the number of a user or group",
+            ]
+        );
+    }
+
+    #[test]
+    fn hooks_are_names_of_runbooks() {
+        let mut problems = Vec::new();
+        let file = parse("on: {failed: tell, overdue: page}\n", "f".to_owned(), Path::new("/p"), &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        let expected = [(hooks::Event::Failed, "tell".to_owned()), (hooks::Event::Overdue, "page".to_owned())];
+        assert_eq!(file.hooks, Hooks::from(expected));
+        let found = self::problems("on:\n  faild: tell\n  attention: No Name\n  approval: [a]\n");
+        assert_eq!(
+            found,
+            [
+                "f:2: on.faild: there is no such key; did you mean `failed`?",
+                "f:3: on.attention: \"No Name\" is no runbook's name: small letters, digits, _ and -, a letter first",
+                "f:4: on.approval: it must be text, and is a list",
             ]
         );
     }

@@ -126,6 +126,13 @@ fn the_page_says_every_flag_variable_key_default_and_limit() {
             assert!(cells.contains(&format!("{map}.{key}")), "no row for {map}.{key}");
         }
     }
+    for key in file::HOOK_KEYS {
+        assert!(cells.contains(&format!("on.{key}")), "no row for on.{key}");
+    }
+    for (name, value_type) in crate::hooks::INPUTS {
+        let row = format!("| `{name}` | {} |", value_type.name());
+        assert!(page.contains(&row), "no row {row}");
+    }
     // And nothing that is not there.
     for cell in cells.iter().filter(|cell| cell.starts_with("--") && !cell.starts_with("---")) {
         let long = cell.trim_start_matches("--").split(' ').next().unwrap_or_default();

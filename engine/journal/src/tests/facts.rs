@@ -344,6 +344,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
             "created-overridden",
             with_terms(Terms { overridden: Some("the site is down".to_owned()), ..Terms::default() }),
         ),
+        ("created-by-hook", with_origin(Origin::Hook)),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

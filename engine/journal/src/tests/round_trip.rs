@@ -100,7 +100,7 @@ fn created() -> impl Strategy<Value = Created> {
     let holds = (
         option::of(text()),
         vec(text(), 0..4),
-        prop::sample::select(vec![Origin::Person, Origin::Api, Origin::Schedule]),
+        prop::sample::select(vec![Origin::Person, Origin::Api, Origin::Schedule, Origin::Hook]),
         principal(),
     );
     (names, holds, (text(), text(), digest(), terms(), option::of(parent()))).prop_map(|(names, holds, asked)| {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use runbook_core::id::RunUid;
-use runbook_core::run::{AttemptKind, EndingCause, Fact, Origin};
+use runbook_core::run::{AttemptKind, EndingCause, Fact};
 
+use super::places::Rank;
 use super::run::{RunModel, Stage};
 use super::step::Status;
 use super::turn::Model;
@@ -106,9 +107,9 @@ impl Model {
         !self.above(claim).into_iter().any(|above| self.has_any(above))
     }
 
-    fn order(&self, claim: Claim) -> (bool, Option<(Origin, u64)>, Claim) {
+    fn order(&self, claim: Claim) -> (bool, Option<(Rank, u64)>, Claim) {
         let run = self.runs.get(&claim.0);
-        (self.is_bare(claim), run.map(|run| (run.created.origin, run.created.number)), claim)
+        (self.is_bare(claim), run.map(|run| (run.by_origin(), run.created.number)), claim)
     }
 
     /// Whether a run or a step may have all that it wants (1, 73, 94).

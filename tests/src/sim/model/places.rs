@@ -25,16 +25,21 @@ impl RunModel {
         if self.hard() || tidies || matches!(self.stage, Stage::RollingBack(_) | Stage::Finally(_)) {
             return Rank::TidiesUp;
         }
+        self.by_origin()
+    }
+
+    /// Its rank as long as it does not tidy up.
+    pub(crate) const fn by_origin(&self) -> Rank {
         match self.created.origin {
             Origin::Person => Rank::Person,
             Origin::Api => Rank::Api,
-            Origin::Schedule => Rank::Schedule,
+            Origin::Schedule | Origin::Hook => Rank::Schedule,
         }
     }
 
     /// Whether its live attempts count for the bound of the API's and the schedules' runs.
     pub(crate) const fn is_low(&self) -> bool {
-        matches!(self.created.origin, Origin::Api | Origin::Schedule)
+        matches!(self.created.origin, Origin::Api | Origin::Schedule | Origin::Hook)
     }
 
     /// What may start now, but for the places of other runs. `free` tells whether a step may have its locks.
