@@ -22,6 +22,10 @@ const FILES: usize = 10_000;
 const FILE_BYTES: u64 = limits::FILE_BYTES as u64;
 /// Problems of the folder itself that are told.
 const PROBLEMS: usize = 100;
+/// Threads that read files, at most.
+const THREADS: usize = 8;
+/// Files that one thread reads at least: so many cost less than another thread.
+const ALONE: usize = 16;
 /// How deep folders may be nested below `runbooks/`.
 pub const DEPTH: usize = 16;
 /// The folder below the project's that holds the runbooks.
@@ -301,15 +305,14 @@ impl Library {
 
     /// Reads and checks what is not known already, and forgets what is gone. Says whether anything changed.
     fn load(&self, known: &mut BTreeMap<String, Known>, files: Vec<String>) -> bool {
-        let mut old = std::mem::take(known);
-        let mut changed = false;
-        for file in files {
-            let before = old.remove(&file);
-            let after = look(&self.project, &file, before.as_ref());
-            changed |= before.is_none_or(|before| !Arc::ptr_eq(&before.loaded, &after.loaded));
-            known.insert(file, after);
-        }
-        changed || !old.is_empty()
+        let old = std::mem::take(known);
+        let after = side_by_side(&files, |file| look(&self.project, file, old.get(file)));
+        let is_same = |file: &String, after: &Known| {
+            old.get(file).is_some_and(|before| Arc::ptr_eq(&before.loaded, &after.loaded))
+        };
+        let changed = old.len() != files.len() || !files.iter().zip(&after).all(|(file, after)| is_same(file, after));
+        known.extend(files.into_iter().zip(after));
+        changed
     }
 
     /// Every file that is listed, by its path.
@@ -379,6 +382,22 @@ fn places(loaded: &[&Arc<Loaded>], known: &Interfaces) -> BTreeMap<String, Arc<P
 /// The name of a file without its ending.
 fn stem(file: &str) -> String {
     Path::new(file).file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Does something for each of many, in as many threads as there are processors; gives what came of them in their order.
+fn side_by_side<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let part = all.len().div_ceil(threads).max(ALONE);
+    let each = &each;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            all.chunks(part).map(|part| (part, scope.spawn(move || part.iter().map(each).collect()))).collect();
+        // Where a thread died, its part is done here, and dies here if it must.
+        let done = |(part, thread): (&[T], std::thread::ScopedJoinHandle<'_, Vec<R>>)| {
+            thread.join().unwrap_or_else(|_| part.iter().map(each).collect())
+        };
+        parts.into_iter().flat_map(done).collect()
+    })
 }
 
 /// Reads and checks a file, unless it is known as it is.
