@@ -12,6 +12,7 @@
 mod absence;
 mod catch_up;
 mod closed;
+mod figures;
 mod later;
 mod nights;
 mod people;
@@ -106,9 +107,17 @@ fn wait_accounted(daemon: &Daemon, name: &str, slot: i64) -> Vec<LedgerEntry> {
 
 /// The runs that slots started, oldest first.
 fn scheduled(daemon: &Daemon) -> Vec<Run> {
-    let request = ListRunsRequest { page_size: 1_000, ..Default::default() };
-    let listed = daemon.runs(|mut client| async move { client.list_runs(request).await }).unwrap();
-    let mut runs: Vec<Run> = listed.runs.iter().map(|run| daemon.get(&run.name)).collect();
+    let (mut runs, mut page_token) = (Vec::<Run>::new(), String::new());
+    loop {
+        let request = ListRunsRequest { page_size: 1_000, page_token, ..Default::default() };
+        let listed = daemon.runs(|mut client| async move { client.list_runs(request).await }).unwrap();
+        runs.extend(listed.runs);
+        page_token = listed.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut runs: Vec<Run> = runs.iter().map(|run| daemon.get(&run.name)).collect();
     runs.retain(|run| run.slot.is_some());
     runs.reverse();
     runs

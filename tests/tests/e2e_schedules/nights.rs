@@ -29,8 +29,9 @@ fn a_slot_starts_on_time_and_is_in_the_ledger() {
     let created = run.created_at.unwrap();
     let late = (created.seconds - MORNING) * 1_000_000 + i64::from(created.nanos) / 1_000;
     println!("the slot started {late} µs after its time");
-    // Far above what it takes on an idle machine, where the figures are measured.
-    assert!((0..5_000_000).contains(&late), "{late} µs late");
+    // Without optimization, where others work beside it, the bound says only that it is started.
+    let bound = if cfg!(debug_assertions) { 5_000_000 } else { 50_000 };
+    assert!((0..bound).contains(&late), "{late} µs late");
     assert_eq!(project.lines("log").len(), 1);
 }
 
