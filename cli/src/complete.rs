@@ -9,13 +9,14 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::CompleteEnv;
 use runbook_proto::v1::{
-    GetRunRequest, ListEnvironmentsRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest,
+    GetRunRequest, ListEnvironmentsRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest, Run,
 };
 use tonic::transport::Channel;
 
 use crate::args::{Cli, Global};
 use crate::commands;
 use crate::console::{Color, Console, Format};
+use crate::path;
 use crate::session::{Session, runbooks, runs, schedules};
 use crate::text::sanitize;
 
@@ -94,9 +95,22 @@ pub fn step(current: &OsStr) -> Vec<CompletionCandidate> {
             name = page.runs.into_iter().next()?.uid;
         }
         let run = runs(channel).get_run(GetRunRequest { name }).await.ok()?.into_inner().run?;
-        Some(run.steps.into_iter().map(|step| (step.id, step.description)).collect())
+        let mut named = Vec::new();
+        steps_of(&run, "", &current.to_string_lossy(), &mut named);
+        Some(named)
     });
     beginning_with(current, named)
+}
+
+/// The steps of a run, and of those below it that the word leads to. Quotes are left out, since shells take them away.
+fn steps_of(run: &Run, prefix: &str, word: &str, named: &mut Vec<(String, String)>) {
+    for step in &run.steps {
+        let name = path::joined(prefix, &step.id.replace('"', ""));
+        if let Some(child) = step.child_run.as_ref().filter(|_| path::is_inside(word, &name)) {
+            steps_of(child, &format!("{name}/"), word, named);
+        }
+        named.push((name, step.description.clone()));
+    }
 }
 
 fn beginning_with(current: &OsStr, named: Vec<(String, String)>) -> Vec<CompletionCandidate> {
@@ -133,4 +147,31 @@ fn answered(
         };
         tokio::time::timeout(LIMIT, asked).await.ok()?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runbook_proto::v1::RunStep;
+
+    fn run(ids: &[&str]) -> Run {
+        let steps = ids.iter().map(|id| RunStep { id: (*id).to_owned(), ..RunStep::default() });
+        Run { steps: steps.collect(), ..Run::default() }
+    }
+
+    #[test]
+    fn names_lead_on_into_what_a_step_started() {
+        let mut top = run(&["copy", "copying"]);
+        let mut items = run(&["[\"eu-west\"]", "[\"us\"]"]);
+        items.steps[0].child_run = Some(run(&["check"]));
+        top.steps[0].child_run = Some(items);
+        let names = |word: &str| {
+            let mut named = Vec::new();
+            steps_of(&top, "", word, &mut named);
+            named.into_iter().map(|(name, _)| name).filter(|name| name.starts_with(word)).collect::<Vec<_>>()
+        };
+        assert_eq!(names("co"), ["copy", "copying"]);
+        assert_eq!(names("copy["), ["copy[eu-west]", "copy[us]"]);
+        assert_eq!(names("copy[eu-west]/"), ["copy[eu-west]/check"]);
+    }
 }

@@ -97,6 +97,10 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             _ => step(event, Tone::Plain, "goes on", ""),
         },
         EventType::ChildEnded => ended(event, model),
+        EventType::RepeatEnded if event.message.is_empty() => {
+            step(event, Tone::Good, "the last one: `until` holds", "")
+        }
+        EventType::RepeatEnded => step(event, Tone::Bad, "the last one, in vain", &event.message),
         EventType::Resolved => {
             let what = format!("settled as {} by {}", event.then, who(event.by.as_ref()));
             step(event, Tone::Warn, &what, &event.reason)

@@ -428,6 +428,7 @@ impl Model {
             | EventType::ChildStarting
             | EventType::ChildEnded
             | EventType::ChildWaits
+            | EventType::RepeatEnded
             | EventType::Resolved => return Ok(self.fold_into(event, at)),
         }
         Ok(Change::Plain)
@@ -546,6 +547,8 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             step.how.clone_from(&event.message);
             step.end(StepStatus::Failed, at);
         }
+        // An iteration that waited for its turn begins.
+        EventType::StepReady => step.reopen(),
         EventType::WaitBegan => {
             step.status = StepStatus::Waiting;
             step.began.get_or_insert(at);

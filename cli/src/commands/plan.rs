@@ -185,6 +185,9 @@ fn notes(step: &PlannedStep) -> String {
     if !step.each.is_empty() {
         notes.push(format!("for {}", step.each));
     }
+    if !step.repeat.is_empty() {
+        notes.push(step.repeat.clone());
+    }
     if !step.runbook.is_empty() {
         notes.push(format!("starts {}", step.runbook));
     }

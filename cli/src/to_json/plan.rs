@@ -73,6 +73,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "no_return": step.no_return,
         "runbook": text(&step.runbook),
         "each": text(&step.each),
+        "repeat": text(&step.repeat),
         "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }

@@ -153,11 +153,11 @@ impl Maker<'_> {
         })
     }
 
-    /// The step's id; of what stands for an item with that of its step: `copy["eu-west"]`.
+    /// The step's id; of what stands for an item or an iteration with that of its step: `copy["eu-west"]`, `poll[3]`.
     fn step_name(&self) -> String {
         let above = self.run.created().runbook.rsplit_once('/').map_or("", |(_, step)| step);
         match self.run.pinned().kind() {
-            Kind::Each { .. } => format!("{above}{}", self.step.id),
+            Kind::Each { .. } | Kind::Repeat { .. } => format!("{above}{}", self.step.id),
             Kind::Runbook | Kind::Block => self.step.id.clone(),
         }
     }

@@ -23,7 +23,7 @@ pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use environment::{Environment, InputSource, key_in};
 pub(crate) use many::key_of;
-pub use many::{Each, Items, Many, instance_ids, step_path};
+pub use many::{Each, Items, Many, Repeat, instance_ids, step_path};
 pub use protection::{Closed, Freeze, Hours, Protection, Window};
 pub use requires::{Requires, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
@@ -507,8 +507,8 @@ impl Step {
             Some(Items::Known(_)) | None => None,
         };
         // What is inside takes what the work for an item takes, and the item.
-        let taken = match self.each() {
-            Some(each) => Some(&each.takes),
+        let taken = match self.many.as_deref() {
+            Some(many) => Some(many.takes()),
             None => self.block().map(|block| &block.takes),
         };
         let taken = taken.into_iter().flatten().map(String::as_str);
@@ -567,6 +567,15 @@ impl Step {
     pub fn each(&self) -> Option<&Each> {
         match self.many.as_deref()? {
             Many::Each(each) => Some(each),
+            Many::Repeat(_) => None,
+        }
+    }
+
+    /// How it does its work again and again.
+    pub fn repeat(&self) -> Option<&Repeat> {
+        match self.many.as_deref()? {
+            Many::Repeat(repeat) => Some(repeat),
+            Many::Each(_) => None,
         }
     }
 }

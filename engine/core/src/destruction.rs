@@ -143,6 +143,8 @@ pub fn is_late(runbook: &Runbook, reference: &Reference) -> bool {
         | Reference::Item
         | Reference::EachKey
         | Reference::EachNumber
+        | Reference::Iteration(_)
+        | Reference::IterationOutput(_)
         | Reference::ExitCode
         | Reference::AttemptOutput(_) => true,
     }

@@ -78,10 +78,15 @@ pub const TAKEN_BYTES: usize = 1 << 20;
 pub const ITEMS: usize = 50_000;
 /// The items of one `for_each`, as JSON, in bytes.
 pub const ITEMS_BYTES: usize = 8 << 20;
-/// What the blocks or runbooks of all items of one `for_each` take along or are given, as JSON, in bytes.
+/// What the blocks or runbooks of all items of one `for_each`, or all iterations of one `repeat`, take along or are given, as
+/// JSON, in bytes.
 pub const ITEMS_TAKEN_BYTES: usize = 64 << 20;
 /// The outputs of all items of one `for_each`, as JSON, in bytes.
 pub const GATHERED_BYTES: usize = 4 << 20;
+/// `repeat.max`: the iterations of one step.
+pub const ITERATIONS: u32 = 1_000;
+/// The shortest `repeat.every`, in seconds.
+pub const ITERATION_GAP_SECONDS: i64 = 1;
 /// How deep runbooks may start runbooks: the levels below the one at the top.
 pub const CHILD_DEPTH: u32 = 8;
 /// How deep runs may start runs, those of blocks too: the levels below the run at the top.

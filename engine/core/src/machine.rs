@@ -492,6 +492,7 @@ impl Machine {
             | Fact::ChildWaits { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
+            | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
             | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}

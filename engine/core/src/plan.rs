@@ -372,7 +372,11 @@ impl Scope for Ahead<'_> {
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(false)),
             Reference::Secret(name) => self.open(format!("secrets.{name}")),
-            Reference::Item | Reference::EachKey | Reference::EachNumber => self.open(reference.to_string()),
+            Reference::Item
+            | Reference::EachKey
+            | Reference::EachNumber
+            | Reference::Iteration(_)
+            | Reference::IterationOutput(_) => self.open(reference.to_string()),
             Reference::ExitCode => self.open("exit_code".to_owned()),
             Reference::AttemptOutput(key) => self.open(format!("attempt.outputs.{key}")),
         }

@@ -127,8 +127,8 @@ fn notes(runbook: &Runbook, step: &Step) -> Vec<String> {
 fn inside(step: &Step) -> Option<String> {
     let runs = |block: &Block| format!("runs {}", first_of(block.steps.iter()));
     let work = step.call().map(|call| format!("starts {}", call.runbook)).or_else(|| step.block().map(runs));
-    let each = step.each().map(|each| format!("for {}", one_line(&each.list.to_string())));
-    let told: Vec<String> = work.into_iter().chain(each).collect();
+    let many = step.many.as_ref().map(|many| one_line(&many.to_string()));
+    let told: Vec<String> = work.into_iter().chain(many).collect();
     (!told.is_empty()).then(|| told.join(" "))
 }
 

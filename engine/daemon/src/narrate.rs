@@ -118,6 +118,7 @@ fn tell(state: &RunState, event: &Event) {
         | Fact::ChildStarting { .. }
         | Fact::ChildEnded { .. }
         | Fact::ChildWaits { .. }
+        | Fact::RepeatEnded { .. }
         | Fact::Finishing { .. }
         | Fact::DeadlinesShifted { .. } => {}
     }

@@ -153,6 +153,7 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             child: uid(&it.child_uid, "child_waits.child_uid")?,
             waits: waits(it.waits)?,
         },
+        From::RepeatEnded(it) => Fact::RepeatEnded { step: StepNo(it.step), message: it.message },
         From::Finishing(it) => Fact::Finishing {
             outcome: outcome(it.outcome)?,
             outputs: object!(it.outputs_json, "finishing.outputs_json"),

@@ -100,6 +100,7 @@ impl RunRow {
             | Fact::RollbackAbandoned { .. }
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
+            | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
             | Fact::Continued { .. }
             | Fact::Due

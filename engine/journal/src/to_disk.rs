@@ -99,6 +99,9 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::ChildWaits { step, child, waits } => {
             To::ChildWaits(disk::ChildWaits { step: step.0, child_uid: uid(*child), waits: self::waits(*waits).into() })
         }
+        Fact::RepeatEnded { step, message } => {
+            To::RepeatEnded(disk::RepeatEnded { step: step.0, message: message.clone() })
+        }
         Fact::Finishing { outcome: it, outputs, message } => To::Finishing(disk::Finishing {
             outcome: outcome(*it).into(),
             outputs_json: object!(outputs),

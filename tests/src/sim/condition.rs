@@ -35,6 +35,24 @@ pub(crate) enum Cond {
     Item {
         than: i64,
     },
+    /// `iteration.number > than`, of the iteration that it is about, or the one around.
+    Iteration {
+        than: i64,
+    },
+    /// `iteration.status == 'succeeded'`, in `until`.
+    Well,
+    /// `default(iteration.exit_code, 0) == code`, in `until`.
+    Exited {
+        code: i32,
+    },
+    /// `default(iteration.outputs.n, 0) > than`, in `until`.
+    Left {
+        than: i64,
+    },
+    /// `10 / default(iteration.outputs.n, 0) > than`, in `until`: an error when the output is 0 or absent.
+    LeftRatio {
+        than: i64,
+    },
     /// `inputs.slot == 'word'`
     Slot(&'static str),
     /// `run.outcome == 'word'`, in `finally`.
@@ -46,6 +64,9 @@ pub(crate) enum Cond {
 
 /// How the item is written that something is done for.
 pub(crate) const ITEM: &str = "item";
+
+/// How the number of the iteration is written.
+pub(crate) const ITERATION: &str = "iteration.number";
 
 /// The key of the output that conditions compare.
 pub(crate) const NUMBER: &str = "n";
@@ -66,6 +87,11 @@ impl Cond {
             }
             Self::Around { id, than } => format!("default({}, 0) > {than}", around(id)),
             Self::Item { than } => format!("{ITEM} > {than}"),
+            Self::Iteration { than } => format!("{ITERATION} > {than}"),
+            Self::Well => "iteration.status == 'succeeded'".to_owned(),
+            Self::Exited { code } => format!("default(iteration.exit_code, 0) == {code}"),
+            Self::Left { than } => format!("default(iteration.outputs.{NUMBER}, 0) > {than}"),
+            Self::LeftRatio { than } => format!("10 / default(iteration.outputs.{NUMBER}, 0) > {than}"),
             Self::Slot(word) => format!("inputs.slot == '{word}'"),
             Self::Outcome(word) => format!("run.outcome == '{word}'"),
             Self::Not(inner) => format!("!({})", inner.text(id)),
@@ -90,6 +116,11 @@ impl Cond {
             | Self::Ratio { .. }
             | Self::Around { .. }
             | Self::Item { .. }
+            | Self::Iteration { .. }
+            | Self::Well
+            | Self::Exited { .. }
+            | Self::Left { .. }
+            | Self::LeftRatio { .. }
             | Self::Slot(_)
             | Self::Outcome(_) => {}
         }
@@ -109,6 +140,13 @@ impl Cond {
         found
     }
 
+    /// Whether it is asked of an iteration that failed, too.
+    pub(crate) fn asks_of_any(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |part| found |= matches!(part, Self::Well | Self::Exited { .. }));
+        found
+    }
+
     /// Whether it asks for the output of one of these steps.
     pub(crate) fn mentions_output(&self, of: impl Fn(usize) -> bool) -> bool {
         let mut found = false;
@@ -124,6 +162,7 @@ impl Cond {
         self.visit(&mut |part| match part {
             Self::Around { id, .. } => found.push(around(id)),
             Self::Item { .. } => found.push(ITEM.to_owned()),
+            Self::Iteration { .. } => found.push(ITERATION.to_owned()),
             Self::Slot(_) => found.push("inputs.slot".to_owned()),
             _ => {}
         });
@@ -156,6 +195,11 @@ impl Cond {
             | Self::Ratio { .. }
             | Self::Around { .. }
             | Self::Item { .. }
+            | Self::Iteration { .. }
+            | Self::Well
+            | Self::Exited { .. }
+            | Self::Left { .. }
+            | Self::LeftRatio { .. }
             | Self::Outcome(_) => None,
             Self::Not(inner) => inner.known(slot).map(|known| !known),
             Self::And(left, right) => match (left.known(slot), right.known(slot)) {
@@ -183,6 +227,14 @@ impl Cond {
             },
             Self::Around { id, than } => names.around(id).unwrap_or(0) > *than,
             Self::Item { than } => names.item().unwrap_or(0) > *than,
+            Self::Iteration { than } => names.iteration().unwrap_or(0) > *than,
+            Self::Well => names.own_status() == "succeeded",
+            Self::Exited { code } => names.own_exit_code().unwrap_or(0) == *code,
+            Self::Left { than } => names.own_number().unwrap_or(0) > *than,
+            Self::LeftRatio { than } => match names.own_number().unwrap_or(0) {
+                0 => return Err(()),
+                n => 10 / n > *than,
+            },
             Self::Slot(word) => names.slot() == *word,
             Self::Outcome(word) => names.outcome() == *word,
             Self::Not(inner) => !inner.holds(names)?,
@@ -207,6 +259,12 @@ pub(crate) trait Names {
     fn around(&self, id: &str) -> Option<i64>;
     /// The item that all of it is done for.
     fn item(&self) -> Option<i64>;
+    /// The number of the iteration that it is about, or of the one around.
+    fn iteration(&self) -> Option<i64>;
+    /// What an iteration that is over left.
+    fn own_status(&self) -> &'static str;
+    fn own_exit_code(&self) -> Option<i32>;
+    fn own_number(&self) -> Option<i64>;
     fn outcome(&self) -> &'static str;
     fn slot(&self) -> &str;
 }

@@ -11,7 +11,7 @@ use runbook_core::definition::{
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
 
-use super::condition::{Codes, Cond, ITEM, around};
+use super::condition::{Codes, Cond, ITEM, ITERATION, around};
 
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
@@ -73,12 +73,14 @@ pub(crate) struct Design {
     pub(crate) calls: Vec<Option<CallDesign>>,
     /// Of each step, what stands inside it.
     pub(crate) blocks: Vec<Option<Arc<Self>>>,
-    /// Of each step that does its work for items, the design of one of these.
+    /// Of each step that does its work many times, the design of one of these.
     pub(crate) one: Vec<Option<Arc<Self>>>,
     /// Of each step, for which items it does its work.
     pub(crate) lists: Vec<Option<Items>>,
     /// What its steps stand for, where that is items.
     pub(crate) items: Option<ItemsDesign>,
+    /// The same, where that is iterations.
+    pub(crate) repeat: Option<RepeatDesign>,
     /// The runbook's output [`NUMBER`]: the step whose output it is, and what stands for it where that has none.
     pub(crate) output: Option<(usize, Option<i64>)>,
     /// The runbooks that its steps start.
@@ -162,11 +164,32 @@ pub(crate) struct ItemsDesign {
     pub(crate) outputs: Vec<String>,
 }
 
+/// What holds for steps that stand for iterations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RepeatDesign {
+    pub(crate) until: Cond,
+    pub(crate) max: u32,
+    pub(crate) every: Option<Span>,
+}
+
+impl RepeatDesign {
+    /// What the steps are called.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        (1..=self.max).map(|number| format!("[{number}]")).collect()
+    }
+
+    /// `until`, as an author writes it.
+    pub(crate) fn text(&self) -> String {
+        self.until.text(&|_| String::new())
+    }
+}
+
 /// What a step starts.
 pub(crate) enum Started<'a> {
     Runbook(&'a CallDesign),
     Block,
     Items(&'a Items),
+    Iterations(&'a RepeatDesign),
 }
 
 impl Design {
@@ -174,6 +197,9 @@ impl Design {
     pub(crate) fn callee(&self, step: usize) -> Option<(Started<'_>, &Arc<Self>)> {
         if let Some(items) = self.lists.get(step)? {
             return Some((Started::Items(items), self.one.get(step)?.as_ref()?));
+        }
+        if let Some(repeat) = self.repeat_of(step) {
+            return Some((Started::Iterations(repeat), self.one.get(step)?.as_ref()?));
         }
         if let Some(block) = self.blocks.get(step)? {
             return Some((Started::Block, block));
@@ -227,14 +253,12 @@ impl Design {
         let own = |text: &String| self.runbook.steps.iter().any(|step| *text == around(&step.id));
         let mut inside = BTreeSet::new();
         for no in 0..self.runbook.steps.len() {
-            let list = self.lists[no].is_some();
-            // What is done for an item has an item of its own.
-            inside.extend(
-                self.blocks[no]
-                    .iter()
-                    .flat_map(|block| block.takes())
-                    .filter(|text| !(own(text) || (list && text == ITEM))),
-            );
+            let (list, repeat) = (self.lists[no].is_some(), self.repeat_of(no));
+            let asked = repeat.into_iter().flat_map(|repeat| repeat.until.takes());
+            // What is done for an item has an item of its own, and an iteration its own number.
+            let is_own = |text: &String| own(text) || (list && text == ITEM) || (repeat.is_some() && text == ITERATION);
+            let taken = self.blocks[no].iter().flat_map(|block| block.takes()).chain(asked);
+            inside.extend(taken.filter(|text| !is_own(text)));
         }
         conditions.chain(given).chain(inside).collect()
     }
@@ -254,6 +278,11 @@ impl Design {
 
     pub(crate) fn is_call(&self, step: usize) -> bool {
         self.callee(step).is_some()
+    }
+
+    /// How a step does its work again and again.
+    pub(crate) fn repeat_of(&self, step: usize) -> Option<&RepeatDesign> {
+        self.one.get(step)?.as_ref()?.repeat.as_ref()
     }
 
     pub(crate) fn step_has_items(&self, step: usize) -> bool {
@@ -401,6 +430,10 @@ impl Design {
             if each.max_failures > 0 {
                 line(format!("max_failures: {}", each.max_failures));
             }
+        }
+        if let Some(repeat) = step.repeat() {
+            let every = repeat.every.map(|every| format!(", every: {}", span(every))).unwrap_or_default();
+            line(format!("repeat: {{until: \"{}\", max: {}{every}}}", repeat.until, repeat.max));
         }
         if let Some(condition) = &step.condition {
             line(format!("if: ${{{{ {} }}}}", condition.expression));

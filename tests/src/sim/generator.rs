@@ -52,15 +52,18 @@ pub(crate) struct Richness {
     pub(super) blocks: u32,
     locks: u32,
     pub(super) items: u32,
+    pub(super) repeats: u32,
 }
 
 impl Richness {
     pub(crate) fn draw(random: &mut Random) -> Self {
         // Other draws stay as they are.
         let locks = random.fork("locks", 0).pick([0, 5, 15, 30]);
+        let repeats = random.fork("repeats", 0).pick([0, 5, 15, 30]);
         let mut draw = || random.pick([0, 10, 30, 60]);
         Self {
             locks,
+            repeats,
             conditions: draw(),
             retries: draw(),
             repeatable: draw(),
@@ -95,6 +98,7 @@ pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
         step_locks(&mut root.fork("step locks", index as u64), settings.rich, crossing, alone, &mut design);
         inner::blocks(&mut root.fork("blocks", index as u64), settings.rich, &mut design, others, 0);
         inner::items(&mut root.fork("items", index as u64), settings.rich, &mut design);
+        inner::repeats(&mut root.fork("repeats", index as u64), settings.rich, &mut design);
         designs.push_front(Arc::new(design));
     }
     designs.into()
@@ -271,6 +275,7 @@ pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         one: Vec::new(),
         lists: Vec::new(),
         items: None,
+        repeat: None,
         output: None,
         called: Vec::new(),
     };

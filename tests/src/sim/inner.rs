@@ -10,8 +10,8 @@ use runbook_core::definition::{
 use runbook_core::time::Span;
 use serde_json::Value;
 
-use super::condition::{Cond, ITEM, NUMBER};
-use super::design::{Design, Items, ItemsDesign, StepCodes};
+use super::condition::{Cond, ITEM, ITERATION, NUMBER};
+use super::design::{Design, Items, ItemsDesign, RepeatDesign, StepCodes};
 use super::generator::{self, Richness};
 use super::random::Random;
 
@@ -104,6 +104,7 @@ fn inner(
     }
     blocks(random, rich, &mut design, others, depth + 1);
     items(random, rich, &mut design);
+    repeats(&mut random.fork("repeats", 0), rich, &mut design);
     debug_assert!(design.runbook.steps.iter().any(|step| step.part == Part::Main));
     design
 }
@@ -147,13 +148,13 @@ pub(super) fn items(random: &mut Random, rich: Richness, design: &mut Design) {
         if random.percent(60)
             && let Some(block) = design.blocks[no].as_ref()
         {
-            let block = by_item(random, block);
+            let block = asking(random, block, |than| Cond::Item { than });
             if let Work::Block(inside) = &mut design.runbook.steps[no].work {
                 (inside.steps, inside.takes) = (block.runbook.steps.clone(), block.takes());
             }
             design.blocks[no] = Some(Arc::new(block));
         }
-        let one = one(design, no, &items, &outputs);
+        let one = Design { items: Some(items.clone()), ..one(design, no, &outputs) };
         let ids: Vec<String> = design.runbook.steps.iter().map(|step| step.id.clone()).collect();
         let step = &mut design.runbook.steps[no];
         step.outputs = outputs.keys().map(|name| (name.clone(), ValueType::List)).collect();
@@ -176,16 +177,86 @@ pub(super) fn items(random: &mut Random, rich: Richness, design: &mut Design) {
     }
 }
 
-/// The same block, where a step of it asks for the item.
-fn by_item(random: &mut Random, block: &Design) -> Design {
+/// The same block, where a step of it asks what that is done for.
+fn asking(random: &mut Random, block: &Design, asks: impl Fn(i64) -> Cond) -> Design {
     let mut design = block.clone();
     let place = random.below(design.runbook.steps.len());
-    design.ask(place, Cond::Item { than: random.between(0, 4) });
+    design.ask(place, asks(random.between(0, 4)));
     design
 }
 
-/// What is done for one item.
-fn one(around: &Design, no: usize, items: &ItemsDesign, outputs: &IndexMap<String, ValueType>) -> Design {
+/// How many steps of a design may do their work again and again.
+const REPEATS: usize = 2;
+
+/// Lets some steps do their work again and again.
+pub(super) fn repeats(random: &mut Random, rich: Richness, design: &mut Design) {
+    for no in 0..design.runbook.steps.len() {
+        let few = (0..design.runbook.steps.len()).filter(|no| design.repeat_of(*no).is_some()).count() < REPEATS;
+        let step = &design.runbook.steps[no];
+        let fits = step.many.is_none() && matches!(step.work, Work::Command(_) | Work::Runbook(_) | Work::Block(_));
+        let other = step.effect == Effect::Destructive || step.rollback.is_some() || !step.locks.is_empty();
+        if !few || !fits || other || !random.percent(rich.repeats) {
+            continue;
+        }
+        let max = random.between(1, 4) as u32;
+        let repeat = RepeatDesign {
+            until: until(random, design, no, max),
+            max,
+            every: random.percent(50).then(|| Span::seconds(random.spread(1, 3_600))),
+        };
+        if random.percent(60)
+            && let Some(block) = design.blocks[no].as_ref()
+        {
+            let block = asking(random, block, |than| Cond::Iteration { than });
+            if let Work::Block(inside) = &mut design.runbook.steps[no].work {
+                (inside.steps, inside.takes) = (block.runbook.steps.clone(), block.takes());
+            }
+            design.blocks[no] = Some(Arc::new(block));
+        }
+        let outputs = design.runbook.steps[no].outputs.clone();
+        let mut one = Design { repeat: Some(repeat.clone()), ..one(design, no, &outputs) };
+        one.runbook.on_failure = OnFailure::Stop;
+        let mut takes = one.takes();
+        takes.extend(repeat.until.takes());
+        takes.remove(ITERATION);
+        let step = &mut design.runbook.steps[no];
+        step.artifacts = Vec::new();
+        step.many = Some(Box::new(Many::Repeat(definition::Repeat {
+            until: repeat.text(),
+            max,
+            every: repeat.every,
+            any_outcome: repeat.until.asks_of_any(),
+            takes,
+        })));
+        design.one[no] = Some(Arc::new(one));
+    }
+}
+
+/// When a step has done its work often enough.
+fn until(random: &mut Random, design: &Design, no: usize, max: u32) -> Cond {
+    let step = &design.runbook.steps[no];
+    let number = Cond::Iteration { than: random.between(0, i64::from(max) - 1) };
+    let or = |left: Cond, right: Cond| Cond::Or(Box::new(left), Box::new(right));
+    let mut kinds = vec![number.clone(), Cond::Well, or(Cond::Well, number.clone())];
+    if step.outputs.contains_key(NUMBER) {
+        let than = random.between(0, 4);
+        let left = Cond::Left { than };
+        kinds.extend([left.clone(), or(left.clone(), Cond::Well), or(left, number.clone()), Cond::LeftRatio { than }]);
+    }
+    if matches!(step.work, Work::Command(_)) {
+        let exited = Cond::Exited { code: random.between(0, 4) as i32 };
+        kinds.extend([exited.clone(), or(exited, number.clone())]);
+    }
+    let with_number = |need: &usize| design.runbook.steps[*need].outputs.contains_key(NUMBER);
+    if let Some(need) = design.needs(no).find(with_number) {
+        let id = design.runbook.steps[need].id.clone();
+        kinds.push(or(Cond::Around { id, than: random.between(0, 4) }, number));
+    }
+    kinds.swap_remove(random.below(kinds.len()))
+}
+
+/// What is done once of what a step does many times.
+fn one(around: &Design, no: usize, outputs: &IndexMap<String, ValueType>) -> Design {
     let outer = &around.runbook;
     let step = &outer.steps[no];
     let effect = match step.part {
@@ -228,7 +299,8 @@ fn one(around: &Design, no: usize, items: &ItemsDesign, outputs: &IndexMap<Strin
         blocks: vec![around.blocks[no].clone()],
         lists: vec![None],
         one: vec![None],
-        items: Some(items.clone()),
+        items: None,
+        repeat: None,
         locks: Vec::new(),
         step_locks: vec![Vec::new()],
         group: None,

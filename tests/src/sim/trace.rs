@@ -75,6 +75,7 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::ApprovalAsked { until, .. } => format!("until {until:?}"),
         Fact::ApprovalGiven { approve, by, then, .. } => format!("{approve} by {by:?}, then {then:?}"),
         Fact::ApprovalTimedOut { then, .. } => format!("then {then:?}"),
+        Fact::RepeatEnded { message, .. } => message.clone(),
         Fact::StepReady { .. } | Fact::WaitEnded { .. } => String::new(),
     };
     format!("  run {number} event {} {} {step} {detail}", event.number, event.fact.kind())

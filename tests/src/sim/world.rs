@@ -422,6 +422,12 @@ impl World {
                     Fact::ChildStarting { step, again, .. } if run.design.step_has_items(step.index()) => {
                         seen.mark(if *again { "items opened again" } else { "items started" });
                     }
+                    Fact::ChildStarting { step, again, .. } if run.design.repeat_of(step.index()).is_some() => {
+                        seen.mark(if *again { "iterations opened again" } else { "iterations started" });
+                    }
+                    Fact::RepeatEnded { message, .. } => {
+                        seen.mark(if message.is_empty() { "until held" } else { "iterations in vain" });
+                    }
                     Fact::ChildStarting { step, again, .. } => match (run.design.step_is_block(step.index()), again) {
                         (true, true) => seen.mark("block opened again"),
                         (true, false) => seen.mark("block started"),

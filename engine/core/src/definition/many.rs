@@ -1,4 +1,5 @@
-//! Steps that do their work many times: once for each item of a list. Data only, and what becomes of it when it runs.
+//! Steps that do their work many times: once for each item of a list, or again and again. Data only, and what becomes of it
+//! when it runs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effect, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped};
+use crate::time::Span;
 
 /// How often a step does its work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +17,39 @@ use super::{Effect, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped};
 pub enum Many {
     /// For each item of a list.
     Each(Each),
+    /// Until an expression holds.
+    Repeat(Repeat),
+}
+
+impl Many {
+    /// What its work takes along from around the step.
+    pub const fn takes(&self) -> &BTreeSet<String> {
+        match self {
+            Self::Each(each) => &each.takes,
+            Self::Repeat(repeat) => &repeat.takes,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) const fn takes_mut(&mut self) -> &mut BTreeSet<String> {
+        match self {
+            Self::Each(each) => &mut each.takes,
+            Self::Repeat(repeat) => &mut repeat.takes,
+        }
+    }
+}
+
+impl fmt::Display for Many {
+    /// How often, behind what is done: `for 3 items`, `until iteration.outputs.left == 0, 5 times at most`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Each(each) => write!(f, "for {}", each.list),
+            Self::Repeat(repeat) => {
+                write!(f, "until {}, {} times at most", repeat.until, repeat.max)?;
+                repeat.every.map_or(Ok(()), |every| write!(f, ", {every} apart"))
+            }
+        }
+    }
 }
 
 /// Once for each item of a list.
@@ -32,6 +67,24 @@ pub struct Each {
     #[serde(default)]
     pub outputs: IndexMap<String, ValueType>,
     /// What the work takes along from around the step, as that of a block.
+    #[serde(default)]
+    pub takes: BTreeSet<String>,
+}
+
+/// Again and again, one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// An expression, without `${{ }}`, asked after each iteration: whether that was the last.
+    pub until: String,
+    /// How many iterations there are at most.
+    pub max: u32,
+    /// How long after the end of an iteration the next one begins; at once when absent.
+    #[serde(default)]
+    pub every: Option<Span>,
+    /// Whether it is asked of an iteration that failed, too: it mentions its status or its exit code.
+    #[serde(default)]
+    pub any_outcome: bool,
+    /// What the work and `until` take along from around the step, as that of a block.
     #[serde(default)]
     pub takes: BTreeSet<String>,
 }
@@ -95,10 +148,10 @@ pub(crate) fn key_of(id: &str) -> &str {
     id.trim_start_matches('[').trim_end_matches(']').trim_matches('"')
 }
 
-impl Runbook {
-    /// The definition that a step runs for the items of its list: one step for each.
-    pub(crate) fn of_items(&self, step: &Step, each: &Each, ids: Vec<String>) -> Self {
-        let item = Step {
+impl Step {
+    /// The work that it does many times, as a step that does it once.
+    fn once(&self) -> Self {
+        Self {
             part: Part::Main,
             description: String::new(),
             needs: Vec::new(),
@@ -106,18 +159,24 @@ impl Runbook {
             undoes: Vec::new(),
             when_skipped: WhenSkipped::Skip,
             many: None,
-            outputs: each.outputs.clone(),
             // `finally` is idempotent by contract.
-            effect: match step.part {
-                Part::Finally if !step.effect.repeatable() => Effect::Idempotent,
-                Part::Main | Part::Finally => step.effect,
+            effect: match self.part {
+                Part::Finally if !self.effect.repeatable() => Effect::Idempotent,
+                Part::Main | Part::Finally => self.effect,
             },
             rollback: None,
             no_return: false,
             allow_failure: false,
             locks: Vec::new(),
-            ..step.clone()
-        };
+            ..self.clone()
+        }
+    }
+}
+
+impl Runbook {
+    /// The definition that a step runs for the items of its list: one step for each.
+    pub(crate) fn of_items(&self, step: &Step, each: &Each, ids: Vec<String>) -> Self {
+        let item = Step { outputs: each.outputs.clone(), ..step.once() };
         Self {
             on_failure: match self.on_failure {
                 OnFailure::Cancel => OnFailure::Cancel,
@@ -126,6 +185,16 @@ impl Runbook {
             },
             steps: ids.into_iter().map(|id| Step { id, ..item.clone() }).collect(),
             ..self.inside(step, &each.takes)
+        }
+    }
+
+    /// The definition that a step runs which does its work again and again: a step for each iteration that there may be.
+    pub(crate) fn of_iterations(&self, step: &Step, repeat: &Repeat) -> Self {
+        let iteration = step.once();
+        Self {
+            on_failure: OnFailure::Stop,
+            steps: (1..=repeat.max).map(|number| Step { id: format!("[{number}]"), ..iteration.clone() }).collect(),
+            ..self.inside(step, &repeat.takes)
         }
     }
 }

@@ -40,7 +40,7 @@ mod types;
 mod value;
 
 pub use fault::{EvaluationError, Fault, FaultKind, NameFault};
-pub use reference::{Located, RUN_OUTCOMES, Reference, RunField, STEP_STATUSES};
+pub use reference::{ITERATION_STATUSES, IterationField, Located, RUN_OUTCOMES, Reference, RunField, STEP_STATUSES};
 pub use suggest::did_you_mean;
 pub use template::Template;
 pub use types::{Base, Names, Type};

@@ -8,14 +8,14 @@ use super::functions::{self, Function, Style};
 use super::lexer::{Token, shorten};
 use super::parse::{Parser, Step};
 use super::pattern::Pattern;
-use super::reference::{Located, Reference, RunField};
+use super::reference::{IterationField, Located, Reference, RunField};
 use super::suggest::did_you_mean;
 use super::syntax::{Comprehension, Kind, Macro, Node};
 use crate::limits;
 
 /// The words that a path begins with.
-pub(super) const ROOTS: [&str; 10] =
-    ["inputs", "env", "environment", "secrets", "steps", "run", "exit_code", "attempt", "item", "each"];
+pub(super) const ROOTS: [&str; 11] =
+    ["inputs", "env", "environment", "secrets", "steps", "run", "exit_code", "attempt", "item", "each", "iteration"];
 /// What a step has.
 const STEP_FIELDS: [&str; 4] = ["status", "exit_code", "outputs", "artifacts"];
 
@@ -83,6 +83,7 @@ impl Parser<'_> {
             "exit_code" => Some(Reference::ExitCode),
             "item" => Some(Reference::Item),
             "each" => self.each(start)?,
+            "iteration" => self.iteration(start)?,
             "inputs" => self.segment(start, "inputs.NAME")?.map(Reference::Input),
             "env" => self.segment(start, "env.NAME")?.map(Reference::Env),
             "environment" => self.environment(start)?,
@@ -136,6 +137,19 @@ impl Parser<'_> {
             }
             None => Ok(None),
         }
+    }
+
+    fn iteration(&mut self, start: usize) -> Step<Option<Reference>> {
+        const USAGE: &str = "iteration.number, iteration.status or iteration.outputs.KEY";
+        let Some(name) = self.segment(start, USAGE)? else { return Ok(None) };
+        if name == "outputs" {
+            return Ok(self.segment(start, "iteration.outputs.KEY")?.map(Reference::IterationOutput));
+        }
+        let field = IterationField::ALL.into_iter().find(|field| field.name() == name);
+        if field.is_none() {
+            self.unknown_field(start, "an iteration", &name, &["number", "status", "exit_code", "outputs"]);
+        }
+        Ok(field.map(Reference::Iteration))
     }
 
     fn attempt(&mut self, start: usize) -> Step<Option<Reference>> {
@@ -374,7 +388,8 @@ impl Parser<'_> {
         };
         self.advance()?;
         // `x` of one expression may be called `item`, whatever is around.
-        let taken = (ROOTS.contains(&variable.as_str()) && !matches!(variable.as_str(), "item" | "each"))
+        let free = matches!(variable.as_str(), "item" | "each" | "iteration");
+        let taken = (ROOTS.contains(&variable.as_str()) && !free)
             || self.variables.contains(&variable)
             || matches!(variable.as_str(), "true" | "false" | "null" | "in");
         if taken {

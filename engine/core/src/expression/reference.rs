@@ -7,6 +7,8 @@ use super::types::{Base, Type};
 
 /// The words of `steps.ID.status`.
 pub const STEP_STATUSES: &[&str] = &["succeeded", "failed", "skipped", "canceled", "rolled_back", "rollback_failed"];
+/// The words of `iteration.status`.
+pub const ITERATION_STATUSES: &[&str] = &["succeeded", "failed"];
 /// The words of `run.outcome`.
 pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "rolled_back", "canceled"];
 
@@ -43,6 +45,10 @@ pub enum Reference {
     EachKey,
     /// `each.number`: its place in the list, from 1.
     EachNumber,
+    /// `iteration.FIELD`: of the iteration that a step with `repeat` does.
+    Iteration(IterationField),
+    /// `iteration.outputs.KEY`: what that left, in `until`.
+    IterationOutput(String),
     /// `always()`, in `if`: true, and lifts the implied success of every ancestor.
     Always,
     /// `failure()`, in `if`: whether any ancestor failed; lifts as [`Reference::Always`] does.
@@ -64,6 +70,39 @@ pub enum RunField {
     Principal,
     /// `run.reason`: why, in that person's words; empty when none was given.
     Reason,
+}
+
+/// A fact about one iteration of a step with `repeat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IterationField {
+    /// `iteration.number`: from 1.
+    Number,
+    /// `iteration.status`, in `until`: one of [`ITERATION_STATUSES`].
+    Status,
+    /// `iteration.exit_code`, in `until`: null when its last attempt had none.
+    ExitCode,
+}
+
+impl IterationField {
+    /// Every field.
+    pub const ALL: [Self; 3] = [Self::Number, Self::Status, Self::ExitCode];
+
+    /// Its name after `iteration.`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Status => "status",
+            Self::ExitCode => "exit_code",
+        }
+    }
+
+    /// Whether what mentions it is asked of failed iterations too.
+    pub const fn of_any(self) -> bool {
+        match self {
+            Self::Number => false,
+            Self::Status | Self::ExitCode => true,
+        }
+    }
 }
 
 impl RunField {
@@ -88,13 +127,20 @@ impl Reference {
     /// Whether it may stand where it stands is not asked here.
     pub const fn fixed_type(&self) -> Option<Type> {
         Some(match self {
-            Self::Input(_) | Self::StepOutput(..) | Self::EnvironmentValue(_) => return None,
+            Self::Input(_) | Self::StepOutput(..) | Self::EnvironmentValue(_) | Self::IterationOutput(_) => {
+                return None;
+            }
             Self::Item => Type::of(Base::Any),
             Self::EachKey => Type::of(Base::String),
             Self::EachNumber => Type::of(Base::Integer),
             Self::Env(_) | Self::Environment | Self::StepStatus(_) | Self::StepArtifact(..) => Type::of(Base::String),
             Self::Secret(_) => Type::of(Base::String).secret(),
             Self::StepExitCode(_) => Type::of(Base::Integer).nullable(),
+            Self::Iteration(field) => match field {
+                IterationField::Number => Type::of(Base::Integer),
+                IterationField::Status => Type::of(Base::String),
+                IterationField::ExitCode => Type::of(Base::Integer).nullable(),
+            },
             Self::AttemptOutput(_) => Type::of(Base::String).nullable(),
             Self::ExitCode => Type::of(Base::Integer),
             Self::Always | Self::Failure => Type::of(Base::Boolean),
@@ -121,6 +167,7 @@ impl Reference {
     pub(super) const fn words(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::StepStatus(_) => Some(STEP_STATUSES),
+            Self::Iteration(IterationField::Status) => Some(ITERATION_STATUSES),
             Self::Run(RunField::Outcome) => Some(RUN_OUTCOMES),
             _ => None,
         }
@@ -146,6 +193,8 @@ impl fmt::Display for Reference {
             Self::Item => f.write_str("item"),
             Self::EachKey => f.write_str("each.key"),
             Self::EachNumber => f.write_str("each.number"),
+            Self::Iteration(field) => write!(f, "iteration.{}", field.name()),
+            Self::IterationOutput(key) => write!(f, "iteration.outputs{}", Segment(key)),
             Self::ExitCode => f.write_str("exit_code"),
             Self::AttemptOutput(key) => write!(f, "attempt.outputs{}", Segment(key)),
             Self::Always => f.write_str("always()"),

@@ -10,7 +10,7 @@ use super::item::Fields;
 use super::report::Problem;
 use super::{steps, top};
 use crate::definition::{Block, Part, Runbook, Step, Work};
-use crate::expression::{Reference, RunField};
+use crate::expression::{IterationField, Reference, RunField};
 use crate::limits;
 
 /// The keys of a step that a block does not have, each with what to do instead.
@@ -134,6 +134,7 @@ pub(super) fn is_taken(reference: &Reference, whole: &Runbook) -> bool {
         | Reference::Item
         | Reference::EachKey
         | Reference::EachNumber
+        | Reference::Iteration(IterationField::Number)
         | Reference::Run(RunField::Uid | RunField::Outcome) => true,
         // It is in the environment of the run that it is in.
         Reference::Env(_)
@@ -141,6 +142,8 @@ pub(super) fn is_taken(reference: &Reference, whole: &Runbook) -> bool {
         | Reference::EnvironmentValue(_)
         | Reference::Secret(_)
         | Reference::Run(_)
+        | Reference::Iteration(IterationField::Status | IterationField::ExitCode)
+        | Reference::IterationOutput(_)
         | Reference::ExitCode
         | Reference::AttemptOutput(_)
         | Reference::Always

@@ -105,6 +105,7 @@ pub(super) fn check(draft: &Draft<'_>, around: Option<bool>, others: &Interfaces
         if inside && step.effect == Effect::Destructive && !asked_before(index) {
             let (message, help) = match around {
                 Some(_) => ("inside a block", "put a `uses: approval` before it, or before the block"),
+                None if step.repeat().is_some() => ("again and again", "put a `uses: approval` before it"),
                 None => ("for each of a list", "put a `uses: approval` before it"),
             };
             let message = format!("`{}` destroys something {message}, and nobody is asked before", show(&step.id));

@@ -93,6 +93,8 @@ pub(super) enum Use {
     Given(ValueType, bool),
     /// `for_each`: an expression that gives a list; stored and shown.
     Items,
+    /// `repeat.until`: an expression over the iteration that is over, and what `if` may mention; stored and shown.
+    Until,
     /// An output of the runbook of this type: an expression; stored and shown.
     Output(ValueType),
 }
@@ -101,7 +103,7 @@ impl Use {
     /// Whether the text is one expression rather than a text with expressions.
     pub const fn is_expression(self) -> bool {
         match self {
-            Self::Condition | Self::Outcome | Self::Probe | Self::Items | Self::Output(_) => true,
+            Self::Condition | Self::Outcome | Self::Probe | Self::Items | Self::Until | Self::Output(_) => true,
             Self::Hidden | Self::Variable | Self::Shown | Self::Given(..) => false,
         }
     }

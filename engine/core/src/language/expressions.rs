@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 use super::block;
 use super::code::Code;
 use super::command::bare;
-use super::draft::{Draft, Inner, Owner, Place, Use};
+use super::draft::{Draft, Owner, Place, Use};
 use super::environments::Environments;
 use super::graph::{self, Graph, Upstream};
 use super::names_at::{At, Context};
-use super::reach;
 use super::report::{Problem, Report};
 use super::show;
+use super::{reach, until};
 use crate::definition::{Condition, Environment, Many, Part, Runbook, ValueType, Work};
 use crate::destruction::{approved, is_late};
 use crate::expression::{Expression, Fault, FaultKind, Located, Names, Reference, RunField, Template, Type};
@@ -34,7 +34,8 @@ enum Body {
 }
 
 impl Parsed<'_> {
-    fn references(&self) -> impl Iterator<Item = &Located<Reference>> {
+    /// What its expressions mention.
+    pub fn references(&self) -> impl Iterator<Item = &Located<Reference>> {
         let (expression, template) = match &self.body {
             Body::Expression(expression) => (Some(expression), None),
             Body::Template(template) => (None, Some(template)),
@@ -119,6 +120,7 @@ fn read<'t>(draft: &mut Draft<'t>, report: &mut Report<'_>) -> Level<'t> {
         }
     }
     conditions(draft, &parsed);
+    until::note(draft, &parsed);
     let mut inner = Vec::with_capacity(draft.inner.len());
     for inside in &mut draft.inner {
         let graph = graph::resolve(&mut inside.draft, report);
@@ -139,34 +141,39 @@ fn wants(draft: &Draft<'_>, level: &Level<'_>) -> HashSet<Reference> {
         step.is_some_and(|step| step.part == Part::Finally)
     };
     let mentioned = level.parsed.iter().flat_map(|parsed| {
-        let (late, item) = (late(parsed), has_item(draft, parsed));
+        let (late, many) = (late(parsed), many_around(draft, parsed));
         let references = parsed.references().map(|reference| &reference.value);
         references.filter(move |reference| {
-            !((late && **reference == Reference::Run(RunField::Outcome)) || (item && is_item(reference)))
+            !((late && **reference == Reference::Run(RunField::Outcome)) || is_of(many, reference))
         })
     });
-    let each = |inner: &Inner<'_>| draft.runbook.steps.get(inner.step).is_some_and(|step| step.each().is_some());
     let inside = draft.inner.iter().zip(&level.inner).flat_map(|(inner, inside)| {
-        let item = each(inner);
-        inside.wants.iter().filter(move |reference| !(item && is_item(reference)))
+        let many = draft.runbook.steps.get(inner.step).and_then(|step| step.many.as_deref());
+        inside.wants.iter().filter(move |reference| !is_of(many, reference))
     });
     mentioned.chain(inside).filter(|reference| !own(reference)).cloned().collect()
 }
 
-const fn is_item(reference: &Reference) -> bool {
-    matches!(reference, Reference::Item | Reference::EachKey | Reference::EachNumber)
+/// Whether a reference has its value by what a step does its work many times for.
+const fn is_of(many: Option<&Many>, reference: &Reference) -> bool {
+    match many {
+        Some(Many::Each(_)) => matches!(reference, Reference::Item | Reference::EachKey | Reference::EachNumber),
+        Some(Many::Repeat(_)) => matches!(reference, Reference::Iteration(_) | Reference::IterationOutput(_)),
+        None => false,
+    }
 }
 
-/// Whether an item has a value in a text by the step's own `for_each`.
-fn has_item(draft: &Draft<'_>, parsed: &Parsed<'_>) -> bool {
-    let step = parsed.place.owner.step().and_then(|index| draft.runbook.steps.get(index));
-    !matches!(parsed.place.usage, Use::Condition | Use::Items) && step.is_some_and(|step| step.each().is_some())
+/// How often the step of a text does its work, where the text is about that and not about the step as a whole.
+fn many_around<'d>(draft: &'d Draft<'_>, parsed: &Parsed<'_>) -> Option<&'d Many> {
+    let about_one = !matches!(parsed.place.usage, Use::Condition | Use::Items);
+    let step = parsed.place.owner.step().filter(|_| about_one)?;
+    draft.runbook.steps.get(step)?.many.as_deref()
 }
 
-/// What the work of each step takes along that does it for each of a list: what its own texts mention, and what is inside.
-fn taken_for_items<'l>(draft: &Draft<'_>, level: &'l Level<'_>) -> HashMap<usize, HashSet<&'l Reference>> {
+/// What the work of each step takes along that does it many times: what its own texts mention, and what is inside.
+fn taken_for_many<'l>(draft: &Draft<'_>, level: &'l Level<'_>) -> HashMap<usize, HashSet<&'l Reference>> {
     let mut taken: HashMap<usize, HashSet<&Reference>> = HashMap::new();
-    for parsed in level.parsed.iter().filter(|parsed| has_item(draft, parsed)) {
+    for parsed in level.parsed.iter().filter(|parsed| many_around(draft, parsed).is_some()) {
         let Some(index) = parsed.place.owner.step() else { continue };
         taken.entry(index).or_default().extend(parsed.references().map(|reference| &reference.value));
     }
@@ -178,12 +185,12 @@ fn taken_for_items<'l>(draft: &Draft<'_>, level: &'l Level<'_>) -> HashMap<usize
 
 /// Notes what each block takes along.
 fn take_along(draft: &mut Draft<'_>, level: &Level<'_>, variables: &HashSet<Reference>, whole: &Runbook) {
-    let mut of_items = taken_for_items(draft, level);
+    let mut of_many = taken_for_many(draft, level);
     for (index, step) in draft.runbook.steps.iter_mut().enumerate() {
-        let Some(Many::Each(each)) = step.many.as_deref_mut() else { continue };
-        let mentioned = of_items.remove(&index).unwrap_or_default().into_iter().chain(variables);
-        let taken = mentioned.filter(|reference| block::is_taken(reference, whole) && !is_item(reference));
-        each.takes = taken.map(ToString::to_string).collect();
+        let Some(many) = step.many.as_deref_mut() else { continue };
+        let mentioned = of_many.remove(&index).unwrap_or_default().into_iter().chain(variables);
+        let taken = mentioned.filter(|reference| block::is_taken(reference, whole) && !is_of(Some(many), reference));
+        *many.takes_mut() = taken.map(ToString::to_string).collect();
     }
     for (inner, inside) in draft.inner.iter_mut().zip(&level.inner) {
         take_along(&mut inner.draft, &inside.level, variables, whole);
@@ -365,7 +372,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         let range = whole();
         place.item.locate(range.start + parsed.offset..range.end + parsed.offset, report)
     };
-    if matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe) && !of.fits(ValueType::Boolean) {
+    if matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe | Use::Until) && !of.fits(ValueType::Boolean) {
         report.add(
             Problem::new(
                 Code::ExpressionType,
@@ -399,6 +406,11 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         );
     } else if let (Use::Condition, Body::Expression(condition)) = (place.usage, &parsed.body) {
         reach::check_condition(parsed, condition, context, report);
+    } else if let (Use::Until, Body::Expression(until)) = (place.usage, &parsed.body)
+        && let Some(repeat) = place.owner.step().and_then(|index| context.runbook.steps.get(index)?.repeat())
+        && let Some((message, help)) = until::pointless(until, repeat)
+    {
+        report.add(Problem::new(Code::PointlessRepeat, at(report), message).help(help));
     }
 }
 
@@ -436,9 +448,8 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
         (Use::Given(..), _) => {
             "let the other runbook take the secret by itself: `requires: {secrets: [NAME]}`".to_owned()
         }
-        (Use::Condition | Use::Outcome | Use::Probe | Use::Items | Use::Output(_), _) | (_, Owner::Start) => {
-            "secrets may go into `env`, `stdin` and `files` of a command".to_owned()
-        }
+        (Use::Condition | Use::Outcome | Use::Probe | Use::Items | Use::Until | Use::Output(_), _)
+        | (_, Owner::Start) => "secrets may go into `env`, `stdin` and `files` of a command".to_owned(),
         _ => "give it by `env`, `stdin` or `files`, and let the program read it there".to_owned(),
     };
     Problem::new(Code::SecretShown, place.item.locate(range, report), message).help(help)

@@ -62,6 +62,11 @@ impl<'t> Item<'t> {
         matches!(self.node().kind, Kind::Map(_))
     }
 
+    /// Whether it is a list.
+    pub fn is_list(self) -> bool {
+        matches!(self.node().kind, Kind::List(_))
+    }
+
     /// The text of a scalar of any type, as it is written; "" for a collection.
     pub fn raw(self) -> &'t str {
         match &self.node().kind {

@@ -1,18 +1,35 @@
-//! `for_each`: reads the list for whose items a step does its work, and how many of them may be on and may fail. Never knows
-//! the work itself.
+//! `for_each` and `repeat`: reads the list for whose items a step does its work, or until when it does it again and again.
+//! Never knows the work itself.
 
 use indexmap::IndexMap;
 
 use super::code::Code;
 use super::command::Reader;
 use super::draft::{Owner, Use};
-use super::item::{Fields, Item};
+use super::item::{Entry, Fields, Item};
 use super::report::Problem;
-use crate::definition::{Each, Items, Many, Step, ValueType, Work};
+use super::step_keys;
+use crate::definition::{Each, Items, Many, Repeat, Step, ValueType, Work};
 use crate::limits;
+use crate::time::Span;
 
-/// Reads how often a step does its work; its outputs become lists then.
+/// Reads how often a step does its work.
 pub(super) fn read<'t>(fields: &Fields<'t>, step: &mut Step, owner: Owner, reader: &mut Reader<'_, '_, 't>) {
+    match (fields.entry("for_each"), fields.entry("repeat")) {
+        (Some(each), Some(repeat)) => {
+            let message = "`for_each` and `repeat` exclude each other";
+            let help = "make a block of it: the one beside `steps: {ID: …}`, and the step with the other inside";
+            let problem = Problem::new(Code::ConflictingKeys, repeat.key.span(), message).help(help);
+            reader.report.add(problem.related(each.key.span(), "`for_each` is here"));
+        }
+        (None, Some(entry)) => repeat(entry, fields, step, owner, reader),
+        (_, None) => {}
+    }
+    for_each(fields, step, owner, reader);
+}
+
+/// Reads for which items a step does its work; its outputs become lists then.
+fn for_each<'t>(fields: &Fields<'t>, step: &mut Step, owner: Owner, reader: &mut Reader<'_, '_, 't>) {
     let Some(entry) = fields.entry("for_each") else {
         for key in ["max_parallel", "max_failures"] {
             if let Some(entry) = fields.entry(key) {
@@ -33,11 +50,48 @@ pub(super) fn read<'t>(fields: &Fields<'t>, step: &mut Step, owner: Owner, reade
         number.and_then(|number| u32::try_from(number).ok())
     };
     let (max_parallel, max_failures) = (number("max_parallel", 1), number("max_failures", 0).unwrap_or(0));
-    if !matches!(step.work, Work::Command(_) | Work::Runbook(_) | Work::Block(_)) {
-        let message = "`for_each` is for commands, blocks and `uses: runbook`";
-        let help = "make a block of it: `for_each` beside `steps: {ID: …}`, and this step inside";
-        reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+    if !may_be_many(entry, fields, step, reader) {
         return;
+    }
+    let lists: IndexMap<String, ValueType> = step.outputs.keys().map(|name| (name.clone(), ValueType::List)).collect();
+    let outputs = std::mem::replace(&mut step.outputs, lists);
+    let list = list.unwrap_or(Items::Known(Vec::new()));
+    let each = Each { list, max_parallel, max_failures, outputs, takes: Default::default() };
+    step.many = Some(Box::new(Many::Each(each)));
+}
+
+/// Reads until when a step does its work again and again.
+fn repeat<'t>(entry: Entry<'t>, fields: &Fields<'t>, step: &mut Step, owner: Owner, reader: &mut Reader<'_, '_, 't>) {
+    let Some(own) = entry.value.section(&step_keys::REPEAT, entry.key.span(), reader.report) else { return };
+    let until = reader.expression_of(&own, "until", owner, Use::Until);
+    let max = own.get("max").and_then(|item| item.integer(1..=i64::from(limits::ITERATIONS), reader.report));
+    let gap = Span::seconds(limits::ITERATION_GAP_SECONDS);
+    let every = own.get("every").and_then(|item| item.duration(gap, reader.report));
+    if !may_be_many(entry, fields, step, reader) {
+        return;
+    }
+    step.many = Some(Box::new(Many::Repeat(Repeat {
+        until: until.unwrap_or_default(),
+        max: max.and_then(|max| u32::try_from(max).ok()).unwrap_or(1),
+        every,
+        any_outcome: false,
+        takes: Default::default(),
+    })));
+}
+
+/// Whether a step may do its work many times, by a key that says so: by what it is, and what stands beside.
+fn may_be_many<'t>(entry: Entry<'t>, fields: &Fields<'t>, step: &Step, reader: &mut Reader<'_, '_, 't>) -> bool {
+    let many = entry.key.raw();
+    if !matches!(step.work, Work::Command(_) | Work::Runbook(_) | Work::Block(_)) {
+        let message = format!("`{many}` is for commands, blocks and `uses: runbook`");
+        let help = match &step.work {
+            Work::Wait(_) if many == "repeat" => {
+                "let it wait with `probe:`, `until:` and `every:` under `with`".to_owned()
+            }
+            _ => format!("make a block of it: `{many}` beside `steps: {{ID: …}}`, and this step inside"),
+        };
+        reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+        return false;
     }
     for (key, help) in [
         ("locks", "make a block of it: the steps inside have locks of their own"),
@@ -48,15 +102,11 @@ pub(super) fn read<'t>(fields: &Fields<'t>, step: &mut Step, owner: Owner, reade
         ),
     ] {
         if let Some(entry) = fields.entry(key) {
-            let message = format!("`{key}` cannot stand beside `for_each`");
+            let message = format!("`{key}` cannot stand beside `{many}`");
             reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
         }
     }
-    let lists: IndexMap<String, ValueType> = step.outputs.keys().map(|name| (name.clone(), ValueType::List)).collect();
-    let outputs = std::mem::replace(&mut step.outputs, lists);
-    let list = list.unwrap_or(Items::Known(Vec::new()));
-    let each = Each { list, max_parallel, max_failures, outputs, takes: Default::default() };
-    step.many = Some(Box::new(Many::Each(each)));
+    true
 }
 
 /// A list that is known, or an expression that gives one.

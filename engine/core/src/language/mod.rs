@@ -46,6 +46,7 @@ mod steps;
 mod tests;
 mod top;
 mod tree;
+mod until;
 mod values;
 mod work;
 pub mod yaml;

@@ -8,7 +8,7 @@ use super::expressions::in_finally;
 use super::graph::{Graph, Relation, Upstream};
 use super::show;
 use crate::definition::{Environment, Part, Runbook, Step, ValueType};
-use crate::expression::{Base, FaultKind, NameFault, Names, Reference, RunField, Type, did_you_mean};
+use crate::expression::{Base, FaultKind, IterationField, NameFault, Names, Reference, RunField, Type, did_you_mean};
 
 /// What is known about the file as a whole.
 pub(super) struct Context<'c> {
@@ -69,6 +69,7 @@ impl Names for At<'_> {
             ),
             Reference::AttemptOutput(key) => self.attempt_output(key, fixed),
             Reference::Item | Reference::EachKey | Reference::EachNumber => self.item(reference, fixed),
+            Reference::Iteration(_) | Reference::IterationOutput(_) => self.iteration(reference, fixed),
             Reference::Always | Reference::Failure if self.usage == Use::Condition => Ok(fixed),
             Reference::Always | Reference::Failure => misplaced(
                 format!("`{reference}` has a meaning in `if` only"),
@@ -194,6 +195,44 @@ impl<'c> At<'c> {
             None => misplaced(
                 format!("`{reference}` has a value in a step with `for_each` only, and not in its `if`"),
                 "add `for_each:` to the step; to choose among items write `for_each: ${{ LIST.filter(x, …) }}`",
+            ),
+        }
+    }
+
+    /// The iteration of the step that this is about, or the number of one around.
+    fn iteration(&self, reference: &Reference, fixed: Type) -> Answer {
+        let step = self.owner.step().and_then(|index| self.runbook().steps.get(index));
+        let own = step.and_then(|step| Some((step, step.repeat()?)));
+        let over = self.usage == Use::Until;
+        match (reference, own) {
+            (Reference::Iteration(IterationField::Number), Some(_))
+                if !matches!(self.usage, Use::Condition | Use::Items) =>
+            {
+                Ok(fixed)
+            }
+            (Reference::Iteration(IterationField::Number), _) => match self.context.outer {
+                Some(outer) => outer.iteration(reference, fixed),
+                None => misplaced(
+                    format!("`{reference}` has a value in a step with `repeat` only, and not in its `if`"),
+                    "add `repeat: {until: …, max: 10}` to the step",
+                ),
+            },
+            (Reference::Iteration(IterationField::ExitCode), Some((step, _))) if over && step.command().is_none() => {
+                misplaced(
+                    format!("`{}` starts runs, and these have no exit code", step.id),
+                    "ask for `iteration.status`, or for an output: `iteration.outputs.KEY`",
+                )
+            }
+            (Reference::IterationOutput(key), Some((step, repeat))) if over => {
+                self.declared_output(step, key)?;
+                let of = step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()));
+                // Of one that failed there is none.
+                Ok(if repeat.any_outcome { of.nullable() } else { of })
+            }
+            (_, Some(_)) if over => Ok(fixed),
+            _ => misplaced(
+                format!("`{reference}` has a value in `until` of `repeat` only, when an iteration is over"),
+                "what the last iteration left is `steps.ID.outputs.KEY` for the steps behind",
             ),
         }
     }

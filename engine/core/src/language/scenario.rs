@@ -11,7 +11,7 @@ use super::names;
 use super::report::{Lines, Problem, Report};
 use super::scenario_keys as keys;
 use super::{Checked, Finding, InputCode, check_inputs, inputs, item, show, top, tree, values, with_text};
-use crate::definition::{Environment, Runbook, Settlement};
+use crate::definition::{Environment, Runbook, Settlement, Step};
 use crate::expression::{RUN_OUTCOMES, STEP_STATUSES, did_you_mean};
 use crate::id::StepNo;
 use crate::limits;
@@ -285,9 +285,22 @@ fn end(item: Item<'_>, report: &mut Report<'_>) -> Option<End> {
     i32::try_from(code).ok().map(End::Exited)
 }
 
-fn outputs(fields: &Fields<'_>, runbook: &Runbook, no: StepNo, report: &mut Report<'_>) -> IndexMap<String, Value> {
+/// What its tries write: one map for all, or a list of them.
+fn outputs(
+    fields: &Fields<'_>,
+    runbook: &Runbook,
+    no: StepNo,
+    report: &mut Report<'_>,
+) -> Vec<IndexMap<String, Value>> {
+    let (Some(item), Some(step)) = (fields.get("outputs"), runbook.step(no)) else { return Vec::new() };
+    match item.is_list() {
+        true => item.list(report).into_iter().flatten().map(|item| outputs_of_try(item, step, report)).collect(),
+        false => vec![outputs_of_try(item, step, report)],
+    }
+}
+
+fn outputs_of_try(item: Item<'_>, step: &Step, report: &mut Report<'_>) -> IndexMap<String, Value> {
     let mut outputs = IndexMap::new();
-    let (Some(item), Some(step)) = (fields.get("outputs"), runbook.step(no)) else { return outputs };
     for entry in item.entries(report).into_iter().flatten() {
         let name = entry.key.raw();
         let Some(declared) = step.outputs.get(name) else {

@@ -51,9 +51,9 @@ pub static STEP: Section = Section {
         ),
         key(
             "outputs",
-            "a map of declared outputs to values",
+            "a map of declared outputs to values, or a list of such maps",
             "made up: the output's name, `1`, `true`, nothing in lists and maps",
-            "What it writes.",
+            "What it writes; a list tells what the first tries write, and all others write what the last of it says. Of a step with `repeat` it is what its iterations write, where these are commands.",
         ),
         key("verify", "`yes`, `no` or `silent`", "`yes`", "What its `verify` answers, each time."),
         key("on_cancel", "`succeeded` or `failed`", "`succeeded`", "How its `on_cancel` ends, each time."),

@@ -63,6 +63,7 @@ pub const SECTIONS: &[&Section] = &[
     &step_keys::PROBE,
     &step_keys::APPROVAL,
     &step_keys::CALL,
+    &step_keys::REPEAT,
     &step_keys::CLEANUP,
     &step_keys::RETRY,
     &step_keys::BACKOFF,

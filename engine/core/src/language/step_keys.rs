@@ -97,6 +97,12 @@ pub static STEP: Section = Section {
                 "`0`",
                 "With `for_each`: how many items may fail without the step failing. When more have failed, no further item begins.",
             ),
+            key(
+                "repeat",
+                "a map",
+                "",
+                "The step does its work again and again, one iteration after the other, until `until` holds. Its outputs are those of the last.",
+            ),
         ],
         COMMAND,
         &[
@@ -195,7 +201,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
-    later: &["repeat"],
+    later: &[],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
         ("name", "the step's id is its key in `steps`; write `description:` for a longer text"),
@@ -205,6 +211,8 @@ pub static STEP: Section = Section {
         ("args", "write `argv: [PROGRAM, ARGUMENT]`"),
         ("depends_on", "write `needs:`"),
         ("depends", "write `needs:`"),
+        ("until", "write `repeat: {until: …, max: 10}`"),
+        ("while", "write `repeat: {until: …, max: 10}`"),
         ("when", "write `if:`"),
         ("cwd", "write `working_dir:`"),
         ("working-directory", "write `working_dir:`"),
@@ -305,6 +313,34 @@ pub static CALL: Section = Section {
     ]],
     later: &[],
     elsewhere: &[("runbook", "write `name:`"), ("with", "write `inputs:`")],
+};
+
+/// `repeat`.
+pub static REPEAT: Section = Section {
+    name: "`repeat`",
+    keys: &[&[
+        required(
+            "until",
+            "an expression, boolean",
+            "Asked after each iteration: whether that was the last. It may mention `iteration.number`, `iteration.outputs.KEY`, `iteration.status`, `iteration.exit_code`, and what `if` may. Where it mentions the status or the exit code it is asked of an iteration that failed, too; else that fails the step.",
+        ),
+        required(
+            "max",
+            "a whole number from 1",
+            "How many iterations at most; when `until` does not hold then, the step fails.",
+        ),
+        key("every", "a duration from `1s`", "at once", "How long after the end of an iteration the next one begins."),
+    ]],
+    later: &[],
+    elsewhere: &[
+        ("while", "write `until:` with the opposite"),
+        ("attempts", "write `max:`"),
+        ("count", "write `max:`"),
+        ("times", "write `max:`"),
+        ("delay", "write `every:`"),
+        ("interval", "write `every:`"),
+        ("timeout", "give the work a `timeout:` of its own, and bound the iterations with `max:`"),
+    ],
 };
 
 /// `verify`, `on_cancel` and `rollback` of a step.

@@ -122,6 +122,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::Finished { .. }
         | Fact::Resumed { .. }
         | Fact::Resolved { .. }
+        | Fact::RepeatEnded { .. }
         | Fact::Paused { .. }
         | Fact::Continued { .. }
         | Fact::Due

@@ -67,8 +67,9 @@ pub struct StepScript {
     pub always: Option<End>,
     /// How long each try takes.
     pub takes: Option<Span>,
-    /// What it writes, in place of values that were made up.
-    pub outputs: IndexMap<String, Value>,
+    /// What its first tries write, one after the other, in place of values that were made up; all others write what the last
+    /// of these does.
+    pub outputs: Vec<IndexMap<String, Value>>,
     /// What its `verify` answers.
     pub verify: Answer,
     /// Whether its `on_cancel` fails.
@@ -79,6 +80,14 @@ pub struct StepScript {
     pub crash: bool,
     /// What a person settles it as, the first time that it is unknown.
     pub resolve: Option<Settlement>,
+}
+
+impl StepScript {
+    /// What the n-th try writes, from 1, where that is told.
+    pub fn written(&self, number: u32, key: &str) -> Option<&Value> {
+        let nth = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+        self.outputs.get(nth).or(self.outputs.last())?.get(key)
+    }
 }
 
 /// When the run is canceled.

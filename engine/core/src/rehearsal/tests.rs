@@ -5,7 +5,7 @@ use crate::definition::{Runbook, Settlement};
 use crate::id::Digest;
 use crate::language;
 use crate::run::Pinned;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 const RUNBOOK: &str = r#"
@@ -96,7 +96,7 @@ fn what_counts_as_success_is_the_steps_own_word() {
     let failed = lived(RUNBOOK, |runbook, script| script.end(runbook, "check", End::Failed).unwrap());
     assert_eq!(failed.state.step(StepNo(1)).unwrap().exit_code, Some(1));
     let nothing = lived(RUNBOOK, |_, script| {
-        script.step(StepNo(0)).outputs.insert("bytes".to_owned(), 0.into());
+        script.step(StepNo(0)).outputs = vec![[("bytes".to_owned(), 0.into())].into_iter().collect()];
     });
     assert!(end(&nothing).contains("check=skipped/0 switch=skipped/0"), "{}", end(&nothing));
 }
@@ -344,4 +344,51 @@ fn scenarios_say_what_they_expect() {
     );
     assert_eq!(scenarios.iter().map(|s| s.line).collect::<Vec<_>>(), [5, 10]);
     assert_eq!(language::scenarios_of(SCENARIOS.as_bytes()).as_deref(), Some("move"));
+}
+
+const REPEATS: &str = r#"
+name: move
+language: 1
+steps:
+  poll:
+    effect: read
+    repeat: {until: iteration.outputs.left == 0, max: 4, every: 1m}
+    argv: [poll]
+    outputs: {left: integer}
+  settle:
+    needs: [poll]
+    effect: read
+    repeat: {until: "default(iteration.exit_code, 1) in [0, 3]", max: 4, every: 10s}
+    argv: [settle]
+"#;
+
+#[test]
+fn work_is_done_again_until_it_is_done() {
+    let left = |counts: &[i64]| -> Vec<_> {
+        counts.iter().map(|count| [("left".to_owned(), Value::from(*count))].into_iter().collect()).collect()
+    };
+    let tell = |outputs: &[i64], ends: &[End]| {
+        let outputs = left(outputs);
+        let ends = ends.to_vec();
+        end(&lived(REPEATS, |runbook, script| {
+            script.step(runbook.find("poll").unwrap()).outputs = outputs;
+            let settle = script.step(runbook.find("settle").unwrap());
+            settle.tries = (1..).zip(ends).collect();
+        }))
+    };
+    let (good, bad) = (End::Exited(0), End::Exited(1));
+    assert_eq!(tell(&[0], &[good]), "succeeded 2s poll=succeeded/1 settle=succeeded/1");
+    assert_eq!(tell(&[2, 1, 0], &[bad, good]), "succeeded 2m15s poll=succeeded/1 settle=succeeded/1");
+    // What `until` ends with a failed iteration fails.
+    assert_eq!(tell(&[0], &[bad, End::Exited(3)]), "failed 13s poll=succeeded/1 settle=failed/1");
+    assert_eq!(tell(&[1], &[]), "failed 3m4s poll=failed/1 settle=skipped/0");
+    assert_eq!(tell(&[0], &[bad; 4]), "failed 35s poll=succeeded/1 settle=failed/1");
+}
+
+#[test]
+fn why_nothing_more_is_done_is_told() {
+    let lived = lived(REPEATS, |_, _| {});
+    let poll = lived.state.pinned().find("poll").unwrap();
+    let message = &lived.state.step(poll).unwrap().message;
+    assert_eq!(message, "`until` does not hold after 4 iterations");
 }

@@ -72,9 +72,10 @@ impl<'a> World<'a> {
         kind: AttemptKind,
     ) {
         let Some(step) = run.pinned().runbook.step(attempt.step) else { return };
-        let below = run.parent().is_some();
+        // What is done again and again writes for its step.
+        let own = run.parent().is_none_or(|parent| parent.depth == 1 && run.pinned().repeats());
         let told = self.script.steps.get(&top).cloned().unwrap_or_default();
-        let told = if below { StepScript { outputs: IndexMap::new(), ..told } } else { told };
+        let told = if own { told } else { StepScript { outputs: Vec::new(), ..told } };
         let (how, takes) = match kind {
             AttemptKind::Run => {
                 let tries = self.tries.entry(top).or_insert(0);
@@ -98,14 +99,15 @@ impl<'a> World<'a> {
             }
         };
         let mut end = AttemptEnd::bare(how);
+        let tries = self.tries(top);
         if matches!(end.how, How::Exited(_)) {
             match (kind, told.verify) {
                 (AttemptKind::Run, _) => {
-                    end.outputs = outputs(step, &told);
+                    end.outputs = outputs(step, &told, tries);
                     end.artifacts = artifacts(step);
                 }
                 (AttemptKind::Verify, Answer::Yes) => {
-                    end.outputs = outputs(step, &told);
+                    end.outputs = outputs(step, &told, tries);
                     end.outputs.insert("happened".to_owned(), Value::from("yes"));
                 }
                 (AttemptKind::Verify, Answer::No) => {
@@ -153,7 +155,7 @@ impl<'a> World<'a> {
     /// The outputs that a step would have written.
     pub(super) fn outputs_of(&self, run: &RunState, no: StepNo, step: &Step) -> IndexMap<String, Value> {
         let told = self.script.steps.get(&no).filter(|_| run.parent().is_none());
-        outputs(step, told.unwrap_or(&StepScript::default()))
+        outputs(step, told.unwrap_or(&StepScript::default()), u32::MAX)
     }
 
     /// How long a try of a step takes, where that is known.
@@ -210,8 +212,8 @@ fn holds(run: &RunState, no: StepNo, expression: Option<&str>, code: i32) -> boo
     parsed.is_some_and(|parsed| parsed.holds(&scope).unwrap_or(false))
 }
 
-/// What a step writes: what is told, else a value of the declared type.
-fn outputs(step: &Step, told: &StepScript) -> IndexMap<String, Value> {
+/// What a try of a step writes: what is told, else a value of the declared type.
+fn outputs(step: &Step, told: &StepScript, number: u32) -> IndexMap<String, Value> {
     let made_up = |key: &str, value_type: ValueType| match value_type {
         ValueType::String => Value::from(key),
         ValueType::Integer => json!(1),
@@ -221,7 +223,7 @@ fn outputs(step: &Step, told: &StepScript) -> IndexMap<String, Value> {
         ValueType::Map => json!({}),
     };
     let value = |(key, value_type): (&String, &ValueType)| {
-        let value = told.outputs.get(key).cloned().unwrap_or_else(|| made_up(key, *value_type));
+        let value = told.written(number, key).cloned().unwrap_or_else(|| made_up(key, *value_type));
         (key.clone(), value)
     };
     step.outputs.iter().map(value).collect()

@@ -78,6 +78,7 @@ impl RunState {
             attention_below: 0,
             outputs: IndexMap::new(),
             outputs_message: String::new(),
+            repeat_end: None,
             hold: None,
             hold_before: created.terms.pause_before.clone(),
             begin: created.terms.begin.map(|begin| begin.at),
@@ -130,6 +131,8 @@ impl RunState {
                 self.to_judge.remove(step);
                 if let Some(state) = self.steps.get_mut(step.index()) {
                     state.locks.clone_from(locks);
+                    // An iteration that waited for its turn begins.
+                    state.started_at = state.started_at.map(|_| at);
                 }
                 self.may_start(*step);
                 self.set(*step, Progress::Ready);
@@ -157,6 +160,10 @@ impl RunState {
             }
             (Fact::WaitBegan { step, until, fixed }, Phase::Running | Phase::Finishing(_)) => {
                 self.begin_wait(*step, *until, *fixed, at);
+                Ok(())
+            }
+            (Fact::RepeatEnded { step, message }, Phase::Running) => {
+                self.end_repeat(*step, message, at);
                 Ok(())
             }
             (Fact::WaitEnded { step }, Phase::Running | Phase::Finishing(_)) => {

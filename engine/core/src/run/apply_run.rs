@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::event::EndingCause;
+use super::repeat::RepeatEnd;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::Part;
 use crate::id::StepNo;
@@ -79,9 +80,15 @@ impl RunState {
         self.hold = None;
         let pinned = Arc::clone(&self.pinned);
         let undone = self.undone();
+        let passed = self.passed_iterations();
+        self.repeat_end = None;
         for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
             let main = step.part == Part::Main;
-            if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
+            if let Some(passed) = passed {
+                if index < passed {
+                    continue;
+                }
+            } else if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
                 continue;
             }
             // A child run is opened again, unless what it did is not there any more; the next one is counted on.
@@ -96,6 +103,30 @@ impl RunState {
             *state = StepState { attempts, child, children, ran, attempt_outputs, locks, ..StepState::default() };
         }
         self.open_steps();
+    }
+
+    /// How many iterations a new epoch keeps, where its steps stand for these: those before the latest that has begun,
+    /// and that one if it succeeded. When all were in vain they begin anew.
+    fn passed_iterations(&self) -> Option<usize> {
+        if !self.pinned.repeats() {
+            return None;
+        }
+        if self.in_vain().is_some() {
+            return Some(0);
+        }
+        let latest = self.steps.iter().rposition(|state| state.started_at.is_some());
+        Some(latest.map_or(0, |latest| latest + usize::from(self.steps[latest].progress == Progress::Succeeded)))
+    }
+
+    /// The iterations are over; those that have not begun do not begin any more.
+    pub(super) fn end_repeat(&mut self, last: StepNo, message: &str, at: Timestamp) {
+        for index in last.index() + 1..self.steps.len() {
+            self.close(StepNo(index as u32), Progress::Skipped, at);
+        }
+        if !message.is_empty() || self.progress(last) == Progress::Failed {
+            self.first_failure.get_or_insert(last);
+        }
+        self.repeat_end = Some(RepeatEnd { last, message: message.to_owned() });
     }
 
     pub(super) fn shift(&mut self, by: Span) {

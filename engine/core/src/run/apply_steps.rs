@@ -73,6 +73,10 @@ impl RunState {
     pub(super) fn queue(&mut self, no: StepNo) {
         let pinned = Arc::clone(&self.pinned);
         let Some(step) = pinned.runbook.step(no) else { return };
+        if pinned.repeats() {
+            // Iterations go one after the other, and are said to begin.
+            return;
+        }
         let plain = step.condition.is_none()
             && step.undoes.is_empty()
             && step.locks.is_empty()

@@ -13,7 +13,7 @@ use super::pinned::{Kind, Pinned};
 use super::scope::{ArtifactPaths, Placed, RunScope};
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use crate::definition;
+use crate::definition::{self, Many};
 use crate::expression::{Expression, Reference, Template};
 use crate::id::{Digest, RunUid, StepNo};
 use crate::language::check_inputs;
@@ -40,11 +40,12 @@ pub(crate) fn call(
 ) -> Result<Call, String> {
     let step = run.pinned.runbook.step(no).ok_or("the definition has no such step")?;
     let scope = Placed { scope: RunScope { run, step: Some(no), exit_code: None, written: None }, paths };
-    let Given { pinned, inputs, sealed_inputs, items } = match (step.each(), step.call(), step.block()) {
-        (Some(each), ..) => {
+    let Given { pinned, inputs, sealed_inputs, items } = match (step.many.as_deref(), step.call(), step.block()) {
+        (Some(Many::Each(each)), ..) => {
             let items = items(&each.list, &scope)?;
             inner(run, no, &each.takes, items, &scope)?
         }
+        (Some(Many::Repeat(repeat)), ..) => inner(run, no, &repeat.takes, Vec::new(), &scope)?,
         (None, Some(call), _) => given(run, call, &scope)?,
         (None, None, Some(block)) => inner(run, no, &block.takes, Vec::new(), &scope)?,
         (None, None, None) => return Err("the step starts no run".to_owned()),
@@ -134,16 +135,18 @@ fn inner(
     Ok(Given { pinned, inputs: taken(takes, scope)?, sealed_inputs: run.created.sealed_inputs.clone(), items })
 }
 
-/// What each item's run is given must not become too much for all of them.
+/// What the run of each item, or of each iteration, is given must not become too much for all of them.
 fn few_bytes(run: &RunState, inputs: &IndexMap<String, Value>) -> Result<(), String> {
-    if !matches!(run.pinned.kind(), Kind::Each { .. }) {
-        return Ok(());
-    }
+    let what = match run.pinned.kind() {
+        Kind::Each { .. } => "items",
+        Kind::Repeat { .. } => "iterations",
+        Kind::Runbook | Kind::Block => return Ok(()),
+    };
     let bytes: usize = inputs.values().map(|value| value.to_string().len()).sum();
     let all = bytes.saturating_mul(run.steps.len());
     match all > limits::ITEMS_TAKEN_BYTES {
         true => Err(format!(
-            "it takes {bytes} bytes along for each of {} items; the limit for all is {}",
+            "it takes {bytes} bytes along for each of {} {what}; the limit for all is {}",
             run.steps.len(),
             limits::ITEMS_TAKEN_BYTES
         )),
@@ -265,8 +268,11 @@ pub(super) fn above(run: &RunState, cause: &EndingCause) -> Option<Fact> {
 /// # Errors
 /// In words: one of them cannot be made.
 pub(super) fn outputs(run: &RunState, paths: &ArtifactPaths) -> Result<IndexMap<String, Value>, String> {
-    if let Kind::Each { outputs, .. } = run.pinned.kind() {
-        return gathered(run, outputs);
+    match run.pinned.kind() {
+        Kind::Each { outputs, .. } => return gathered(run, outputs),
+        // Its last iteration is the one that it ends as.
+        Kind::Repeat { .. } => return Ok(run.last_iteration().map(|state| state.outputs.clone()).unwrap_or_default()),
+        Kind::Runbook | Kind::Block => {}
     }
     let scope = Placed { scope: RunScope { run, step: None, exit_code: None, written: None }, paths };
     let mut outputs = IndexMap::new();
@@ -314,6 +320,7 @@ pub(crate) fn why_ended(run: &RunState) -> String {
     let id = |no: StepNo| run.pinned.runbook.step(no).map_or("?", |step| step.id.as_str());
     let mut message = match (&run.ending, run.first_failure) {
         _ if !run.outputs_message.is_empty() => run.outputs_message.clone(),
+        (None | Some(EndingCause::FailureStop(_)), _) if let Some(in_vain) = run.in_vain() => in_vain.to_owned(),
         (Some(EndingCause::Timeout), _) => "its timeout struck".to_owned(),
         (Some(EndingCause::Deadlock { message }), _) => message.clone(),
         (Some(EndingCause::Cancel { by, .. }), _) => format!("canceled by {}", by.name),

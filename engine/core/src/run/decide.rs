@@ -11,7 +11,7 @@ use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, ending, hold, judge, names, verdict};
+use super::{approval, call, confirm, ending, hold, judge, names, repeat, verdict};
 use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
@@ -176,11 +176,12 @@ pub fn settle(run: &RunState, now: Timestamp, paths: &ArtifactPaths) -> Option<F
         if let Some((_, step)) = run.waits.first().filter(|(until, _)| *until <= now) {
             return match run.progress(*step) {
                 Progress::Asking { .. } => approval::timed_out(run, *step),
+                _ if run.pinned.repeats() => Some(repeat::begin(*step)),
                 _ => Some(Fact::WaitEnded { step: *step }),
             };
         }
     }
-    ending::advance(run, paths)
+    repeat::next(run, now).or_else(|| ending::advance(run, paths))
 }
 
 fn verdict(

@@ -73,8 +73,8 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
             }
         },
     };
-    if let Some(each) = step.each() {
-        told += &format!(", for {}", each.list);
+    if let Some(many) = &step.many {
+        told += &format!(", {many}");
     }
     told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
     Some(told)

@@ -236,6 +236,13 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A step's work was done again and again for the last time.
+    RepeatEnded {
+        /// The step that stands for the last iteration.
+        step: StepNo,
+        /// Why the run fails whatever came of that; empty where `until` holds.
+        message: String,
+    },
     /// A run that was held goes on.
     Continued {
         /// Who let it.

@@ -25,6 +25,9 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("pending", "step_failed"),
     ("pending", "wait_began"),
     ("waiting", "wait_ended"),
+    ("waiting", "step_ready"),
+    ("succeeded", "repeat_ended"),
+    ("failed", "repeat_ended"),
     ("pending", "approval_asked"),
     ("asking", "approval_given"),
     ("asking", "approval_timed_out"),
@@ -78,6 +81,7 @@ impl Fact {
             Self::Finished { .. } => "finished",
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
+            Self::RepeatEnded { .. } => "repeat_ended",
             Self::Paused { .. } => "paused",
             Self::Continued { .. } => "continued",
             Self::DeadlinesShifted { .. } => "deadlines_shifted",
@@ -108,6 +112,7 @@ impl Fact {
             | Self::ChildStarting { step, .. }
             | Self::ChildEnded { step, .. }
             | Self::ChildWaits { step, .. }
+            | Self::RepeatEnded { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
             | Self::Due

@@ -22,6 +22,7 @@ mod pause;
 pub mod pinned;
 pub(crate) mod protect;
 mod rejection;
+mod repeat;
 pub mod rollback;
 pub mod scope;
 pub mod state;

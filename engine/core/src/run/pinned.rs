@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::definition::{Each, Environment, Part, Protection, Runbook, Step, instance_ids};
+use crate::definition::{Each, Environment, Many, Part, Protection, Repeat, Runbook, Step, instance_ids};
 use crate::id::{Digest, StepNo};
 use crate::limits;
+use crate::time::Span;
 
 /// A definition, its hash, and its graph turned round.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Pinned {
     called: HashMap<String, Arc<Self>>,
     /// What blocks run.
     blocks: HashMap<StepNo, Arc<Self>>,
-    /// What each of its steps runs, where these stand for items.
+    /// What each of its steps runs, where these stand for items or iterations.
     inside: Option<Arc<Self>>,
     kind: Kind,
 }
@@ -42,6 +43,15 @@ pub enum Kind {
         max_failures: u32,
         /// What is gathered of them.
         outputs: Vec<String>,
+    },
+    /// Iterations, a step for each that there may be.
+    Repeat {
+        /// The expression that is asked after each: whether that was the last.
+        until: String,
+        /// Whether it is asked of one that failed, too.
+        any_outcome: bool,
+        /// How long after the end of one the next one begins.
+        every: Option<Span>,
     },
 }
 
@@ -142,8 +152,10 @@ impl Pinned {
     /// The definition of the child run of a step; `items` are those that it was started for.
     pub fn below(&self, step: StepNo, items: &[Value]) -> Option<Arc<Self>> {
         let definition = self.runbook.step(step)?;
-        if let Some(each) = definition.each() {
-            return Some(Arc::new(self.of_items(step, definition, each, items)));
+        match definition.many.as_deref() {
+            Some(Many::Each(each)) => return Some(Arc::new(self.of_items(step, definition, each, items))),
+            Some(Many::Repeat(repeat)) => return Some(Arc::new(self.of_iterations(step, definition, repeat))),
+            None => {}
         }
         let block = || self.blocks.get(&step).or(self.inside.as_ref());
         definition.call().map_or_else(block, |call| self.called(&call.runbook)).map(Arc::clone)
@@ -156,6 +168,17 @@ impl Pinned {
             max_failures: each.max_failures,
             outputs: each.outputs.keys().cloned().collect(),
         };
+        self.many(no, runbook, kind)
+    }
+
+    fn of_iterations(&self, no: StepNo, step: &Step, repeat: &Repeat) -> Self {
+        let Repeat { until, any_outcome, every, .. } = repeat;
+        let kind = Kind::Repeat { until: until.clone(), any_outcome: *any_outcome, every: *every };
+        self.many(no, self.runbook.of_iterations(step, repeat), kind)
+    }
+
+    /// What a step runs that does its work many times.
+    fn many(&self, no: StepNo, runbook: Runbook, kind: Kind) -> Self {
         let pinned = Self::new_bare(runbook, self.digest, self.called.clone());
         Self { inside: self.blocks.get(&no).map(Arc::clone), kind, ..pinned }
     }
@@ -174,15 +197,22 @@ impl Pinned {
     pub(super) const fn width(&self) -> Option<u32> {
         match self.kind {
             Kind::Each { max_parallel, .. } => max_parallel,
-            Kind::Runbook | Kind::Block => None,
+            Kind::Runbook | Kind::Block | Kind::Repeat { .. } => None,
         }
+    }
+
+    /// Whether its steps stand for iterations, which go one after the other.
+    pub(crate) const fn repeats(&self) -> bool {
+        matches!(self.kind, Kind::Repeat { .. })
     }
 
     /// How many of its main steps may fail.
     pub(super) const fn max_failures(&self) -> u32 {
         match self.kind {
             Kind::Each { max_failures, .. } => max_failures,
-            Kind::Runbook | Kind::Block => 0,
+            // What is asked of a failure is asked before it counts.
+            Kind::Repeat { any_outcome: true, .. } => u32::MAX,
+            Kind::Runbook | Kind::Block | Kind::Repeat { any_outcome: false, .. } => 0,
         }
     }
 

@@ -11,7 +11,7 @@ use super::event::{EndingCause, Outcome};
 use super::pinned::Kind;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::{Part, ValueType, key_of, named_runbook};
-use crate::expression::{Reference, RunField, Scope, Template};
+use crate::expression::{IterationField, Reference, RunField, Scope, Template};
 use crate::id::{AttemptNo, RunUid, StepNo};
 
 /// The names as a step of a run sees them.
@@ -111,6 +111,13 @@ impl Scope for RunScope<'_> {
                 }
             },
             Reference::Item | Reference::EachKey | Reference::EachNumber => self.item(reference),
+            Reference::Iteration(field) => self.iteration(reference, *field),
+            Reference::IterationOutput(key) => {
+                let no = self.step.filter(|_| self.run.pinned.repeats())?;
+                let declared = *self.run.pinned.runbook.step(no)?.outputs.get(key)?;
+                let state = self.run.step(no).filter(|state| state.progress == Progress::Succeeded)?;
+                Some(as_declared(declared, state.outputs.get(key)?))
+            }
             Reference::Always => Some(Value::Bool(true)),
             Reference::Failure => Some(Value::Bool(self.any_ancestor_failed())),
         }
@@ -162,6 +169,16 @@ impl RunScope<'_> {
             Reference::EachNumber => Some(Value::from(no.0 + 1)),
             Reference::EachKey => Some(Value::from(key_of(&self.run.pinned.runbook.step(no)?.id))),
             _ => self.run.created.items.get(no.index()).cloned(),
+        }
+    }
+
+    /// The iteration that a step stands for, or that the one around does.
+    fn iteration(&self, reference: &Reference, field: IterationField) -> Option<Value> {
+        let Some(no) = self.step.filter(|_| self.run.pinned.repeats()) else { return self.taken(reference) };
+        match field {
+            IterationField::Number => Some(Value::from(no.0 + 1)),
+            IterationField::Status => Some(Value::from(status_word(self.run.progress(no)))),
+            IterationField::ExitCode => self.run.step(no)?.exit_code.map(Value::from),
         }
     }
 

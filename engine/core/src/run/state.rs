@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Parent, Principal, Waits};
 use super::hold::Hold;
 use super::pinned::Pinned;
+use super::repeat::RepeatEnd;
 use super::rollback::Compensation;
 use crate::definition::{Part, Step, WhenSkipped};
 use crate::id::{AttemptNo, RunUid, StepNo};
@@ -72,6 +73,8 @@ pub struct RunState {
     pub(super) outputs: IndexMap<String, Value>,
     /// Why they cannot be made; empty where they can.
     pub(super) outputs_message: String,
+    /// Where its steps stand for iterations, how these were over.
+    pub(super) repeat_end: Option<RepeatEnd>,
     pub(super) hold: Option<Hold>,
     /// Steps before which it is still to be held.
     pub(super) hold_before: BTreeSet<StepNo>,

@@ -154,4 +154,55 @@ steps:
   k: {for_each: [a], argv: [k], effect: destructive, target: \"x/${{ item }}\"}
 ",
     ),
+    (
+        "work again and again",
+        "\
+name: a
+language: 1
+inputs: {most: {type: integer, default: 3}}
+steps:
+  look: {effect: read, argv: [look], outputs: {n: integer}}
+  poll:
+    needs: [look]
+    repeat: {until: \"iteration.outputs.left <= steps.look.outputs.n\", max: 20, every: 30s}
+    argv: [poll, \"${{ iteration.number }}\", \"${{ steps.look.outputs.n }}\"]
+    outputs: {left: integer}
+  try:
+    repeat: {until: \"default(iteration.exit_code, 1) in [0, 3] || iteration.number == inputs.most\", max: 5}
+    argv: [try]
+  ask:
+    needs: [poll]
+    repeat: {until: \"iteration.status == 'succeeded' && default(iteration.outputs.done, false)\", max: 4}
+    steps:
+      work: {argv: [work, \"${{ iteration.number }}\"], outputs: {done: boolean}}
+      go: {needs: [work], uses: approval, with: {message: \"go on after ${{ iteration.number }}?\"}}
+    outputs: {done: {type: boolean, value: steps.work.outputs.done}}
+  after: {needs: [poll, ask], argv: [after, \"${{ steps.poll.outputs.left + 1 }}\"], if: steps.ask.outputs.done}
+",
+    ),
+    (
+        "repetitions that are of no use, and what does not go with one",
+        "\
+name: a
+language: 1
+inputs: {n: {type: integer, default: 1}}
+steps:
+  a: {repeat: {until: \"inputs.n > 1\", max: 3}, argv: [a]}
+  b: {repeat: {until: \"iteration.number > 3\", max: 3}, argv: [b]}
+  c: {repeat: {until: \"iteration.status == 'failed'\", max: 3}, argv: [c]}
+  d: {repeat: {until: \"iteration.status == 'skipped'\", max: 3}, argv: [d]}
+  e: {repeat: {until: \"iteration.exit_code == 0\", max: 0, every: 10ms}, steps: {e: {argv: [e]}}}
+  f: {repeat: {until: \"iteration.outputs.n\"}, argv: [f], outputs: {n: integer}}
+  g: {repeat: {until: \"iteration.status != 'failed' && iteration.outputs.n > 0\", max: 3}, argv: [g], outputs: {n: integer}}
+  h: {repeat: {until: \"iteration.outputs.m > 0\", max: 3}, argv: [h], outputs: {n: integer}}
+  i: {repeat: {until: \"iteration.outcome == 'x'\", max: 2000}, argv: [i, \"${{ iteration.outputs.n }}\"]}
+  j: {repeat: {until: \"iteration.number > 1\", max: 3}, for_each: [a], argv: [j]}
+  k: {repeat: {until: \"iteration.number > 1\", max: 3}, uses: wait, with: {for: 1m}}
+  l: {repeat: {until: \"iteration.number > 1\", max: 3}, if: iteration.number > 1, argv: [l], rollback: {argv: [u]}, artifacts: [x]}
+  m: {argv: [m, \"${{ iteration.number }}\"], until: done}
+  o: {repeat: {until: \"iteration.number > 1\", max: 3}, argv: [o], effect: destructive, target: x}
+  p: {repeat: {until: \"steps.f.outputs.n > iteration.number\", max: 3, while: x, delay: 1s}, argv: [p]}
+  q: {repeat: 3, argv: [q]}
+",
+    ),
 ];

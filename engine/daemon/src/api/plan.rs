@@ -241,6 +241,7 @@ fn steps(
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),
             each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
+            repeat: step.many.as_ref().filter(|_| step.repeat().is_some()).map(ToString::to_string).unwrap_or_default(),
         }
     };
     runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()

@@ -234,7 +234,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
     let id = |no| runbook.step(no).map_or_else(String::new, |step: &Step| step.id.clone());
     whole.can_roll_back = run.can_roll_back().is_ok();
     whole.no_return = run.points_of_no_return().map(id).collect();
-    for (no, step, state) in run.steps() {
+    for (no, step, state) in run.steps().filter(|(no, ..)| run.is_shown(*no)) {
         let kept = |name: &str| {
             state.last_run.map_or_else(String::new, |attempt| {
                 let attempt = AttemptRef { run: run.uid(), step: no, attempt };
@@ -563,6 +563,10 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             }
             .to_owned();
             v1::EventType::ChildWaits
+        }
+        Fact::RepeatEnded { message, .. } => {
+            to.message.clone_from(message);
+            v1::EventType::RepeatEnded
         }
         Fact::Finishing { outcome: ended, outputs, message } => {
             to.outcome = outcome(*ended).into();

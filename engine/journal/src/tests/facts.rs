@@ -345,6 +345,8 @@ pub fn all() -> Vec<(&'static str, Event)> {
             with_terms(Terms { overridden: Some("the site is down".to_owned()), ..Terms::default() }),
         ),
         ("created-by-hook", with_origin(Origin::Hook)),
+        ("repeat-ended", Fact::RepeatEnded { step: STEP, message: String::new() }),
+        ("repeat-ended-in-vain", Fact::RepeatEnded { step: STEP, message: "not after 3 iterations".to_owned() }),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -373,6 +375,7 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::Finished { .. } => "finished",
         Fact::Resumed { .. } => "resumed",
         Fact::Resolved { .. } => "resolved",
+        Fact::RepeatEnded { .. } => "repeat-ended",
         Fact::Paused { .. } => "paused",
         Fact::Continued { .. } => "continued",
         Fact::Due => "due",

@@ -5,6 +5,7 @@ use runbook_core::run::{AfterVote, AttemptKind, EndingCause, Fact, Outcome, Prin
 use runbook_core::time::Timestamp;
 
 use super::judge::Judgement;
+use super::repeat::Next;
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status};
 use super::turn::Model;
@@ -15,6 +16,9 @@ impl RunModel {
     fn failures(&self) -> Vec<usize> {
         let failed = self.part(true).filter(|(_, step, model)| model.failed() && !step.allow_failure);
         let failed: Vec<usize> = failed.map(|(no, ..)| no).collect();
+        if self.design.repeat.is_some() {
+            return self.failed_iterations(failed);
+        }
         // 102
         let allowed = self.design.items.as_ref().map_or(0, |items| items.max_failures as usize);
         if failed.len() > allowed { failed } else { Vec::new() }
@@ -78,7 +82,10 @@ impl RunModel {
     /// Whether `finally` comes now: 30, 31.
     fn finally_follows(&self) -> bool {
         match self.stage {
-            Stage::Main => !self.failure_ends() && self.all_over(true) && self.rollback_follows().is_none(),
+            Stage::Main => {
+                let over = self.all_over(true) && self.next_iteration(self.last_at).is_none();
+                !self.failure_ends() && over && self.rollback_follows().is_none()
+            }
             // 63
             Stage::RollingBack(_) => self.rolling.as_ref().is_some_and(|rolling| rolling.left.is_empty()),
             // 62
@@ -142,6 +149,23 @@ impl RunModel {
                 None => Err("it does not wait for a time (97)".to_owned()),
             },
             Fact::Continued { .. } => Err("nobody asked that it goes on".to_owned()),
+            Fact::StepReady { step, .. } if self.design.repeat.is_some() => {
+                let waited = matches!(self.step(step.index())?.1.status, Status::Paused { until, .. } if until <= now);
+                let follows = self.next_iteration(now);
+                must(waited || follows == Some(Next::Ready(step.index())), || format!("next is {follows:?} (109, 110)"))
+            }
+            Fact::WaitBegan { step, until, fixed } if self.design.repeat.is_some() => {
+                let follows = self.next_iteration(now);
+                must(!fixed && follows == Some(Next::Waits(step.index(), *until)), || {
+                    format!("next is {follows:?} (110)")
+                })
+            }
+            Fact::RepeatEnded { step, message } => {
+                let follows = self.next_iteration(now);
+                must(follows == Some(Next::Over(step.index(), message.is_empty())), || {
+                    format!("next is {follows:?} (111)")
+                })
+            }
             Fact::StepReady { step, locks } => {
                 must(*locks == self.locks_of(step.index()), || format!("its locks are {locks:?} (92)"))?;
                 self.is_judged(step.index(), |judgement| judgement == Judgement::Ready)
@@ -170,6 +194,7 @@ impl RunModel {
                 };
                 must(right, || format!("it waits until {until}, fixed {fixed}, which is not right (46, 47)"))
             }
+            Fact::WaitEnded { .. } if self.design.repeat.is_some() => Err("it waits for its turn (110)".to_owned()),
             Fact::WaitEnded { step } => match self.step(step.index())?.1.status {
                 Status::Paused { until, .. } => must(until <= now, || format!("it waits until {until} (46)")),
                 _ => Err("it does not wait for a time (46)".to_owned()),
@@ -262,6 +287,8 @@ impl RunModel {
     pub(crate) fn overdue(&self, now: Timestamp) -> Check {
         must(self.begins.is_none_or(|(at, _)| at > now), || "the time at which it begins is over (97)".to_owned())?;
         must(!self.failure_ends(), || "a failed step begins no ending (25)".to_owned())?;
+        let iteration = self.next_iteration(now);
+        must(iteration.is_none(), || format!("of its iterations there must follow {iteration:?} (109 to 111)"))?;
         must(!self.is_timed_out(now), || "the run's timeout is over (4, 25)".to_owned())?;
         must(self.rollback_follows().is_none(), || "its rollback does not begin (57, 58)".to_owned())?;
         must(!self.finally_follows(), || "its main steps are over, `finally` does not come (30, 31)".to_owned())?;

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::super::condition::{Cond, ITEM, NUMBER, Names, around};
+use super::super::condition::{Cond, ITEM, ITERATION, NUMBER, Names, around};
 use super::super::design::Design;
 use super::run::{RunModel, Stage};
-use super::step::{Over, Status};
+use super::step::{Over, Past, Status};
 use runbook_core::definition::{DryRun, Effect, WhenSkipped, Work};
 use runbook_core::id::StepNo;
-use runbook_core::run::{EndingCause, Outcome};
+use runbook_core::run::{AttemptKind, EndingCause, How, Outcome};
 
 /// What comes of a step that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,11 @@ impl RunModel {
             Stage::Queued | Stage::RollingBack(_) | Stage::Terminal(_) => false,
         };
         let pending = self.steps.get(no).is_some_and(|step| step.status == Status::Pending);
-        stage_fits && pending && self.design.needs(no).all(|need| self.is_over_for_others(need))
+        // 109: iterations have their turn.
+        stage_fits
+            && pending
+            && self.design.repeat.is_none()
+            && self.design.needs(no).all(|need| self.is_over_for_others(need))
     }
 
     /// Whether a step is over for those that need it: it, and what it comes after over steps that were kept (44).
@@ -172,9 +176,10 @@ impl RunModel {
     }
 }
 
-struct AsSeen<'a> {
-    run: &'a RunModel,
-    step: usize,
+/// What a text of a step sees.
+pub(super) struct AsSeen<'a> {
+    pub(super) run: &'a RunModel,
+    pub(super) step: usize,
 }
 
 impl Names for AsSeen<'_> {
@@ -223,6 +228,31 @@ impl Names for AsSeen<'_> {
     /// 100
     fn item(&self) -> Option<i64> {
         self.run.created.inputs.get(ITEM).and_then(Value::as_i64)
+    }
+
+    /// 109
+    fn iteration(&self) -> Option<i64> {
+        match self.run.design.repeat {
+            Some(_) => i64::try_from(self.step + 1).ok(),
+            None => self.run.created.inputs.get(ITERATION).and_then(Value::as_i64),
+        }
+    }
+
+    fn own_status(&self) -> &'static str {
+        self.status(self.step)
+    }
+
+    fn own_exit_code(&self) -> Option<i32> {
+        let past = &self.run.steps.get(self.step)?.past;
+        let latest = past.iter().rev().find(|past| matches!(past, Past::Ended { kind: AttemptKind::Run, .. }))?;
+        match latest {
+            Past::Ended { how: How::Exited(code), .. } => Some(*code),
+            Past::Ended { .. } | Past::Settled(_) | Past::Chosen => None,
+        }
+    }
+
+    fn own_number(&self) -> Option<i64> {
+        self.number(self.step)
     }
 
     /// 90

@@ -12,6 +12,7 @@ mod judge;
 mod locks;
 mod places;
 mod protect;
+mod repeat;
 mod run;
 mod schedules;
 mod step;

@@ -63,6 +63,8 @@ pub(crate) struct RunModel {
     /// When it begins, and whether that stays where it is when the clock is set (97, 98).
     pub(crate) begins: Option<(Timestamp, bool)>,
     pub(crate) steps: Vec<StepModel>,
+    /// The last iteration, and whether `until` held of it, once that is so (111).
+    pub(crate) repeated: Option<(usize, bool)>,
     /// Once its main steps are over.
     pub(crate) outputs: IndexMap<String, Value>,
 }
@@ -97,6 +99,7 @@ impl RunModel {
             held_before,
             begins,
             steps,
+            repeated: None,
             outputs: IndexMap::new(),
         }
     }
@@ -354,6 +357,7 @@ impl RunModel {
             && let Some(step) = self.steps.get_mut(step.index())
         {
             step.locked = !step.locks.is_empty();
+            step.begun = true;
         }
         self.let_go();
     }
@@ -396,6 +400,7 @@ impl RunModel {
             Fact::WaitBegan { step, until, fixed } => {
                 let probes = self.step(step.index()).is_ok_and(|(step, _)| step.probe().is_some());
                 if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.begun = true;
                     step.probes_until = probes.then_some(*until);
                     step.status = match probes {
                         true => Status::Waiting(AttemptKind::Run, at),
@@ -403,6 +408,7 @@ impl RunModel {
                     };
                 }
             }
+            Fact::RepeatEnded { step, message } => self.end_iterations(step.index(), message.is_empty()),
             Fact::WaitEnded { step } => self.close(step.index(), Over::Succeeded),
             Fact::ApprovalAsked { step, until, .. } => self.set(step.index(), Status::Asking { until: *until }),
             Fact::ApprovalGiven { step, approve, fields, by, then, outputs, .. } => {
@@ -646,10 +652,12 @@ impl RunModel {
         self.rolling = None;
         self.outputs.clear();
         self.held = false;
+        let iterations = self.kept_iterations();
+        self.repeated = None;
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let Some(step) = self.steps.get_mut(no) else { continue };
-            if main && step.succeeded() && !undone.contains(&no) {
+            if iterations.map_or(main && step.succeeded() && !undone.contains(&no), |kept| no < kept) {
                 step.kept = true;
             } else {
                 let ran = step.ran && main;

@@ -89,6 +89,8 @@ pub(crate) struct StepModel {
     pub(crate) probes_until: Option<Timestamp>,
     /// Who approved, and what was filled in (50).
     pub(crate) approved: Vec<(u32, IndexMap<String, Value>)>,
+    /// Something of it was started in this epoch, or it waited for its turn (113).
+    pub(crate) begun: bool,
     /// Its latest child run, over all epochs.
     pub(crate) child: Option<RunUid>,
     /// Its locks, as it was judged last (92), and whether it has them.
@@ -116,6 +118,7 @@ impl StepModel {
             outputs: IndexMap::new(),
             probes_until: None,
             approved: Vec::new(),
+            begun: false,
             child,
             locks: Vec::new(),
             locked: false,

@@ -6,7 +6,7 @@ use runbook_core::id::RunUid;
 use runbook_core::run::{Created, EndingCause, Fact, Outcome, Parent, Principal, Terms, Then, Waits};
 use serde_json::Value;
 
-use super::super::condition::{ITEM, NUMBER, around};
+use super::super::condition::{ITEM, ITERATION, NUMBER, around};
 use super::super::design::{SLOT, Started};
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status, StepModel};
@@ -47,6 +47,13 @@ impl RunModel {
                 let taken = design.takes().into_iter().filter(|text| text != ITEM);
                 Some(taken.filter_map(|text| self.taken(no, text)).collect())
             }
+            // 108
+            Started::Iterations(repeat) => {
+                let mut takes = design.takes();
+                takes.extend(repeat.until.takes());
+                takes.remove(ITERATION);
+                Some(takes.into_iter().filter_map(|text| self.taken(no, text)).collect())
+            }
             // 90
             Started::Block => Some(design.takes().into_iter().filter_map(|text| self.taken(no, text)).collect()),
         }
@@ -77,6 +84,9 @@ impl RunModel {
         if text == ITEM && self.design.items.is_some() {
             return self.created.items.get(no).cloned().map(|item| (text, item));
         }
+        if text == ITERATION && self.design.repeat.is_some() {
+            return Some((text, Value::from(no + 1)));
+        }
         if text == format!("inputs.{SLOT}") {
             return Some((SLOT.to_owned(), self.created.inputs.get(SLOT)?.clone()));
         }
@@ -99,6 +109,10 @@ impl RunModel {
             };
             let list = |name: &String| (name.clone(), self.steps.iter().map(|step| of(name, step)).collect());
             return (outcome, items.outputs.iter().map(list).collect());
+        }
+        // 112
+        if let (Outcome::Succeeded, Some((last, _))) = (outcome, self.repeated) {
+            return (outcome, self.steps.get(last).map(|step| step.outputs.clone()).unwrap_or_default());
         }
         let (Outcome::Succeeded, Some((step, default))) = (outcome, self.design.output) else {
             return (outcome, IndexMap::new());

@@ -172,6 +172,8 @@ impl Model {
                 let mut design = design.ok_or("the step starts no runbook")?;
                 if design.items.is_some() {
                     design = Arc::new(design.for_items(instance_ids(&created.items)));
+                } else if let Some(repeat) = &design.repeat {
+                    design = Arc::new(design.for_items(repeat.ids()));
                 }
                 // 38: time goes on from a run to what it starts.
                 self.runs.insert(uid, RunModel::new(uid, design, (**created).clone(), event.at));
@@ -450,6 +452,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ChildStarting { .. }
         | Fact::ChildEnded { .. }
         | Fact::ChildWaits { .. }
+        | Fact::RepeatEnded { .. }
         | Fact::Finishing { .. }
         | Fact::Finished { .. }
         | Fact::DeadlinesShifted { .. } => false,
