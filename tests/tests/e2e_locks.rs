@@ -104,6 +104,10 @@ fn a_step_has_its_locks_over_retries_and_over_a_death_of_the_daemon() {
     let third = daemon.exec("s", &[("n", "3"), ("db", "users")]);
     let third = daemon.wait(&third.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
     assert_eq!(step(&third, "change").waits_for, [format!("lock other {by}")]);
+    let plan = runbook(&project, &["plan", "s", "-i", "n=4", "-i", "db=users"]).out;
+    for part in ["takes lock db/users (1 in the queue)", "takes lock other (run 1 has it, 2 in the queue)"] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
     let said = runbook(&project, &["locks"]);
     let row = said.out.lines().find(|line| line.starts_with("other ")).expect("the lock");
     assert!(row.contains("run 1 change") && row.ends_with("run 2 change, run 3 change"), "{said:?}");

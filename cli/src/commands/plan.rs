@@ -191,6 +191,9 @@ fn notes(step: &PlannedStep) -> String {
     if !step.runbook.is_empty() {
         notes.push(format!("starts {}", step.runbook));
     }
+    if matches!(step.outlook(), StepOutlook::Runs | StepOutlook::Open) {
+        notes.extend(step.locks.iter().map(step_lock));
+    }
     if !step.target.is_empty() && !matches!(step.outlook(), StepOutlook::Skipped | StepOutlook::LeftOut) {
         notes.push(format!("destroys {}", step.target));
     }
@@ -198,6 +201,16 @@ fn notes(step: &PlannedStep) -> String {
         notes.push(step.why.clone());
     }
     notes.join("; ")
+}
+
+/// A lock of a step, in few words.
+fn step_lock(lock: &PlannedLock) -> String {
+    let had = lock.holder.as_ref().map(|run| format!("run {} has it", run.number));
+    let waits = (lock.waiting > 0).then(|| format!("{} in the queue", lock.waiting));
+    match had.into_iter().chain(waits).collect::<Vec<_>>().join(", ").as_str() {
+        "" => format!("takes lock {}", lock.name),
+        now => format!("takes lock {} ({now})", lock.name),
+    }
 }
 
 fn lock_line(lock: &PlannedLock) -> Line {

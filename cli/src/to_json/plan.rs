@@ -12,16 +12,6 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         let value = input.value.as_ref().map_or(Value::Null, value);
         json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
     });
-    let locks = plan.locks.iter().map(|lock| {
-        json!({
-            "name": lock.name,
-            "group": lock.group,
-            "holder": lock.holder.as_ref().map(run),
-            "held_since": time(lock.held_since.as_ref()),
-            "waiting": lock.waiting,
-            "replaces": lock.replaces,
-        })
-    });
     let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));
     json!({
         "runbook": plan.runbook,
@@ -29,7 +19,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "environment": text(&plan.environment),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
-        "locks": locks.collect::<Vec<_>>(),
+        "locks": plan.locks.iter().map(planned_lock).collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),
         "preflight_skipped": plan.preflight_skipped,
         "critical_path": plan.critical_path,
@@ -40,6 +30,17 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
         "rollback": plan.rollback,
         "rollback_of": plan.rollback_of,
+    })
+}
+
+fn planned_lock(lock: &v1::PlannedLock) -> Value {
+    json!({
+        "name": lock.name,
+        "group": lock.group,
+        "holder": lock.holder.as_ref().map(run),
+        "held_since": time(lock.held_since.as_ref()),
+        "waiting": lock.waiting,
+        "replaces": lock.replaces,
     })
 }
 
@@ -74,6 +75,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "runbook": text(&step.runbook),
         "each": text(&step.each),
         "repeat": text(&step.repeat),
+        "locks": step.locks.iter().map(planned_lock).collect::<Vec<_>>(),
         "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }

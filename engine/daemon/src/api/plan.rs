@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook};
+use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook, key_in};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
@@ -26,6 +26,8 @@ use crate::preflight::Missing;
 pub(super) const PASTS: usize = 16;
 /// Steps below the run at the top that are told.
 const STEPS: usize = 10_000;
+/// Locks of steps of which it is told who has them.
+const STEP_LOCKS: usize = 1_000;
 
 /// What is known of a start that is not made.
 pub(super) struct Considered {
@@ -64,6 +66,8 @@ pub(super) async fn answer(
     // A start asks for what is missing of these: it is no reason to refuse the plan.
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
     let (selection, sources) = (start.terms.selection.clone(), start.terms.sources.clone());
+    // What changes nothing excludes nobody.
+    let dry = start.terms.dry;
     let (refused, locks) = shared
         .dispatcher
         .query(move |machine| (machine.check_start(clock::now(), &start).err(), locks(machine, &start)))
@@ -79,7 +83,27 @@ pub(super) async fn answer(
         .collect();
     let known = Known { inputs: open, open: BTreeSet::new(), selection };
     let mut room = STEPS;
-    let (plan, steps) = Look { pasts: &pasts, room: &mut room }.ahead(&pinned, &known);
+    let (plan, mut steps) = Look { pasts: &pasts, room: &mut room }.ahead(&pinned, &known);
+    let mut names = BTreeSet::new();
+    each_step(&mut steps, &mut |step| {
+        step.locks.retain(|_| !dry);
+        let room = STEP_LOCKS.saturating_sub(names.len());
+        names.extend(step.locks.iter().map(|lock| lock.name.clone()).take(room));
+    });
+    if !names.is_empty() {
+        let had = move |machine: &Machine| -> HashMap<String, v1::PlannedLock> {
+            let lock = |name: String| (name.clone(), planned_lock(machine, Resource::Lock(name), false));
+            names.into_iter().map(lock).collect()
+        };
+        let had = shared.dispatcher.query(had).await.map_err(|_| errors::ending())?;
+        each_step(&mut steps, &mut |step| {
+            for lock in &mut step.locks {
+                if let Some(known) = had.get(&lock.name) {
+                    lock.clone_from(known);
+                }
+            }
+        });
+    }
     Ok(v1::PlanRunResponse {
         runbook: format!("runbooks/{}", runbook.name),
         definition: pinned.digest.to_string(),
@@ -241,6 +265,7 @@ fn steps(
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),
             each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
+            locks: step.locks.iter().map(|text| named_lock(runbook, known, text)).collect(),
             repeat: step.many.as_ref().filter(|_| step.repeat().is_some()).map(ToString::to_string).unwrap_or_default(),
         }
     };
@@ -252,23 +277,45 @@ fn locks(machine: &Machine, start: &Start) -> Vec<v1::PlannedLock> {
     let Ok(Fact::Created(created)) = decide::create(start) else { return Vec::new() };
     let resources = resources(&created);
     let replaces = start.pinned.runbook.overlap() == Some(Overlap::Replace);
-    let told = |resource: Resource| {
-        let holder = machine.holder(&resource).and_then(|claim| machine.run(machine.run(claim.run)?.root()));
-        let waiting = machine.waiting(&resource);
-        let (name, group) = match resource {
-            Resource::Lock(name) => (name, false),
-            Resource::Group(name) => (name, true),
-        };
-        v1::PlannedLock {
-            name,
-            group,
-            holder: holder.map(to_proto::run_head),
-            held_since: holder.and_then(|run| run.admitted_at()).map(to_proto::timestamp),
-            waiting: waiting as u64,
-            replaces: group && replaces,
-        }
-    };
+    let told = |resource| planned_lock(machine, resource, replaces);
     resources.into_iter().map(told).collect()
+}
+
+/// A lock or a group, and who is before a start at it. `replaces` says that a start cancels who has its group.
+fn planned_lock(machine: &Machine, resource: Resource, replaces: bool) -> v1::PlannedLock {
+    let claim = machine.holder(&resource);
+    let holder = claim.and_then(|claim| machine.run(claim.run));
+    let since = claim.zip(holder).and_then(|(claim, run)| match claim.step {
+        Some(step) => run.locked_since(step),
+        None => run.admitted_at(),
+    });
+    let waiting = machine.waiting(&resource);
+    let (name, group) = match resource {
+        Resource::Lock(name) => (name, false),
+        Resource::Group(name) => (name, true),
+    };
+    v1::PlannedLock {
+        name,
+        group,
+        holder: holder.and_then(|run| machine.run(run.root())).map(to_proto::run_head),
+        held_since: since.map(to_proto::timestamp),
+        waiting: waiting as u64,
+        replaces: group && replaces,
+    }
+}
+
+/// A lock of a step, as far as its name is known before.
+fn named_lock(runbook: &Runbook, known: &Known, text: &str) -> v1::PlannedLock {
+    let name = key_in(runbook.environment_name(), &plan::shown(runbook, known, text));
+    v1::PlannedLock { name, ..v1::PlannedLock::default() }
+}
+
+/// Goes through steps, and through those below them.
+fn each_step(steps: &mut [v1::PlannedStep], visit: &mut impl FnMut(&mut v1::PlannedStep)) {
+    for step in steps {
+        visit(step);
+        each_step(&mut step.below, visit);
+    }
 }
 
 fn resources(created: &Created) -> Vec<Resource> {
