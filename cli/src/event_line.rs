@@ -47,7 +47,8 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         }
         EventType::Finished => about(&run, run_tone(event.outcome()), &outcome(event), ""),
         EventType::Resumed => {
-            let what = format!("resumed by {} as epoch {}{}", who(event.by.as_ref()), event.epoch, confirmed(event));
+            let (by, edited) = (who(event.by.as_ref()), edited(event));
+            let what = format!("resumed by {by} as epoch {}{edited}{}", event.epoch, confirmed(event));
             about(&run, Tone::Plain, &what, &event.reason)
         }
         EventType::Paused if event.before.is_empty() => {
@@ -141,6 +142,18 @@ fn confirmed(event: &Event) -> String {
     match event.confirmed.is_empty() {
         true => String::new(),
         false => format!(", who confirmed {}", event.confirmed.join(", ")),
+    }
+}
+
+/// By which edited definition a run goes on, and what runs again for that.
+fn edited(event: &Event) -> String {
+    let definition: String = event.definition.chars().take(12).collect();
+    match (definition.is_empty(), event.runs_again.is_empty()) {
+        (true, _) => String::new(),
+        (false, true) => format!(", by the edited definition {definition}"),
+        (false, false) => {
+            format!(", by the edited definition {definition}, with {} once more", event.runs_again.join(", "))
+        }
     }
 }
 
@@ -254,6 +267,16 @@ mod tests {
             (
                 Event { epoch: 2, by: alice(), reason: "fixed".into(), ..event(18, 90, EventType::Resumed, "") },
                 "run 12: resumed by alice as epoch 2: fixed",
+            ),
+            (
+                Event {
+                    epoch: 3,
+                    by: alice(),
+                    definition: "0123456789abcdef".into(),
+                    runs_again: vec!["copy".into(), "check".into()],
+                    ..event(18, 90, EventType::Resumed, "")
+                },
+                "run 12: resumed by alice as epoch 3, by the edited definition 0123456789ab, with copy, check once more",
             ),
             (event(19, 90, EventType::DeadlinesShifted, ""), "run 12: the clock was set; deadlines moved with it"),
             (

@@ -7,6 +7,7 @@ mod confirm;
 mod console;
 mod context;
 mod daemon_process;
+mod edition;
 mod environment;
 mod event_line;
 mod excerpt;

@@ -375,6 +375,8 @@ pub fn event(event: &v1::Event) -> Value {
         "environment": text(&event.environment),
         "overridden": text(&event.overridden),
         "inputs_from": (!event.inputs_from.is_empty()).then(|| inputs_from(&event.inputs_from)),
+        "definition": text(&event.definition),
+        "runs_again": (!event.runs_again.is_empty()).then_some(&event.runs_again),
     });
     match all {
         Value::Object(all) => Value::Object(all.into_iter().filter(|(_, value)| !value.is_null()).collect()),

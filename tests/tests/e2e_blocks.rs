@@ -97,7 +97,8 @@ fn a_killed_daemon_and_a_resume_repeat_only_what_failed_inside() {
     assert!(step(&over, "move").message.contains("its step copy failed"), "{over:#?}");
 
     project.file("good", "");
-    let request = ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new() };
+    let request =
+        ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
     let over = daemon.wait_over(&run.name);
     assert_eq!(over.status(), RunStatus::Succeeded, "{over:#?}");

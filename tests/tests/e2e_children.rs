@@ -22,7 +22,8 @@ fn cancel(daemon: &Daemon, name: &str) -> Result<(), tonic::Status> {
 }
 
 fn resume(daemon: &Daemon, name: &str) {
-    let request = ResumeRunRequest { name: name.to_owned(), reason: String::new(), confirm: Vec::new() };
+    let request =
+        ResumeRunRequest { name: name.to_owned(), reason: String::new(), confirm: Vec::new(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
 }
 

@@ -71,7 +71,8 @@ fn items_are_gathered_named_and_only_the_failed_ones_repeated() {
     assert_eq!(statuses, [StepStatus::Succeeded, StepStatus::Failed, StepStatus::Skipped], "one after the other");
 
     project.file("good2", "");
-    let request = ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new() };
+    let request =
+        ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
     let over = daemon.wait_over(&run.name);
     assert_eq!(over.status(), RunStatus::Succeeded, "{over:#?}");

@@ -60,7 +60,7 @@ fn work_is_done_until_it_is_done_and_goes_on_where_it_failed() {
     assert_eq!(iterations(&over, "move"), [one(1, StepStatus::Succeeded), one(2, StepStatus::Failed)]);
 
     std::fs::remove_file(project.path("bad2")).expect("it was there");
-    let request = ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new() };
+    let request = ResumeRunRequest { name: run.name.clone(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
     let number = run.number.to_string();
     for round in ["ask[1]/go", "ask[2]/go"] {
@@ -108,7 +108,7 @@ steps:
     assert_eq!(over.status(), RunStatus::Failed, "{over:#?}");
     assert_eq!(step(&over, "poll").message, "`until` does not hold after 2 iterations");
     project.file("ready", "");
-    let request = ResumeRunRequest { name: run.name.clone(), reason: String::new(), confirm: Vec::new() };
+    let request = ResumeRunRequest { name: run.name.clone(), ..Default::default() };
     daemon.runs(|mut client| async move { client.resume_run(request).await }).expect("resume");
     let over = daemon.wait_over(&run.name);
     assert_eq!(over.status(), RunStatus::Succeeded, "{over:#?}");

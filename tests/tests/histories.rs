@@ -70,7 +70,7 @@ impl History {
     fn load(&mut self, number: u128, at: Timestamp) {
         let events: Vec<Event> =
             self.events.iter().filter(|(run, _)| *run == uid(number)).map(|(_, event)| event.clone()).collect();
-        assert_eq!(self.machine.load(uid(number), Arc::clone(&self.pinned), &events, at), Ok(None));
+        assert_eq!(self.machine.load(uid(number), Arc::clone(&self.pinned), &[], &events, at), Ok(None));
     }
 }
 
@@ -192,7 +192,7 @@ fn a_run_that_was_canceled_and_resumed_has_one_turn_among_others() {
         history.load(2, after(second));
         history.turn(
             after(second),
-            vec![asked(2, Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new() })],
+            vec![asked(2, Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new(), edited: None })],
         );
     }
     let mut order = Vec::new();
@@ -216,7 +216,7 @@ fn a_clock_that_goes_back_while_a_run_is_over_takes_nothing_of_its_next_timeout(
     // A run that is over has no deadlines that move: its next event is no earlier than its last.
     history.turn(after(-3_600), vec![MachineInput::ClockSet(Span::seconds(-3_630))]);
     history.load(1, after(-3_600));
-    let again = Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new() };
+    let again = Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new(), edited: None };
     let batch = history.turn(after(-3_600), vec![asked(1, again)]);
     let deadline = batch.events.iter().find_map(|(_, event)| match event.fact {
         Fact::Admitted { deadline } => Some(deadline),

@@ -126,14 +126,14 @@ fn stored(part: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The runbook without its steps.
-fn head(runbook: &Runbook) -> Map<String, Value> {
+pub(crate) fn head(runbook: &Runbook) -> Map<String, Value> {
     let mut fields = stored(runbook);
     fields.remove("steps");
     fields
 }
 
 /// A step by the keys of the language: its command's keys are its own, and steps are names.
-fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
+pub(crate) fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
     let mut fields = stored(step);
     // What a step does is told by keys of its own, whatever kind of work it is.
     if let Some(Value::Object(work)) = fields.remove("work") {
@@ -146,6 +146,20 @@ fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
             _ => (key, value),
         }));
     }
+    if let Some(Value::Object(many)) = fields.remove("many") {
+        for (kind, value) in many {
+            let mut keys = match value {
+                Value::Object(keys) if kind == "each" => keys,
+                other => Map::from_iter([(kind, other)]),
+            };
+            // Its outputs are those of the step, and what it takes is what its work mentions.
+            keys.retain(|key, _| key != "outputs" && key != "takes");
+            fields.extend(keys.into_iter().map(|(key, value)| match key.as_str() {
+                "list" => ("for_each".to_owned(), value),
+                _ => (key, value),
+            }));
+        }
+    }
     if let Some(condition) = fields.remove("condition") {
         fields.insert("if".to_owned(), condition);
     }
@@ -157,7 +171,7 @@ fn flat(step: &Step, runbook: &Runbook) -> Map<String, Value> {
 }
 
 /// The keys that differ, in order of the alphabet.
-fn changed(first: &Map<String, Value>, second: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changed(first: &Map<String, Value>, second: &Map<String, Value>) -> Vec<String> {
     let all: std::collections::BTreeSet<&String> = first.keys().chain(second.keys()).collect();
     all.into_iter().filter(|key| first.get(*key) != second.get(*key)).cloned().collect()
 }

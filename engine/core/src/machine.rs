@@ -135,7 +135,8 @@ impl Machine {
     }
 
     /// Takes in a run from its events: at start, or when a terminal one is asked for again. Known runs stay
-    /// as they are. A run whose events are illegal is quarantined at the last state that held.
+    /// as they are. A run whose events are illegal is quarantined at the last state that held. `later` are the definitions
+    /// that it went by after the first.
     ///
     /// # Errors
     /// The very first event is unusable: there is no state to keep.
@@ -143,6 +144,7 @@ impl Machine {
         &mut self,
         uid: RunUid,
         pinned: Arc<Pinned>,
+        later: &[Arc<Pinned>],
         events: &[Event],
         now: Timestamp,
     ) -> Result<Option<Illegal>, Illegal> {
@@ -153,6 +155,7 @@ impl Machine {
             return Err(Illegal { run: uid, number: 0, event: "none", why: "the run has no events".to_owned() });
         };
         let mut state = RunState::create(uid, pinned, first)?;
+        later.iter().for_each(|pinned| state.learn(Arc::clone(pinned)));
         let mut illegal = None;
         for event in rest {
             if let Err(error) = state.apply(event) {
@@ -420,6 +423,10 @@ impl Machine {
         if let Some(why) = &slot.quarantine {
             return Err(Rejection::Quarantined { why: why.clone() });
         }
+        let edited = match &input {
+            Input::Resume { edited: Some(edit), .. } => Some(Arc::clone(&edit.pinned)),
+            _ => None,
+        };
         let facts = match decide(&slot.state, now, input) {
             Ok(facts) => facts,
             Err(rejection) => {
@@ -427,6 +434,10 @@ impl Machine {
                 return Err(rejection);
             }
         };
+        // The fact names it by its hash alone.
+        if let (Some(pinned), Some(slot)) = (edited, self.runs.get_mut(&uid)) {
+            slot.state.learn(pinned);
+        }
         for fact in facts {
             if !self.record(now, uid, fact, batch) {
                 break;

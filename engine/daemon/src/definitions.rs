@@ -309,6 +309,21 @@ impl Definitions {
         serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
     }
 
+    /// The listed files whose contents differ between two stored definitions, or that one of them alone has.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn changed_files(&self, before: Digest, after: Digest) -> Result<Vec<String>, DefinitionError> {
+        let digests = |stored: Stored| -> HashMap<String, Digest> {
+            stored.files.into_iter().map(|file| (file.path, file.digest)).collect()
+        };
+        let (before, after) = (digests(self.read(before)?), digests(self.read(after)?));
+        let mut all: Vec<&String> = before.keys().chain(after.keys()).collect();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all.into_iter().filter(|path| before.get(*path) != after.get(*path)).cloned().collect())
+    }
+
     /// Removes definitions that no run names, directly or by another definition, and that are older than a day; says how
     /// many. `named` is asked only when there is one that old. Nobody may pin meanwhile.
     ///

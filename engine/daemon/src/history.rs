@@ -38,7 +38,9 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
     let mut durations: HashMap<String, Vec<Span>> = HashMap::new();
     let (mut runs, mut left) = (0, EVENTS);
     for row in rows {
-        let (Ok(pinned), Ok(events)) = (definitions.load(row.definition), all_events(reader, row.uid)) else {
+        let (Ok(pinned), Ok(events)) =
+            (definitions.load(row.definitions().next_back().unwrap_or(row.definition)), all_events(reader, row.uid))
+        else {
             continue;
         };
         runs += 1;

@@ -95,7 +95,7 @@ pub fn sweep(reader: &dyn View, definitions: &Definitions, sealer: &Sealer) -> a
     let named = || {
         let mut named = HashSet::new();
         reader.rows_newest_first(None, usize::MAX, usize::MAX, &mut |row| {
-            named.insert(row.definition);
+            named.extend(row.definitions());
             false
         })?;
         Ok(named)

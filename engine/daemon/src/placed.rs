@@ -94,23 +94,36 @@ pub fn chosen(
         Some(name) => Some(find(generation, name)?),
         None => default(generation)?,
     };
+    let environment = match place.map(|place| (place, place.environment())) {
+        None => None,
+        Some((_, Some(environment))) => Some(environment),
+        Some((place, None)) => {
+            let told = |it: &Finding| format!("  {}:{}:{}: {}", it.file, it.line, it.column, it.message);
+            let errors = place.findings.iter().filter(|it| it.severity == Severity::Error);
+            return Err(Misplaced::Broken {
+                name: place.name.clone(),
+                findings: errors.take(FINDINGS).map(told).collect(),
+            });
+        }
+    };
+    fits(generation, runbook, environment)?;
+    Ok(environment.cloned())
+}
+
+/// Whether a runbook, and all that it comes to start, may run in this environment, or in none.
+///
+/// # Errors
+/// It does not run there.
+pub fn fits(generation: &Generation, runbook: &Runbook, environment: Option<&Environment>) -> Result<(), Misplaced> {
     let all = generation.with_called(runbook);
-    let Some(place) = place else {
-        let Some(runbook) = all.into_iter().find(|runbook| runbook.needs_environment) else { return Ok(None) };
+    let Some(environment) = environment else {
+        let Some(runbook) = all.into_iter().find(|runbook| runbook.needs_environment) else { return Ok(()) };
         let may = match runbook.environments.is_empty() {
             true => generation.places.keys().cloned().collect(),
             false => runbook.environments.clone(),
         };
         let hint = if may.is_empty() { "there is none".to_owned() } else { format!("name one of {}", may.join(", ")) };
         return Err(Misplaced::Nowhere { runbook: runbook.name.clone(), hint });
-    };
-    let Some(environment) = place.environment() else {
-        let told = |it: &Finding| format!("  {}:{}:{}: {}", it.file, it.line, it.column, it.message);
-        let errors = place.findings.iter().filter(|it| it.severity == Severity::Error);
-        return Err(Misplaced::Broken {
-            name: place.name.clone(),
-            findings: errors.take(FINDINGS).map(told).collect(),
-        });
     };
     let name = || environment.name.clone();
     for runbook in all {
@@ -123,7 +136,7 @@ pub fn chosen(
             return Err(Misplaced::Ambiguous { value, runbook, name: name() });
         }
     }
-    Ok(Some(environment.clone()))
+    Ok(())
 }
 
 /// The default of the folder.

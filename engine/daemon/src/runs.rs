@@ -8,7 +8,7 @@ use runbook_core::id::RunUid;
 use runbook_core::machine::Machine;
 use runbook_core::run::{Created, Event, Fact, Illegal, Pinned, RunState};
 use runbook_core::time::Timestamp;
-use runbook_journal::{StoreError, View};
+use runbook_journal::{RunRow, StoreError, View};
 
 use crate::definitions::Definitions;
 
@@ -33,25 +33,36 @@ pub fn all_events(reader: &dyn View, run: RunUid) -> Result<Vec<Event>, StoreErr
 /// # Errors
 /// It is there, and cannot be read.
 pub fn read_state(reader: &dyn View, definitions: &Definitions, uid: RunUid) -> anyhow::Result<Option<RunState>> {
-    if reader.row_of_tree(uid)?.is_none() {
-        return Ok(None);
-    }
+    let Some(row) = reader.row_of_tree(uid)? else { return Ok(None) };
     let events = all_events(reader, uid)?;
     let Some((first, rest)) = events.split_first() else { anyhow::bail!("it has no events") };
     let Fact::Created(created) = &first.fact else { anyhow::bail!("it does not begin with its creation") };
-    let pinned = pinned(reader, definitions, created)?;
+    let (pinned, later) = pinned(reader, definitions, &row, created)?;
     let mut state = RunState::create(uid, pinned, first)?;
+    later.into_iter().for_each(|pinned| state.learn(pinned));
     for event in rest {
         state.apply(event)?;
     }
     Ok(Some(state))
 }
 
-/// The definition that a run is pinned to: stored by itself for a run at the top, part of the one above for a child run.
+/// The definition that a run was made by, and those that it went by later: stored by themselves for a run at the top, part
+/// of one of those above for a child run, which has one alone.
 ///
 /// # Errors
-/// It, or the runs above, cannot be read.
-pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -> anyhow::Result<Arc<Pinned>> {
+/// One of them, or the runs above, cannot be read.
+pub fn pinned(
+    reader: &dyn View,
+    definitions: &Definitions,
+    row: &RunRow,
+    created: &Created,
+) -> anyhow::Result<(Arc<Pinned>, Vec<Arc<Pinned>>)> {
+    let digest = created.definition;
+    let mut all = row.definitions().map(|digest| definitions.load(digest)).collect::<Result<Vec<_>, _>>()?;
+    if created.parent.is_none() {
+        let first = all.remove(0);
+        return Ok((first, all));
+    }
     let mut steps = Vec::new();
     let mut created = created.clone();
     while let Some(parent) = created.parent {
@@ -62,13 +73,12 @@ pub fn pinned(reader: &dyn View, definitions: &Definitions, created: &Created) -
         };
         created = *above;
     }
-    let mut pinned = definitions.load(created.definition)?;
     for (step, items) in steps.into_iter().rev() {
-        let below = pinned.below(step, &items);
-        pinned = below
-            .with_context(|| format!("{} has no definition for what step {} runs", pinned.runbook.name, step.0))?;
+        all = all.iter().filter_map(|pinned| pinned.below(step, &items)).collect();
     }
-    Ok(pinned)
+    let found = all.into_iter().find(|pinned| pinned.digest == digest);
+    let found = found.with_context(|| format!("no definition of {} has {digest} below it", row.runbook))?;
+    Ok((found, Vec::new()))
 }
 
 /// Takes a run into memory from its events, a child run after the one above it.
@@ -88,7 +98,12 @@ pub fn take_in(
     if created.parent.is_some() {
         return Ok(machine.load_child(uid, events, now)?);
     }
-    Ok(machine.load(uid, definitions.load(created.definition)?, events, now)?)
+    let later = events.iter().filter_map(|event| match &event.fact {
+        Fact::Resumed { edited, .. } => edited.as_ref().map(|edited| edited.definition),
+        _ => None,
+    });
+    let later = later.map(|digest| definitions.load(digest)).collect::<Result<Vec<_>, _>>()?;
+    Ok(machine.load(uid, definitions.load(created.definition)?, &later, events, now)?)
 }
 
 /// Takes the whole tree that a run belongs to into memory; gives the run at the top.

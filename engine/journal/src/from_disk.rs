@@ -5,8 +5,8 @@ use prost::Message as _;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Parent, Principal, SkipReason, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
+    Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
 use runbook_core::schedule::{
     Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Stretches, Written,
@@ -161,7 +161,14 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         },
         From::Finished(it) => Fact::Finished { outcome: outcome(it.outcome)? },
         From::Resumed(it) => {
-            Fact::Resumed { epoch: it.epoch, by: principal(it.by)?, reason: it.reason, confirmed: it.confirmed }
+            let steps = |list: Vec<u32>| list.into_iter().map(StepNo).collect();
+            let (again, anew) = (steps(it.again), steps(it.anew));
+            let edited = match it.definition {
+                Some(bytes) => Some(Edited { definition: digest(&bytes, "resumed.definition")?, again, anew }),
+                None => None,
+            };
+            let by = principal(it.by)?;
+            Fact::Resumed { epoch: it.epoch, by, reason: it.reason, confirmed: it.confirmed, edited }
         }
         From::Resolved(it) => Fact::Resolved {
             step: StepNo(it.step),
@@ -425,6 +432,7 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
         epoch: it.epoch,
         dry: it.dry,
         environment: it.environment,
+        editions: it.editions.iter().map(|bytes| digest(bytes, "row.editions")).collect::<Result<_>>()?,
     })
 }
 

@@ -95,6 +95,7 @@ mod tests {
             epoch: 1,
             dry: false,
             environment: None,
+            editions: Vec::new(),
         }
     }
 

@@ -36,6 +36,8 @@ pub struct RunRow {
     pub dry: bool,
     /// The name of the environment that it is in.
     pub environment: Option<String>,
+    /// The hashes of the definitions that it went by after the first, in order.
+    pub editions: Vec<Digest>,
 }
 
 /// The end of a run.
@@ -65,7 +67,13 @@ impl RunRow {
             epoch: 1,
             dry: created.terms.dry,
             environment: created.terms.environment.clone(),
+            editions: Vec::new(),
         }
+    }
+
+    /// The hashes of all definitions that it went by, in order: at least one.
+    pub fn definitions(&self) -> impl DoubleEndedIterator<Item = Digest> + '_ {
+        std::iter::once(self.definition).chain(self.editions.iter().copied())
     }
 
     /// Takes in an event that a row must know of; says whether it was one.
@@ -74,7 +82,8 @@ impl RunRow {
             Fact::Finished { outcome } => {
                 self.finished = Some(Finished { at: event.at, outcome: *outcome });
             }
-            Fact::Resumed { epoch, .. } => {
+            Fact::Resumed { epoch, edited, .. } => {
+                self.editions.extend(edited.iter().map(|edited| edited.definition));
                 self.finished = None;
                 self.epoch = *epoch;
             }

@@ -108,11 +108,14 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
             message: message.clone(),
         }),
         Fact::Finished { outcome: it } => To::Finished(disk::Finished { outcome: outcome(*it).into() }),
-        Fact::Resumed { epoch, by, reason, confirmed } => To::Resumed(disk::Resumed {
+        Fact::Resumed { epoch, by, reason, confirmed, edited } => To::Resumed(disk::Resumed {
             epoch: *epoch,
             by: Some(principal(by)),
             reason: reason.clone(),
             confirmed: confirmed.clone(),
+            definition: edited.as_ref().map(|edited| edited.definition.0.to_vec()),
+            again: edited.iter().flat_map(|edited| &edited.again).map(|step| step.0).collect(),
+            anew: edited.iter().flat_map(|edited| &edited.anew).map(|step| step.0).collect(),
         }),
         Fact::Resolved { step, settlement: it, outputs, by, reason } => To::Resolved(disk::Resolved {
             step: step.0,
@@ -334,6 +337,7 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         epoch: row.epoch,
         dry: row.dry,
         environment: row.environment.clone(),
+        editions: row.editions.iter().map(|digest| digest.0.to_vec()).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use runbook_core::id::{AttemptNo, RunUid, StepNo};
 use runbook_core::machine::{AttemptRef, Batch, Machine};
-use runbook_core::run::{AttemptKind, Event, Pinned, Progress, RunState, StopLevel};
+use runbook_core::run::{AttemptKind, Event, Fact, Pinned, Progress, RunState, StopLevel};
 use runbook_core::time::Timestamp;
 
 use super::model::{Check, Model, Over, RunModel, Status, must};
@@ -99,8 +99,9 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
 }
 
 /// A run's state folded from its durable events is the one that is in use.
-pub(crate) fn check_replay(state: &RunState, events: &[Event], pinned: &Arc<Pinned>) -> Check {
-    let replayed = replay(state.uid(), events, pinned, &mut |_, _| ())?;
+pub(crate) fn check_replay(state: &RunState, events: &[Event]) -> Check {
+    let definitions: Vec<Arc<Pinned>> = state.definitions().map(Arc::clone).collect();
+    let replayed = replay(state.uid(), events, &definitions, &mut |_, _| ())?;
     let (live, replayed) = (format!("{state:?}"), format!("{replayed:?}"));
     must(live == replayed, || {
         let at = live.bytes().zip(replayed.bytes()).take_while(|(a, b)| a == b).count();
@@ -113,11 +114,15 @@ pub(crate) fn check_replay(state: &RunState, events: &[Event], pinned: &Arc<Pinn
 pub(crate) fn replay(
     uid: RunUid,
     events: &[Event],
-    pinned: &Arc<Pinned>,
+    definitions: &[Arc<Pinned>],
     meets: &mut dyn FnMut(&RunState, &Event),
 ) -> Result<RunState, String> {
     let (first, rest) = events.split_first().ok_or("the journal has no events of it")?;
-    let mut state = RunState::create(uid, Arc::clone(pinned), first).map_err(|error| error.to_string())?;
+    let Fact::Created(created) = &first.fact else { return Err("it does not begin with its creation".to_owned()) };
+    let made_by = definitions.iter().find(|pinned| pinned.digest == created.definition);
+    let made_by = made_by.ok_or("the definition that it was made by is gone")?;
+    let mut state = RunState::create(uid, Arc::clone(made_by), first).map_err(|error| error.to_string())?;
+    definitions.iter().for_each(|pinned| state.learn(Arc::clone(pinned)));
     for event in rest {
         meets(&state, event);
         state.apply(event).map_err(|error| error.to_string())?;

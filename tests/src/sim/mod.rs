@@ -26,6 +26,7 @@
 mod checkers;
 mod condition;
 mod design;
+mod edits;
 mod environment;
 mod faults;
 mod generator;

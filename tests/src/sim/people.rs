@@ -7,12 +7,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, Ballot, Begin, How, Input, Origin, Principal, Start, Terms};
+use runbook_core::run::{AttemptEnd, Ballot, Begin, Edit, How, Input, Origin, Principal, Start, Terms};
 use runbook_core::selection::Selection;
 use runbook_core::time::Span;
 use serde_json::Value;
 
 use super::design::{Design, ENVIRONMENTS, FIELD, ROLES, SLOT};
+use super::edits;
 use super::faults::Settings;
 use super::model::{Ask, Stage, Status, StepModel, to_confirm};
 use super::outside;
@@ -21,6 +22,9 @@ use super::world::{Happening, World};
 
 /// A client that finds nobody comes back after this long, in microseconds.
 const COMES_BACK: i64 = 5_000_000;
+
+/// Of a hundred runs that are opened again, so many go on by an edited runbook.
+const EDITS: u32 = 20;
 
 /// What a client does.
 #[derive(Debug, Clone)]
@@ -235,11 +239,11 @@ impl World {
             5 => Input::RollBack { by, reason, past },
             6 => Input::AbandonRollback { by, reason },
             1 => {
-                let mut confirmed = self.model.runs.get(&uid)?.to_confirm_again();
+                let (mut confirmed, edited) = self.reopening(uid)?;
                 if self.random.percent(10) {
                     confirmed.pop();
                 }
-                Input::Resume { by, reason, confirmed }
+                Input::Resume { by, reason, confirmed, edited }
             }
             2 => {
                 let step = if unknown.is_empty() {
@@ -333,10 +337,23 @@ impl World {
         let settlement = self.random.pick([Settlement::Retry, Settlement::Succeeded, Settlement::Skipped]);
         let input = match self.random.below(6) {
             0 => Input::AbandonRollback { by, reason },
-            1 => Input::Resume { by, reason, confirmed: Vec::new() },
+            1 => Input::Resume { by, reason, confirmed: Vec::new(), edited: None },
             _ => Input::Resolve { step: StepNo(step as u32), settlement, outputs: IndexMap::new(), by, reason },
         };
         Ask::Run { token: None, run, input }
+    }
+
+    /// What a person says who opens a run again, and by which edited runbook, where there is one.
+    fn reopening(&mut self, uid: RunUid) -> Option<(Vec<String>, Option<Box<Edit>>)> {
+        let run = self.model.runs.get(&uid)?;
+        if !run.is_terminal() || run.design.runbook.steps.is_empty() || !self.random.percent(EDITS) {
+            return Some((run.to_confirm_again(), None));
+        }
+        let after = Arc::new(edits::edited(&mut self.random, &run.design));
+        let confirmed = run.to_confirm_for(&after);
+        let edit = edits::told(self.pinned(&after, run.environment()));
+        self.model.runs.get_mut(&uid)?.offer(after);
+        Some((confirmed, Some(edit)))
     }
 
     /// A person comes back to a run that did not succeed: resumes it, or rolls it back.
@@ -346,7 +363,8 @@ impl World {
         let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
         let reason = "back".to_owned();
         let input = if resumes {
-            Input::Resume { by, reason, confirmed: run.to_confirm_again() }
+            let (confirmed, edited) = self.reopening(uid)?;
+            Input::Resume { by, reason, confirmed, edited }
         } else {
             Input::RollBack { by, reason, past }
         };
@@ -358,7 +376,7 @@ impl World {
     /// A person lets a run go on.
     pub(crate) fn let_go_on(&self, run: RunUid) -> Ask {
         let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
-        let input = Input::Resume { by, reason: "seen".to_owned(), confirmed: Vec::new() };
+        let input = Input::Resume { by, reason: "seen".to_owned(), confirmed: Vec::new(), edited: None };
         Ask::Run { token: None, run, input }
     }
 

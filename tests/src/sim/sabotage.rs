@@ -119,7 +119,7 @@ impl World {
                 facts.into_iter().zip(1..).map(|(fact, number)| Event { number, at: now, fact }).collect();
             let ghost = RunUid::from_bits(u128::MAX - u128::from(daemon.ghosts));
             let Ok(pinned) = self.pinned_of(run) else { continue };
-            daemon.machine.load(ghost, pinned, &events, now).map_err(|error| error.to_string())?;
+            daemon.machine.load(ghost, pinned, &[], &events, now).map_err(|error| error.to_string())?;
         }
         Ok(())
     }

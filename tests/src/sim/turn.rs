@@ -133,7 +133,9 @@ impl World {
             let illegal = match *uid == top.uid {
                 true => {
                     let run = self.model.run(*uid)?;
-                    machine.load(*uid, self.pinned(&run.design, run.environment()), &events, now)
+                    let mut designs = run.designs.iter().map(|design| self.pinned(design, run.environment()));
+                    let first = designs.next().ok_or("a run has no design")?;
+                    machine.load(*uid, first, &designs.collect::<Vec<_>>(), &events, now)
                 }
                 false => machine.load_child(*uid, &events, now),
             };
@@ -411,7 +413,7 @@ impl World {
             checkers::check_state(state, self.model.run(uid)?)?;
             if self.random.percent(6) {
                 let events = self.disk.events(uid, 0, usize::MAX).map_err(|error| error.to_string())?;
-                checkers::check_replay(state, &events, state.pinned())?;
+                checkers::check_replay(state, &events)?;
             }
         }
         Ok(())

@@ -177,9 +177,17 @@ impl World {
 
     /// The definition of a run, as the engine sees it.
     pub(crate) fn pinned_of(&self, run: &RunModel) -> Result<Arc<Pinned>, String> {
-        let Some(parent) = run.created.parent else { return Ok(self.pinned(&run.design, run.environment())) };
-        let above = self.pinned_of(self.model.run(parent.run)?)?;
-        above.below(parent.step, &run.created.items).ok_or_else(|| "its step runs nothing".to_owned())
+        self.definitions_of(run)?.into_iter().next().ok_or_else(|| "its step runs nothing".to_owned())
+    }
+
+    /// All definitions that a run went by, as the engine sees them, the first one first.
+    pub(crate) fn definitions_of(&self, run: &RunModel) -> Result<Vec<Arc<Pinned>>, String> {
+        let Some(parent) = run.created.parent else {
+            return Ok(run.designs.iter().map(|design| self.pinned(design, run.environment())).collect());
+        };
+        let above = self.definitions_of(self.model.run(parent.run)?)?;
+        let below = above.iter().filter_map(|pinned| pinned.below(parent.step, &run.created.items));
+        Ok(below.filter(|pinned| pinned.digest == run.created.definition).take(1).collect())
     }
 
     /// Lives until nothing is left to happen, then checks that everything came to its end.
@@ -414,10 +422,22 @@ impl World {
         self.review_ledger()?;
         for run in self.model.runs.values() {
             let events = self.disk.events(run.uid, 0, usize::MAX).map_err(|error| error.to_string())?;
-            let pinned = self.pinned_of(run)?;
+            let definitions = self.definitions_of(run)?;
             let seen = &mut self.seen;
+            let mut edited = false;
             for event in &events {
                 match &event.fact {
+                    Fact::Resumed { edited: Some(edit), .. } => {
+                        edited = true;
+                        seen.mark("edited");
+                        if !edit.again.is_empty() {
+                            seen.mark("edited: runs again");
+                        }
+                        if !edit.anew.is_empty() {
+                            seen.mark("edited: makes a new child run");
+                        }
+                    }
+                    Fact::ChildStarting { again: true, .. } if edited => seen.mark("edited: opens a child run again"),
                     Fact::Ending { cause: EndingCause::Deadlock { .. } } => seen.mark("circle broken"),
                     Fact::ChildStarting { step, again, .. } if run.design.step_has_items(step.index()) => {
                         seen.mark(if *again { "items opened again" } else { "items started" });
@@ -451,7 +471,7 @@ impl World {
                     .bytes()
                     .fold(seen.history, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
             }
-            let state = checkers::replay(run.uid, &events, &pinned, &mut |state, event| {
+            let state = checkers::replay(run.uid, &events, &definitions, &mut |state, event| {
                 let step = event.fact.step().and_then(|step| state.step(step));
                 if let Some(step) = step {
                     seen.step_events.insert((step.progress.name(), event.fact.kind()));

@@ -185,7 +185,12 @@ fn the_api_refuses_with_the_names() {
     let again = start(Vec::new()).expect("the same");
     assert!(again.repeated_request && again.run.expect("a run").uid == first.uid);
     daemon.wait_over(&first.name);
-    let late = ResumeRunRequest { name: first.name, reason: String::new(), confirm: vec![String::new()] };
+    let late = ResumeRunRequest {
+        name: first.name,
+        reason: String::new(),
+        confirm: vec![String::new()],
+        ..Default::default()
+    };
     let wrong = daemon.runs(|mut client| async move { client.resume_run(late).await }).expect_err("no name");
     assert_eq!(wrong.code(), Code::InvalidArgument);
 }

@@ -25,9 +25,11 @@ impl Machine {
         };
         let parent = created.parent.ok_or_else(|| unusable("it is no child run"))?;
         let above = self.run(parent.run).ok_or_else(|| unusable("the run above it is not there"))?;
-        let pinned = above.pinned().below(parent.step, &created.items);
+        let mut below = above.definitions().filter_map(|pinned| pinned.below(parent.step, &created.items));
+        let pinned = below.find(|pinned| pinned.digest == created.definition);
+        drop(below);
         let pinned = pinned.ok_or_else(|| unusable("its definition is not pinned with the run above it"))?;
-        self.load(uid, pinned, events, now)
+        self.load(uid, pinned, &[], events, now)
     }
 
     /// Takes a run out of service, with its tree as far as that waits for it.

@@ -244,7 +244,7 @@ impl Drive<'_> {
         // it; were they, the next turn would tell.
         for (uid, events) in by_run(&self.events) {
             let _ = match uid == UID {
-                true => self.machine.load(uid, Arc::clone(self.pinned), &events, self.now),
+                true => self.machine.load(uid, Arc::clone(self.pinned), &[], &events, self.now),
                 false => self.machine.load_child(uid, &events, self.now),
             };
         }

@@ -82,6 +82,7 @@ impl RunState {
             hold: None,
             hold_before: created.terms.pause_before.clone(),
             begin: created.terms.begin.map(|begin| begin.at),
+            known: Vec::new(),
             pinned,
         };
         state.open_steps();
@@ -252,11 +253,20 @@ impl RunState {
                 self.finished_at = Some(at);
                 Ok(())
             }
-            (Fact::Resumed { epoch, .. }, Phase::Terminal(_)) => {
+            (Fact::Resumed { epoch, edited, .. }, Phase::Terminal(_)) => {
                 if *epoch != self.epoch + 1 {
                     return Err(format!("the epoch is {}", self.epoch));
                 }
-                self.reopen(*epoch);
+                let edited = match edited {
+                    None => None,
+                    Some(edited) => {
+                        let known = self.definitions().find(|pinned| pinned.digest == edited.definition);
+                        let known =
+                            known.ok_or_else(|| format!("the definition {} is not there", edited.definition))?;
+                        Some((Arc::clone(known), edited))
+                    }
+                };
+                self.reopen(*epoch, edited);
                 Ok(())
             }
             (Fact::Resolved { step, settlement, outputs, reason, .. }, Phase::Running) => {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::event::EndingCause;
+use super::event::{Edited, EndingCause};
+use super::pinned::Pinned;
 use super::repeat::RepeatEnd;
 use super::state::{Phase, Progress, RunState, StepState};
 use crate::definition::Part;
@@ -44,16 +45,17 @@ impl RunState {
     }
 
     pub(super) fn skip_finally(&mut self, at: Timestamp) {
-        for index in self.pinned.main_steps()..self.steps.len() {
-            self.close(StepNo(index as u32), Progress::Skipped, at);
+        let pinned = Arc::clone(&self.pinned);
+        for no in pinned.finally() {
+            self.close(no, Progress::Skipped, at);
         }
     }
 
     pub(super) fn queue_finally(&mut self) {
         let pinned = Arc::clone(&self.pinned);
-        for index in pinned.main_steps()..pinned.runbook.steps.len() {
-            if self.steps.get(index).is_some_and(|state| state.unmet == 0 && state.progress == Progress::Pending) {
-                self.queue(StepNo(index as u32));
+        for no in pinned.finally() {
+            if self.step(no).is_some_and(|state| state.unmet == 0 && state.progress == Progress::Pending) {
+                self.queue(no);
             }
         }
     }
@@ -63,7 +65,23 @@ impl RunState {
         self.steps().filter(|(_, _, state)| state.ran).flat_map(|(_, step, _)| step.undoes.iter().copied()).collect()
     }
 
-    pub(super) fn reopen(&mut self, epoch: u32) {
+    /// Whether a resume keeps what the step did; `undone` are those of which something was undone.
+    pub(super) fn keeps(&self, no: StepNo, undone: &BTreeSet<StepNo>) -> bool {
+        let main = self.pinned.runbook.step(no).is_some_and(|step| step.part == Part::Main);
+        main && self.progress(no) == Progress::Succeeded && !undone.contains(&no)
+    }
+
+    /// Opens the next epoch; with an edited definition, by that.
+    pub(super) fn reopen(&mut self, epoch: u32, edited: Option<(Arc<Pinned>, &Edited)>) {
+        let undone = self.undone();
+        let (mut again, mut anew): (&[StepNo], &[StepNo]) = (&[], &[]);
+        if let Some((pinned, edited)) = edited {
+            (again, anew) = (&edited.again, &edited.anew);
+            self.steps.resize_with(pinned.runbook.steps.len(), StepState::default);
+            self.known.retain(|known| known.digest != pinned.digest);
+            let before = std::mem::replace(&mut self.pinned, pinned);
+            self.learn(before);
+        }
         self.epoch = epoch;
         self.phase = Phase::Queued;
         self.ending = None;
@@ -79,20 +97,17 @@ impl RunState {
         self.outputs_message.clear();
         self.hold = None;
         let pinned = Arc::clone(&self.pinned);
-        let undone = self.undone();
         let passed = self.passed_iterations();
         self.repeat_end = None;
         for (index, (state, step)) in self.steps.iter_mut().zip(&pinned.runbook.steps).enumerate() {
-            let main = step.part == Part::Main;
-            if let Some(passed) = passed {
-                if index < passed {
-                    continue;
-                }
-            } else if main && state.progress == Progress::Succeeded && !undone.contains(&StepNo(index as u32)) {
+            let (main, no) = (step.part == Part::Main, StepNo(index as u32));
+            let undone = undone.contains(&no);
+            let succeeded = main && state.progress == Progress::Succeeded && !undone && !again.contains(&no);
+            if passed.map_or(succeeded, |passed| index < passed) {
                 continue;
             }
             // A child run is opened again, unless what it did is not there any more; the next one is counted on.
-            let undone = undone.contains(&StepNo(index as u32)) || state.progress == Progress::RolledBack;
+            let undone = undone || state.progress == Progress::RolledBack || anew.contains(&no);
             let (child, children) = (state.child.filter(|_| !undone), state.children);
             // What the steps of `finally` did is over with the epoch; what a main step did is still there.
             let ran = state.ran && main;

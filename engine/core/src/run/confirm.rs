@@ -4,8 +4,8 @@
 use super::event::Origin;
 use super::input::Start;
 use super::rejection::Rejection;
-use super::state::{Progress, RunState};
-use crate::definition::{Part, Runbook};
+use super::state::RunState;
+use crate::definition::Runbook;
 use crate::destruction::{self, Known, Nameless, Target};
 use crate::id::StepNo;
 
@@ -51,24 +51,40 @@ pub(super) fn at_resume(run: &RunState, confirmed: &[String]) -> Result<Vec<Stri
     if run.is_dry() {
         return Ok(Vec::new());
     }
-    let (runbook, created) = (&run.pinned().runbook, run.created());
-    let known = Known {
+    let runbook = &run.pinned().runbook;
+    let known = known(run, runbook);
+    let undone = run.undone();
+    let again = |no: StepNo| run.step(no).is_some_and(|state| state.attempts > 0) && !run.keeps(no, &undone);
+    let targets = destruction::targets(&known, again).map_err(|nameless| unnamed(runbook, nameless))?;
+    all_confirmed(runbook, targets, confirmed)
+}
+
+/// The same where the definition was edited: whatever may run by it was confirmed by nobody yet.
+pub(super) fn at_edit(
+    run: &RunState,
+    edited: &Runbook,
+    again: &[StepNo],
+    confirmed: &[String],
+) -> Result<Vec<String>, Rejection> {
+    if run.is_dry() {
+        return Ok(Vec::new());
+    }
+    let (known, undone) = (known(run, edited), run.undone());
+    let targets = destruction::targets(&known, |no| again.contains(&no) || !run.keeps(no, &undone));
+    all_confirmed(edited, targets.map_err(|nameless| unnamed(edited, nameless))?, confirmed)
+}
+
+/// What is known of a run that is over.
+fn known<'a>(run: &'a RunState, runbook: &'a Runbook) -> Known<'a> {
+    let created = run.created();
+    Known {
         runbook,
         environment: runbook.environment.as_deref(),
         inputs: &created.inputs,
         principal: &created.by.name,
         reason: &created.reason,
         left_out: &created.terms.selection.left_out,
-    };
-    let undone = run.undone();
-    let again = |no: StepNo| {
-        run.step(no).zip(runbook.step(no)).is_some_and(|(state, step)| {
-            let kept = step.part == Part::Main && state.progress == Progress::Succeeded && !undone.contains(&no);
-            state.attempts > 0 && !kept
-        })
-    };
-    let targets = destruction::targets(&known, again).map_err(|nameless| unnamed(runbook, nameless))?;
-    all_confirmed(runbook, targets, confirmed)
+    }
 }
 
 fn unnamed(runbook: &Runbook, nameless: Nameless) -> Rejection {

@@ -5,13 +5,13 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::{AttemptEnd, AttemptKind, Created, EndingCause, Fact, How, Outcome, Principal};
-use super::input::{Input, Start};
+use super::input::{Edit, Input, Start};
 use super::rejection::Rejection;
 use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, ending, hold, judge, names, repeat, verdict};
+use super::{approval, call, confirm, edition, ending, hold, judge, names, repeat, verdict};
 use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
@@ -123,8 +123,8 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::RollBack { by, reason, past } => roll_back(run, by, reason, past),
         Input::AbandonRollback { by, reason } => abandon(run, by, reason),
         Input::Pause { by, reason } => hold::pause(run, by, reason),
-        Input::Resume { by, reason, .. } if run.is_held() => Ok(vec![Fact::Continued { by, reason }]),
-        Input::Resume { by, reason, confirmed } => resume(run, by, reason, &confirmed),
+        Input::Resume { by, reason, edited: None, .. } if run.is_held() => Ok(vec![Fact::Continued { by, reason }]),
+        Input::Resume { by, reason, confirmed, edited } => resume(run, by, reason, &confirmed, edited.as_deref()),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {
@@ -145,6 +145,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
             by: Principal::engine(),
             reason: "the run above was resumed".to_owned(),
             confirmed: Vec::new(),
+            edited: None,
         }]),
         Input::Deadlock { step: Some(step), message } => Ok(match run.progress(step) {
             Progress::Ready => vec![Fact::StepFailed { step, message }],
@@ -288,7 +289,13 @@ pub(super) fn goes_alone(run: &RunState, verb: &'static str) -> Result<(), Rejec
     }
 }
 
-fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -> Result<Vec<Fact>, Rejection> {
+fn resume(
+    run: &RunState,
+    by: Principal,
+    reason: String,
+    confirmed: &[String],
+    edit: Option<&Edit>,
+) -> Result<Vec<Fact>, Rejection> {
     goes_alone(run, "resume")?;
     let canceled = matches!(run.ending, Some(EndingCause::Cancel { .. }));
     match run.phase {
@@ -296,6 +303,7 @@ fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -
         Phase::Terminal(Outcome::Canceled) if by.uid.is_some() => {}
         Phase::Terminal(Outcome::RolledBack) if by.uid.is_some() || !canceled => {}
         Phase::Terminal(Outcome::Canceled | Outcome::RolledBack) => return Err(Rejection::CanceledByPerson),
+        Phase::RollingBack(_) if edit.is_some() => return Err(Rejection::RollingBack),
         Phase::RollingBack(_) => return try_again(run, &by, &reason),
         Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
         Phase::Terminal(Outcome::Succeeded) => {
@@ -315,8 +323,12 @@ fn resume(run: &RunState, by: Principal, reason: String, confirmed: &[String]) -
     if let Some((_, step, _)) = run.steps().find(|(_, _, state)| state.progress == Progress::RollbackFailed) {
         return Err(Rejection::RollbackUnfinished { step: step.id.clone() });
     }
-    let confirmed = confirm::at_resume(run, confirmed)?;
-    Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason, confirmed }])
+    let edited = edit.map(|edit| edition::taken(run, edit)).transpose()?;
+    let confirmed = match (edit, &edited) {
+        (Some(edit), Some(edited)) => confirm::at_edit(run, &edit.pinned.runbook, &edited.again, confirmed)?,
+        _ => confirm::at_resume(run, confirmed)?,
+    };
+    Ok(vec![Fact::Resumed { epoch: run.epoch + 1, by, reason, confirmed, edited }])
 }
 
 /// Every compensation that failed is tried again.

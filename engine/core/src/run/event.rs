@@ -213,6 +213,8 @@ pub enum Fact {
         reason: String,
         /// Names of what is destroyed again, as who asked confirmed them.
         confirmed: Vec<String>,
+        /// By which edited definition it goes on, if it was edited.
+        edited: Option<Edited>,
     },
     /// An unknown step was settled.
     Resolved {
@@ -292,6 +294,17 @@ pub struct Created {
     pub slot: Option<SlotOf>,
     /// The items that its steps stand for, where a step does its work for each of a list.
     pub items: Vec<Value>,
+}
+
+/// What an edit makes of a run that is opened again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    /// The definition that it goes on by. Its steps have the numbers that they have in the run; new ones come after them.
+    pub definition: Digest,
+    /// Steps that succeeded and run again, since what they do or are given is another now.
+    pub again: Vec<StepNo>,
+    /// Steps that make a new child run instead of opening theirs again, since what that runs is another now.
+    pub anew: Vec<StepNo>,
 }
 
 /// What a child run waits for, for the run above.

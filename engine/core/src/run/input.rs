@@ -66,6 +66,8 @@ pub enum Input {
         reason: String,
         /// Names of what is destroyed again.
         confirmed: Vec<String>,
+        /// The definition that it is to go on by, if it was edited.
+        edited: Option<Box<Edit>>,
     },
     /// Somebody wants what it did compensated.
     RollBack {
@@ -144,6 +146,15 @@ pub enum Input {
         /// What it waits for.
         waits: Waits,
     },
+}
+
+/// An edited definition for a run that is opened again.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// The definition, as [`edition`](super::edition::edition) numbers its steps.
+    pub pinned: Arc<Pinned>,
+    /// The listed files whose contents differ from those that the run has.
+    pub files: Vec<String>,
 }
 
 /// What a new run needs to be told.

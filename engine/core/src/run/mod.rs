@@ -11,6 +11,7 @@ pub(crate) mod call;
 mod confirm;
 pub mod decide;
 mod dry;
+pub mod edition;
 mod ending;
 pub mod event;
 pub mod hold;
@@ -33,10 +34,10 @@ pub mod view;
 pub use approval::Ballot;
 pub use decide::{decide, settle};
 pub use event::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Parent, Principal, SkipReason, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
+    Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
-pub use input::{Input, Start};
+pub use input::{Edit, Input, Start};
 pub use legal::{Illegal, LEGAL_STEP_EVENTS};
 pub use pinned::{Kind, Pinned};
 pub use rejection::Rejection;

@@ -19,7 +19,6 @@ pub struct Pinned {
     pub digest: Digest,
     ids: HashMap<String, StepNo>,
     dependants: Vec<Vec<StepNo>>,
-    main_steps: usize,
     called: HashMap<String, Arc<Self>>,
     /// What blocks run.
     blocks: HashMap<StepNo, Arc<Self>>,
@@ -82,11 +81,10 @@ impl Pinned {
                 }
             }
         }
-        let main_steps = runbook.steps.iter().filter(|step| step.part == Part::Main).count();
         let ids = runbook.steps.iter().enumerate();
         let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
         let (blocks, inside, kind) = (HashMap::new(), None, Kind::Runbook);
-        Self { runbook, digest, ids, dependants, main_steps, called, blocks, inside, kind }
+        Self { runbook, digest, ids, dependants, called, blocks, inside, kind }
     }
 
     /// A definition that is pinned nowhere, for rehearsals in an environment. `find` knows the runbooks that steps start, by
@@ -228,8 +226,14 @@ impl Pinned {
         all
     }
 
-    /// How many steps are not of `finally`.
-    pub const fn main_steps(&self) -> usize {
-        self.main_steps
+    /// The steps of `finally`.
+    pub fn finally(&self) -> impl Iterator<Item = StepNo> {
+        self.part(Part::Finally)
+    }
+
+    /// The steps of one part. Those of an edited definition do not lie side by side: new ones come last.
+    pub fn part(&self, part: Part) -> impl Iterator<Item = StepNo> {
+        let steps = self.runbook.steps.iter().enumerate();
+        steps.filter(move |(_, step)| step.part == part).map(|(index, _)| StepNo(index as u32))
     }
 }

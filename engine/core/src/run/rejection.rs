@@ -279,6 +279,17 @@ pub enum Rejection {
         /// Where that run is.
         state: &'static str,
     },
+    /// An edit changes what a run stands on.
+    #[error("the edited runbook cannot take this run over: {}", refused.join("; "))]
+    Edit {
+        /// What it may not change, each with what to do.
+        refused: Vec<String>,
+    },
+    /// What an edit makes of the run is not what was looked at.
+    #[error(
+        "the run is not where it was when the edited runbook was compared with it; compare again with `runbook resume --edited`"
+    )]
+    EditStale,
     /// A quarantined run takes nothing.
     #[error("the run is quarantined: {why}")]
     Quarantined {

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 pub struct Compensation {
     /// The steps that are still to be compensated, those that wait for a person among them.
     left: BTreeSet<StepNo>,
-    /// For each main step: how many of those that need it have something left behind them, or are left themselves.
+    /// For each step: how many of those that need it have something left behind them, or are left themselves.
     behind: Vec<u32>,
     /// What may start, by the time at which the step became terminal.
     ready: BTreeSet<(Timestamp, StepNo)>,
@@ -29,17 +29,15 @@ pub struct Compensation {
 impl Compensation {
     /// A rollback of these steps that begins.
     pub(super) fn of(steps: &[StepNo], pinned: &Pinned, states: &[StepState]) -> Self {
-        let main = pinned.main_steps();
-        let mut behind = vec![0_u32; main];
-        for step in pinned.runbook.steps.iter().take(main) {
-            for need in &step.needs {
+        let mut behind = vec![0_u32; pinned.runbook.steps.len()];
+        for no in pinned.part(Part::Main) {
+            for need in pinned.runbook.step(no).map_or(&[][..], |step| &step.needs) {
                 if let Some(count) = behind.get_mut(need.index()) {
                     *count += 1;
                 }
             }
         }
-        let free =
-            behind.iter().enumerate().filter(|(_, count)| **count == 0).map(|(no, _)| StepNo(no as u32)).collect();
+        let free = pinned.part(Part::Main).filter(|no| behind.get(no.index()) == Some(&0)).collect();
         let mut this = Self { left: steps.iter().copied().collect(), behind, ..Self::default() };
         this.release(free, pinned, states);
         this

@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 pub struct RunState {
     pub(super) uid: RunUid,
     pub(super) pinned: Arc<Pinned>,
+    /// Other definitions that it went by, or may go on by.
+    pub(super) known: Vec<Arc<Pinned>>,
     pub(super) created: Arc<Created>,
     pub(super) created_at: Timestamp,
     pub(super) last_event: u64,
@@ -274,6 +276,18 @@ impl RunState {
     /// Its definition.
     pub fn pinned(&self) -> &Arc<Pinned> {
         &self.pinned
+    }
+
+    /// All definitions that it went by, or may go on by.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<Pinned>> {
+        self.known.iter().chain([&self.pinned])
+    }
+
+    /// Takes note of a definition that a later event may name.
+    pub fn learn(&mut self, pinned: Arc<Pinned>) {
+        if self.definitions().all(|known| known.digest != pinned.digest) {
+            self.known.push(pinned);
+        }
     }
 
     /// Its first fact.

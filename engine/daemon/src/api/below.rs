@@ -19,8 +19,8 @@ const EVENTS: usize = 256;
 
 /// One child run.
 struct Child {
-    /// The definition of the run above, and the step there that started it.
-    above: (Arc<Pinned>, StepNo),
+    /// The definitions that the run above went by, and the step there that started it.
+    above: (Arc<[Arc<Pinned>]>, StepNo),
     /// Its own, once its first event was read.
     pinned: Option<Arc<Pinned>>,
     /// What its steps are called: `a/b/`.
@@ -45,17 +45,19 @@ pub(super) struct Below {
 }
 
 impl Below {
-    /// Takes note of the child runs that start in some events of a run.
-    pub fn meet(&mut self, prefix: &str, pinned: &Arc<Pinned>, events: &[Event]) {
+    /// Takes note of the child runs that start in some events of a run, which went by these definitions, the latest last.
+    pub fn meet(&mut self, prefix: &str, definitions: &Arc<[Arc<Pinned>]>, events: &[Event]) {
         for event in events {
             let Fact::ChildStarting { step: no, child, .. } = &event.fact else { continue };
             if let Some(known) = self.runs.get_mut(child) {
                 known.over = false;
                 continue;
             }
-            let Some(step) = pinned.runbook.step(*no).filter(|_| self.followed() < FOLLOWED) else { continue };
+            // Steps keep their numbers.
+            let step = definitions.iter().rev().find_map(|pinned| pinned.runbook.step(*no));
+            let Some(step) = step.filter(|_| self.followed() < FOLLOWED) else { continue };
             let prefix = format!("{}/", step_path(prefix, &step.id));
-            let above = (Arc::clone(pinned), *no);
+            let above = (Arc::clone(definitions), *no);
             self.runs.insert(*child, Child { above, pinned: None, prefix, last: 0, over: false });
         }
     }
@@ -74,7 +76,11 @@ impl Below {
             for event in &events {
                 child.last = event.number;
                 match &event.fact {
-                    Fact::Created(created) => child.pinned = child.above.0.below(child.above.1, &created.items),
+                    Fact::Created(created) => {
+                        let (definitions, step) = &child.above;
+                        let mut below = definitions.iter().filter_map(|above| above.below(*step, &created.items));
+                        child.pinned = below.find(|pinned| pinned.digest == created.definition);
+                    }
                     Fact::Finished { .. } => child.over = true,
                     Fact::Resumed { .. } => child.over = false,
                     _ => {}
@@ -84,7 +90,7 @@ impl Below {
             // Nothing of it was read yet.
             let Some(pinned) = child.pinned.as_ref().map(Arc::clone) else { continue };
             let before = self.runs.len();
-            self.meet(&prefix, &pinned, &events);
+            self.meet(&prefix, &[Arc::clone(&pinned)].into(), &events);
             if self.runs.len() > before {
                 open.extend(self.open().into_iter().filter(|found| !parts.contains_key(found) && *found != uid));
                 open.sort_unstable();

@@ -37,6 +37,18 @@ pub(super) fn chosen(
     placed::chosen(generation, runbook, name.map(bare)).map_err(|misplaced| refusal(&misplaced))
 }
 
+/// Whether a runbook may run in an environment, or in none.
+///
+/// # Errors
+/// It does not.
+pub(super) fn fits(
+    generation: &Generation,
+    runbook: &Runbook,
+    environment: Option<&Environment>,
+) -> Result<(), Status> {
+    placed::fits(generation, runbook, environment).map_err(|misplaced| refusal(&misplaced))
+}
+
 fn refusal(misplaced: &Misplaced) -> Status {
     let message = misplaced.to_string();
     match misplaced {

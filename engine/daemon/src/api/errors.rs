@@ -93,6 +93,8 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::RollingBack => (Code::FailedPrecondition, "ROLLING_BACK"),
         Rejection::NotRollingBack => (Code::FailedPrecondition, "NOT_ROLLING_BACK"),
         Rejection::RollbackUnfinished { .. } => (Code::FailedPrecondition, "ROLLBACK_UNFINISHED"),
+        Rejection::Edit { .. } => (Code::FailedPrecondition, "EDIT"),
+        Rejection::EditStale => (Code::FailedPrecondition, "EDIT_STALE"),
         Rejection::Outputs { .. } => (Code::InvalidArgument, "OUTPUTS_MISSING"),
         Rejection::Name { .. } => (Code::InvalidArgument, "INVALID_NAME"),
         Rejection::Unconfirmed { .. } => (Code::FailedPrecondition, "UNCONFIRMED"),

@@ -5,6 +5,7 @@ mod asked;
 mod below;
 mod catch_up;
 mod compare;
+mod edit;
 mod environments;
 mod errors;
 mod from_proto;

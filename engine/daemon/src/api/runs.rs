@@ -20,7 +20,7 @@ use super::from_proto::{Faults, Inputs, InputsFrom};
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::waits::Waits;
-use super::{Shared, compare, errors, from_proto, internal, like, locks, logs, principal, terms, to_proto};
+use super::{Shared, compare, edit, errors, from_proto, internal, like, locks, logs, principal, terms, to_proto};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::layout::Layout;
@@ -136,7 +136,7 @@ impl Runs {
     }
 
     /// Pins a definition: its files are there, as far as could be seen.
-    async fn pin(&self, asked: Asked, environment: Option<Environment>) -> Result<Arc<Pinned>, Status> {
+    pub(super) async fn pin(&self, asked: Asked, environment: Option<Environment>) -> Result<Arc<Pinned>, Status> {
         let Asked { runbook, source, file, generation } = asked;
         let definitions = Arc::clone(&self.0.surroundings.definitions);
         let project = self.0.config.project.clone();
@@ -547,8 +547,23 @@ impl RunService for Runs {
         let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
         let confirmed = terms::confirmed(request.confirm)?;
         let uid = self.0.run_uid(name).await?;
-        let run = self.put(uid, Input::Resume { by, reason, confirmed }).await?;
-        Ok(Response::new(v1::ResumeRunResponse { run: Some(run) }))
+        let (mut edited, mut edition) = (None, None);
+        if request.edited || request.validate_only {
+            let state = self.0.run_state(uid).await?;
+            let compared = if request.edited { Some(self.compare(&state).await?) } else { None };
+            if request.validate_only {
+                edit::could_resume(&state, by, compared.as_ref().map(|compared| compared.edit.clone()))?;
+                let edition = compared.map(|compared| compared.told());
+                return Ok(Response::new(v1::ResumeRunResponse { run: Some(self.head(uid).await?), edition }));
+            }
+            if let Some(compared) = compared {
+                compared.is_as_shown(&request.definition)?;
+                edition = Some(compared.told());
+                edited = Some(Box::new(compared.edit));
+            }
+        }
+        let run = self.put(uid, Input::Resume { by, reason, confirmed, edited }).await?;
+        Ok(Response::new(v1::ResumeRunResponse { run: Some(run), edition }))
     }
 
     async fn resolve_step(

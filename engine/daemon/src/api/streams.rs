@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use prost::Message as _;
 use runbook_core::definition::step_path;
-use runbook_core::id::RunUid;
+use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::AttemptRef;
-use runbook_core::run::{self, Phase, Pinned, RunState};
+use runbook_core::run::{self, Fact, Phase, Pinned, RunState};
 use runbook_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
@@ -105,6 +105,33 @@ pub(super) async fn read_events(
         .map_err(|error| internal(&error))
 }
 
+/// A run at its first event, with all definitions that it went by since.
+fn begun(uid: RunUid, definitions: &[Arc<Pinned>], first: &run::Event) -> Result<RunState, Status> {
+    let Fact::Created(created) = &first.fact else {
+        return Err(internal(&"its first event is not its creation"));
+    };
+    let made_by = definitions.iter().find(|pinned| pinned.digest == created.definition);
+    let made_by = made_by.ok_or_else(|| internal(&"the definition that it was made by is not there"))?;
+    let mut state = RunState::create(uid, Arc::clone(made_by), first).map_err(|error| internal(&error))?;
+    definitions.iter().for_each(|pinned| state.learn(Arc::clone(pinned)));
+    Ok(state)
+}
+
+/// The definitions by which a run goes on in these events, but those that are known.
+async fn edited(shared: &Shared, known: &[Arc<Pinned>], events: &[run::Event]) -> Result<Vec<Arc<Pinned>>, Status> {
+    let named = events.iter().filter_map(|event| match &event.fact {
+        Fact::Resumed { edited, .. } => edited.as_ref().map(|edited| edited.definition),
+        _ => None,
+    });
+    let new: Vec<Digest> = named.filter(|digest| known.iter().all(|pinned| pinned.digest != *digest)).collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let definitions = Arc::clone(&shared.surroundings.definitions);
+    let load = move || new.into_iter().map(|digest| definitions.load(digest)).collect::<Result<Vec<_>, _>>();
+    tokio::task::spawn_blocking(load).await.map_err(|error| internal(&error))?.map_err(|error| internal(&error))
+}
+
 /// Tells a run's events from a number on until it is over. The state is folded from the same events, so the status
 /// that is told belongs to them.
 pub(super) async fn watch(
@@ -114,7 +141,7 @@ pub(super) async fn watch(
     sender: &Sender<v1::WatchRunResponse>,
 ) -> Result<(), Broken> {
     let uid = now.uid();
-    let pinned = now.pinned();
+    let mut definitions: Arc<[Arc<Pinned>]> = now.definitions().map(Arc::clone).collect();
     let mut latest = shared.dispatcher.watch(uid);
     let mut folded: Option<RunState> = None;
     let mut told = false;
@@ -123,16 +150,24 @@ pub(super) async fn watch(
         latest.mark_unchanged();
         let from = folded.as_ref().map_or(0, RunState::last_event);
         let events = read_events(shared, uid, from, EVENTS).await.map_err(Some)?;
+        // Somebody may have edited it while it was watched.
+        let new = edited(shared, &definitions, &events).await.map_err(Some)?;
+        if !new.is_empty() {
+            if let Some(state) = &mut folded {
+                new.iter().for_each(|pinned| state.learn(Arc::clone(pinned)));
+            }
+            definitions = definitions.iter().map(Arc::clone).chain(new).collect();
+        }
         let mut message = v1::WatchRunResponse::default();
         let mut bytes = 0;
         let mut children = HashMap::new();
         if request.tree {
-            below.meet("", pinned, &events);
+            below.meet("", &definitions, &events);
             // After those of the run itself: what it knows of a child run is there to be read.
             children = below.read(shared).await.map_err(Some)?;
         }
         let nothing_new = events.is_empty() && children.values().all(|part| part.events.is_empty());
-        let top = Part { run: uid, pinned: Arc::clone(pinned), prefix: String::new(), events };
+        let top = Part { run: uid, pinned: Arc::clone(now.pinned()), prefix: String::new(), events };
         for (run, pinned, prefix, event) in &in_order(top, children) {
             if *run != uid {
                 let mut told = event_of(pinned, event);
@@ -145,14 +180,14 @@ pub(super) async fn watch(
                 continue;
             }
             match &mut folded {
-                None => folded = Some(RunState::create(uid, Arc::clone(pinned), event).map_err(|e| internal(&e))?),
+                None => folded = Some(begun(uid, &definitions, event).map_err(Some)?),
                 Some(state) => state.apply(event).map_err(|e| internal(&e))?,
             }
             let Some(state) = &folded else { continue };
             if event.number <= request.start_after {
                 continue;
             }
-            let event = event_of(pinned, event);
+            let event = event_of(state.pinned(), event);
             bytes += event.encoded_len();
             message.events.push(event);
             if bytes >= MESSAGE_BYTES {
@@ -203,7 +238,8 @@ pub(super) async fn read_logs(
     sender: &Sender<v1::ReadLogsResponse>,
 ) -> Result<(), Broken> {
     let uid = state.uid();
-    let pinned = Arc::clone(state.pinned());
+    let mut definitions: Arc<[Arc<Pinned>]> = state.definitions().map(Arc::clone).collect();
+    let mut pinned = Arc::clone(state.pinned());
     let layout = shared.surroundings.layout.clone();
     let mut after = 0;
     let mut over = false;
@@ -216,7 +252,12 @@ pub(super) async fn read_logs(
             let events = read_events(shared, uid, after, EVENTS).await?;
             let Some(last) = events.last() else { break };
             after = last.number;
-            below.meet(prefix, &pinned, &events);
+            let new = edited(shared, &definitions, &events).await?;
+            if let Some(last) = new.last() {
+                pinned = Arc::clone(last);
+                definitions = definitions.iter().map(Arc::clone).chain(new).collect();
+            }
+            below.meet(prefix, &definitions, &events);
             for event in &events {
                 match &event.fact {
                     run::Fact::Finished { .. } => over = true,

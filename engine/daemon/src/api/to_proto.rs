@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
 use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped, step_path};
-use runbook_core::id::RunUid;
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::view::{RunStatus, StepStatus};
@@ -143,7 +143,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         origin: origin(created.origin).into(),
         started_by: Some(principal(&created.by)),
         reason: created.reason.clone(),
-        definition: created.definition.to_string(),
+        definition: run.pinned().digest.to_string(),
         inputs: Some(inputs),
         last_event: run.last_event(),
         message: run_message(run),
@@ -286,7 +286,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
 }
 
 /// What is told of a step that was skipped and stands for one that succeeded.
-fn stands_in(run: &RunState, no: runbook_core::id::StepNo) -> Option<String> {
+fn stands_in(run: &RunState, no: StepNo) -> Option<String> {
     let state = run.step(no).filter(|state| state.stands_in)?;
     Some(match run.created().terms.selection.left_out.contains(&no) {
         true => "left out by the start".to_owned(),
@@ -309,7 +309,7 @@ pub fn run_row(row: &RunRow) -> v1::Run {
         epoch: row.epoch,
         origin: origin(row.origin).into(),
         started_by: Some(principal(&row.by)),
-        definition: row.definition.to_string(),
+        definition: row.definitions().next_back().unwrap_or(row.definition).to_string(),
         last_event: row.last_event,
         request_id: row.request_id.clone(),
         dry_run: row.dry,
@@ -338,7 +338,7 @@ fn asks(approval: &Approval) -> String {
 }
 
 /// What a step asks of persons; `None` when it does not.
-pub fn approval(run: &RunState, no: runbook_core::id::StepNo) -> Option<v1::Approval> {
+pub fn approval(run: &RunState, no: StepNo) -> Option<v1::Approval> {
     let (step, state) = (run.pinned().runbook.step(no)?, run.step(no)?);
     let (Progress::Asking { until }, Some(approval)) = (state.progress, step.approval()) else { return None };
     let head = run_head(run);
@@ -578,7 +578,12 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.outcome = outcome(*ended).into();
             v1::EventType::Finished
         }
-        Fact::Resumed { epoch, by, reason, confirmed } => {
+        Fact::Resumed { epoch, by, reason, confirmed, edited } => {
+            if let Some(edited) = edited {
+                let id = |no: &StepNo| runbook.step(*no).map(|step| step.id.clone());
+                to.definition = edited.definition.to_string();
+                to.runs_again = edited.again.iter().filter_map(id).collect();
+            }
             to.epoch = *epoch;
             to.confirmed.clone_from(confirmed);
             to.by = Some(principal(by));
@@ -653,7 +658,7 @@ pub fn entry(entry: &Entry, others: &Generation, project: &Path) -> v1::Runbook 
 
 /// A checked runbook.
 pub fn runbook(runbook: &Runbook) -> v1::Runbook {
-    let id = |no: &runbook_core::id::StepNo| runbook.step(*no).map_or_else(String::new, |step| step.id.clone());
+    let id = |no: &StepNo| runbook.step(*no).map_or_else(String::new, |step| step.id.clone());
     v1::Runbook {
         name: format!("runbooks/{}", runbook.name),
         description: runbook.description.clone(),

@@ -4,8 +4,8 @@
 use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How,
+    NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::selection::{Selection, Wish};
@@ -202,7 +202,16 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("finished-succeeded", Fact::Finished { outcome: Outcome::Succeeded }),
         ("finished-failed", Fact::Finished { outcome: Outcome::Failed }),
         ("finished-canceled", Fact::Finished { outcome: Outcome::Canceled }),
-        ("resumed", Fact::Resumed { epoch: 2, by: person(), reason: "disk is back".to_owned(), confirmed: Vec::new() }),
+        (
+            "resumed",
+            Fact::Resumed {
+                epoch: 2,
+                by: person(),
+                reason: "disk is back".to_owned(),
+                confirmed: Vec::new(),
+                edited: None,
+            },
+        ),
         ("resolved-succeeded", resolved(Settlement::Succeeded)),
         ("resolved-failed", resolved(Settlement::Failed)),
         ("resolved-retry", resolved(Settlement::Retry)),
@@ -240,7 +249,13 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ),
         (
             "resumed-confirmed",
-            Fact::Resumed { epoch: 3, by: person(), reason: String::new(), confirmed: vec!["db/orders".to_owned()] },
+            Fact::Resumed {
+                epoch: 3,
+                by: person(),
+                reason: String::new(),
+                confirmed: vec!["db/orders".to_owned()],
+                edited: None,
+            },
         ),
         ("attempt-starting-rollback", starting(AttemptKind::Rollback)),
         ("attempt-ended-rolled-back", ended(How::Exited(0), Then::RolledBack)),
@@ -347,6 +362,20 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("created-by-hook", with_origin(Origin::Hook)),
         ("repeat-ended", Fact::RepeatEnded { step: STEP, message: String::new() }),
         ("repeat-ended-in-vain", Fact::RepeatEnded { step: STEP, message: "not after 3 iterations".to_owned() }),
+        (
+            "resumed-edited",
+            Fact::Resumed {
+                epoch: 2,
+                by: person(),
+                reason: "mended".to_owned(),
+                confirmed: Vec::new(),
+                edited: Some(Edited {
+                    definition: Digest::of(b"mended"),
+                    again: vec![StepNo(0), STEP],
+                    anew: vec![StepNo(5)],
+                }),
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

@@ -9,8 +9,8 @@ use prost::Message as _;
 use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin,
-    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
+    Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
@@ -252,8 +252,17 @@ fn fact() -> impl Strategy<Value = Fact> {
             Fact::Finishing { outcome, outputs: outputs.into_iter().collect(), message }
         }),
         outcome().prop_map(|outcome| Fact::Finished { outcome }),
-        (any::<u32>(), principal(), text(), vec(text(), 0..3))
-            .prop_map(|(epoch, by, reason, confirmed)| Fact::Resumed { epoch, by, reason, confirmed }),
+        (
+            any::<u32>(),
+            principal(),
+            text(),
+            vec(text(), 0..3),
+            option::of((digest(), vec(step(), 0..3), vec(step(), 0..3)))
+        )
+            .prop_map(|(epoch, by, reason, confirmed, edited)| {
+                let edited = edited.map(|(definition, again, anew)| Edited { definition, again, anew });
+                Fact::Resumed { epoch, by, reason, confirmed, edited }
+            },),
         (step(), settlement(), pairs(), principal(), text()).prop_map(|(step, settlement, outputs, by, reason)| {
             Fact::Resolved { step, settlement, outputs: outputs.into_iter().collect(), by, reason }
         }),

@@ -62,7 +62,7 @@ pub fn finished(outcome: Outcome) -> Fact {
 }
 
 pub fn resumed(epoch: u32) -> Fact {
-    Fact::Resumed { epoch, by: Principal::engine(), reason: "again".to_owned(), confirmed: Vec::new() }
+    Fact::Resumed { epoch, by: Principal::engine(), reason: "again".to_owned(), confirmed: Vec::new(), edited: None }
 }
 
 /// Numbers events per run, and remembers what was appended.

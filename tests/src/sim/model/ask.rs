@@ -188,17 +188,17 @@ impl RunModel {
                     && !self.ends_hard(),
             ),
             // 88
-            Input::Resume { .. } if self.is_held() => Answer::Accepted,
+            Input::Resume { edited: None, .. } if self.is_held() => Answer::Accepted,
             // 36, 55, 61, 64
-            Input::Resume { by, confirmed, .. } => accept_if(match self.stage {
-                Stage::RollingBack(_) => !self.stuck().is_empty(),
+            Input::Resume { by, confirmed, edited, .. } => accept_if(match self.stage {
+                Stage::RollingBack(_) => edited.is_none() && !self.stuck().is_empty(),
                 Stage::Terminal(_) if self.steps.iter().any(|s| s.status == Status::Over(Over::RollbackFailed)) => {
                     false
                 }
                 Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack) => {
                     let canceled = matches!(self.ending, Some(EndingCause::Cancel { .. }));
                     (by.uid.is_some() || !canceled || self.stage == Stage::Terminal(Outcome::Failed))
-                        && self.to_confirm_again().iter().all(|name| confirmed.contains(name))
+                        && self.to_confirm_with(edited.as_deref()).iter().all(|name| confirmed.contains(name))
                 }
                 Stage::Terminal(Outcome::Succeeded) | Stage::Queued | Stage::Main | Stage::Finally(_) => false,
             }),

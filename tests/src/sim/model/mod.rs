@@ -5,6 +5,7 @@
 
 mod ask;
 mod confirm;
+mod edits;
 mod ends;
 mod follow;
 mod held;

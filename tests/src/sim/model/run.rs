@@ -43,6 +43,10 @@ pub(crate) struct Rolling {
 pub(crate) struct RunModel {
     pub(crate) uid: RunUid,
     pub(crate) design: Arc<Design>,
+    /// All that it went by, the first one first.
+    pub(crate) designs: Vec<Arc<Design>>,
+    /// What somebody asked it to go on by.
+    pub(super) offered: Vec<Arc<Design>>,
     pub(crate) created: Created,
     pub(crate) last_event: u64,
     pub(crate) last_at: Timestamp,
@@ -84,6 +88,8 @@ impl RunModel {
         let held_before = created.terms.pause_before.iter().map(|step| step.index()).collect();
         Self {
             uid,
+            designs: vec![Arc::clone(&design)],
+            offered: Vec::new(),
             design,
             created,
             last_event: 1,
@@ -454,7 +460,10 @@ impl RunModel {
                 self.held = false;
             }
             Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
-            Fact::Resumed { epoch, .. } => self.reopen(*epoch),
+            Fact::Resumed { epoch, edited, .. } => {
+                let design = edited.as_ref().and_then(|edited| self.offered(edited.definition)).map(Arc::clone);
+                self.reopen(*epoch, design);
+            }
             Fact::RollingBack { outcome, steps } => {
                 self.held = false;
                 self.stage = Stage::RollingBack(*outcome);
@@ -641,8 +650,15 @@ impl RunModel {
     }
 
     /// 36, 43
-    fn reopen(&mut self, epoch: u32) {
+    fn reopen(&mut self, epoch: u32, edited: Option<Arc<Design>>) {
         let undone = self.undone();
+        let (mut again, mut anew) = (BTreeSet::new(), BTreeSet::new());
+        if let Some(design) = edited {
+            (again, anew) = (self.runs_again(&design), self.starts_anew(&design));
+            self.steps.resize_with(design.runbook.steps.len(), || StepModel::new(0, None));
+            self.designs.push(Arc::clone(&design));
+            self.design = design;
+        }
         self.epoch = epoch;
         self.stage = Stage::Queued;
         self.ending = None;
@@ -657,13 +673,14 @@ impl RunModel {
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let Some(step) = self.steps.get_mut(no) else { continue };
-            if iterations.map_or(main && step.succeeded() && !undone.contains(&no), |kept| no < kept) {
+            let succeeded = main && step.succeeded() && !undone.contains(&no) && !again.contains(&no);
+            if iterations.map_or(succeeded, |kept| no < kept) {
                 step.kept = true;
             } else {
                 let ran = step.ran && main;
                 // 72
                 let back = step.status == Status::Over(Over::RolledBack);
-                let child = step.child.filter(|_| !undone.contains(&no) && !back);
+                let child = step.child.filter(|_| !undone.contains(&no) && !back && !anew.contains(&no));
                 // 95
                 let locks = if ran { std::mem::take(&mut step.locks) } else { Vec::new() };
                 *step = StepModel { ran, locks, ..StepModel::new(step.latest, child) };

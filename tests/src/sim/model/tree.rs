@@ -215,8 +215,8 @@ impl Model {
         let ended_badly =
             matches!(before.stage, Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack))
                 && !before.steps.iter().any(|step| step.status == Status::Over(Over::RollbackFailed));
-        (ended_badly && run.given(no).as_ref() == Some(&before.created.inputs) && run.items(no) == before.created.items)
-            .then_some(before.uid)
+        let given = run.given(no).as_ref() == Some(&before.created.inputs) && run.items(no) == before.created.items;
+        (ended_badly && given).then_some(before.uid)
     }
 
     /// Whether a step cannot start its child run (67).

@@ -312,15 +312,22 @@ impl Model {
                     must(stuck, || "its compensation did not fail (61)".to_owned())
                 }
                 (
-                    Fact::Resumed { epoch, by, reason, confirmed },
-                    Input::Resume { by: who, reason: why, confirmed: named },
+                    Fact::Resumed { epoch, by, reason, confirmed, edited },
+                    Input::Resume { by: who, reason: why, confirmed: named, edited: edit },
                 ) if by == who && reason == why => {
                     let before = self.run(uid)?.epoch;
                     must(*epoch == before + 1, || format!("the epoch before is {before} (36)"))?;
                     let names = sorted(confirmed);
-                    must(names == self.run(uid)?.to_confirm_again(), || {
-                        format!("it says that {names:?} is confirmed (55)")
-                    })?;
+                    let run = self.run(uid)?;
+                    let wanted = match (edited, edit) {
+                        (Some(edited), Some(edit)) if edited.definition == edit.pinned.digest => {
+                            run.edit_follows(edited)?;
+                            run.offered(edited.definition).map_or_else(Vec::new, |after| run.to_confirm_for(after))
+                        }
+                        (None, None) => run.to_confirm_again(),
+                        _ => return Err("it goes on by another runbook than was asked for".to_owned()),
+                    };
+                    must(names == wanted, || format!("it says that {names:?} is confirmed (55)"))?;
                     must(names.iter().all(|name| named.contains(name)), || "nobody confirmed it (55)".to_owned())
                 }
                 (Fact::Paused { before: None, by, reason }, Input::Pause { by: who, reason: why })

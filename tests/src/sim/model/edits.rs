@@ -1,0 +1,74 @@
+//! A run that goes on by an edited runbook (see the rules on edits): what of it runs again, and what has to be confirmed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use runbook_core::id::Digest;
+use runbook_core::run::{Edit, Edited};
+
+use super::super::design::Design;
+use super::confirm::to_confirm;
+use super::run::RunModel;
+use super::{Check, must};
+
+impl RunModel {
+    /// Somebody asks it to go on by this.
+    pub(crate) fn offer(&mut self, design: Arc<Design>) {
+        self.offered.push(design);
+    }
+
+    pub(crate) fn offered(&self, digest: Digest) -> Option<&Arc<Design>> {
+        self.offered.iter().find(|design| design.digest == digest)
+    }
+
+    /// The main steps that succeeded and were not undone.
+    fn finished(&self) -> impl Iterator<Item = usize> {
+        let undone = self.undone();
+        let steps = self.steps.iter().enumerate();
+        steps
+            .filter(move |(no, step)| self.design.is_main(*no) && step.succeeded() && !undone.contains(no))
+            .map(|(no, _)| no)
+    }
+
+    /// The finished steps that do something else by the edited runbook. Steps of designs are given nothing of each other
+    /// but by conditions, which are no part of what they do.
+    pub(crate) fn runs_again(&self, after: &Design) -> BTreeSet<usize> {
+        let work = |design: &Design, no: usize| design.runbook.steps.get(no).map(|step| step.work.clone());
+        self.finished().filter(|no| work(&self.design, *no) != work(after, *no)).collect()
+    }
+
+    /// The steps that make a new child run, since what is done below them is another.
+    pub(super) fn starts_anew(&self, after: &Design) -> BTreeSet<usize> {
+        let work = |design: &Design, no: usize| design.runbook.steps.get(no).map(|step| step.work.clone());
+        let kept: BTreeSet<usize> = self.finished().collect();
+        let open = |no: &usize| !kept.contains(no) && self.steps.get(*no).is_some_and(|step| step.child.is_some());
+        (0..self.steps.len()).filter(open).filter(|no| work(&self.design, *no) != work(after, *no)).collect()
+    }
+
+    /// What has to be confirmed for it.
+    pub(crate) fn to_confirm_for(&self, after: &Design) -> Vec<String> {
+        if self.created.terms.dry {
+            return Vec::new();
+        }
+        let (kept, again) = (self.finished().collect::<BTreeSet<_>>(), self.runs_again(after));
+        let may_run = |no: usize| again.contains(&no) || !kept.contains(&no);
+        to_confirm(after, self.slot(), &self.created.terms.selection.left_out, may_run)
+    }
+
+    /// What has to be confirmed for a resume, with an edit or without (55).
+    pub(super) fn to_confirm_with(&self, edit: Option<&Edit>) -> Vec<String> {
+        let after = edit.and_then(|edit| self.offered(edit.pinned.digest));
+        after.map_or_else(|| self.to_confirm_again(), |after| self.to_confirm_for(after))
+    }
+
+    /// Whether the fact says what the edit makes of the run.
+    pub(crate) fn edit_follows(&self, edited: &Edited) -> Check {
+        let after = self.offered(edited.definition).ok_or("it goes on by a runbook that nobody asked for")?;
+        let again: BTreeSet<usize> = edited.again.iter().map(|step| step.index()).collect();
+        let expected = self.runs_again(after);
+        must(again == expected, || format!("{again:?} run again, it must be {expected:?} (105)"))?;
+        let anew: BTreeSet<usize> = edited.anew.iter().map(|step| step.index()).collect();
+        let expected = self.starts_anew(after);
+        must(anew == expected, || format!("{anew:?} begin anew, it must be {expected:?} (107)"))
+    }
+}
