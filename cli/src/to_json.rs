@@ -168,6 +168,7 @@ pub fn run(run: &v1::Run) -> Value {
         "slot": time(run.slot.as_ref()),
         "environment": text(&run.environment),
         "definition": text(&run.definition),
+        "commit": text(&run.commit),
         "inputs": object(run.inputs.as_ref()),
         "inputs_from": inputs_from(&run.inputs_from),
         "overridden": text(&run.overridden),

@@ -143,3 +143,32 @@ steps:
     assert_eq!(step(&run, "wait").attempts, 1);
     assert_eq!(project.lines("starts"), ["started", "after"]);
 }
+
+#[test]
+fn a_run_tells_the_commit_of_the_project() {
+    let project = Project::with("hello", "steps:\n  a: {effect: read, argv: [\"true\"]}\n");
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command
+            .arg("-C")
+            .arg(project.root())
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.org"])
+            .args(arguments);
+        let done = command.output().expect("git");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    };
+    let daemon = Daemon::start(&project);
+    assert_eq!(daemon.exec("hello", &[]).commit, "", "there is no repository");
+    git(&["init", "--quiet"]);
+    git(&["add", "runbooks"]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    let run = daemon.exec("hello", &[]);
+    assert_eq!(run.commit, git(&["rev-parse", "HEAD"]));
+    git(&["pack-refs", "--all"]);
+    git(&["commit", "--quiet", "--allow-empty", "-m", "two"]);
+    git(&["pack-refs", "--all"]);
+    assert_eq!(daemon.exec("hello", &[]).commit, git(&["rev-parse", "HEAD"]));
+    // It stays what it was.
+    assert_ne!(daemon.wait_over(&run.name).commit, git(&["rev-parse", "HEAD"]));
+}

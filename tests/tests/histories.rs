@@ -60,6 +60,7 @@ impl History {
             reason: String::new(),
             request_id: String::new(),
             request_digest: Digest::of(b""),
+            commit: None,
             terms: Terms::default(),
             parent: None,
             items: Vec::new(),

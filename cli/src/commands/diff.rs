@@ -92,7 +92,12 @@ fn head(run: &Run) -> Line {
     let by = run.started_by.as_ref().map_or("nobody known", |by| by.name.as_str());
     let at = began.map(Moment::date_clock).unwrap_or_default();
     let digest: String = run.definition.chars().take(12).collect();
-    line.with(Tone::Dim, &format!("  by {by}, {at}, definition {digest}"))
+    let line = line.with(Tone::Dim, &format!("  by {by}, {at}, definition {digest}"));
+    if run.commit.is_empty() {
+        return line;
+    }
+    let commit: String = run.commit.chars().take(12).collect();
+    line.with(Tone::Dim, &format!(", commit {commit}"))
 }
 
 /// How the definitions differ, if they do.

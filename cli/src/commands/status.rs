@@ -73,6 +73,7 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     facts.push(("overridden", run.overridden.clone()));
     facts.push(("inputs", inputs_from(run)));
     facts.push(("why", run.reason.clone()));
+    facts.push(("commit", run.commit.clone()));
     facts.push(("confirmed", run.confirmed.join(", ")));
     if let Some(selection) = &run.selection {
         facts.push(("left out", format!("{} ({})", selection.left_out.join(", "), typed(selection))));

@@ -93,6 +93,7 @@ fn start(pinned: &Arc<Pinned>, uid: u128) -> MachineInput {
         reason: String::new(),
         request_id: String::new(),
         request_digest: Digest::of(b""),
+        commit: None,
         terms: Terms::default(),
         parent: None,
         items: Vec::new(),

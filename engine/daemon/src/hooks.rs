@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{Ending, Handle};
 use crate::findings::{self, Kind};
+use crate::git;
 use crate::library::{Generation, Library};
 use crate::preflight::Preflight;
 use crate::successes::Successes;
@@ -501,6 +502,7 @@ impl Workshop {
             roles: Vec::new(),
             reason: format!("on.{}: {what}{run}", occurrence.event.name()),
             request_id: occurrence.request_id.clone(),
+            commit: git::commit(&surroundings.project),
             terms: Terms { sources, ..Terms::default() },
             parent: None,
             items: Vec::new(),

@@ -12,6 +12,7 @@ mod dispatcher;
 mod files;
 mod findings;
 mod folder;
+mod git;
 pub mod graph;
 mod history;
 mod hooks;

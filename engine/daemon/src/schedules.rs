@@ -16,6 +16,7 @@ use runbook_core::time::{Span, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Handle;
+use crate::git;
 use crate::library::{self, Entry, Library};
 use crate::placed;
 use crate::preflight::Preflight;
@@ -119,6 +120,8 @@ struct Thread {
 struct Ready {
     entry: Arc<Entry>,
     pinned: Arc<Pinned>,
+    /// The commit that the project's folder is at.
+    commit: Option<String>,
 }
 
 impl Thread {
@@ -210,13 +213,13 @@ impl Thread {
         let good = self.known.get(name).ok_or_else(|| format!("there is no runbook {name} with schedules any more"))?;
         let entry = Arc::clone(&good.entry);
         let pinned = prepare::pin(&entry, environment, current, surroundings, &self.preflight, data_dir)?;
-        Ok(Ready { entry, pinned })
+        Ok(Ready { entry, pinned, commit: git::commit(&surroundings.project) })
     }
 }
 
 /// The start of a slot's run.
 fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
-    let Ready { entry, pinned } = ready;
+    let Ready { entry, pinned, commit } = ready;
     let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
     let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
     let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -233,6 +236,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         reason: format!("schedule {}, slot {slot}", name.schedule()),
         request_id: String::new(),
         request_digest: Digest::of(asked.to_string().as_bytes()),
+        commit: commit.clone(),
         terms: Terms { confirmed: schedule.confirm.clone(), sources, ..Terms::default() },
         parent: None,
         items: Vec::new(),

@@ -203,6 +203,7 @@ fn created(it: disk::Created) -> Result<Created> {
         reason: it.reason,
         request_id: it.request_id,
         request_digest: digest(&it.request_digest, "created.request_digest")?,
+        commit: it.commit,
         terms: it.terms.map(terms::from_disk).transpose()?.unwrap_or_default(),
         parent: it.parent.map(parent).transpose()?,
         slot: it.slot.map(slot_of).transpose()?,

@@ -161,6 +161,7 @@ fn created(it: &Created) -> Result<disk::Created, serde_json::Error> {
         reason: it.reason.clone(),
         request_id: it.request_id.clone(),
         request_digest: it.request_digest.0.to_vec(),
+        commit: it.commit.clone(),
         terms: if it.terms == Terms::default() { None } else { Some(terms::to_disk(&it.terms)?) },
         parent: it.parent.as_ref().map(parent),
         slot: it.slot.as_ref().map(slot_of),

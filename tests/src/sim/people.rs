@@ -112,6 +112,7 @@ impl World {
             reason: String::new(),
             request_id: request.map(|number| format!("request {number}")).unwrap_or_default(),
             request_digest: Digest::of(&content.to_be_bytes()),
+            commit: None,
             terms: Terms {
                 confirmed,
                 dry,

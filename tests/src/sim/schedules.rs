@@ -243,6 +243,7 @@ impl World {
             reason: format!("slot {slot}"),
             request_id: String::new(),
             request_digest: Digest::of(&slot.0.to_be_bytes()),
+            commit: None,
             terms: Terms {
                 confirmed: to_confirm(&design, input, &BTreeSet::new(), |_| true),
                 environment: environment.map(str::to_owned),

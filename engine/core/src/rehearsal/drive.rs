@@ -81,6 +81,7 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         reason: String::new(),
         request_id: String::new(),
         request_digest: Digest::of(b""),
+        commit: None,
         terms: Terms::default(),
         parent: None,
         items: Vec::new(),

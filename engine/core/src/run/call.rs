@@ -74,6 +74,7 @@ pub(crate) fn call(
         reason: created.reason.clone(),
         request_id: String::new(),
         request_digest: Digest([0; 32]),
+        commit: created.commit.clone(),
         terms: Terms::default(),
         parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
         items,

@@ -80,6 +80,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         reason: start.reason.clone(),
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
+        commit: start.commit.clone(),
         terms: Terms { confirmed, environment: runbook.environment_name().map(str::to_owned), ..start.terms.clone() },
         parent: start.parent,
         slot: None,

@@ -268,6 +268,9 @@ pub struct Created {
     pub runbook: String,
     /// The hash of the pinned definition.
     pub definition: Digest,
+    /// The commit that the project's folder was at, where it is in a git repository. The definition need not be in it.
+    #[serde(default)]
+    pub commit: Option<String>,
     /// The resolved inputs, secret ones left out.
     pub inputs: IndexMap<String, Value>,
     /// The names of the inputs that are sealed elsewhere.

@@ -180,6 +180,8 @@ pub struct Start {
     pub request_id: String,
     /// What was asked, hashed.
     pub request_digest: Digest,
+    /// The commit that the project's folder is at, if that is known.
+    pub commit: Option<String>,
     /// What else is said.
     pub terms: Terms,
     /// The step that starts it, where it is a child run.

@@ -23,6 +23,7 @@ use super::waits::Waits;
 use super::{Shared, compare, edit, errors, from_proto, internal, like, locks, logs, principal, terms, to_proto};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
+use crate::git;
 use crate::layout::Layout;
 use crate::preflight::Missing;
 use crate::secrets::Sealer;
@@ -95,6 +96,7 @@ impl Runs {
         let Intended { asked, environment, inputs, origin, reason, request_id, terms } = intended;
         let Inputs { values: inputs, given, .. } = inputs;
         let pinned = self.pin(asked, environment).await?;
+        let commit = self.commit().await?;
         let digest = request_digest(&pinned, &inputs, &by, &terms, &self.0.surroundings.sealer);
         let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
         for (name, decl) in &pinned.runbook.inputs {
@@ -116,6 +118,7 @@ impl Runs {
             reason,
             request_id,
             request_digest: digest,
+            commit,
             terms,
             parent: None,
             items: Vec::new(),
@@ -133,6 +136,12 @@ impl Runs {
         let intended = self.intended(request).await?;
         let intended = self.preflight(intended).await?;
         Ok(self.consider(by, roles, intended).await?.start)
+    }
+
+    /// The commit that the project's folder is at.
+    async fn commit(&self) -> Result<Option<String>, Status> {
+        let project = self.0.config.project.clone();
+        tokio::task::spawn_blocking(move || git::commit(&project)).await.map_err(|error| internal(&error))
     }
 
     /// Pins a definition: its files are there, as far as could be seen.

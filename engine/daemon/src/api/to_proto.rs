@@ -144,6 +144,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         started_by: Some(principal(&created.by)),
         reason: created.reason.clone(),
         definition: run.pinned().digest.to_string(),
+        commit: created.commit.clone().unwrap_or_default(),
         inputs: Some(inputs),
         last_event: run.last_event(),
         message: run_message(run),

@@ -40,6 +40,7 @@ fn created() -> Created {
         reason: "the nightly one failed".to_owned(),
         request_id: "0b6c7a7e-33c9-4a7e-9d0f-8b1f0a3c9b11".to_owned(),
         request_digest: Digest([0x7e; 32]),
+        commit: None,
         terms: Terms::default(),
         parent: None,
         items: Vec::new(),
@@ -362,6 +363,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("created-by-hook", with_origin(Origin::Hook)),
         ("repeat-ended", Fact::RepeatEnded { step: STEP, message: String::new() }),
         ("repeat-ended-in-vain", Fact::RepeatEnded { step: STEP, message: "not after 3 iterations".to_owned() }),
+        ("created-commit", Fact::Created(Box::new(Created { commit: Some("0123456789".repeat(4)), ..created() }))),
         (
             "resumed-edited",
             Fact::Resumed {

@@ -103,8 +103,8 @@ fn created() -> impl Strategy<Value = Created> {
         prop::sample::select(vec![Origin::Person, Origin::Api, Origin::Schedule, Origin::Hook]),
         principal(),
     );
-    (names, holds, (text(), text(), digest(), terms(), option::of(parent()))).prop_map(|(names, holds, asked)| {
-        Created {
+    (names, holds, (text(), text(), digest(), terms(), option::of(parent()), option::of(text()))).prop_map(
+        |(names, holds, asked)| Created {
             number: names.0,
             runbook: names.1,
             definition: names.2,
@@ -121,8 +121,9 @@ fn created() -> impl Strategy<Value = Created> {
             parent: asked.4,
             slot: None,
             items: Vec::new(),
-        }
-    })
+            commit: asked.5,
+        },
+    )
 }
 
 fn uid() -> impl Strategy<Value = RunUid> {

@@ -29,6 +29,7 @@ pub fn created(number: u64, runbook: &str, request_id: &str) -> Fact {
         reason: String::new(),
         request_id: request_id.to_owned(),
         request_digest: Digest([7; 32]),
+        commit: None,
         terms: Terms::default(),
         parent: None,
         items: Vec::new(),

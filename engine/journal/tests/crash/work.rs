@@ -66,6 +66,7 @@ pub fn event(run: u64, number: u64) -> Event {
             reason: String::new(),
             request_id: if run.is_multiple_of(2) { format!("request {run}") } else { String::new() },
             request_digest: Digest([1; 32]),
+            commit: None,
             terms: Default::default(),
             parent: None,
             items: Vec::new(),
