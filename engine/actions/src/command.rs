@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use runbook_core::definition::{Command, Program, Shell, Step, Stop};
+use runbook_core::definition::{Acting, Command, Program, Shell, Step, Stop};
 use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::limits;
 use runbook_core::run::{AttemptKind, Kind, RunState};
 use runbook_core::time::Span;
 
 use crate::environment::{self, BASE_VARIABLES};
+use crate::http;
+use crate::inside::{Deed, Inside};
+use crate::told::Told;
 use crate::values::{Rendered, Values};
 use crate::world::World;
 
@@ -60,6 +63,15 @@ pub struct Prepared {
     pub redact: Vec<String>,
 }
 
+/// What an attempt is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Starts a command.
+    Command(Prepared),
+    /// Carries an action out inside the daemon.
+    Inside(Inside),
+}
+
 /// A command that cannot be made ready: nothing of it ran.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {problem}")]
@@ -86,7 +98,7 @@ pub fn prepare(
     kind: AttemptKind,
     attempt: AttemptNo,
     world: &dyn World,
-) -> Result<Prepared, PrepareError> {
+) -> Result<Order, PrepareError> {
     let wrong = |problem: &str| PrepareError { what: "step".into(), problem: problem.into(), errno: EINVAL };
     let step = run.pinned().runbook.step(no).ok_or_else(|| wrong("it is not in the definition"))?;
     let none = || wrong("the definition has no such command");
@@ -98,7 +110,7 @@ pub fn prepare(
         AttemptKind::Rollback => step.rollback.as_ref().ok_or_else(none)?,
     };
     let maker = Maker { run, no, step, kind, main, command, attempt, world, values: Values::new(run, no, world) };
-    maker.make()
+    maker.order()
 }
 
 struct Maker<'a> {
@@ -115,6 +127,33 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
+    fn order(&self) -> Result<Order, PrepareError> {
+        match self.command.action() {
+            Some(acting) => self.action(acting).map(Order::Inside),
+            None => self.make().map(Order::Command),
+        }
+    }
+
+    fn action(&self, acting: &Acting) -> Result<Inside, PrepareError> {
+        let wrong = |(what, problem): (String, String)| PrepareError { what, problem, errno: EINVAL };
+        let told = Told::new(acting, &self.values).map_err(wrong)?;
+        // What tidies up, undoes or asks is written to be run again.
+        let repeatable = self.kind != AttemptKind::Run || self.step.effect.repeatable();
+        let path = |text: &str| self.world.project().join(text);
+        let request = http::Request::new(&told, repeatable, &self.idempotency_key(), path).map_err(wrong)?;
+        Ok(Inside {
+            deed: Deed::Http(Box::new(request)),
+            timeout: self.command.timeout,
+            artifacts: if self.kind == AttemptKind::Run { self.step.artifacts.clone() } else { Vec::new() },
+            redact: self.values.secrets_met(),
+        })
+    }
+
+    /// What the outside world knows this work by, in all its tries.
+    fn idempotency_key(&self) -> String {
+        format!("{}/{}/0", self.run.uid(), self.step.id)
+    }
+
     fn make(&self) -> Result<Prepared, PrepareError> {
         let attempt_id = format!("{}.{}.0.{}", self.run.uid(), self.no.0, self.attempt.0);
         let env = self.env(&attempt_id)?;
@@ -213,6 +252,7 @@ impl Maker<'_> {
                 argv.extend([text.clone(), self.step.id.clone()]);
                 Ok(argv)
             }
+            Program::Action(_) => Ok(Vec::new()),
             Program::Argv(sources) => {
                 let mut argv = Vec::with_capacity(sources.len());
                 for (index, source) in sources.iter().enumerate() {
@@ -284,7 +324,7 @@ impl Maker<'_> {
             ("RUNBOOK_STEP", self.step_name()),
             ("RUNBOOK_ATTEMPT", self.attempt.0.to_string()),
             ("RUNBOOK_ATTEMPT_ID", attempt_id.to_owned()),
-            ("RUNBOOK_IDEMPOTENCY_KEY", format!("{}/{}/0", self.run.uid(), self.step.id)),
+            ("RUNBOOK_IDEMPOTENCY_KEY", self.idempotency_key()),
             ("RUNBOOK_OUTPUT", below("out")),
             ("RUNBOOK_PROJECT", self.world.project().to_string_lossy().into_owned()),
         ] {

@@ -1,12 +1,17 @@
-//! What steps can do: a checked step and its run's values become a command with everything it is given.
+//! What steps can do: a checked step and its run's values become a command with everything it is given, or an action that
+//! is carried out here.
 //!
-//! Knows the core, and nothing of journals, shims or the API. Starts nothing.
+//! Knows the core, and nothing of journals, shims or the API. Starts no process.
 
 mod command;
 mod environment;
+mod http;
+mod inside;
+mod told;
 mod values;
 mod world;
 
-pub use command::{Given, PrepareError, Prepared, prepare};
+pub use command::{Given, Order, PrepareError, Prepared, prepare};
 pub use environment::BASE_VARIABLES;
+pub use inside::{Desk, Done, Inside, Shared};
 pub use world::World;

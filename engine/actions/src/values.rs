@@ -52,6 +52,17 @@ impl<'a> Values<'a> {
         Ok(Rendered { text: text?, secret })
     }
 
+    /// The value of a text of the definition: that of an expression that stands alone keeps its type.
+    pub(crate) fn value(&self, source: &str) -> Result<Value, String> {
+        let template = Template::parse(source)
+            .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))?;
+        let value = template.render(self).map_err(|error| error.to_string());
+        match self.problem.borrow_mut().take() {
+            Some(problem) => Err(problem),
+            None => value,
+        }
+    }
+
     fn is_secret(&self, reference: &Reference) -> bool {
         let created = self.run.created();
         match reference {

@@ -3,6 +3,7 @@
 //! It is stored as JSON under its hash and read by newer versions for ever: fields are added with a default,
 //! and never change their meaning. Never knows files, positions in the source, or how it was written.
 
+mod action;
 mod block;
 mod command;
 mod environment;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use crate::id::{Digest, StepNo};
 use crate::time::Span;
 
+pub use action::{Acting, Setting};
 pub use block::{Block, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use environment::{Environment, InputSource, key_in};
@@ -154,6 +156,8 @@ pub enum ValueType {
     List,
     /// Names to anything.
     Map,
+    /// Anything, null too. Of outputs of actions alone: nobody can declare it.
+    Any,
 }
 
 impl ValueType {
@@ -166,6 +170,7 @@ impl ValueType {
             Self::Boolean => "boolean",
             Self::List => "list",
             Self::Map => "map",
+            Self::Any => "any",
         }
     }
 
@@ -190,6 +195,7 @@ impl ValueType {
             Self::Boolean => value.is_boolean(),
             Self::List => value.is_array(),
             Self::Map => value.is_object(),
+            Self::Any => true,
         }
     }
 }
@@ -487,6 +493,11 @@ impl Step {
         }
     }
 
+    /// The action that attempts of the step itself are, if they are one.
+    pub fn action(&self) -> Option<&Acting> {
+        self.command().and_then(Command::action)
+    }
+
     /// The probe of a step that waits for one to say that it is over.
     pub fn probe(&self) -> Option<&Probe> {
         match &self.work {
@@ -512,7 +523,9 @@ impl Step {
             None => self.block().map(|block| &block.takes),
         };
         let taken = taken.into_iter().flatten().map(String::as_str);
-        own.chain(probe.flatten().map(String::as_str)).chain(list).chain(taken)
+        let commands = [self.command(), self.verify.as_ref(), self.on_cancel.as_ref(), self.rollback.as_ref()];
+        let asked = commands.into_iter().flatten().filter_map(Command::action).flat_map(Acting::conditions);
+        own.chain(probe.flatten().map(String::as_str)).chain(list).chain(taken).chain(asked)
     }
 
     /// Every text of it that may hold `${{ }}`.

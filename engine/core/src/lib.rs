@@ -4,6 +4,7 @@
 //! environment variable, a network, a thread or a source of randomness; time, jitter and ids come in
 //! with the inputs. The lints in `clippy.toml` beside `Cargo.toml` and the dependency check in CI hold it to that.
 
+pub mod action;
 pub mod calendar;
 pub mod comparison;
 pub mod definition;

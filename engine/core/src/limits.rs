@@ -156,6 +156,14 @@ pub const CAUGHT_UP: usize = 100;
 pub const SCHEDULES_A_TURN: usize = 2_000;
 /// How far ahead a run may begin, in days.
 pub const BEGIN_DAYS: i64 = 3_650;
+/// The body of an answer that an `http` step keeps as a file, in bytes.
+pub const HTTP_FILE_BYTES: i64 = 64 << 30;
+/// The same, unless the step says otherwise.
+pub const HTTP_FILE_DEFAULT_BYTES: i64 = 1 << 30;
+/// The redirects that an `http` step may follow.
+pub const HTTP_REDIRECTS: i64 = 20;
+/// The longest wait before the next try that the other side may ask for, in seconds.
+pub const RETRY_AFTER_SECONDS: i64 = 3_600;
 /// The events of one rehearsal.
 pub const REHEARSAL_EVENTS: usize = 500_000;
 /// The events of the rehearsals that one request asks for, after which no further one begins.

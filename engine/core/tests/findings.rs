@@ -12,6 +12,8 @@ use runbook_core::language::{
     Checked, CheckedFile, CheckedScenarios, Code, Environments, Finding, check, check_project, check_scenarios,
 };
 
+#[path = "findings/actions.rs"]
+mod actions;
 #[path = "findings/blocks.rs"]
 mod blocks;
 #[path = "findings/environments.rs"]
@@ -40,7 +42,7 @@ type Case = (&'static str, &'static str);
 type Project = Vec<(String, Vec<u8>)>;
 
 /// What every group of cases is called, with its cases.
-const GROUPS: [(&str, &[Case]); 7] = [
+const GROUPS: [(&str, &[Case]); 8] = [
     ("yaml", yaml::CASES),
     ("keys", keys::CASES),
     ("values", values::CASES),
@@ -48,6 +50,7 @@ const GROUPS: [(&str, &[Case]); 7] = [
     ("blocks", blocks::CASES),
     ("expressions", expressions::CASES),
     ("schedules", schedules::CASES),
+    ("actions", actions::CASES),
 ];
 
 /// Cases that are no texts of a table: (what, files by path).

@@ -8,6 +8,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use runbook_core::action::{ACTIONS, Action};
 use runbook_core::language::{
     Code, InputCode, check, check_environment, check_scenarios, environment_keys, scenario_keys, schema,
 };
@@ -118,6 +119,53 @@ fn codes() -> String {
     out
 }
 
+/// What the page tells of each action.
+fn actions() -> String {
+    let mut out = String::new();
+    for action in ACTIONS {
+        let _ = writeln!(out, "## `{}`\n\n{}\n\n```yaml\n{}```\n", action.name, action.doc, dedented(action.example));
+        let _ = writeln!(out, "| key of `with` | takes | default | what it is for |\n| --- | --- | --- | --- |");
+        for key in action.with.all() {
+            let default = if key.required { "**required**" } else { key.default };
+            let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, key.takes, key.doc);
+        }
+        let _ = writeln!(out, "\n| output | type | what it is |\n| --- | --- | --- |");
+        for output in action.outputs {
+            let _ = writeln!(
+                out,
+                "| `{}` | {}{} | {} |",
+                output.name,
+                output.value_type.name(),
+                when(action, output.when),
+                output.doc
+            );
+        }
+        for artifact in action.artifacts {
+            let _ =
+                writeln!(out, "| `{}` | artifact{} | {} |", artifact.name, when(action, artifact.when), artifact.doc);
+        }
+        let timeout = action.timeout.map_or_else(|| "none".to_owned(), |timeout| format!("`{timeout}`"));
+        let _ = writeln!(out, "\nUnless the step says otherwise: `timeout` {timeout}, {} tries.\n", action.attempts);
+        for (head, note) in action.notes {
+            let _ = writeln!(out, "- **{head}.** {note}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn when(action: &Action, words: &[&str]) -> String {
+    match (action.decides, words) {
+        (Some((key, _)), [_, ..]) => format!(", with `{key}: {}`", words.join("` or `")),
+        _ => String::new(),
+    }
+}
+
+/// A step of an example as it stands below `steps:`.
+fn dedented(example: &str) -> String {
+    example.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
+}
+
 fn input_codes() -> String {
     let names: Vec<_> = InputCode::ALL.iter().map(|code| format!("`{}`", code.text())).collect();
     names.join(", ") + "."
@@ -126,6 +174,24 @@ fn input_codes() -> String {
 #[test]
 fn the_page_of_the_language_says_what_the_code_does() {
     hold("language.md", &[("keys", keys(schema::SECTIONS)), ("limits", limit_table())]);
+}
+
+#[test]
+fn the_page_of_actions_says_what_the_code_does() {
+    hold("actions.md", &[("actions", actions())]);
+}
+
+#[test]
+fn the_example_of_each_action_is_good() {
+    for action in ACTIONS {
+        let top = "name: a\nlanguage: 1\nrequires: {secrets: [shop_token, hook, smtp_password]}\n\
+            env: {SHOP: \"https://shop.example.org\"}\ninputs:\n  item: {type: string, required: true}\n  \
+            count: {type: integer, default: 1}\n";
+        let used = "  used: {argv: [echo, \"${{ inputs.item }}\", \"${{ inputs.count }}\", \"${{ env.SHOP }}\"]}\n";
+        let text = format!("{top}steps:\n{used}{}", action.example);
+        let checked = check(text.as_bytes(), "example.yaml");
+        assert_eq!(checked.findings, [], "{}\n{text}", action.name);
+    }
 }
 
 #[test]

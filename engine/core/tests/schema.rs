@@ -9,6 +9,8 @@ use std::path::Path;
 use runbook_core::language::{Code, check, check_environment, environment_schema, json_schema};
 use serde_json::Value;
 
+#[path = "findings/actions.rs"]
+mod actions;
 #[path = "findings/environments.rs"]
 mod environments;
 #[path = "findings/expressions.rs"]
@@ -53,6 +55,7 @@ fn cases() -> Vec<(String, String)> {
         ("graph", graph::CASES),
         ("expressions", expressions::CASES),
         ("schedules", schedules::CASES),
+        ("actions", actions::CASES),
     ];
     let mut cases: Vec<(String, String)> = groups
         .iter()

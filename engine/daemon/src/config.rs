@@ -131,6 +131,17 @@ pub enum Command {
         #[arg(long)]
         environment: bool,
     },
+    /// Lists the actions that steps can use, or tells all of one.
+    #[command(
+        after_help = "Examples:\n  runbookd actions\n  runbookd actions http\n  runbookd actions http --output json\n"
+    )]
+    Actions {
+        /// The action, such as http.
+        name: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value = "human")]
+        output: Output,
+    },
     /// Explains a diagnostic code, or lists all.
     Explain {
         /// The code, as `check` prints it.

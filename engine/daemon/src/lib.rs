@@ -1,5 +1,6 @@
 //! The daemon: dispatcher, clock, attempts, API, start and stop. The only crate that knows all the others.
 
+pub mod actions;
 mod api;
 mod attempts;
 pub mod check;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use runbook_journal::OpenError;
 use runbookd::config::{Arguments, Command, Config};
-use runbookd::{check, cron, offline, scenarios, serve, telemetry};
+use runbookd::{actions, check, cron, offline, scenarios, serve, telemetry};
 
 /// The configuration, a path or an argument is wrong.
 const USAGE: u8 = 2;
@@ -49,6 +49,7 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
         }
         Some(Command::Graph { path, format }) => printed(offline::graph(path, *format)),
         Some(Command::Test { paths, output }) => printed(scenarios::test(paths, *output)),
+        Some(Command::Actions { name, output }) => printed(actions::actions(name.as_deref(), *output)),
         Some(Command::Schema { environment }) => printed(offline::schema(*environment)),
         Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),
         Some(Command::Cron { command }) => printed(cron::run(command)),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use runbook_core::action::Carried;
+use runbook_core::definition::Command;
 use runbook_core::id::{AttemptNo, RunUid};
 use runbook_core::machine::{AttemptRef, Machine, Settings};
 use runbook_core::run::{ArtifactPaths, AttemptKind, Fact, Progress, StopLevel};
@@ -33,6 +35,8 @@ use crate::{clock, descriptors, folder, hooks, maintenance, opening, unit};
 
 /// How long a start waits for the folder of runbooks: less than those wait who start a daemon.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the end of the daemon waits for actions that end with it.
+const DRAIN: Duration = Duration::from_secs(30);
 /// The name of the shim beside the daemon.
 const SHIM: &str = "runbook-shim";
 
@@ -81,6 +85,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let (handle, receiver) = dispatcher::channel();
     let reporter = handle.clone();
     let attempts = Attempts::start(layout.clone(), shim, boot, Arc::new(move |report| reporter.report(report)))?;
+    let insiders = attempts.insiders();
     warnings.extend(take_up(&machine, &attempts, &*reader, &layout, &loaded)?);
     warnings.extend(loaded.warnings);
     for warning in &warnings {
@@ -184,6 +189,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         served
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    insiders.drain(DRAIN);
     handle.stop();
     let looped = loop_thread.join().map_err(|_| anyhow::anyhow!("the dispatcher panicked; please report this"))?;
     looped.context(
@@ -322,7 +328,8 @@ fn take_up(
             grace: command.map_or(Span::ZERO, |command| command.stop.grace),
         };
         let foreign = loaded.foreign.contains(&attempt);
-        attempts.adopt(Adoption { attempt, step: id, foreign, level, patience });
+        let inside = command.and_then(Command::action).is_some_and(|acting| acting.carried() == Carried::Inside);
+        attempts.adopt(Adoption { attempt, step: id, foreign, inside, level, patience });
     }
     Ok(warnings)
 }

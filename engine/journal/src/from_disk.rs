@@ -296,6 +296,7 @@ fn attempt_ended(it: disk::AttemptEnded) -> Result<Fact> {
         max_rss_kib: it.max_rss_kib,
         log_lines: it.log_lines,
         log_dropped: it.log_dropped,
+        retry_after: (it.retry_after_micros != 0).then_some(Span(it.retry_after_micros)),
     };
     Ok(Fact::AttemptEnded { step: StepNo(it.step), attempt: AttemptNo(it.attempt), end: Box::new(end), then })
 }

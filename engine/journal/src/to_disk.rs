@@ -232,6 +232,7 @@ fn attempt_ended(
         max_rss_kib: end.max_rss_kib,
         log_lines: end.log_lines,
         log_dropped: end.log_dropped,
+        retry_after_micros: end.retry_after.map_or(0, |span| span.0),
         then: Some(match then {
             Then::Succeeded => ToThen::Succeeded(true),
             Then::Failed => ToThen::Failed(true),

@@ -11,12 +11,14 @@ mod screen;
 pub mod server;
 mod terminal;
 pub mod tree;
+mod web;
 
 pub use daemon::{Daemon, step};
 pub use golden::{golden, masked, masked_json};
 pub use project::Project;
 pub use screen::Screen;
 pub use terminal::{CTRL_C, Terminal};
+pub use web::{Asked, Reply, Web};
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -553,6 +553,7 @@ fn asked(approval: &Approval) -> String {
 
 fn command(command: &Command) -> String {
     match &command.program {
+        Program::Action(acting) => format!("uses: {}", acting.name),
         Program::Argv(words) => format!("argv: [{}]", words.join(", ")),
         Program::Script { text, .. } => format!("run: {text}"),
     }

@@ -8,6 +8,7 @@ use runbook_core::definition::ValueType;
 use runbook_core::id::Digest;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{Artifact, AttemptEnd, AttemptKind, CutOff, How, NotStarted, StopLevel};
+use runbook_core::time::Span;
 use serde_json::Value;
 
 use super::condition::NUMBER;
@@ -283,6 +284,9 @@ fn end(
     }
     if random.percent(10) {
         end.outputs.insert("undeclared".to_owned(), Value::from("text"));
+    }
+    if kind == AttemptKind::Run && random.percent(5) {
+        end.retry_after = Some(Span(random.spread(SECOND, 2 * 3_600 * SECOND)));
     }
     if kind != AttemptKind::OnCancel {
         end.outputs.extend(outputs(random, &step.outputs, temper.sloppy));

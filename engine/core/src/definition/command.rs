@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::Template;
+use super::{Acting, Template};
 use crate::time::Span;
 
 /// A command and everything it is given.
@@ -42,15 +42,24 @@ impl Command {
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let words = match &self.program {
             Program::Argv(words) => words.as_slice(),
-            Program::Script { .. } => &[],
+            Program::Script { .. } | Program::Action(_) => &[],
         };
+        let told = self.action().into_iter().flat_map(Acting::templates);
         let lone = [&self.stdin, &self.env_file, &self.working_dir].into_iter().flatten();
-        lone.chain(words).chain(self.env.values()).chain(self.files.values())
+        lone.chain(words).chain(told).chain(self.env.values()).chain(self.files.values())
+    }
+
+    /// The action that it is, if it is one.
+    pub const fn action(&self) -> Option<&Acting> {
+        match &self.program {
+            Program::Action(acting) => Some(acting),
+            Program::Argv(_) | Program::Script { .. } => None,
+        }
     }
 }
 
 /// What is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Program {
     /// A script under a shell. Its text holds no `${{ }}`: data never becomes code.
@@ -62,6 +71,8 @@ pub enum Program {
     },
     /// A program and its arguments, without a shell.
     Argv(Vec<Template>),
+    /// An action of the engine's.
+    Action(Acting),
 }
 
 /// The shell of a script.

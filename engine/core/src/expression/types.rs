@@ -87,6 +87,7 @@ impl From<ValueType> for Base {
             ValueType::Boolean => Self::Boolean,
             ValueType::List => Self::List,
             ValueType::Map => Self::Map,
+            ValueType::Any => Self::Any,
         }
     }
 }

@@ -11,7 +11,8 @@ use super::names;
 use super::report::{Problem, Report};
 use super::schema;
 use super::step_keys;
-use super::{script, show};
+use super::{action, script, show};
+use crate::action::find;
 use crate::definition::{Backoff, Command, Jitter, Program, Retry, Runbook, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
 use crate::time::Span;
@@ -162,6 +163,8 @@ pub(super) struct Inherited<'d> {
     pub step: Option<&'d Command>,
     /// Its timeout when neither it nor `defaults` has one.
     pub timeout: Option<Span>,
+    /// What it is for.
+    pub role: action::Role,
 }
 
 /// Reads the keys of a command.
@@ -175,10 +178,28 @@ pub(super) fn command<'t>(
     let shell = fields.get("shell").and_then(|item| item.word(&SHELLS, reader.report));
     let step_shell = step.and_then(|step| match step.program {
         Program::Script { shell, .. } => Some(shell),
-        Program::Argv(_) => None,
+        Program::Argv(_) | Program::Action(_) => None,
     });
-    let program = program(fields, shell.or(step_shell).or(defaults.shell), owner, reader);
-    let mut env = step.map_or_else(|| defaults.env.clone(), |step| step.env.clone());
+    let acting = fields.find("uses").map(|uses| action::read(uses, fields, inherited.role, owner, reader));
+    if let (None, Some(with)) = (&acting, fields.find("with")) {
+        reader.report.add(
+            Problem::new(Code::ConflictingKeys, with.key.span(), "`with` belongs to `uses`, which is not here")
+                .help("add `uses:`, or leave `with` out"),
+        );
+    }
+    let program = match acting {
+        Some(acting) => acting.map_or_else(nothing, Program::Action),
+        None => program(fields, shell.or(step_shell).or(defaults.shell), owner, reader),
+    };
+    let described = match &program {
+        Program::Action(acting) => find(&acting.name),
+        Program::Argv(_) | Program::Script { .. } => None,
+    };
+    let takes = |key: &str| described.is_none_or(|action| action.beside.contains(&key));
+    let mut env = match takes("env") {
+        true => step.map_or_else(|| defaults.env.clone(), |step| step.env.clone()),
+        false => IndexMap::new(),
+    };
     if let Some(item) = fields.get("env") {
         env.extend(reader.env(item, owner, Use::Hidden));
     }
@@ -188,31 +209,38 @@ pub(super) fn command<'t>(
         env,
         env_file: reader
             .template_of(fields, "env_file", owner, Use::Shown)
-            .or_else(|| step.and_then(|step| step.env_file.clone())),
+            .or_else(|| step.filter(|_| takes("env_file")).and_then(|step| step.env_file.clone())),
         pass_env: match fields.get("pass_env") {
             Some(item) => names::distinct(item, reader.report, |item, report| {
                 item.text(report).map(|_| names::variable(item, report))
             }),
-            None => step.map(|step| step.pass_env.clone()).unwrap_or_default(),
+            None => step.filter(|_| takes("pass_env")).map(|step| step.pass_env.clone()).unwrap_or_default(),
         },
         working_dir: reader
             .template_of(fields, "working_dir", owner, Use::Shown)
-            .or_else(|| step.and_then(|step| step.working_dir.clone())),
+            .or_else(|| step.filter(|_| takes("working_dir")).and_then(|step| step.working_dir.clone())),
         files: files(fields, owner, reader),
         // What tidies up does not take as long as the work: the default of steps is not for it.
         timeout: reader
             .duration(fields, "timeout")
             .or(defaults.timeout.filter(|_| step.is_none()))
+            .or(described.and_then(|action| action.timeout))
             .or(inherited.timeout),
         stop: fields
             .entry("stop")
             .map(|entry| stop(entry.value, entry.key, reader))
+            .or(described.map(|action| action.stop))
             .or(step.map(|step| step.stop))
             .or(defaults.stop)
             .unwrap_or_default(),
     };
     size(fields, &command, reader.report);
     command
+}
+
+/// What stands for a program that could not be read; the runbook is refused then.
+pub(super) const fn nothing() -> Program {
+    Program::Argv(Vec::new())
 }
 
 fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Program {
@@ -231,7 +259,7 @@ fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: 
                 fields.at.clone(),
                 "nothing is said about what to do: `run` or `argv` is missing",
             )
-            .help("add `run:` with a script, or `argv:` with a program and its arguments"),
+            .help("add `run:` with a script, `argv:` with a program and its arguments, or `uses:` with an action"),
         ),
         _ => {}
     }
@@ -289,6 +317,7 @@ fn size(fields: &Fields<'_>, command: &Command, report: &mut Report<'_>) {
     let arguments = match &command.program {
         Program::Script { text, .. } => text.len(),
         Program::Argv(arguments) => arguments.iter().map(|text| text.len() + 1).sum(),
+        Program::Action(_) => 0,
     };
     let env: usize = command.env.iter().map(|(name, text)| name.len() + text.len() + 2).sum();
     let limit = limits::COMMAND_BYTES;

@@ -91,6 +91,15 @@ pub(super) enum Use {
     /// What an input of another runbook of this type is given, which may be null where the flag says so: stored and
     /// shown.
     Given(ValueType, bool),
+    /// Inside of a value that an action is given: of any type, null too; secrets may go there.
+    Member,
+    /// An expression over what an attempt of this action found, with this deciding word; stored and shown.
+    Answer {
+        /// Its name.
+        action: &'static str,
+        /// The word that decides which outputs it has.
+        word: &'static str,
+    },
     /// `for_each`: an expression that gives a list; stored and shown.
     Items,
     /// `repeat.until`: an expression over the iteration that is over, and what `if` may mention; stored and shown.
@@ -103,8 +112,14 @@ impl Use {
     /// Whether the text is one expression rather than a text with expressions.
     pub const fn is_expression(self) -> bool {
         match self {
-            Self::Condition | Self::Outcome | Self::Probe | Self::Items | Self::Until | Self::Output(_) => true,
-            Self::Hidden | Self::Variable | Self::Shown | Self::Given(..) => false,
+            Self::Condition
+            | Self::Outcome
+            | Self::Probe
+            | Self::Answer { .. }
+            | Self::Items
+            | Self::Until
+            | Self::Output(_) => true,
+            Self::Hidden | Self::Member | Self::Variable | Self::Shown | Self::Given(..) => false,
         }
     }
 }

@@ -344,7 +344,7 @@ fn secret_env(draft: &Draft<'_>, parsed: &[Parsed<'_>]) -> HashSet<String> {
 fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>) {
     let place = &parsed.place;
     let names = At { context, owner: place.owner, usage: place.usage };
-    if !matches!(place.usage, Use::Hidden | Use::Variable) {
+    if !matches!(place.usage, Use::Hidden | Use::Member | Use::Variable) {
         for reference in parsed.references() {
             if names.type_of(&reference.value).is_ok_and(|of| of.secret) {
                 report.add(shown_secret(parsed, reference, report));
@@ -372,7 +372,9 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         let range = whole();
         place.item.locate(range.start + parsed.offset..range.end + parsed.offset, report)
     };
-    if matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe | Use::Until) && !of.fits(ValueType::Boolean) {
+    let decides =
+        matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe | Use::Answer { .. } | Use::Until);
+    if decides && !of.fits(ValueType::Boolean) {
         report.add(
             Problem::new(
                 Code::ExpressionType,
@@ -395,7 +397,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         let message =
             format!("the output `{}` is declared as {}, and this is of type {of}", place.key, expected.name());
         report.add(Problem::new(Code::ExpressionType, at(report), message).help("declare it as what it is"));
-    } else if of.nullable && !matches!(place.usage, Use::Given(_, true)) {
+    } else if of.nullable && !matches!(place.usage, Use::Given(_, true) | Use::Member) {
         report.add(
             Problem::new(
                 Code::PossibleNull,
@@ -448,7 +450,16 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
         (Use::Given(..), _) => {
             "let the other runbook take the secret by itself: `requires: {secrets: [NAME]}`".to_owned()
         }
-        (Use::Condition | Use::Outcome | Use::Probe | Use::Items | Use::Until | Use::Output(_), _)
+        (
+            Use::Condition
+            | Use::Outcome
+            | Use::Probe
+            | Use::Answer { .. }
+            | Use::Items
+            | Use::Until
+            | Use::Output(_),
+            _,
+        )
         | (_, Owner::Start) => "secrets may go into `env`, `stdin` and `files` of a command".to_owned(),
         _ => "give it by `env`, `stdin` or `files`, and let the program read it there".to_owned(),
     };

@@ -161,7 +161,7 @@ pub fn parse_input(decl: &InputDecl, text: &str) -> Result<Value, String> {
                 _ => format!("{shown} is neither true nor false"),
             }),
         },
-        ValueType::List | ValueType::Map => {
+        ValueType::List | ValueType::Map | ValueType::Any => {
             let name = decl.value_type.name();
             let example = match decl.value_type {
                 ValueType::List => r#"["a", "b"]"#,
@@ -317,6 +317,7 @@ fn words(decl: &InputDecl) -> &'static str {
         ValueType::Boolean => "true or false",
         ValueType::List => "a list",
         ValueType::Map => "a map",
+        ValueType::Any => "any value",
     }
 }
 

@@ -440,6 +440,11 @@ impl<'t> Fields<'t> {
         self.found.iter().find(|(key, _)| key.name == name).map(|(_, entry)| *entry)
     }
 
+    /// The entry of a key, in a section that need not have it.
+    pub fn find(&self, name: &str) -> Option<Entry<'t>> {
+        self.found.iter().find(|(key, _)| key.name == name).map(|(_, entry)| *entry)
+    }
+
     /// Whether a key is there that this version does not support.
     pub fn has_later(&self, name: &str) -> bool {
         self.later.contains(&name)

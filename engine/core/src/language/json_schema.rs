@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::environment_keys;
 use super::schema::{Key, SECTIONS, Section};
+use crate::action::ACTIONS;
 
 /// The draft that the schema is written in.
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -22,7 +23,7 @@ const DOINGS: [&str; 4] = ["run", "argv", "uses", "steps"];
 
 /// The schema of a runbook file.
 pub fn json_schema() -> Value {
-    of_file("A runbook, language 1", SECTIONS)
+    of_file("A runbook, language 1", &of_runbooks())
 }
 
 /// The schema of a file of an environment.
@@ -42,6 +43,11 @@ fn of_file(title: &str, sections: &[&'static Section]) -> Value {
     schema.insert("$ref".to_owned(), json!(reference(sections[0])));
     schema.insert("$defs".to_owned(), Value::Object(definitions));
     Value::Object(schema)
+}
+
+/// The sections of a runbook, those of actions too.
+fn of_runbooks() -> Vec<&'static Section> {
+    SECTIONS.iter().copied().chain(ACTIONS.iter().map(|action| action.with)).collect()
 }
 
 /// Where the schema of a section stands.
@@ -112,6 +118,14 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "an expression" | "an expression, boolean" | "an expression over `exit_code`, boolean" => {
             json!({"type": ["string", "boolean"]})
         }
+        "an action" => json!({"enum": ACTIONS.iter().map(|action| action.name).collect::<Vec<_>>()}),
+        "text with `${{ }}`, secrets too" => literal(),
+        "a map of names to text with `${{ }}`, secrets too" => map(None, literal()),
+        "a value with `${{ }}` in its texts, secrets too" => json!({}),
+        "a list of statuses, such as `200` or `2xx`" => list(json!({"anyOf": [
+            {"type": "integer", "minimum": 100, "maximum": 599},
+            {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+        ]})),
         "text with `${{ }}`, or with `probe` an expression" => json!({"type": ["string", "boolean"]}),
         "a duration" | "a duration from `1s`" => json!({"type": "string", "pattern": DURATION}),
         "a number" => json!({"type": "number"}),
@@ -152,7 +166,8 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a map of variables to text with `${{ }}`" => map(Some(VARIABLE), literal()),
         "a map of file names to text with `${{ }}`" => map(None, literal()),
         "a map, by `uses`" => {
-            let ways = SECTIONS.iter().filter(|section| section.name.starts_with("`with` of"));
+            let sections = of_runbooks();
+            let ways = sections.iter().filter(|section| section.name.starts_with("`with` of"));
             json!({"anyOf": ways.map(|section| json!({"$ref": reference(section)})).collect::<Vec<_>>()})
         }
         "`manual`, `automatic`, `never`, or a map" => {
@@ -195,11 +210,19 @@ mod tests {
 
     #[test]
     fn every_key_says_in_known_words_what_it_takes() {
-        for section in SECTIONS.iter().chain(environment_keys::SECTIONS) {
+        for section in of_runbooks().iter().chain(environment_keys::SECTIONS) {
             for key in section.all() {
                 assert!(shape(key).is_some(), "{}: {}: {:?}: say here what that is", section.name, key.name, key.takes);
             }
         }
+    }
+
+    #[test]
+    fn the_words_of_uses_are_the_actions() {
+        let uses = super::super::step_keys::STEP.find("uses").and_then(shape).unwrap();
+        let words: Vec<&str> = uses["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let actions = ACTIONS.iter().map(|action| action.name);
+        assert_eq!(words, ["approval", "fail", "runbook", "wait"].into_iter().chain(actions).collect::<Vec<_>>());
     }
 
     #[test]

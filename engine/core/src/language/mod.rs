@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::definition::{Environment, Runbook};
 use crate::limits;
 
+mod action;
 mod block;
 mod call;
 mod code;

@@ -7,6 +7,7 @@ use super::draft::{Owner, Use};
 use super::expressions::in_finally;
 use super::graph::{Graph, Relation, Upstream};
 use super::show;
+use crate::action;
 use crate::definition::{Environment, Part, Runbook, Step, ValueType};
 use crate::expression::{Base, FaultKind, IterationField, NameFault, Names, Reference, RunField, Type, did_you_mean};
 
@@ -238,6 +239,9 @@ impl<'c> At<'c> {
     }
 
     fn attempt_output(&self, key: &str, fixed: Type) -> Answer {
+        if let Use::Answer { action, word } = self.usage {
+            return self.found(action, word, key);
+        }
         let (index, probe) = match self.owner {
             Owner::Cleanup(index) => (index, false),
             Owner::Step(index) if self.usage == Use::Probe => (index, true),
@@ -257,6 +261,20 @@ impl<'c> At<'c> {
         })
     }
 
+    /// What an action has found where its answer is judged.
+    fn found(&self, name: &str, word: &str, key: &str) -> Answer {
+        let Some(action) = action::find(name) else { return Ok(Type::of(Base::Any)) };
+        if let Some(output) = action.outputs(word).find(|output| output.name == key) {
+            return Ok(Type::of(output.value_type.into()));
+        }
+        let other = action.outputs.iter().find(|output| output.name == key).and_then(|output| output.when.first());
+        let help = match (other, action.decides) {
+            (Some(word), Some((decides, _))) => Some(format!("it has that with `{decides}: {word}`")),
+            _ => self.meant(key, action.outputs(word).map(|output| output.name)),
+        };
+        fault(FaultKind::UnknownOutput, format!("`uses: {name}` has no output `{}` here", show(key)), help)
+    }
+
     fn declared_output(&self, step: &Step, key: &str) -> Result<(), NameFault> {
         if step.outputs.contains_key(key) {
             return Ok(());
@@ -264,6 +282,10 @@ impl<'c> At<'c> {
         let help = match self.meant(key, step.outputs.keys().map(String::as_str)) {
             Some(meant) => meant,
             None if step.approval().is_some() => "what approvers fill in is declared under `with.fields`".to_owned(),
+            None if step.action().is_some() => {
+                let known: Vec<&str> = step.outputs.keys().map(String::as_str).collect();
+                format!("it has {}", known.join(", "))
+            }
             None if step.block().is_some() => {
                 format!("declare it there: `outputs: {{{}: {{type: string, value: EXPRESSION}}}}`", show(key))
             }
@@ -329,6 +351,10 @@ impl<'c> At<'c> {
         }
         let help = match self.meant(name, step.artifacts.iter().map(String::as_str)) {
             Some(meant) => meant,
+            None if step.action().is_some() => match step.artifacts.as_slice() {
+                [] => "it leaves no file; `answer: file` keeps a body as one".to_owned(),
+                known => format!("it has {}", known.join(", ")),
+            },
             None => format!("declare it there: `artifacts: [{}]`", show(name)),
         };
         let message = format!("the step `{}` declares no artifact `{}`", step.id, show(name));

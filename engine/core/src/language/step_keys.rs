@@ -41,10 +41,16 @@ const COMMAND: &[Key] = &[
     key(
         "timeout",
         "a duration",
-        "none; `10m` in `finally`, `verify`, `on_cancel` and `rollback`; `1m` in `probe`",
+        "none; `10m` in `finally`, `verify`, `on_cancel` and `rollback`; `1m` in `probe`; of actions, as each says",
         "How long one attempt may take. Time of a suspended machine is not counted. Of a block: the bound on all of it, as `timeout` of a runbook.",
     ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
+];
+
+/// What stands for a command: an action.
+const ACTION: &[Key] = &[
+    key("uses", "an action", "", "An action instead of `run` and `argv`."),
+    key("with", "a map, by `uses`", "", "What the action is told."),
 ];
 
 /// A step.
@@ -108,9 +114,9 @@ pub static STEP: Section = Section {
         &[
             key(
                 "uses",
-                "`approval`, `fail`, `runbook` or `wait`",
+                "`approval`, `fail`, `runbook`, `wait` or `http`",
                 "",
-                "What the step does where that is no command; excludes `run`, `argv` and what belongs to them.",
+                "What the step does where that is no command of yours; excludes `run`, `argv` and what belongs to them. What has no section here is an action, with a page of its own.",
             ),
             key("with", "a map, by `uses`", "", "What `uses` needs to be told."),
             key(
@@ -141,14 +147,14 @@ pub static STEP: Section = Section {
             key(
                 "unknown_if",
                 "an expression over `exit_code`, boolean",
-                "`false`",
+                "`false`; of actions `exit_code == 76`",
                 "Tells an end of which nobody knows what was done, such as ssh's 255.",
             ),
-            key("retry", "a map", "one attempt", "When to try again."),
+            key("retry", "a map", "one attempt; of actions, as each says", "When to try again."),
             key(
                 "effect",
                 "`read`, `idempotent`, `mutating` or `destructive`",
-                "`mutating`",
+                "`mutating`; of actions, as each says",
                 "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`.",
             ),
             key(
@@ -268,8 +274,8 @@ pub static WAIT: Section = Section {
 /// `probe` of a wait.
 pub static PROBE: Section = Section {
     name: "`probe`",
-    keys: &[COMMAND],
-    later: &["uses", "with"],
+    keys: &[COMMAND, ACTION],
+    later: &[],
     elsewhere: &[("retry", "it is run again `every` so often by itself")],
 };
 
@@ -346,8 +352,8 @@ pub static REPEAT: Section = Section {
 /// `verify`, `on_cancel` and `rollback` of a step.
 pub static CLEANUP: Section = Section {
     name: "`verify`, `on_cancel` and `rollback` of a step",
-    keys: &[COMMAND],
-    later: &["uses", "with"],
+    keys: &[COMMAND, ACTION],
+    later: &[],
     elsewhere: &[("retry", "it is tried three times by itself")],
 };
 
@@ -362,7 +368,12 @@ pub static RETRY: Section = Section {
             "`{initial: 2s, factor: 2, max: 1m, jitter: full}`",
             "How long to wait between attempts.",
         ),
-        key("if", "an expression over `exit_code`, boolean", "any failure", "Whether a failed attempt is tried again."),
+        key(
+            "if",
+            "an expression over `exit_code`, boolean",
+            "any failure; of actions `exit_code == 75`",
+            "Whether a failed attempt is tried again.",
+        ),
     ]],
     later: &[],
     elsewhere: &[

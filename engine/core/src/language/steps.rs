@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::action::{self, Role};
 use super::block;
 use super::call;
 use super::code::Code;
@@ -15,6 +16,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::step_keys;
 use super::{show, top, work};
+use crate::action::UNKNOWN_IF;
 use crate::definition::{DryRun, Effect, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
@@ -175,7 +177,8 @@ fn step<'t>(
         return (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped: None });
     };
     let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
-    let inherited = Inherited { defaults, step: None, timeout: (part == Part::Finally).then_some(cleanup) };
+    let timeout = (part == Part::Finally).then_some(cleanup);
+    let inherited = Inherited { defaults, step: None, timeout, role: Role::Work };
     step.description = inputs::text(&fields, "description", reader.report);
     if let Some(item) = fields.get("if") {
         reader.expression(item, "if", owner, Use::Condition);
@@ -193,7 +196,10 @@ fn step<'t>(
         Work::Approval(approval) => work::outputs_of_approval(approval),
         Work::Runbook(call) => call::outputs(call, reader),
         Work::Block(_) => inner.map(|inner| types(&inner.draft.runbook)).unwrap_or_default(),
-        Work::Command(_) | Work::Wait(_) | Work::Fail(_) => outputs(&fields, reader),
+        Work::Command(_) | Work::Wait(_) | Work::Fail(_) => match step.action() {
+            Some(acting) => action::outputs(acting),
+            None => outputs(&fields, reader),
+        },
     };
     let asks = match &step.work {
         Work::Approval(_) => true,
@@ -215,6 +221,9 @@ fn step<'t>(
         let count = step.artifacts.len();
         names::within(item, "`artifacts`", count, limits::ARTIFACTS, "items", reader.report);
     }
+    if let Some(acting) = step.action() {
+        step.artifacts = action::artifacts(acting);
+    }
     step.success = reader.expression_of(&fields, "success", owner, Use::Outcome);
     step.unknown_if = reader.expression_of(&fields, "unknown_if", owner, Use::Outcome);
     step.retry = match fields.entry("retry") {
@@ -224,12 +233,23 @@ fn step<'t>(
     // What waits or fails by itself changes nothing.
     let effect =
         if matches!(step.work, Work::Command(_)) || step.starts_run() { Effect::default() } else { Effect::Read };
-    step.effect = fields.get("effect").and_then(|i| i.word(&EFFECTS, reader.report)).unwrap_or(effect);
+    if let Work::Command(command) = &step.work
+        && let Some(acting) = command.action()
+    {
+        (step.effect, step.retry) = (action::effect(acting), action::retry(acting, step.retry.take()));
+        step.unknown_if.get_or_insert_with(|| UNKNOWN_IF.to_owned());
+    } else {
+        step.effect = effect;
+    }
+    if let Some(effect) = fields.get("effect").and_then(|item| item.word(&EFFECTS, reader.report)) {
+        step.effect = effect;
+    }
     step.dry_run = fields.get("dry_run").and_then(|item| item.word(&DRY_RUN, reader.report)).unwrap_or_default();
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
-        let inherited = Inherited { defaults, step: step.command(), timeout: Some(cleanup) };
+        let role = if key == "verify" { Role::Verify } else { Role::Work };
+        let inherited = Inherited { defaults, step: step.command(), timeout: Some(cleanup), role };
         let own = entry.value.section(&step_keys::CLEANUP, entry.key.span(), reader.report)?;
         Some(command::command(&own, Owner::Cleanup(index), &inherited, reader))
     };

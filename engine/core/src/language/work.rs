@@ -8,8 +8,9 @@ use super::command::{self, Inherited, Reader};
 use super::draft::{Owner, Use};
 use super::item::{Entry, Fields};
 use super::report::{Problem, Report};
-use super::{call, inputs, names, show, step_keys};
-use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, Program, ValueType, Wait, Work};
+use super::{action, call, inputs, names, show, step_keys};
+use crate::action::{self as actions};
+use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, ValueType, Wait, Work};
 use crate::limits;
 use crate::time::{Span, Timestamp};
 
@@ -65,16 +66,18 @@ pub(super) fn read<'t>(
     reader: &mut Reader<'_, '_, 't>,
 ) -> Work {
     let Some(uses) = fields.entry("uses") else {
-        if let Some(with) = fields.entry("with") {
-            reader.report.add(
-                Problem::new(Code::ConflictingKeys, with.key.span(), "`with` belongs to `uses`, which is not here")
-                    .help("add `uses:`, or leave `with` out"),
-            );
-        }
         return Work::Command(Box::new(command::command(fields, owner, inherited, reader)));
     };
-    let Some(kind) = uses.value.word(&USES, reader.report) else { return nothing() };
-    let word = uses.value.raw();
+    let Some(word) = uses.value.text(reader.report) else { return nothing() };
+    if actions::find(word).is_some() {
+        return Work::Command(Box::new(command::command(fields, owner, inherited, reader)));
+    }
+    let Some((_, kind)) = USES.into_iter().find(|(name, _)| *name == word) else {
+        let names = USES.into_iter().map(|(name, _)| name);
+        let names = names.chain(actions::ACTIONS.iter().map(|action| action.name));
+        reader.report.add(action::unknown(uses.value, names));
+        return nothing();
+    };
     let section = match kind {
         Uses::Approval => &step_keys::APPROVAL,
         Uses::Fail => &step_keys::FAIL,
@@ -107,7 +110,7 @@ pub(super) fn read<'t>(
 /// The work of a step that could not be read; the runbook is refused then.
 pub(super) fn nothing() -> Work {
     Work::Command(Box::new(Command {
-        program: Program::Argv(Vec::new()),
+        program: command::nothing(),
         stdin: None,
         env: Default::default(),
         env_file: None,
@@ -232,7 +235,7 @@ fn probe<'t>(
 ) -> Option<Probe> {
     let own = entry.value.section(&step_keys::PROBE, entry.key.span(), reader.report)?;
     let timeout = Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS));
-    let inherited = Inherited { defaults: inherited.defaults, step: None, timeout };
+    let inherited = Inherited { step: None, timeout, ..*inherited };
     let command = command::command(&own, owner, &inherited, reader);
     let within = reader.duration(with, "for").unwrap_or(WITHIN);
     let every = match with.get("every") {

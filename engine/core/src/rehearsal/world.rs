@@ -220,7 +220,7 @@ fn outputs(step: &Step, told: &StepScript, number: u32) -> IndexMap<String, Valu
         ValueType::Number => json!(1.0),
         ValueType::Boolean => Value::Bool(true),
         ValueType::List => json!([]),
-        ValueType::Map => json!({}),
+        ValueType::Map | ValueType::Any => json!({}),
     };
     let value = |(key, value_type): (&String, &ValueType)| {
         let value = told.written(number, key).cloned().unwrap_or_else(|| made_up(key, *value_type));

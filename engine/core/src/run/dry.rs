@@ -2,7 +2,7 @@
 
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::definition::{Command, DryRun, Effect, Program, Step, Wait, Work};
+use crate::definition::{Acting, Command, DryRun, Effect, Program, Setting, Step, Wait, Work};
 use crate::expression::{Expression, Reference, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -96,6 +96,7 @@ fn shown(run: &RunState, no: StepNo, text: &str) -> String {
 /// A command in one line.
 fn command_line(command: &Command, shown: impl Fn(&str) -> String) -> String {
     match &command.program {
+        Program::Action(acting) => action_line(acting, shown),
         Program::Argv(words) => words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" "),
         Program::Script { text, .. } => {
             let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -104,4 +105,16 @@ fn command_line(command: &Command, shown: impl Fn(&str) -> String) -> String {
             format!("{first}{more}")
         }
     }
+}
+
+/// An action in one line: its name, and the texts and words that it is told.
+fn action_line(acting: &Acting, shown: impl Fn(&str) -> String) -> String {
+    let told = acting.with.iter().filter_map(|(key, setting)| match setting {
+        Setting::Template(text) => Some(format!("{key}: {}", shown(text))),
+        Setting::Value(value) => {
+            Some(format!("{key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        }
+        Setting::List(_) | Setting::Map(_) | Setting::Condition(_) => None,
+    });
+    std::iter::once(acting.name.clone()).chain(told).collect::<Vec<_>>().join(" ")
 }

@@ -420,6 +420,9 @@ pub struct AttemptEnd {
     pub log_lines: u64,
     /// Lines that the log's cap or a full disk dropped.
     pub log_dropped: u64,
+    /// How long the other side asked to be left alone before the next try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Span>,
 }
 
 impl AttemptEnd {
@@ -436,6 +439,7 @@ impl AttemptEnd {
             max_rss_kib: 0,
             log_lines: 0,
             log_dropped: 0,
+            retry_after: None,
         }
     }
 }

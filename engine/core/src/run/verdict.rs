@@ -38,7 +38,8 @@ pub(super) fn ended(
 ) -> Option<Fact> {
     let step = run.pinned.runbook.step(no)?;
     let state = run.step(no)?;
-    let case = Case { run, no, step, state, now, chance };
+    let retry_after = end.retry_after.unwrap_or(Span::ZERO).min(Span::seconds(limits::RETRY_AFTER_SECONDS));
+    let case = Case { run, no, step, state, now, chance, retry_after };
     if kind == AttemptKind::Run {
         case.reclassify(&mut end);
     }
@@ -63,6 +64,8 @@ struct Case<'a> {
     state: &'a StepState,
     now: Timestamp,
     chance: u32,
+    /// How long the other side asked to be left alone.
+    retry_after: Span,
 }
 
 impl Case<'_> {
@@ -145,7 +148,7 @@ impl Case<'_> {
             say(end, format!("it was not so within {}", probe.within));
             return Then::Failed;
         }
-        Then::RetryAt(until.min(self.now + probe.every))
+        Then::RetryAt(until.min(self.now + probe.every.max(self.retry_after)))
     }
 
     fn run_ended(&self, end: &mut AttemptEnd) -> Then {
@@ -219,7 +222,8 @@ impl Case<'_> {
         let tries = self.tries();
         match &self.step.retry {
             Some(retry) if tries < retry.attempts => {
-                Then::RetryAt(self.now + backoff(&retry.backoff, tries, self.chance))
+                let wait = backoff(&retry.backoff, tries, self.chance);
+                Then::RetryAt(self.now + wait.max(self.retry_after))
             }
             Some(_) | None => Then::Failed,
         }
@@ -452,7 +456,7 @@ pub(crate) fn as_type(value_type: ValueType, value: &Value) -> Option<Value> {
     match value_type {
         ValueType::String => None,
         ValueType::Integer => text.trim().parse::<i64>().ok().map(Value::from),
-        ValueType::Number | ValueType::Boolean | ValueType::List | ValueType::Map => {
+        ValueType::Number | ValueType::Boolean | ValueType::List | ValueType::Map | ValueType::Any => {
             serde_json::from_str(text.trim()).ok().filter(|parsed| value_type.accepts(parsed))
         }
     }

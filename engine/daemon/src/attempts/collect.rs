@@ -102,6 +102,14 @@ fn keep_artifacts(attempt: AttemptRef, layout: &Layout, verdict: &Verdict) -> io
         }
         kept.push(Artifact { name: artifact.name.clone(), length: artifact.length, digest });
     }
+    move_artifacts(attempt, layout)?;
+    Ok(Some(kept))
+}
+
+/// Moves the artifacts of an attempt to where they stay, durably, if they are not there yet.
+pub(super) fn move_artifacts(attempt: AttemptRef, layout: &Layout) -> io::Result<()> {
+    let from = layout.attempt(attempt).join(paths::ARTIFACTS);
+    let to = layout.artifacts(attempt);
     if from.exists() {
         let parent = to.parent().unwrap_or(&to);
         files::make_private_directory(parent)?;
@@ -114,11 +122,11 @@ fn keep_artifacts(attempt: AttemptRef, layout: &Layout, verdict: &Verdict) -> io
             }
         }
     }
-    Ok(Some(kept))
+    Ok(())
 }
 
 /// The hash of a file of this length; `None` where there is none.
-fn digest_of(path: &Path, length: u64) -> io::Result<Option<Digest>> {
+pub(super) fn digest_of(path: &Path, length: u64) -> io::Result<Option<Digest>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

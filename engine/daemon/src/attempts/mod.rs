@@ -5,6 +5,7 @@
 
 mod clean;
 mod collect;
+mod inside;
 mod outputs;
 mod place;
 mod reconcile;
@@ -13,6 +14,8 @@ mod waiter;
 mod worker;
 
 pub use clean::{Standing, sweep};
+pub use inside::Insiders;
+use place::ShimOrder;
 pub use place::{ShimCopy, StartOrder};
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +25,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use runbook_actions::Order;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{AttemptEnd, StopLevel};
 use runbook_core::time::Span;
@@ -56,6 +60,8 @@ pub struct Adoption {
     pub step: String,
     /// Whether it began in another boot of the machine.
     pub foreign: bool,
+    /// Whether the daemon that began it carried it out itself.
+    pub inside: bool,
     /// How it should be going on.
     pub level: StopLevel,
     /// Its timeout and the grace of its stop, from the definition.
@@ -72,7 +78,7 @@ pub struct Patience {
 }
 
 enum Job {
-    Start(Box<StartOrder>),
+    Start(Box<ShimOrder>),
     Adopt(Adoption),
     Stop(AttemptRef, StopLevel),
     CallOff(AttemptRef),
@@ -156,6 +162,7 @@ impl Shared {
 /// The handle to all attempts.
 pub struct Attempts {
     workers: Vec<Sender<Job>>,
+    insiders: Arc<Insiders>,
 }
 
 impl std::fmt::Debug for Attempts {
@@ -172,6 +179,7 @@ impl Attempts {
     pub fn start(layout: Layout, shim: ShimCopy, boot: String, report: Reporter) -> io::Result<Self> {
         let (waiter, events) = waiter::start()?;
         let spares = spare::Spares::new(&layout)?;
+        let insiders = Insiders::start(layout.clone(), Arc::clone(&report))?;
         let shared =
             Shared { layout, shim, boot, report, records: Mutex::default(), waiter, spares, plain: Mutex::default() };
         let shared = Arc::new(shared);
@@ -192,22 +200,38 @@ impl Attempts {
             };
             send(&to_workers, attempt, job);
         })?;
-        Ok(Self { workers })
+        Ok(Self { workers, insiders })
     }
 
     /// Starts an attempt, or starts it again after it provably never ran.
     pub fn spawn(&self, order: StartOrder) {
-        send(&self.workers, order.attempt, Job::Start(Box::new(order)));
+        let StartOrder { attempt, step, order } = order;
+        match order {
+            Order::Command(prepared) => {
+                send(&self.workers, attempt, Job::Start(Box::new(ShimOrder { attempt, step, prepared })));
+            }
+            Order::Inside(action) => self.insiders.begin(attempt, action),
+        }
+    }
+
+    /// The attempts that end with the daemon.
+    pub fn insiders(&self) -> Arc<Insiders> {
+        Arc::clone(&self.insiders)
     }
 
     /// Takes up an attempt that the journal says may have processes.
     pub fn adopt(&self, adoption: Adoption) {
-        send(&self.workers, adoption.attempt, Job::Adopt(adoption));
+        match adoption.inside {
+            true => self.insiders.lost(adoption.attempt),
+            false => send(&self.workers, adoption.attempt, Job::Adopt(adoption)),
+        }
     }
 
     /// Stops an attempt, or stops it harder.
     pub fn stop(&self, attempt: AttemptRef, level: StopLevel) {
-        send(&self.workers, attempt, Job::Stop(attempt, level));
+        if !self.insiders.stop(attempt) {
+            send(&self.workers, attempt, Job::Stop(attempt, level));
+        }
     }
 
     /// Sees to it that an attempt never begins, which this daemon has not begun.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use runbook_actions::Prepared;
+use runbook_actions::{Order, Prepared};
 use runbook_core::definition::{StopSignal, StopTo};
 use runbook_core::id::Digest;
 use runbook_core::limits;
@@ -33,6 +33,14 @@ pub struct StartOrder {
     /// The step's id, for people who read the files.
     pub step: String,
     /// What to start.
+    pub order: Order,
+}
+
+/// An attempt to start under a shim.
+#[derive(Debug)]
+pub(super) struct ShimOrder {
+    pub attempt: AttemptRef,
+    pub step: String,
     pub prepared: Prepared,
 }
 
@@ -71,7 +79,7 @@ pub(super) struct Spawned {
 }
 
 /// Writes the attempt's directory and spawns its shim.
-pub(super) fn spawn(order: &StartOrder, shared: &Shared) -> io::Result<Spawned> {
+pub(super) fn spawn(order: &ShimOrder, shared: &Shared) -> io::Result<Spawned> {
     let directory = shared.layout.attempt(order.attempt);
     if !use_spare(&directory, &shared.spares) {
         make_directory(&directory)?;
@@ -121,7 +129,7 @@ fn make_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// What may lie on the disk, and what may not.
-fn split(order: &StartOrder, boot: &str) -> (Spec, Secrets) {
+fn split(order: &ShimOrder, boot: &str) -> (Spec, Secrets) {
     let prepared = &order.prepared;
     let mut secrets = Secrets::default();
     secrets.redact.clone_from(&prepared.redact);

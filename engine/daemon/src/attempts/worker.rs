@@ -16,7 +16,7 @@ use runbook_shim::{fence, lock, process};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::reconcile::{Finding, reconcile};
-use super::{Adoption, Job, Patience, Record, Report, SPAWNS, Shared, StartOrder, clean, collect, place};
+use super::{Adoption, Job, Patience, Record, Report, SPAWNS, Shared, ShimOrder, clean, collect, place};
 
 /// How long until a shim that has the lock is looked at again for its pid.
 const NO_PID_YET: Duration = Duration::from_millis(50);
@@ -63,7 +63,7 @@ fn not_started(reason: NotStarted, message: String) -> AttemptEnd {
     AttemptEnd { message, ..AttemptEnd::bare(How::NotStarted(reason)) }
 }
 
-fn start(shared: &Arc<Shared>, order: &StartOrder) {
+fn start(shared: &Arc<Shared>, order: &ShimOrder) {
     let attempt = order.attempt;
     let level = {
         let mut records = shared.records();
@@ -119,7 +119,7 @@ fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarte
 }
 
 fn adopt(shared: &Arc<Shared>, adoption: Adoption) {
-    let Adoption { attempt, step, foreign, level, patience } = adoption;
+    let Adoption { attempt, step, foreign, inside: _, level, patience } = adoption;
     shared.records().insert(attempt, Record { foreign, ..Record::new(step, level, patience) });
     arm_overdue(shared, attempt);
     look(shared, attempt);

@@ -30,7 +30,7 @@ impl Dispatcher {
             tracing::info!(secret, from, run = number, runbook, step, attempt = attempt.attempt.0, "a secret was read");
         }
         match prepared {
-            Ok(prepared) => self.attempts.spawn(StartOrder { attempt, step, prepared }),
+            Ok(order) => self.attempts.spawn(StartOrder { attempt, step, order }),
             Err(error) => {
                 let mut end = AttemptEnd::bare(How::NotStarted(NotStarted::Errno(error.errno)));
                 end.message = error.to_string();

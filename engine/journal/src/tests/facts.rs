@@ -48,6 +48,11 @@ fn created() -> Created {
     }
 }
 
+fn retry_after() -> Fact {
+    let end = AttemptEnd { retry_after: Some(Span::seconds(30)), ..AttemptEnd::bare(How::Exited(75)) };
+    Fact::AttemptEnded { step: STEP, attempt: ATTEMPT, end: Box::new(end), then: Then::RetryAt(AT) }
+}
+
 fn with_terms(terms: Terms) -> Fact {
     Fact::Created(Box::new(Created { terms, ..created() }))
 }
@@ -86,6 +91,7 @@ fn end(how: How) -> AttemptEnd {
         max_rss_kib: 20_480,
         log_lines: 77,
         log_dropped: 1,
+        retry_after: None,
     }
 }
 
@@ -378,6 +384,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 }),
             },
         ),
+        ("attempt-ended-retry-after", retry_after()),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

@@ -199,6 +199,7 @@ fn attempt_end() -> impl Strategy<Value = AttemptEnd> {
         max_rss_kib: counts[1],
         log_lines: counts[2],
         log_dropped: counts[3],
+        retry_after: (counts[3] % 2 == 1).then_some(Span::seconds(30)),
     })
 }
 

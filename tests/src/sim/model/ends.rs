@@ -167,7 +167,11 @@ impl Ended<'_> {
         let (Some(probe), Some(until)) = (step.probe(), model.probes_until) else {
             return Err(format!("step {} does not probe", self.no));
         };
-        Ok(if until <= self.now { Then::Failed } else { Then::RetryAt(until.min(self.at(probe.every))) })
+        Ok(if until <= self.now {
+            Then::Failed
+        } else {
+            Then::RetryAt(until.min(self.at(probe.every.max(self.left_alone()))))
+        })
     }
 
     /// 17, 18, 24
@@ -217,7 +221,13 @@ impl Ended<'_> {
             Jitter::None => Span((wait - ROUNDING.0).max(0)),
             Jitter::Full => Span::ZERO,
         };
-        Ok(Next::RetryBetween(self.at(least), self.at(Span(wait + ROUNDING.0))))
+        let alone = self.left_alone();
+        Ok(Next::RetryBetween(self.at(least.max(alone)), self.at(Span(wait + ROUNDING.0).max(alone))))
+    }
+
+    /// 124
+    fn left_alone(&self) -> Span {
+        self.end.retry_after.unwrap_or(Span::ZERO).min(Span::seconds(3_600))
     }
 
     /// Whether this attempt, or the one that this one asks about, was counted before.

@@ -1,0 +1,231 @@
+//! What `uses` can name besides what the engine does itself: each action described once. The check of `with`, the JSON
+//! Schema, the page of actions, `runbookd actions` and what a step has by default all come from here. Never knows how an
+//! action is carried out.
+
+mod http;
+mod words;
+
+use crate::definition::{DryRun, Effect, Stop, ValueType};
+use crate::language::schema::{self, Section};
+use crate::time::Span;
+
+pub use words::Takes;
+
+/// The exit code of an attempt whose action did what it was to do.
+pub const DONE: i32 = 0;
+/// The exit code of an attempt whose action failed, and would fail again.
+pub const FAILED: i32 = 1;
+/// The exit code of an attempt that changed nothing and may succeed later (`EX_TEMPFAIL` of sysexits(3)).
+pub const LATER: i32 = 75;
+/// The exit code of an attempt of which nobody knows what it did (`EX_PROTOCOL` of sysexits(3)).
+pub const NOBODY_KNOWS: i32 = 76;
+
+/// When an attempt of an action is tried again unless the step says otherwise: [`LATER`], as it is written in `retry.if`.
+pub const RETRY_IF: &str = "exit_code == 75";
+/// Which ends of an action's attempts are as good as lost: [`NOBODY_KNOWS`], as it is written in `unknown_if`.
+pub const UNKNOWN_IF: &str = "exit_code == 76";
+
+/// Every action, in the order of the page.
+pub static ACTIONS: &[&Action] = &[&http::HTTP];
+
+/// An action.
+#[derive(Debug)]
+pub struct Action {
+    /// As `uses` names it.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// The keys of `with`.
+    pub keys: &'static [Key],
+    /// The same for whoever reads maps with fixed keys.
+    pub with: &'static Section,
+    /// The key of `with` whose word decides which outputs and artifacts there are, and the word that it has when it is
+    /// not given.
+    pub decides: Option<(&'static str, &'static str)>,
+    /// What it leaves for other steps.
+    pub outputs: &'static [Output],
+    /// The files that it leaves.
+    pub artifacts: &'static [Artifact],
+    /// What a second try could do, unless the step says otherwise.
+    pub effect: Effects,
+    /// Whether it runs in a dry run where it changes nothing.
+    pub dry_run: DryRun,
+    /// What it is carried out by.
+    pub carried: Carried,
+    /// How it is stopped.
+    pub stop: Stop,
+    /// How long one attempt may take, unless the step says otherwise.
+    pub timeout: Option<Span>,
+    /// How often it is tried in all, unless the step says otherwise.
+    pub attempts: u32,
+    /// The keys of a command that mean something beside it.
+    pub beside: &'static [&'static str],
+    /// What is to be known of it, each with a head: how it is retried, what an unknown end means, what a cancel leaves.
+    pub notes: &'static [(&'static str, &'static str)],
+    /// A step that uses it, as it is written.
+    pub example: &'static str,
+}
+
+impl PartialEq for Action {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Action {}
+
+/// A key of `with`.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// As whoever reads maps with fixed keys wants it.
+    pub key: schema::Key,
+    /// What it takes.
+    pub takes: Takes,
+}
+
+/// What an action leaves for other steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub value_type: ValueType,
+    /// The words of the deciding key with which it is there; always when empty.
+    pub when: &'static [&'static str],
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// A file that an action leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Artifact {
+    /// Its name.
+    pub name: &'static str,
+    /// The words of the deciding key with which it is there; always when empty.
+    pub when: &'static [&'static str],
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// What a second try of an action could do.
+#[derive(Debug, Clone, Copy)]
+pub enum Effects {
+    /// Always the same.
+    Fixed(Effect),
+    /// By the word of a key of `with`; the first one where the key is not given.
+    By(&'static str, &'static [(&'static str, Effect)]),
+}
+
+/// What carries an action out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// The daemon, without a process. It ends with the daemon.
+    Inside,
+    /// A process under a shim. It outlives the daemon.
+    Process,
+}
+
+impl Action {
+    /// The key of a name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.key.name == name)
+    }
+
+    /// The deciding word, by what `with` says.
+    pub fn word(&self, given: Option<&str>) -> &'static str {
+        let Some((name, otherwise)) = self.decides else { return "" };
+        let words = match self.key(name).map(|key| key.takes) {
+            Some(Takes::Word(words, _)) => words,
+            _ => &[],
+        };
+        given.and_then(|given| words.iter().find(|word| **word == given)).copied().unwrap_or(otherwise)
+    }
+
+    /// What it leaves with this deciding word.
+    pub fn outputs(&self, word: &str) -> impl Iterator<Item = &'static Output> {
+        self.outputs.iter().filter(move |output| output.when.is_empty() || output.when.contains(&word))
+    }
+
+    /// The files that it leaves with this deciding word.
+    pub fn artifacts(&self, word: &str) -> impl Iterator<Item = &'static Artifact> {
+        self.artifacts.iter().filter(move |artifact| artifact.when.is_empty() || artifact.when.contains(&word))
+    }
+
+    /// What a second try could do, by the words that `with` gives.
+    pub fn effect(&self, given: impl Fn(&str) -> Option<String>) -> Effect {
+        match self.effect {
+            Effects::Fixed(effect) => effect,
+            Effects::By(key, words) => {
+                let word = given(key);
+                let found = words.iter().find(|(name, _)| Some(*name) == word.as_deref());
+                found.or(words.first()).map_or(Effect::Mutating, |(_, effect)| *effect)
+            }
+        }
+    }
+}
+
+/// The action of a name.
+pub fn find(name: &str) -> Option<&'static Action> {
+    ACTIONS.iter().copied().find(|action| action.name == name)
+}
+
+/// A key that may be left out.
+const fn key(name: &'static str, takes: Takes, default: &'static str, doc: &'static str) -> Key {
+    Key { key: schema::Key { name, takes: takes.words(), default, required: false, doc }, takes }
+}
+
+/// A key that has to be given.
+const fn required(name: &'static str, takes: Takes, doc: &'static str) -> Key {
+    Key { key: schema::Key { name, takes: takes.words(), default: "", required: true, doc }, takes }
+}
+
+/// The keys of `with` as a section has them.
+const fn section<const N: usize>(keys: &[Key; N]) -> [schema::Key; N] {
+    let mut all = [keys[0].key; N];
+    let mut index = 1;
+    while index < N {
+        all[index] = keys[index].key;
+        index += 1;
+    }
+    all
+}
+
+const fn output(name: &'static str, value_type: ValueType, doc: &'static str) -> Output {
+    Output { name, value_type, when: &[], doc }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::is_id;
+
+    #[test]
+    fn every_action_says_of_itself_what_it_is_asked() {
+        for action in ACTIONS {
+            let name = action.name;
+            assert!(name.split('/').all(is_id), "{name}");
+            assert_eq!(action.with.all().count(), action.keys.len(), "{name}");
+            assert_eq!(action.with.name, format!("`with` of `uses: {name}`"));
+            assert!(action.example.contains(&format!("uses: {name}")), "{name}: its example uses it");
+            for output in action.outputs {
+                assert!(is_id(output.name), "{name}: {}", output.name);
+            }
+            let words: &[&str] = match action.decides.and_then(|(key, _)| action.key(key)).map(|key| key.takes) {
+                Some(Takes::Word(words, _)) => words,
+                _ => &[],
+            };
+            let whens = action.outputs.iter().map(|it| it.when).chain(action.artifacts.iter().map(|it| it.when));
+            assert!(whens.flatten().all(|word| words.contains(word)), "{name}: a word that decides nothing");
+            if let Effects::By(key, effects) = action.effect {
+                let Some(Takes::Word(words, _)) = action.key(key).map(|key| key.takes) else { panic!("{name}: {key}") };
+                assert_eq!(words.to_vec(), effects.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_codes_are_those_of_the_conditions() {
+        assert_eq!(RETRY_IF, format!("exit_code == {LATER}"));
+        assert_eq!(UNKNOWN_IF, format!("exit_code == {NOBODY_KNOWS}"));
+    }
+}

@@ -1,0 +1,45 @@
+//! `uses: http` with the real daemon against a server that answers, and fails, as it is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod answers;
+mod boundaries;
+mod faults;
+mod requests;
+
+use runbook_proto::v1;
+use runbook_tests::e2e::{Daemon, Project, Web};
+
+/// A project with one runbook `r`, in whose body `URL` stands for the server.
+fn project(web: &Web, body: &str) -> Project {
+    Project::with("r", &body.replace("URL", &web.url()))
+}
+
+/// Runs it to its end.
+fn run(project: &Project) -> (Daemon, v1::Run) {
+    let daemon = Daemon::start(project);
+    let run = daemon.exec("r", &[]);
+    let run = daemon.wait_over(&run.name);
+    (daemon, run)
+}
+
+/// The outputs of a step as JSON.
+fn outputs(step: &v1::RunStep) -> serde_json::Value {
+    let pairs = step.outputs.as_ref().map(|outputs| outputs.fields.clone()).unwrap_or_default();
+    serde_json::Value::Object(pairs.into_iter().map(|(name, value)| (name, json(value))).collect())
+}
+
+fn json(value: prost_types::Value) -> serde_json::Value {
+    use prost_types::value::Kind;
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::NumberValue(value)) if value.fract() == 0.0 => (value as i64).into(),
+        Some(Kind::NumberValue(value)) => value.into(),
+        Some(Kind::StringValue(value)) => value.into(),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(json).collect(),
+        Some(Kind::StructValue(map)) => {
+            serde_json::Value::Object(map.fields.into_iter().map(|(name, value)| (name, json(value))).collect())
+        }
+    }
+}
