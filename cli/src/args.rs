@@ -108,6 +108,8 @@ pub enum Command {
     Schedules(commands::schedules::Schedules),
     /// List what a person should look at: overdue schedules, runs that hold them up, broken files
     Findings(commands::findings::Findings),
+    /// Tell whether what is backed up could be restored, in time and from new enough data
+    Readiness(commands::readiness::Readiness),
     /// Show the environments that runs can be started in
     Environments(commands::environments::Environments),
     /// Cancel a run: it tidies up and ends

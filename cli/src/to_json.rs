@@ -99,6 +99,48 @@ const fn origin(origin: v1::Origin) -> &'static str {
     }
 }
 
+/// The word of a verdict on what can be restored.
+pub const fn readiness_verdict(verdict: v1::ReadinessVerdict) -> &'static str {
+    match verdict {
+        v1::ReadinessVerdict::Unspecified => "unspecified",
+        v1::ReadinessVerdict::Ready => "ready",
+        v1::ReadinessVerdict::Unproved => "unproved",
+        v1::ReadinessVerdict::Broken => "broken",
+    }
+}
+
+/// How a target stands.
+pub fn target_readiness(it: &v1::TargetReadiness) -> Value {
+    let evidence = |it: &Option<v1::Evidence>| {
+        it.as_ref().map_or(Value::Null, |it| {
+            json!({
+                "run": it.run,
+                "number": it.number,
+                "runbook": it.runbook,
+                "began_at": time(it.began_at.as_ref()),
+                "ended_at": time(it.ended_at.as_ref()),
+            })
+        })
+    };
+    let seconds = |span: &Option<prost_types::Duration>| span.as_ref().map_or(Value::Null, |span| json!(seconds(span)));
+    json!({
+        "target": it.target,
+        "environment": text(&it.environment),
+        "verdict": readiness_verdict(it.verdict()),
+        "reasons": it.reasons,
+        "rpo_seconds": seconds(&it.rpo),
+        "rto_seconds": seconds(&it.rto),
+        "backup": evidence(&it.backup),
+        "proved": evidence(&it.proved),
+        "proved_by": evidence(&it.proved_by),
+        "restore": evidence(&it.restore),
+        "drill": evidence(&it.drill),
+        "restore_median_seconds": seconds(&it.restore_median),
+        "restore_p90_seconds": seconds(&it.restore_p90),
+        "restores": it.restores,
+    })
+}
+
 /// The word of an event's type.
 pub const fn event_type(kind: v1::EventType) -> &'static str {
     match kind {

@@ -17,6 +17,7 @@ pub mod locks;
 pub mod logs;
 pub mod pause;
 pub mod plan;
+pub mod readiness;
 pub mod rehearse;
 pub mod reject;
 pub mod resolve;
@@ -71,6 +72,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(cx, &args).await,
         Command::Schedules(args) => schedules::run(cx, &args).await,
         Command::Findings(_) => findings::run(cx).await,
+        Command::Readiness(args) => readiness::run(cx, &args).await,
         Command::Environments(args) => environments::run(cx, &args).await,
         Command::Status(args) => status::run(cx, &args).await,
         Command::Diff(args) => diff::run(cx, &args).await,

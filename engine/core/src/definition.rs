@@ -69,6 +69,9 @@ pub struct Runbook {
     /// How long a run may wait for a person.
     #[serde(default)]
     pub attention: Option<Attention>,
+    /// What its runs are for, where that is to be kept up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// Values for `${{ env.X }}` and for every step's environment.
     #[serde(default)]
     pub env: IndexMap<String, Template>,
@@ -299,6 +302,25 @@ impl RollbackOf {
             Self::Started => "started",
         }
     }
+}
+
+/// What the runs of a runbook are for: that something can be restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// What is backed up or restored.
+    pub target: Template,
+    /// The runs are backups: how old the newest may be, counted from its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Span>,
+    /// The runs are restores: how long one may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Span>,
+    /// They restore into something that is thrown away.
+    #[serde(default)]
+    pub drill: bool,
+    /// A run that succeeds proves that the newest backup from before it can be restored.
+    #[serde(default)]
+    pub proves: bool,
 }
 
 /// Which runs exclude each other.

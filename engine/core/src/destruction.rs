@@ -71,6 +71,12 @@ pub fn targets(known: &Known<'_>, of: impl Fn(StepNo) -> bool) -> Result<Vec<Tar
     Ok(found.into_iter().map(|(name, steps)| Target { name, steps }).collect())
 }
 
+/// The target of a runbook's objective, if it has one and the inputs make its name.
+pub fn objective(known: &Known<'_>) -> Option<String> {
+    let template = Template::parse(&known.runbook.objective.as_ref()?.target).ok()?;
+    template.render_text(known).ok()
+}
+
 /// Of each step, whether it runs only when persons approved in that run; those that are left out ask nobody.
 pub fn approved(runbook: &Runbook, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
     let mut approved = vec![false; runbook.steps.len()];

@@ -15,6 +15,7 @@ pub mod language;
 pub mod limits;
 pub mod machine;
 pub mod plan;
+pub mod readiness;
 pub mod rehearsal;
 pub mod run;
 pub mod schedule;

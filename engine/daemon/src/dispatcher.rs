@@ -23,6 +23,7 @@ use crate::clock::{self, StepDetector};
 use crate::hooks::Ear;
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
+use crate::readiness::Readiness;
 use crate::runs;
 use crate::schedules::Planner;
 use crate::secrets::{Fetched, Fetcher};
@@ -255,6 +256,8 @@ pub struct Dispatcher {
     pub ear: Ear,
     /// When each runbook succeeded last.
     pub successes: Arc<Successes>,
+    /// What runs said about what can be restored.
+    pub readiness: Arc<Readiness>,
     /// Reads secrets that take long.
     pub fetcher: Fetcher,
     /// Attempts that wait for their secrets.
@@ -519,6 +522,7 @@ impl Dispatcher {
             }
             if state.parent().is_none() && !state.created().terms.dry {
                 self.successes.add(&state.created().runbook, state.last_at());
+                self.readiness.add(state);
             }
             if let Err(error) = self.surroundings.sealer.forget(*run) {
                 tracing::warn!(%error, %run, "the run's sealed inputs cannot be removed");

@@ -27,6 +27,7 @@ mod opening;
 mod placed;
 mod preflight;
 mod prepare;
+mod readiness;
 mod roles;
 mod room;
 mod runs;

@@ -26,6 +26,7 @@ use crate::dispatcher::{self, Dispatcher};
 use crate::layout::Layout;
 use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
+use crate::readiness::Readiness;
 use crate::runs::{self, all_events};
 use crate::schedules::{self, Workshop};
 use crate::secrets::{Fetcher, Sealer, Secrets};
@@ -94,12 +95,14 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 
     let library = Arc::new(Library::new(&config.project));
     let successes = Arc::new(Successes::new(Arc::clone(&reader)));
+    let readiness = Arc::new(Readiness::new(Arc::clone(&reader), Arc::clone(&definitions)));
     let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),
         reader: Arc::clone(&reader),
         library: Arc::clone(&library),
         successes: Arc::clone(&successes),
+        readiness: Arc::clone(&readiness),
         surroundings: surroundings.clone(),
         preflight: Preflight::default(),
         config: config.clone(),
@@ -159,6 +162,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         planner,
         ear: ear.clone(),
         successes,
+        readiness,
         fetcher,
         fetching: HashMap::new(),
     };

@@ -435,6 +435,7 @@ pub fn row(bytes: &[u8]) -> Result<RunRow> {
         dry: it.dry,
         environment: it.environment,
         editions: it.editions.iter().map(|bytes| digest(bytes, "row.editions")).collect::<Result<_>>()?,
+        target: it.target,
     })
 }
 

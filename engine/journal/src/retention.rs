@@ -17,8 +17,8 @@ pub struct Judge {
     /// Terminal runs seen.
     terminal: usize,
     any: bool,
-    /// Runbooks, each in its environment.
-    succeeded: HashSet<(String, Option<String>)>,
+    /// Runbooks, each in its environment, and for its target.
+    succeeded: HashSet<(String, Option<String>, Option<String>)>,
     due: Option<Timestamp>,
 }
 
@@ -34,10 +34,10 @@ impl Judge {
         let newest = !std::mem::replace(&mut self.any, true);
         let Some(finished) = row.finished else { return false };
         self.terminal += 1;
-        // A dry run proves nothing, and what succeeded in one environment nothing of another one.
+        // A dry run proves nothing, and what succeeded in one environment or for one target nothing of another one.
         let last_success = finished.outcome == Outcome::Succeeded
             && !row.dry
-            && self.succeeded.insert((row.runbook.clone(), row.environment.clone()));
+            && self.succeeded.insert((row.runbook.clone(), row.environment.clone(), row.target.clone()));
         let named = !row.request_id.is_empty() && self.now - row.created_at < REQUEST_AGE;
         if newest || last_success {
             return false;
@@ -96,6 +96,7 @@ mod tests {
             dry: false,
             environment: None,
             editions: Vec::new(),
+            target: None,
         }
     }
 

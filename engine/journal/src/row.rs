@@ -38,6 +38,8 @@ pub struct RunRow {
     pub environment: Option<String>,
     /// The hashes of the definitions that it went by after the first, in order.
     pub editions: Vec<Digest>,
+    /// What it backs up, proves or restores.
+    pub target: Option<String>,
 }
 
 /// The end of a run.
@@ -68,6 +70,7 @@ impl RunRow {
             dry: created.terms.dry,
             environment: created.terms.environment.clone(),
             editions: Vec::new(),
+            target: created.terms.target.clone(),
         }
     }
 

@@ -34,6 +34,7 @@ pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
         pause_before,
         environment: it.environment.clone(),
         overridden: it.overridden.clone(),
+        target: it.target.clone(),
         inputs_from: it.sources.iter().map(from).collect(),
         begin,
     })
@@ -70,7 +71,8 @@ pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
     let begin = it.begin.map(|it| Begin { at: Timestamp(it.at_micros), after: it.after_micros.map(Span) });
     let sources = it.inputs_from.into_iter().map(source_from_disk).collect::<Result<_, _>>()?;
     let (confirmed, dry, environment, overridden) = (it.confirmed, it.dry, it.environment, it.overridden);
-    Ok(Terms { confirmed, dry, selection, pause_before, environment, overridden, sources, begin })
+    let target = it.target;
+    Ok(Terms { confirmed, dry, selection, pause_before, environment, target, overridden, sources, begin })
 }
 
 fn source_from_disk(it: disk::InputFrom) -> Result<(String, InputSource), Undecodable> {

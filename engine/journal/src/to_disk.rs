@@ -340,6 +340,7 @@ pub fn row(row: &RunRow) -> disk::RunRow {
         dry: row.dry,
         environment: row.environment.clone(),
         editions: row.editions.iter().map(|digest| digest.0.to_vec()).collect(),
+        target: row.target.clone(),
     }
 }
 

@@ -373,6 +373,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         },
         locks: Vec::new(),
         concurrency: None,
+        objective: None,
         attention: random.percent(30).then(|| Attention {
             after: Span::seconds(random.spread(1, 3_600)),
             settle_as: random.pick([Settlement::Failed, Settlement::Failed, Settlement::Succeeded, Settlement::Retry]),

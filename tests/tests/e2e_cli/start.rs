@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use runbook_proto::v1::system_service_server::{SystemService, SystemServiceServer};
 use runbook_proto::v1::{
     DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse, ListFindingsRequest, ListFindingsResponse,
+    ListReadinessRequest, ListReadinessResponse,
 };
 use runbook_tests::e2e::command::{Said, Started, clean, command, runbook, said};
 use runbook_tests::e2e::{Daemon, Project, cli, is_alive, masked, programs, wait_for};
@@ -225,6 +226,13 @@ impl SystemService for Other {
 
     async fn list_findings(&self, _: Request<ListFindingsRequest>) -> Result<Response<ListFindingsResponse>, Status> {
         Ok(Response::new(ListFindingsResponse::default()))
+    }
+
+    async fn list_readiness(
+        &self,
+        _: Request<ListReadinessRequest>,
+    ) -> Result<Response<ListReadinessResponse>, Status> {
+        Err(Status::unimplemented("it is no real one"))
     }
 
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {

@@ -372,8 +372,7 @@ fn check_one(parsed: &Parsed<'_>, context: &Context<'_>, report: &mut Report<'_>
         let range = whole();
         place.item.locate(range.start + parsed.offset..range.end + parsed.offset, report)
     };
-    let decides =
-        matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe | Use::Answer { .. } | Use::Until);
+    let decides = matches!(place.usage, Use::Condition | Use::Outcome | Use::Probe | Use::Answer { .. } | Use::Until);
     if decides && !of.fits(ValueType::Boolean) {
         report.add(
             Problem::new(
@@ -451,13 +450,7 @@ fn shown_secret(parsed: &Parsed<'_>, reference: &Located<Reference>, report: &Re
             "let the other runbook take the secret by itself: `requires: {secrets: [NAME]}`".to_owned()
         }
         (
-            Use::Condition
-            | Use::Outcome
-            | Use::Probe
-            | Use::Answer { .. }
-            | Use::Items
-            | Use::Until
-            | Use::Output(_),
+            Use::Condition | Use::Outcome | Use::Probe | Use::Answer { .. } | Use::Items | Use::Until | Use::Output(_),
             _,
         )
         | (_, Owner::Start) => "secrets may go into `env`, `stdin` and `files` of a command".to_owned(),

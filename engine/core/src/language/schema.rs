@@ -57,6 +57,7 @@ pub const SECTIONS: &[&Section] = &[
     &SCHEDULE,
     &MISSED,
     &EXPECT,
+    &OBJECTIVE,
     &step_keys::STEP,
     &step_keys::FAIL,
     &step_keys::WAIT,
@@ -138,6 +139,12 @@ pub static RUNBOOK: Section = Section {
             "Named locks, held from the first attempt of the run to its end. May mention `inputs`, `env` and `run`, no secrets.",
         ),
         key("concurrency", "a map", "none", "Which runs exclude each other, and what a start then does."),
+        key(
+            "objective",
+            "a map",
+            "none",
+            "What its runs are for: that something is backed up often enough, or restored fast enough. `runbook readiness` judges it.",
+        ),
         key("attention", "a map", "for ever", "How long a run may wait for a person before the engine decides."),
         key(
             "environments",
@@ -164,7 +171,7 @@ pub static RUNBOOK: Section = Section {
             "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
         ),
     ]],
-    later: &["objective"],
+    later: &[],
     elsewhere: &[
         ("on", "write `schedules:`; other runs are started by `runbook exec` or over the API"),
         ("schedule", "write `schedules: {NAME: {cron: …}}`"),
@@ -285,6 +292,39 @@ pub static CONCURRENCY: Section = Section {
     ]],
     later: &[],
     elsewhere: &[("cancel-in-progress", "write `overlap:`")],
+};
+
+/// `objective`.
+pub static OBJECTIVE: Section = Section {
+    name: "`objective`",
+    keys: &[&[
+        required(
+            "target",
+            "text with `${{ }}`",
+            "What is backed up, proved or restored. May mention `inputs`, `env` and `run`, no secrets. It means another one in each environment.",
+        ),
+        key(
+            "rpo",
+            "a duration",
+            "it is no backup",
+            "The runs are backups. So old may the newest one be that succeeded, counted from its start.",
+        ),
+        key("rto", "a duration", "it is no restore", "The runs are restores. So long may one take. Excludes `rpo`."),
+        key(
+            "drill",
+            "`true` or `false`",
+            "`false`",
+            "The runs restore into something that is thrown away. They prove as `proves` does. Only with `rto`.",
+        ),
+        key(
+            "proves",
+            "`true` or `false`",
+            "`false`",
+            "A run that succeeds proves that the newest backup of the target can be restored: of a backup its own, else the newest from before it.",
+        ),
+    ]],
+    later: &[],
+    elsewhere: &[],
 };
 
 /// `expect` of a runbook or of a schedule.

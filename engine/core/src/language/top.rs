@@ -16,8 +16,8 @@ use super::schema;
 use super::show;
 use super::steps;
 use crate::definition::{
-    Attention, Concurrency, OnFailure, OutputDecl, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy, Runbook,
-    Settlement, Template, Tool,
+    Attention, Concurrency, Objective, OnFailure, OutputDecl, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy,
+    Runbook, Settlement, Template, Tool,
 };
 use crate::limits;
 use crate::time::Span;
@@ -84,6 +84,7 @@ pub(super) fn read<'t>(
         locks: locks(&fields, Owner::Start, &mut reader),
         concurrency: concurrency(&fields, &mut reader),
         attention: attention(&fields, &mut reader),
+        objective: objective(&fields, &mut reader),
         env: fields.get("env").map(|item| reader.env(item, Owner::Start, Use::Variable)).unwrap_or_default(),
         files: listed,
         outputs: outputs(&fields, &mut reader),
@@ -297,6 +298,31 @@ fn concurrency<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Opti
     lock_name(group, "the name of a group", reader.report);
     let group = reader.template(group, "group", Owner::Start, Use::Shown)?;
     Some(Concurrency { group, overlap: overlap.unwrap_or_default() })
+}
+
+fn objective<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Option<Objective> {
+    let entry = fields.entry("objective")?;
+    let fields = entry.value.section(&schema::OBJECTIVE, entry.key.span(), reader.report)?;
+    let mut bound = |key| fields.get(key).and_then(|item| item.duration(Span::seconds(1), reader.report));
+    let (rpo, rto) = (bound("rpo"), bound("rto"));
+    let mut flag = |key| fields.get(key).and_then(|item| item.boolean(reader.report)).unwrap_or_default();
+    let (drill, proves) = (flag("drill"), flag("proves"));
+    let is = |key| fields.entry(key).is_some();
+    let problem = match (is("rpo"), is("rto")) {
+        (true, true) => Some(("a run is a backup, with `rpo`, or a restore, with `rto`", "make two runbooks of it")),
+        (_, false) if drill => Some(("a drill is a restore", "add `rto: DURATION`, how long a restore may take")),
+        (false, false) if !proves => {
+            Some(("nothing is said of the target", "add `rpo:` to a backup, `rto:` to a restore, or `proves: true`"))
+        }
+        _ => None,
+    };
+    if let Some((message, help)) = problem {
+        reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+    }
+    let target = fields.get("target")?;
+    lock_name(target, "the name of a target", reader.report);
+    let target = reader.template(target, "target", Owner::Start, Use::Shown)?;
+    Some(Objective { target, rpo, rto, drill, proves })
 }
 
 fn rollback(fields: &Fields<'_>, report: &mut Report<'_>) -> Rollback {

@@ -47,14 +47,15 @@ impl Scope for InputScope<'_> {
 pub fn create(start: &Start) -> Result<Fact, Rejection> {
     let runbook = &start.pinned.runbook;
     let scope = InputScope { start };
-    let render = |what: &'static str, text: &str| -> Result<String, Rejection> {
+    let plain = |what: &'static str, text: &str| -> Result<String, Rejection> {
         let problem = |problem: String| Rejection::Name { what, problem };
         let template =
             Template::parse(text).map_err(|faults| problem(faults.into_iter().map(|f| f.message).collect()))?;
         let name = template.render_text(&scope).map_err(|error| problem(error.to_string()))?;
         names::is_lock(&name).map_err(problem)?;
-        Ok(key_in(runbook.environment_name(), &name))
+        Ok(name)
     };
+    let render = |what, text: &str| Ok(key_in(runbook.environment_name(), &plain(what, text)?));
     // Of what a child run destroys persons were asked before the step that starts it: the check sees to that.
     let confirmed = if start.parent.is_none() { confirm::at_start(start)? } else { Vec::new() };
     // What changes nothing excludes nobody.
@@ -67,6 +68,12 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         runbook.locks.iter().filter(|_| !dry).map(|lock| render("locks", lock)).collect::<Result<Vec<_>, _>>()?;
     locks.sort();
     locks.dedup();
+    let target = match &runbook.objective {
+        // In another environment it is another one, but by the environment, which stands beside it.
+        Some(objective) => Some(plain("objective.target", &objective.target)?),
+        None => None,
+    };
+    let environment = runbook.environment_name().map(str::to_owned);
     Ok(Fact::Created(Box::new(Created {
         number: start.number,
         runbook: runbook.name.clone(),
@@ -81,7 +88,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
         commit: start.commit.clone(),
-        terms: Terms { confirmed, environment: runbook.environment_name().map(str::to_owned), ..start.terms.clone() },
+        terms: Terms { confirmed, environment, target, ..start.terms.clone() },
         parent: start.parent,
         slot: None,
         items: start.items.clone(),

@@ -27,6 +27,9 @@ pub struct Terms {
     /// The environment that it is in: that of the definition, whatever a start says here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// What it backs up, proves or restores: by its definition, whatever a start says here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Why it was started although its environment is protected from that now, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overridden: Option<String>,

@@ -56,6 +56,7 @@ use crate::config::Config;
 use crate::dispatcher::Handle;
 use crate::library::Library;
 use crate::preflight::Preflight;
+use crate::readiness::Readiness;
 use crate::roles::Accounts;
 use crate::room;
 use crate::runs::read_state;
@@ -78,6 +79,8 @@ pub struct Shared {
     pub library: Arc<Library>,
     /// When each runbook succeeded last.
     pub successes: Arc<Successes>,
+    /// What runs said about what can be restored.
+    pub readiness: Arc<Readiness>,
     /// Definitions, secrets, layout.
     pub surroundings: Surroundings,
     /// What must be there before a run.

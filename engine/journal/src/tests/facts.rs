@@ -362,6 +362,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 ..Terms::default()
             }),
         ),
+        ("created-target", with_terms(Terms { target: Some("postgres/orders".to_owned()), ..Terms::default() })),
         (
             "created-overridden",
             with_terms(Terms { overridden: Some("the site is down".to_owned()), ..Terms::default() }),

@@ -79,8 +79,8 @@ fn terms() -> impl Strategy<Value = Terms> {
     let begin = (time(), option::of(any::<i64>().prop_map(Span))).prop_map(|(at, after)| Begin { at, after });
     let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3), option::of(begin));
     let source = || prop::sample::select(vec![InputSource::Variable, InputSource::Like, InputSource::Environment]);
-    let place = (option::of(text()), vec((text(), source()), 0..3), option::of(text()));
-    (said, place).prop_map(|(said, (environment, sources, overridden))| {
+    let place = (option::of(text()), vec((text(), source()), 0..3), option::of(text()), option::of(text()));
+    (said, place).prop_map(|(said, (environment, sources, overridden, target))| {
         let (confirmed, dry, selection, pause_before, begin) = said;
         Terms {
             confirmed,
@@ -90,6 +90,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             begin,
             environment,
             overridden,
+            target,
             sources: sources.into_iter().collect(),
         }
     })

@@ -1,0 +1,295 @@
+//! Whether what is backed up could be restored, in time and from data that is new enough: judged from runs that succeeded. Never
+//! knows how these are found, nor what the clock says.
+
+use std::collections::BTreeSet;
+
+use crate::definition::Objective;
+use crate::id::RunUid;
+use crate::time::{Span, Timestamp};
+
+/// Backups of a target that are remembered, the newest: a proof is about one of them.
+pub const BACKUPS: usize = 64;
+/// Restores of a target that are remembered, the newest: how long they take is told of these.
+pub const RESTORES: usize = 64;
+
+/// What a run of a runbook with an objective says about its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// It backs up.
+    pub backup: bool,
+    /// It restores.
+    pub restore: bool,
+    /// It restores into something that is thrown away.
+    pub drill: bool,
+    /// It proves that a backup can be restored. So does a restore.
+    pub proves: bool,
+}
+
+impl Role {
+    /// By the objective of its runbook.
+    pub const fn of(objective: &Objective) -> Self {
+        let restore = objective.rto.is_some();
+        Self { backup: objective.rpo.is_some(), restore, drill: objective.drill, proves: objective.proves || restore }
+    }
+}
+
+/// A run that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The run.
+    pub run: RunUid,
+    /// Its number.
+    pub number: u64,
+    /// Its runbook.
+    pub runbook: String,
+    /// When it was started.
+    pub began: Timestamp,
+    /// When it succeeded.
+    pub ended: Timestamp,
+    /// What it says.
+    pub role: Role,
+}
+
+impl Evidence {
+    /// From its start to its end, whatever it waited for: that is how long a person waits.
+    pub fn took(&self) -> Span {
+        self.ended - self.began
+    }
+}
+
+/// All that runs said about a target.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The newest backups, the oldest first.
+    backups: Vec<Evidence>,
+    /// The newest restores, drills among them, the oldest first.
+    restores: Vec<Evidence>,
+    /// The newest backup that was proved, and by which run.
+    proved: Option<(Evidence, Evidence)>,
+    /// The runbooks that said something.
+    runbooks: BTreeSet<String>,
+}
+
+impl Record {
+    /// Takes a run in, once. Runs come in the order of their ends.
+    pub fn add(&mut self, evidence: Evidence) {
+        if self.backups.iter().chain(&self.restores).any(|known| known.run == evidence.run) {
+            return;
+        }
+        self.runbooks.insert(evidence.runbook.clone());
+        if evidence.role.backup {
+            keep(&mut self.backups, evidence.clone(), BACKUPS);
+        }
+        if evidence.role.restore {
+            keep(&mut self.restores, evidence.clone(), RESTORES);
+        }
+        if evidence.role.proves {
+            // What ended after it began may not be what it looked at.
+            let own = |backup: &&Evidence| backup.run == evidence.run || backup.ended <= evidence.began;
+            let about = self.backups.iter().rfind(own);
+            if let Some(backup) = about
+                && self.proved.as_ref().is_none_or(|(proved, _)| backup.began >= proved.began)
+            {
+                self.proved = Some((backup.clone(), evidence));
+            }
+        }
+    }
+
+    /// The runbooks that said something.
+    pub const fn runbooks(&self) -> &BTreeSet<String> {
+        &self.runbooks
+    }
+
+    /// The newest backup.
+    pub fn backup(&self) -> Option<&Evidence> {
+        self.backups.last()
+    }
+
+    /// The newest backup that was proved, and by which run.
+    pub fn proved(&self) -> Option<(&Evidence, &Evidence)> {
+        self.proved.as_ref().map(|(backup, by)| (backup, by))
+    }
+
+    /// The newest restore, a drill or not.
+    pub fn restore(&self) -> Option<&Evidence> {
+        self.restores.last()
+    }
+
+    /// The newest drill.
+    pub fn drill(&self) -> Option<&Evidence> {
+        self.restores.iter().rfind(|restore| restore.role.drill)
+    }
+
+    /// How long restores took, the shortest first.
+    pub fn took(&self) -> Vec<Span> {
+        let mut took: Vec<Span> = self.restores.iter().map(Evidence::took).collect();
+        took.sort();
+        took
+    }
+}
+
+/// Keeps the newest, by their starts.
+fn keep(all: &mut Vec<Evidence>, one: Evidence, most: usize) {
+    let at = all.partition_point(|other| other.began <= one.began);
+    all.insert(at, one);
+    if all.len() > most {
+        all.remove(0);
+    }
+}
+
+/// What is wanted of a target, by the runbooks that are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Goals {
+    /// So old may the newest backup be.
+    pub rpo: Option<Span>,
+    /// So long may a restore take.
+    pub rto: Option<Span>,
+    /// Whether there is a runbook that proves backups.
+    pub proves: bool,
+}
+
+impl Goals {
+    /// One more runbook is for the target: the strictest holds.
+    pub fn add(&mut self, objective: &Objective) {
+        let strictest = |one: Option<Span>, other: Option<Span>| one.into_iter().chain(other).min();
+        self.rpo = strictest(self.rpo, objective.rpo);
+        self.rto = strictest(self.rto, objective.rto);
+        self.proves |= Role::of(objective).proves;
+    }
+}
+
+/// How a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// All that is wanted is so.
+    Ready,
+    /// No objective is broken, but nobody has shown that a restore would work.
+    Unproved,
+    /// An objective is broken.
+    Broken,
+}
+
+/// Judges a target; gives the verdict with its reasons, the gravest first.
+pub fn judge(record: &Record, goals: &Goals, now: Timestamp) -> (Verdict, Vec<String>) {
+    let mut found: Vec<(Verdict, String)> = Vec::new();
+    if let Some(rpo) = goals.rpo {
+        match record.backup() {
+            None => found.push((Verdict::Broken, "there is no backup".to_owned())),
+            Some(backup) if now - backup.began > rpo => {
+                let why = format!(
+                    "the newest backup, of run {}, is {} old; the objective is {rpo}",
+                    backup.number,
+                    now - backup.began
+                );
+                found.push((Verdict::Broken, why));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(rto) = goals.rto {
+        match record.restore() {
+            None => {
+                found.push((Verdict::Unproved, "nothing was ever restored: start the restore, or a drill".to_owned()))
+            }
+            Some(restore) if restore.took() > rto => {
+                let why =
+                    format!("the restore of run {} took {}; the objective is {rto}", restore.number, restore.took());
+                found.push((Verdict::Broken, why));
+            }
+            Some(_) => {}
+        }
+    }
+    match (goals.rpo, record.backup(), record.proved()) {
+        (Some(_), Some(_), None) if goals.proves => {
+            found.push((Verdict::Unproved, "no backup was ever proved".to_owned()));
+        }
+        (Some(_), Some(_), None) => {
+            found.push((Verdict::Unproved, "no runbook proves backups of it: write `proves: true` in one".to_owned()));
+        }
+        _ => {}
+    }
+    found.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
+    let verdict = found.first().map_or(Verdict::Ready, |(verdict, _)| *verdict);
+    (verdict, found.into_iter().map(|(_, why)| why).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKUP: Role = Role { backup: true, restore: false, drill: false, proves: false };
+    const VERIFY: Role = Role { backup: false, restore: false, drill: false, proves: true };
+    const DRILL: Role = Role { backup: false, restore: true, drill: true, proves: true };
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp(1_800_000_000_000_000) + Span::minutes(60 * hours)
+    }
+
+    /// A run from an hour on, for so many minutes.
+    fn run(number: u64, hour: i64, minutes: i64, role: Role) -> Evidence {
+        let runbook = "a".to_owned();
+        let began = at(hour);
+        Evidence {
+            run: RunUid::from_bits(number.into()),
+            number,
+            runbook,
+            began,
+            ended: began + Span::minutes(minutes),
+            role,
+        }
+    }
+
+    fn record(runs: &[Evidence]) -> Record {
+        let mut record = Record::default();
+        runs.iter().cloned().for_each(|run| record.add(run));
+        record
+    }
+
+    fn proved(record: &Record) -> Option<(u64, u64)> {
+        record.proved().map(|(backup, by)| (backup.number, by.number))
+    }
+
+    #[test]
+    fn a_proof_is_about_the_newest_backup_from_before_it() {
+        let of = |runs: &[Evidence]| proved(&record(runs));
+        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, VERIFY)]), Some((1, 2)));
+        // One that was still going on is not what was looked at.
+        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 30, BACKUP), run(3, 1, 40, VERIFY)]), Some((1, 3)));
+        assert_eq!(of(&[run(1, 0, 10, VERIFY), run(2, 1, 10, BACKUP)]), None);
+        assert_eq!(of(&[run(1, 0, 10, Role { proves: true, ..BACKUP })]), Some((1, 1)));
+        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, DRILL), run(3, 2, 10, BACKUP)]), Some((1, 2)));
+    }
+
+    #[test]
+    fn only_the_newest_are_kept_by_their_starts() {
+        // A run that was opened again ends after others that began later.
+        let late = record(&[run(2, 1, 10, BACKUP), run(1, 0, 100, BACKUP)]);
+        assert_eq!(late.backup().map(|backup| backup.number), Some(2));
+        let many: Vec<Evidence> = (0..200).map(|number| run(number, number as i64, number as i64 % 7, DRILL)).collect();
+        let record = record(&many);
+        assert_eq!((record.took().len(), record.restore().map(|it| it.number)), (RESTORES, Some(199)));
+        assert_eq!(record.took().last(), Some(&Span::minutes(6)));
+    }
+
+    #[test]
+    fn a_verdict_says_what_is_wrong() {
+        let goals = Goals { rpo: Some(Span::minutes(24 * 60)), rto: Some(Span::minutes(60)), proves: true };
+        let judge = |runs: &[Evidence], hour| {
+            let (verdict, reasons) = judge(&record(runs), &goals, at(hour));
+            (verdict, reasons.join("; "))
+        };
+        let (backup, drill) = (run(1, 0, 10, BACKUP), run(2, 1, 30, DRILL));
+        assert_eq!(judge(&[backup.clone(), drill.clone()], 24), (Verdict::Ready, String::new()));
+        let (verdict, reasons) = judge(&[backup.clone(), drill.clone()], 25);
+        assert_eq!(
+            (verdict, reasons.as_str()),
+            (Verdict::Broken, "the newest backup, of run 1, is 1d1h old; the objective is 1d")
+        );
+        assert_eq!(judge(&[], 0).0, Verdict::Broken);
+        let (verdict, reasons) = judge(std::slice::from_ref(&backup), 1);
+        let expected = "nothing was ever restored: start the restore, or a drill; no backup was ever proved";
+        assert_eq!((verdict, reasons.as_str()), (Verdict::Unproved, expected));
+        let slow = judge(&[backup, run(2, 1, 90, DRILL)], 3);
+        assert_eq!(slow, (Verdict::Broken, "the restore of run 2 took 1h30m; the objective is 1h".to_owned()));
+    }
+}

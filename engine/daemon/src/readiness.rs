@@ -1,0 +1,193 @@
+//! What runs said about what can be restored, looked up in the journal once and kept up from then on; and what the folder wants of
+//! it. The verdict is the core's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+use runbook_core::definition::{Environment, Runbook};
+use runbook_core::destruction::{self, Known};
+use runbook_core::language;
+use runbook_core::readiness::{Evidence, Goals, Record, Role, Verdict, judge};
+use runbook_core::run::{Outcome, RunState};
+use runbook_core::time::Timestamp;
+use runbook_journal::{RunRow, StoreError, View};
+use serde_json::{Map, Value};
+
+use crate::definitions::Definitions;
+use crate::library::Generation;
+use crate::placed;
+
+/// Rows that are looked at: all that a journal keeps, unless it was told to keep more.
+const SCAN: usize = 200_000;
+/// Runs with a target that are looked at, the newest.
+const RUNS: usize = 20_000;
+
+/// A target: its environment, if it is in one, and its name.
+pub type Target = (Option<String>, String);
+
+/// How a target stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Which.
+    pub target: Target,
+    /// What is wanted of it.
+    pub goals: Goals,
+    /// What runs said about it.
+    pub record: Record,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// Why, the gravest first.
+    pub reasons: Vec<String>,
+}
+
+/// What runs said.
+pub struct Readiness {
+    reader: Arc<dyn View>,
+    definitions: Arc<Definitions>,
+    known: Mutex<Memory>,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Memory {
+    records: HashMap<Target, Record>,
+    /// Whether the journal was asked for what came before this daemon.
+    asked: bool,
+    /// Runs that succeeded before it was.
+    early: Vec<(Target, Evidence)>,
+}
+
+impl Readiness {
+    /// Nothing is known yet.
+    pub fn new(reader: Arc<dyn View>, definitions: Arc<Definitions>) -> Self {
+        Self { reader, definitions, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Memory> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run has succeeded that was no dry one.
+    pub fn add(&self, state: &RunState) {
+        let created = state.created();
+        let (Some(objective), Some(target)) = (&state.pinned().runbook.objective, &created.terms.target) else {
+            return;
+        };
+        let evidence = Evidence {
+            run: state.uid(),
+            number: created.number,
+            runbook: created.runbook.clone(),
+            began: state.created_at(),
+            ended: state.last_at(),
+            role: Role::of(objective),
+        };
+        let target = (created.terms.environment.clone(), target.clone());
+        let mut known = self.known();
+        if known.asked {
+            known.records.entry(target).or_default().add(evidence);
+        } else {
+            known.early.push((target, evidence));
+        }
+    }
+
+    /// Asks the journal once. A run whose definition cannot be read says nothing.
+    fn remember(&self) -> Result<(), StoreError> {
+        if self.known().asked {
+            return Ok(());
+        }
+        // Without the lock: whoever adds a success must not wait for a scan.
+        let mut wanted = |row: &RunRow| {
+            let succeeded = row.finished.is_some_and(|finished| finished.outcome == Outcome::Succeeded);
+            succeeded && !row.dry && row.target.is_some()
+        };
+        let mut rows = self.reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
+        rows.sort_by_key(|row| row.finished.map(|finished| finished.at));
+        let mut records: HashMap<Target, Record> = HashMap::new();
+        for row in rows {
+            // What it went by last is what it did.
+            let went_by = row.editions.last().copied().unwrap_or(row.definition);
+            let (Some(target), Some(finished), Ok(pinned)) = (row.target, row.finished, self.definitions.load(went_by))
+            else {
+                continue;
+            };
+            let Some(objective) = &pinned.runbook.objective else { continue };
+            records.entry((row.environment, target)).or_default().add(Evidence {
+                run: row.uid,
+                number: row.number,
+                runbook: row.runbook,
+                began: row.created_at,
+                ended: finished.at,
+                role: Role::of(objective),
+            });
+        }
+        let mut known = self.known();
+        if !known.asked {
+            for (target, evidence) in std::mem::take(&mut known.early) {
+                records.entry(target).or_default().add(evidence);
+            }
+            *known = Memory { records, asked: true, early: Vec::new() };
+        }
+        Ok(())
+    }
+
+    /// How all targets stand of which the folder says what is wanted, by environment and name. May read the journal.
+    ///
+    /// # Errors
+    /// An unreadable row.
+    pub fn look(&self, generation: &Generation, now: Timestamp) -> Result<Vec<Standing>, StoreError> {
+        self.remember()?;
+        let known = self.known();
+        let mut goals: BTreeMap<Target, Goals> = BTreeMap::new();
+        for runbook in generation.entries.values().filter_map(|entry| entry.runbook()) {
+            let Some(objective) = &runbook.objective else { continue };
+            let seen = known.records.iter().filter(|(_, record)| record.runbooks().contains(&runbook.name));
+            let seen = seen.map(|(target, _)| target.clone());
+            for target in expected(generation, runbook).into_iter().chain(seen) {
+                goals.entry(target).or_default().add(objective);
+            }
+        }
+        let standing = |(target, goals): (Target, Goals)| {
+            let record = known.records.get(&target).cloned().unwrap_or_default();
+            let (verdict, reasons) = judge(&record, &goals, now);
+            Standing { target, goals, record, verdict, reasons }
+        };
+        Ok(goals.into_iter().map(standing).collect())
+    }
+}
+
+/// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.
+fn expected(generation: &Generation, runbook: &Runbook) -> Vec<Target> {
+    let none = IndexMap::new();
+    let scheduled = runbook.schedules.values().map(|schedule| (schedule.environment.as_deref(), &schedule.inputs));
+    let bare = (None, &none);
+    scheduled
+        .chain([bare])
+        .filter_map(|(environment, inputs)| of_start(generation, runbook, environment, inputs))
+        .collect()
+}
+
+/// The target of a start, if it could be started.
+fn of_start(
+    generation: &Generation,
+    runbook: &Runbook,
+    environment: Option<&str>,
+    inputs: &IndexMap<String, Value>,
+) -> Option<Target> {
+    let environment: Option<Environment> = placed::chosen(generation, runbook, environment).ok()?;
+    let mut given: Map<String, Value> = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(environment) = &environment {
+        environment.complete(&runbook.inputs, &mut given);
+    }
+    let inputs: IndexMap<String, Value> = language::check_inputs(runbook, &given).ok()?.into_iter().collect();
+    let known = Known {
+        runbook,
+        environment: environment.as_ref(),
+        inputs: &inputs,
+        principal: "",
+        reason: "",
+        left_out: &BTreeSet::new(),
+    };
+    let name = destruction::objective(&known)?;
+    Some((environment.map(|environment| environment.name), name))
+}
