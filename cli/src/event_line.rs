@@ -26,6 +26,10 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             let steps = steps.unwrap_or_default();
             let place = if event.environment.is_empty() { String::new() } else { format!(" in {}", event.environment) };
             let what = format!("created by {}{place}{dry}{steps}{}", who(event.by.as_ref()), confirmed(event));
+            let what = match event.asks.as_str() {
+                "" => what,
+                asks => format!("{what}; asks {asks} (`runbook approve {}`)", model.number),
+            };
             let what = match event.overridden.as_str() {
                 "" => what,
                 reason => format!("{what}, in spite of what protects the environment ({reason})"),
@@ -80,6 +84,11 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             let (tone, word) = if event.approve() { (Tone::Good, "approved") } else { (Tone::Bad, "rejected") };
             let more = if event.then == "open" { ", others have to approve too" } else { "" };
             step(event, tone, &format!("{word} by {}{more}", who(event.by.as_ref())), &event.reason)
+        }
+        EventType::StartDecided => {
+            let (tone, word) = if event.approve() { (Tone::Good, "approved") } else { (Tone::Bad, "rejected") };
+            let more = if event.then == "open" { ", others have to approve too" } else { "" };
+            about(&run, tone, &format!("its start is {word} by {}{more}", who(event.by.as_ref())), &event.reason)
         }
         EventType::ApprovalTimedOut => {
             let tone = if event.then == "succeeded" { Tone::Warn } else { Tone::Bad };

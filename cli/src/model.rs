@@ -393,7 +393,8 @@ impl Model {
                 self.created = Some(at);
                 self.began = Some(at);
             }
-            EventType::Admitted => self.waits_for.clear(),
+            EventType::StartDecided if event.then == "open" => {}
+            EventType::Admitted | EventType::StartDecided => self.waits_for.clear(),
             EventType::Ending => {
                 self.message.clone_from(&event.message);
                 self.end_waits("", at);

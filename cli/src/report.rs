@@ -128,7 +128,8 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
     for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
         commands.push((resolve_command(number, &step.id), ""));
     }
-    for approval in run.steps.iter().filter_map(|step| step.approval.as_ref()).take(NAMED_STEPS) {
+    let of_steps = run.steps.iter().filter_map(|step| step.approval.as_ref());
+    for approval in run.approval.iter().chain(of_steps).take(NAMED_STEPS) {
         commands.push((approve_command(number, approval), "or reject; `runbook approvals` says who may"));
     }
     if !stuck.is_empty() {
@@ -177,7 +178,8 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
 pub fn approve_command(number: u64, approval: &Approval) -> String {
     let fields = approval.fields.iter().filter(|field| field.required);
     let fields: String = fields.map(|field| format!(" --field {}=…", field.name)).collect();
-    format!("runbook approve {number} {}{fields}", approval.step)
+    let step = if approval.step.is_empty() { String::new() } else { format!(" {}", approval.step) };
+    format!("runbook approve {number}{step}{fields}")
 }
 
 /// How a step is settled by hand.

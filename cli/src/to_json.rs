@@ -166,6 +166,7 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::ApprovalAsked => "approval_asked",
         v1::EventType::ApprovalGiven => "approval_given",
         v1::EventType::ApprovalTimedOut => "approval_timed_out",
+        v1::EventType::StartDecided => "start_decided",
         v1::EventType::RollingBack => "rolling_back",
         v1::EventType::RollbackAsked => "rollback_asked",
         v1::EventType::RollbackAbandoned => "rollback_abandoned",
@@ -223,6 +224,7 @@ pub fn run(run: &v1::Run) -> Value {
         "pause": run.pause.as_ref().map(pause),
         "pause_before": run.pause_before,
         "begins_at": time(run.begins_at.as_ref()),
+        "approval": run.approval.as_ref().map(approval),
     });
     if let (Some(json), false) = (json.as_object_mut(), run.steps.is_empty()) {
         json.insert("can_roll_back".to_owned(), json!(run.can_roll_back));
@@ -266,6 +268,7 @@ pub fn environment(environment: &v1::Environment) -> Value {
         "broken": environment.broken,
         "start_roles": environment.start_roles,
         "confirm": text(&environment.confirm),
+        "approved_by": text(&environment.approved_by),
         "hours": text(&environment.hours),
         "freezes": environment.freezes.iter().map(freeze).collect::<Vec<_>>(),
         "override_roles": environment.override_roles,
@@ -340,7 +343,7 @@ pub fn approval(approval: &v1::Approval) -> Value {
         "run": approval.run,
         "run_number": approval.run_number,
         "runbook": approval.runbook,
-        "step": approval.step,
+        "step": text(&approval.step),
         "message": approval.message,
         "roles": approval.roles,
         "approvals": approval.approvals,

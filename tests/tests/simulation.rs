@@ -138,6 +138,7 @@ fn every_fact_and_every_consequence_is_reached() {
         "approval_asked",
         "approval_given",
         "approval_timed_out",
+        "start_decided",
         "attempt_starting",
         "attempt_ended",
         "child_starting",

@@ -61,11 +61,12 @@ pub async fn run(cx: &mut Context, args: &Approvals) -> Result<ExitCode> {
 
 /// An approval for people.
 fn lines(approval: &Approval, now: Moment) -> Vec<Line> {
-    let (number, step) = (approval.run_number, &approval.step);
+    let number = approval.run_number;
+    let step = if approval.step.is_empty() { String::new() } else { format!(", step {}", approval.step) };
     let by = approval.started_by.as_ref().map_or("", |by| by.name.as_str());
     let mut lines = vec![
         Line::of(Tone::Bold, &format!("run {number} {}", approval.runbook))
-            .with(Tone::Plain, &format!(", step {step}"))
+            .with(Tone::Plain, &step)
             .with(Tone::Dim, &format!(", started by {by}")),
         Line::of(Tone::Plain, &format!("  {}", approval.message)),
     ];
@@ -119,7 +120,8 @@ fn described(field: &Input) -> String {
 /// What is decided about an approval, and how it is told.
 pub(super) struct Deciding<'a> {
     pub run: &'a str,
-    pub step: &'a str,
+    /// The step that asks; the start of the run where it is none.
+    pub step: Option<&'a str>,
     pub decision: Decision,
     pub reason: String,
     pub fields: &'a [(String, String)],
@@ -139,7 +141,7 @@ pub(super) async fn decide(cx: &mut Context, deciding: Deciding<'_>) -> Result<E
     }
     let request = DecideApprovalRequest {
         run: resolve(cx, deciding.run).await?,
-        step: deciding.step.to_owned(),
+        step: deciding.step.unwrap_or_default().to_owned(),
         decision: deciding.decision.into(),
         reason: deciding.reason,
         fields: None,
@@ -147,7 +149,8 @@ pub(super) async fn decide(cx: &mut Context, deciding: Deciding<'_>) -> Result<E
     };
     let response = cx.session.tell(async |channel| approvals(channel).decide_approval(request).await).await?;
     let word = if deciding.decision == Decision::Reject { "rejected" } else { "approved" };
-    changed(cx, response.run, &format!("step {} is {word} by you", deciding.step))
+    let what = deciding.step.map_or_else(|| "its start".to_owned(), |step| format!("step {step}"));
+    changed(cx, response.run, &format!("{what} is {word} by you"))
 }
 
 #[cfg(test)]

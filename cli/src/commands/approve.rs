@@ -12,12 +12,12 @@ use crate::inputs::assignment;
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Each person decides once; `runbook approvals` shows what is asked, and of whom.\n\n\
-    Examples:\n  runbook approve 12 go\n  runbook approve 12 go --field ticket=OPS-7 --reason 'the dump restores'")]
+    Examples:\n  runbook approve 12\n  runbook approve 12 go\n  runbook approve 12 go --field ticket=OPS-7 --reason 'the dump restores'")]
 pub struct Approve {
     /// A run's number or uid, or `last`
     pub run: String,
-    /// The step that asks
-    pub step: String,
+    /// The step that asks; left out where the start of the run is to be approved
+    pub step: Option<String>,
     /// What the approval wants filled in; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub field: Vec<(String, String)>,
@@ -32,7 +32,12 @@ pub struct Approve {
 /// The step does not ask, this person may not decide, a field is wrong or missing, or no daemon answers.
 pub async fn run(cx: &mut Context, args: &Approve) -> Result<ExitCode> {
     let reason = args.reason.clone().unwrap_or_default();
-    let deciding =
-        Deciding { run: &args.run, step: &args.step, decision: Decision::Approve, reason, fields: &args.field };
+    let deciding = Deciding {
+        run: &args.run,
+        step: args.step.as_deref(),
+        decision: Decision::Approve,
+        reason,
+        fields: &args.field,
+    };
     decide(cx, deciding).await
 }

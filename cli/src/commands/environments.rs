@@ -123,6 +123,7 @@ fn show(cx: &Context, environment: &Environment) -> Result<ExitCode> {
     for (what, value) in [
         ("started by", environment.start_roles.join(" or ")),
         ("confirmed by", environment.confirm.clone()),
+        ("approved by", environment.approved_by.clone()),
         ("hours", environment.hours.clone()),
         ("overridden by", overriding),
     ] {

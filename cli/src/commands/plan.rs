@@ -297,6 +297,10 @@ fn verdict(plan: &PlanRunResponse) -> Vec<Line> {
         };
         lines.push(Line::of(Tone::Warn, "has to be confirmed: ").with(Tone::Bold, &target.name).with(Tone::Dim, &by));
     }
+    if !plan.approved_by.is_empty() {
+        let what = Line::of(Tone::Warn, "has to be approved before it begins: ").with(Tone::Bold, &plan.approved_by);
+        lines.push(what.with(Tone::Dim, &format!("  (environment {})", plan.environment)));
+    }
     if plan.preflight_skipped {
         lines.push(Line::of(Tone::Dim, "nobody looked for tools and secrets"));
     }

@@ -10,13 +10,13 @@ use crate::failure::Result;
 
 /// Arguments of `reject`.
 #[derive(Debug, Args)]
-#[command(after_help = "One rejection is enough: the step fails.\n\n\
+#[command(after_help = "One rejection is enough: the step fails, and a run whose start was asked for is canceled.\n\n\
     Examples:\n  runbook reject 12 go --reason 'the dump is of last week'")]
 pub struct Reject {
     /// A run's number or uid, or `last`
     pub run: String,
-    /// The step that asks
-    pub step: String,
+    /// The step that asks; left out where the start of the run is to be rejected
+    pub step: Option<String>,
     /// Why; who waits for the run reads it
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -28,6 +28,7 @@ pub struct Reject {
 /// The step does not ask, this person may not decide, or no daemon answers.
 pub async fn run(cx: &mut Context, args: &Reject) -> Result<ExitCode> {
     let reason = args.reason.clone();
-    let deciding = Deciding { run: &args.run, step: &args.step, decision: Decision::Reject, reason, fields: &[] };
+    let deciding =
+        Deciding { run: &args.run, step: args.step.as_deref(), decision: Decision::Reject, reason, fields: &[] };
     decide(cx, deciding).await
 }

@@ -17,6 +17,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "runbook": plan.runbook,
         "definition": plan.definition,
         "environment": text(&plan.environment),
+        "approved_by": text(&plan.approved_by),
         "inputs": inputs.collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(planned_step).collect::<Vec<_>>(),
         "locks": plan.locks.iter().map(planned_lock).collect::<Vec<_>>(),

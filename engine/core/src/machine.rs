@@ -92,6 +92,8 @@ pub struct Machine {
     /// Runs that go to their end, and whose child runs were not told yet: empty between two inputs.
     falling: BTreeSet<RunUid>,
     locks: Locks,
+    /// The runs with a group that persons are asked about before they begin: they wait for it by and by.
+    gated: BTreeSet<(String, RunUid)>,
     /// Who waits for a place, class by class, in order of the tickets that were drawn for it.
     runnable: [BTreeMap<u64, RunUid>; 4],
     next_ticket: u64,
@@ -123,6 +125,7 @@ impl Machine {
             trees: HashMap::new(),
             falling: BTreeSet::new(),
             locks: Locks::default(),
+            gated: BTreeSet::new(),
             runnable: Default::default(),
             next_ticket: 0,
             wakes: BTreeSet::new(),
@@ -496,6 +499,7 @@ impl Machine {
             | Fact::ApprovalAsked { .. }
             | Fact::ApprovalGiven { .. }
             | Fact::ApprovalTimedOut { .. }
+            | Fact::StartDecided { .. }
             | Fact::RollingBack { .. }
             | Fact::RollbackAbandoned { .. }
             | Fact::ChildStarting { .. }
@@ -529,6 +533,12 @@ impl Machine {
 
         let Some(slot) = self.runs.get(&uid) else { return };
         let state = &slot.state;
+        if state.gate().is_some()
+            && let Some(group) = &state.created().group
+        {
+            let entry = (group.clone(), uid);
+            let _ = if overlap::waits_by_and_by(state) { self.gated.insert(entry) } else { self.gated.remove(&entry) };
+        }
         let class = match state.next_start(now, |step| self.may_lock(uid, step)) {
             Some(_) if served && state.is_cleaning_up() => Some(Class::Cleanup),
             Some(_) if served => Some(Class::of(state.created().origin)),

@@ -84,6 +84,9 @@ fn tell(state: &RunState, event: &Event) {
         Fact::ApprovalTimedOut { step, .. } => {
             tracing::info!(%run, number, step = id(*step), "approval not decided in time");
         }
+        Fact::StartDecided { approve, by, .. } => {
+            tracing::info!(%run, number, runbook, approve, by = by.name, "start decided");
+        }
         Fact::Resolved { step, by, .. } => {
             tracing::info!(%run, number, step = id(*step), by = by.name, "step resolved");
         }

@@ -121,6 +121,12 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             then: after_vote(it.then)?,
             outputs: object!(it.outputs_json, "approval_given.outputs_json"),
         },
+        From::StartDecided(it) => Fact::StartDecided {
+            approve: it.approve,
+            by: principal(it.by)?,
+            reason: it.reason,
+            then: after_vote(it.then)?,
+        },
         From::ApprovalTimedOut(it) => Fact::ApprovalTimedOut {
             step: StepNo(it.step),
             then: after_vote(it.then)?,

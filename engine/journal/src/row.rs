@@ -101,6 +101,7 @@ impl RunRow {
             | Fact::WaitEnded { .. }
             | Fact::ApprovalAsked { .. }
             | Fact::ApprovalGiven { .. }
+            | Fact::StartDecided { .. }
             | Fact::ApprovalTimedOut { .. }
             | Fact::AttemptStarting { .. }
             | Fact::AttemptEnded { .. }

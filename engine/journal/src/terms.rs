@@ -2,7 +2,7 @@
 
 use runbook_core::definition::InputSource;
 use runbook_core::id::StepNo;
-use runbook_core::run::{Begin, Terms};
+use runbook_core::run::{Asks, Begin, Terms};
 use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
 use runbook_proto::journal as disk;
@@ -36,6 +36,10 @@ pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
         overridden: it.overridden.clone(),
         target: it.target.clone(),
         inputs_from: it.sources.iter().map(from).collect(),
+        asks: it
+            .asks
+            .as_ref()
+            .map(|it| disk::StartAsks { until_micros: it.until.map(|at| at.0), destroys: it.destroys.clone() }),
         begin,
     })
 }
@@ -70,9 +74,10 @@ pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
     let pause_before = it.pause_before.into_iter().map(StepNo).collect();
     let begin = it.begin.map(|it| Begin { at: Timestamp(it.at_micros), after: it.after_micros.map(Span) });
     let sources = it.inputs_from.into_iter().map(source_from_disk).collect::<Result<_, _>>()?;
+    let asks = it.asks.map(|it| Asks { until: it.until_micros.map(Timestamp), destroys: it.destroys });
     let (confirmed, dry, environment, overridden) = (it.confirmed, it.dry, it.environment, it.overridden);
     let target = it.target;
-    Ok(Terms { confirmed, dry, selection, pause_before, environment, target, overridden, sources, begin })
+    Ok(Terms { confirmed, dry, selection, pause_before, environment, target, overridden, sources, asks, begin })
 }
 
 fn source_from_disk(it: disk::InputFrom) -> Result<(String, InputSource), Undecodable> {

@@ -69,6 +69,12 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
                 outputs_json: object!(outputs),
             })
         }
+        Fact::StartDecided { approve, by, reason, then } => To::StartDecided(disk::StartDecided {
+            approve: *approve,
+            by: Some(principal(by)),
+            reason: reason.clone(),
+            then: after_vote(*then).into(),
+        }),
         Fact::ApprovalTimedOut { step, then, message, outputs } => To::ApprovalTimedOut(disk::ApprovalTimedOut {
             step: step.0,
             then: after_vote(*then).into(),

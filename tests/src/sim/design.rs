@@ -17,7 +17,7 @@ use super::condition::{Codes, Cond, ITEM, ITERATION, around};
 pub(crate) const SLOT: &str = "slot";
 
 /// The environments that runs are started in.
-pub(crate) const ENVIRONMENTS: [&str; 2] = ["prod", "dev"];
+pub(crate) const ENVIRONMENTS: [&str; 3] = ["prod", "dev", "gated"];
 
 /// What it can be.
 pub(crate) const SLOTS: &str = "[ab]";

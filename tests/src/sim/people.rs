@@ -220,8 +220,10 @@ impl World {
         let steps = run.steps.len();
         let asking = self.asking(uid);
         let held = run.is_held();
+        let gated = run.gated_until().is_some();
         let what = match self.random.below(17) {
             16 => 7,
+            _ if gated && self.random.percent(80) => 8,
             _ if held && self.random.percent(60) => 1,
             odd @ 0..=6 => odd,
             _ if !asking.is_empty() && self.random.percent(75) => 4,
@@ -287,6 +289,18 @@ impl World {
                 Input::Decide { step: StepNo(step as u32), ballot: Box::new(ballot) }
             }
             7 => Input::Pause { by, reason },
+            8 => {
+                let uid = self.random.pick([None, Some(1_000), Some(1_001), Some(1_002)]);
+                let roles = if self.random.percent(80) { ROLES.len() } else { self.random.below(ROLES.len()) };
+                let ballot = Ballot {
+                    approve: self.random.percent(85),
+                    fields: IndexMap::new(),
+                    roles: ROLES.iter().take(roles).map(ToString::to_string).collect(),
+                    by: Principal { name: format!("{uid:?}"), uid },
+                    reason,
+                };
+                Input::DecideStart { ballot: Box::new(ballot) }
+            }
             // The end of an attempt that nobody started, or that ended long ago.
             _ => {
                 let step = self.random.below(steps);

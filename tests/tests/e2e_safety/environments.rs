@@ -320,3 +320,61 @@ fn roles_and_words_are_asked_of_who_starts() {
     let shown = runbook(&project, &["environments", "show", "prod"]).out;
     assert!(shown.contains("confirmed by: really prod") && shown.contains("hours: 00:00-24:00 (UTC)"), "{shown}");
 }
+
+#[test]
+fn a_start_that_needs_approvals_waits_for_them_before_its_first_step() {
+    let project = project();
+    project.runbook(
+        "wipe",
+        "locks: [disk]\nsteps: {wipe: {effect: destructive, target: disk, run: 'echo wiped >> wiped'}}\n",
+    );
+    let protect = |text: &str| place(&project, "prod", &format!("protection: {{approvals: {{{text}}}}}\n"));
+    protect("count: 1");
+    let daemon = Daemon::start(&project);
+    let exec = |more: &[&str]| runbook(&project, &[&["exec", "wipe", "--env", "prod", "--quiet"], more].concat());
+    let plan = runbook(&project, &["plan", "wipe", "--env", "prod", "--skip-preflight"]);
+    assert!(plan.code == 0 && plan.out.contains("has to be approved before it begins: anybody"), "{plan:?}");
+    // Who approves it is told what it destroys, and nobody has to type that.
+    assert_eq!(exec(&["--detach"]).code, 0, "{}", daemon.log());
+    let waiting = daemon.wait("1", "a run that asks", |run| run.status() == RunStatus::Waiting);
+    let asks = waiting.approval.as_ref().unwrap();
+    assert_eq!((asks.step.as_str(), asks.message.as_str()), ("", "Start wipe in prod, and destroy disk?"));
+    assert_eq!(waiting.waits_for, ["approval of its start (anybody)"]);
+    let listed = runbook(&project, &["approvals"]).out;
+    assert!(listed.contains("run 1 wipe, started by") && listed.contains("runbook approve 1  (you may"), "{listed}");
+    assert!(runbook(&project, &["status", "1"]).out.contains("runbook approve 1"), "the status says what to type");
+    assert_eq!(runbook(&project, &["locks"]).out, "", "it has no lock and waits for none");
+    // A crash forgets nothing of it.
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!((daemon.get("1").status(), project.read("wiped")), (RunStatus::Waiting, None));
+    let approved = runbook(&project, &["approve", "1", "--reason", "the window is open"]);
+    assert_eq!(approved.code, 0, "{approved:?}");
+    assert_eq!(daemon.wait_over("1").status(), RunStatus::Succeeded);
+    assert_eq!(project.lines("wiped"), ["wiped"]);
+    let events = runbook(&project, &["events", "1"]).out;
+    assert!(
+        events.contains("asks anybody (`runbook approve 1`)") && events.contains("its start is approved by"),
+        "{events}"
+    );
+    let late = runbook(&project, &["approve", "1"]);
+    assert!(late.err.contains("its start does not wait for an approval"), "{late:?}");
+    // One rejection is the end of it, and there is no way around.
+    assert_eq!(exec(&["--detach"]).code, 0);
+    let rejected = runbook(&project, &["reject", "2", "--reason", "not today"]);
+    assert_eq!(rejected.code, 0, "{rejected:?}");
+    let over = daemon.wait_over("2");
+    assert!(over.status() == RunStatus::Canceled && over.message.contains("not today"), "{over:?}");
+    let resumed = runbook(&project, &["resume", "2"]);
+    assert!(resumed.code != 0 && resumed.err.contains("not approved"), "{resumed:?}");
+    // Who asks may be excluded, and time may be short.
+    protect("not_requester: true, timeout: 1s");
+    assert_eq!(exec(&["--detach"]).code, 0);
+    let own = runbook(&project, &["approve", "3"]);
+    assert!(own.err.contains("the start may not be decided by you: who started the run may not"), "{own:?}");
+    let over = daemon.wait_over("3");
+    assert!(over.status() == RunStatus::Canceled && over.message.contains("0 of 1 approved the start"), "{over:?}");
+    // A dry run disturbs nobody.
+    assert_eq!(exec(&["--dry-run"]).code, 0);
+    assert_eq!(project.lines("wiped"), ["wiped"]);
+}

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Zone;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What protects an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,25 @@ pub struct Protection {
     /// Who may start one all the same has one of these roles.
     #[serde(default)]
     pub override_roles: Vec<String>,
+    /// Who has to approve a start before its run begins; nobody when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+}
+
+/// The persons who have to approve a start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approvals {
+    /// Who may decide: whoever has one of these; everybody who reaches the daemon when empty.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How many different persons have to approve.
+    pub count: u32,
+    /// Whether who asked for the start may not approve.
+    #[serde(default)]
+    pub not_requester: bool,
+    /// How long they have; for ever when absent.
+    #[serde(default)]
+    pub timeout: Option<Span>,
 }
 
 /// A span of time in which nothing is started.

@@ -3,7 +3,7 @@
 use super::schema::{Section, key, required};
 
 /// Every section, in the order of the page.
-pub const SECTIONS: &[&Section] = &[&FILE, &PROTECTION, &HOURS, &FREEZE, &OVERRIDE];
+pub const SECTIONS: &[&Section] = &[&FILE, &PROTECTION, &APPROVALS, &HOURS, &FREEZE, &OVERRIDE];
 
 /// The top of a file.
 pub static FILE: Section = Section {
@@ -51,12 +51,31 @@ pub static PROTECTION: Section = Section {
             "Who may start runs: who has one of these roles. Schedules start theirs.",
         ),
         key("confirm", "text", "nothing", "What a person types, or gives by `--confirm`, to start a run."),
+        key("approvals", "a map", "none", "Who has to approve a start before its run begins."),
         key("hours", "a map", "always", "When runs may be started."),
         key("freezes", "a map of ids to freezes", "none", "When none may be started, and why."),
         key("override", "a map", "nobody", "Who may start runs in spite of hours and freezes."),
     ]],
-    later: &["approvals"],
+    later: &[],
     elsewhere: &[("freeze", "write `freezes: {NAME: {from: …, to: …, reason: …}}`")],
+};
+
+/// `approvals`.
+pub static APPROVALS: Section = Section {
+    name: "`approvals`",
+    keys: &[&[
+        key("roles", "a list of ids", "whoever reaches the daemon", "Who may decide: persons with one of these roles."),
+        key("count", "a whole number from 1", "`1`", "How many different persons have to approve."),
+        key(
+            "not_requester",
+            "`true` or `false`",
+            "`false`",
+            "Whether the person who asked for the start may not approve.",
+        ),
+        key("timeout", "a duration", "for ever", "How long they have. After that the run is canceled."),
+    ]],
+    later: &[],
+    elsewhere: &[("approvals", "write `count:`"), ("on_timeout", "a start that nobody approves in time is canceled")],
 };
 
 /// `hours`.

@@ -7,10 +7,10 @@ use super::code::Code;
 use super::item::{Entry, Fields, Item};
 use super::report::{Problem, Report};
 use super::{environment_keys as keys, names, show};
-use crate::definition::{Freeze, Hours, Protection, Window};
+use crate::definition::{Approvals, Freeze, Hours, Protection, Window};
 use crate::limits;
 use crate::schedule::Zone;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// The days, Sunday first.
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
@@ -27,6 +27,7 @@ pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Protection {
     let Some(fields) = entry.value.section(&keys::PROTECTION, entry.key.span(), report) else { return protection };
     protection.roles = roles(&fields, report);
     protection.confirm = fields.get("confirm").and_then(|item| confirm(item, report));
+    protection.approvals = fields.entry("approvals").and_then(|entry| approvals(entry, report));
     protection.hours = fields.entry("hours").and_then(|entry| hours(entry, report));
     protection.freezes = freezes(&fields, report);
     if let Some(entry) = fields.entry("override") {
@@ -44,6 +45,18 @@ fn roles(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
         report.add(problem.help("leave `roles` out, or name a role of the daemon's configuration"));
     }
     roles
+}
+
+/// Who has to approve a start.
+fn approvals(entry: Entry<'_>, report: &mut Report<'_>) -> Option<Approvals> {
+    let fields = entry.value.section(&keys::APPROVALS, entry.key.span(), report)?;
+    let count = fields.get("count").and_then(|item| item.integer(1..=limits::APPROVALS, report));
+    Some(Approvals {
+        roles: roles(&fields, report),
+        count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+        not_requester: fields.get("not_requester").and_then(|item| item.boolean(report)).unwrap_or(false),
+        timeout: fields.get("timeout").and_then(|item| item.duration(Span::seconds(1), report)),
+    })
 }
 
 /// What has to be typed.

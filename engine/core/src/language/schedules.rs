@@ -247,6 +247,10 @@ pub(super) fn confirmed(root: Item<'_>, runbook: &Runbook, environments: &Enviro
         let Some(schedule) = runbook.schedules.get(entry.key.raw()) else { continue };
         let mut given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let environment = environments.chosen(schedule.environment.as_deref());
+        // Persons are asked before such a run begins.
+        if environment.is_some_and(|it| it.protection.approvals.is_some()) {
+            continue;
+        }
         environment.map(|it| it.complete(&runbook.inputs, &mut given));
         let Ok(inputs) = check_inputs(runbook, &given) else { continue };
         let inputs = inputs.into_iter().collect();

@@ -27,10 +27,10 @@ impl Machine {
     /// The first fact of a new run, if there may be one.
     pub(super) fn admissible(&self, now: Timestamp, start: &Start) -> Result<Fact, Rejection> {
         self.check_room()?;
-        let overridden = protect::check(start, now)?;
+        let passed = protect::check(start, now)?;
         let mut fact = create(start)?;
         if let Fact::Created(created) = &mut fact {
-            created.terms.overridden = overridden;
+            passed.note(&mut created.terms);
             self.check_overlap(start, created)?;
         }
         Ok(fact)

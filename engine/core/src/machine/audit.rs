@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::claims::{claims, wanted};
+use super::overlap::waits_by_and_by;
 use super::{Claim, Machine, Resource};
 use crate::id::RunUid;
 use crate::time::Timestamp;
@@ -64,6 +65,12 @@ impl Machine {
         }
         if holders != *self.locks.all() {
             return Err(format!("holders are {holders:?}, the index says {:?}", self.locks.all()));
+        }
+        let gated = self.runs.values().filter(|slot| waits_by_and_by(&slot.state));
+        let gated: BTreeSet<(String, RunUid)> =
+            gated.filter_map(|slot| Some((slot.state.created().group.clone()?, slot.state.uid()))).collect();
+        if gated != self.gated {
+            return Err(format!("persons are asked about {gated:?}, the index says {:?}", self.gated));
         }
         let wakes: BTreeSet<(Timestamp, RunUid)> = self
             .runs

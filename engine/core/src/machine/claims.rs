@@ -35,7 +35,8 @@ fn held(state: &RunState) -> impl Iterator<Item = Claim> {
 /// What a run waits for, in order. One that is out of service waits for nothing, and keeps what it has: nobody knows what it
 /// was doing.
 fn waiting(state: &RunState, served: bool) -> impl Iterator<Item = Claim> {
-    let own = (served && state.phase() == Phase::Queued && state.begins().is_none()).then_some(None);
+    let own =
+        (served && state.phase() == Phase::Queued && state.begins().is_none() && !state.is_gated()).then_some(None);
     let mut steps = if served { state.lock_waits() } else { Vec::new() };
     steps.sort_unstable();
     own.into_iter().chain(steps.into_iter().map(Some)).map(|step| Claim { run: state.uid(), step })

@@ -7,6 +7,11 @@ use crate::id::RunUid;
 use crate::run::{Created, Fact, Input, Phase, Principal, Rejection, RunState, Start};
 use crate::time::Timestamp;
 
+/// Whether a run waits for its group once persons approved that it begins.
+pub(super) fn waits_by_and_by(run: &RunState) -> bool {
+    run.is_gated() && run.begins().is_none()
+}
+
 impl Machine {
     /// Whether a new run may be made beside those of its group.
     ///
@@ -45,9 +50,11 @@ impl Machine {
             };
             return of_runbook.filter(is_on).collect();
         };
+        let gated = self.gated.range((group.clone(), RunUid::from_bits(0))..).take_while(|(of, _)| of == group);
+        let gated = gated.map(|(_, run)| *run);
         let group = Resource::Group(group.clone());
         let waiting = self.locks.waiters(&group).map(|turn| turn.claim);
-        self.locks.holders(&group).chain(waiting).map(|claim| claim.run).collect()
+        self.locks.holders(&group).chain(waiting).map(|claim| claim.run).chain(gated).collect()
     }
 
     /// The runs at the top that a new one replaces, the oldest first.

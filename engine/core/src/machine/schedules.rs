@@ -382,8 +382,12 @@ impl Machine {
             rejection => Fate::Failed { why: rejection.to_string() },
         };
         let may = self.check_room().and_then(|()| protect::check(&start, now));
-        let mut created = match may.and_then(|_| create(&start)) {
-            Ok(Fact::Created(created)) => created,
+        let made = may.and_then(|passed| Ok((passed, create(&start)?)));
+        let mut created = match made {
+            Ok((passed, Fact::Created(mut created))) => {
+                passed.note(&mut created.terms);
+                created
+            }
             // A run begins with no other fact.
             Ok(_) => return Fate::Failed { why: "the run cannot be made".to_owned() },
             Err(rejection) => return failed(rejection),
@@ -413,7 +417,8 @@ impl Machine {
             };
             let waiting: Vec<&RunState> = on.iter().filter_map(|uid| self.run(*uid)).filter(own).collect();
             let most = if plan.missed.policy == MissedPolicy::RunAll { plan.missed.max as usize } else { 1 };
-            if let Some(latest) = waiting.last().filter(|_| waiting.len() >= most) {
+            let latest = waiting.iter().max_by_key(|state| state.created().number);
+            if let Some(latest) = latest.filter(|_| waiting.len() >= most) {
                 return Fate::Waited { run: latest.uid(), number: latest.created().number };
             }
         }

@@ -110,6 +110,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::Admitted { .. }
         | Fact::WaitEnded { .. }
         | Fact::ApprovalGiven { .. }
+        | Fact::StartDecided { .. }
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptEnded { .. }
         | Fact::ChildEnded { .. }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::event::{Created, Event, Fact, SkipReason};
+use super::gate::Gate;
 use super::hold::Hold;
 use super::legal::{Illegal, LEGAL_STEP_EVENTS};
 use super::pinned::Pinned;
@@ -83,6 +84,7 @@ impl RunState {
             hold_before: created.terms.pause_before.clone(),
             begin: created.terms.begin.map(|begin| begin.at),
             known: Vec::new(),
+            gate: created.terms.asks.as_ref().map(Gate::of),
             pinned,
         };
         state.open_steps();
@@ -122,7 +124,12 @@ impl RunState {
                 self.begin = None;
                 Ok(())
             }
-            (Fact::Admitted { deadline }, Phase::Queued) if self.begin.is_none() => {
+            (Fact::StartDecided { approve, by, reason, then }, Phase::Queued) if self.is_gated() => {
+                let (by, reason, fields) = (by.clone(), reason.clone(), IndexMap::new());
+                self.decide_start(Vote { by, at, approve: *approve, reason, fields }, *then);
+                Ok(())
+            }
+            (Fact::Admitted { deadline }, Phase::Queued) if self.begin.is_none() && !self.is_gated() => {
                 self.phase = Phase::Running;
                 self.admitted_at = Some(at);
                 self.deadline = *deadline;

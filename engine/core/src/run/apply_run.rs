@@ -149,6 +149,7 @@ impl RunState {
         if !self.begins_by_the_wall() {
             self.begin = self.begin.map(|at| at + by);
         }
+        self.shift_gate(by);
         self.still_since = self.still_since.map(|at| at + by);
         for state in &mut self.steps {
             state.wait_until = state.wait_until.map(|at| at + by);

@@ -35,13 +35,14 @@ pub(super) fn decide(run: &RunState, step: StepNo, ballot: Ballot) -> Result<Fac
         return Err(Rejection::NoSuchStep { step: step.0.to_string(), hint: None });
     };
     let id = || definition.id.clone();
+    let what = || format!("step {:?}", definition.id);
     let (Some(approval), Progress::Asking { .. }) = (definition.approval(), state.progress) else {
         return Err(Rejection::NotAsking { step: id(), state: state.progress.name() });
     };
-    if let Some(why) = forbidden(run, approval, &state.votes, &ballot) {
+    if let Some(why) = forbidden(run, &approval.roles, approval.not_requester, &state.votes, &ballot) {
         return Err(match why {
-            Forbidden::Decided => Rejection::DecidedAlready { step: id(), by: ballot.by.name },
-            Forbidden::Because(why) => Rejection::MayNotDecide { step: id(), why },
+            Forbidden::Decided => Rejection::DecidedAlready { what: what(), by: ballot.by.name },
+            Forbidden::Because(why) => Rejection::MayNotDecide { what: what(), why },
         });
     }
     let Ballot { approve, fields, by, reason, .. } = ballot;
@@ -74,24 +75,31 @@ pub(super) fn decide(run: &RunState, step: StepNo, ballot: Ballot) -> Result<Fac
     Ok(Fact::ApprovalGiven { step, approve, fields, by, reason, then, outputs })
 }
 
-enum Forbidden {
+/// Why somebody may not decide.
+pub(super) enum Forbidden {
     Decided,
     Because(String),
 }
 
 /// Why somebody may not decide, if it is so.
-fn forbidden(run: &RunState, approval: &Approval, votes: &[Vote], ballot: &Ballot) -> Option<Forbidden> {
+pub(super) fn forbidden(
+    run: &RunState,
+    roles: &[String],
+    not_requester: bool,
+    votes: &[Vote],
+    ballot: &Ballot,
+) -> Option<Forbidden> {
     let because = |why: &str| Some(Forbidden::Because(why.to_owned()));
     let Some(uid) = ballot.by.uid else { return because("only a person may decide") };
-    if !approval.roles.is_empty() && !approval.roles.iter().any(|role| ballot.roles.contains(role)) {
+    if !roles.is_empty() && !roles.iter().any(|role| ballot.roles.contains(role)) {
         let has = match ballot.roles.is_empty() {
             true => "no role".to_owned(),
             false => format!("only {}", ballot.roles.join(", ")),
         };
         let name = &ballot.by.name;
-        return because(&format!("it takes the role {}, and {name} has {has}", approval.roles.join(" or ")));
+        return because(&format!("it takes the role {}, and {name} has {has}", roles.join(" or ")));
     }
-    if ballot.approve && approval.not_requester && run.created().by.uid == Some(uid) {
+    if ballot.approve && not_requester && run.created().by.uid == Some(uid) {
         return because("who started the run may not approve it (not_requester)");
     }
     votes.iter().any(|vote| vote.by.uid == Some(uid)).then_some(Forbidden::Decided)

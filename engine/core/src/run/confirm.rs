@@ -5,16 +5,23 @@ use super::event::Origin;
 use super::input::Start;
 use super::rejection::Rejection;
 use super::state::RunState;
-use crate::definition::Runbook;
+use crate::definition::{Approvals, Runbook};
 use crate::destruction::{self, Known, Nameless, Target};
 use crate::id::StepNo;
 
 impl Start {
-    /// What it needs a confirmation for.
+    /// Who has to approve it before its run begins.
+    pub fn approvals(&self) -> Option<&Approvals> {
+        // What changes nothing needs nobody, and a child run is part of what was approved.
+        let asks = !self.terms.dry && self.parent.is_none();
+        self.pinned.runbook.environment.as_ref().filter(|_| asks)?.protection.approvals.as_ref()
+    }
+
+    /// What it destroys that nobody is asked about in its steps.
     ///
     /// # Errors
     /// A name that the inputs do not make.
-    pub fn targets(&self) -> Result<Vec<Target>, Rejection> {
+    pub(super) fn destroyed(&self) -> Result<Vec<Target>, Rejection> {
         let runbook = &self.pinned.runbook;
         let known = Known {
             runbook,
@@ -24,7 +31,20 @@ impl Start {
             reason: &self.reason,
             left_out: &self.terms.selection.left_out,
         };
-        let mut targets = destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))?;
+        destruction::targets(&known, |_| true).map_err(|nameless| unnamed(runbook, nameless))
+    }
+
+    /// What it needs a confirmation for.
+    ///
+    /// # Errors
+    /// As [`Self::destroyed`].
+    pub fn targets(&self) -> Result<Vec<Target>, Rejection> {
+        let mut targets = self.destroyed()?;
+        // Whoever approves it is told what it destroys.
+        if self.approvals().is_some() {
+            targets.clear();
+        }
+        let runbook = &self.pinned.runbook;
         // A schedule says in its file where its runs act.
         let environment =
             runbook.environment.as_ref().filter(|_| !matches!(self.origin, Origin::Schedule | Origin::Hook));
@@ -48,7 +68,8 @@ pub(super) fn at_start(start: &Start) -> Result<Vec<String>, Rejection> {
 
 /// The same of a resume: for steps that were tried in this run, and are tried again.
 pub(super) fn at_resume(run: &RunState, confirmed: &[String]) -> Result<Vec<String>, Rejection> {
-    if run.is_dry() {
+    // Where persons approved the start they knew what it destroys.
+    if run.is_dry() || run.gate().is_some() {
         return Ok(Vec::new());
     }
     let runbook = &run.pinned().runbook;

@@ -11,7 +11,7 @@ use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, edition, ending, hold, judge, names, repeat, verdict};
+use super::{approval, call, confirm, edition, ending, gate, hold, judge, names, repeat, verdict};
 use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
@@ -104,6 +104,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Admit => Ok(
             if run.phase == Phase::Queued
                 && run.begin.is_none()
+                && !run.is_gated()
                 && (run.ending.is_none() || run.rollback_asked.is_some())
             {
                 // Within a run time never goes back, and what is counted from an event counts from its time.
@@ -135,9 +136,11 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Resume { by, reason, confirmed, edited } => resume(run, by, reason, &confirmed, edited.as_deref()),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
+        Input::DecideStart { ballot } => gate::decide(run, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {
             let moves = run.deadline.is_some()
                 || (run.begin.is_some() && !run.begins_by_the_wall())
+                || run.gated_until().is_some()
                 || !run.timed.is_empty()
                 || !run.unknown.is_empty()
                 || run.steps.iter().any(StepState::waits_for_long);
@@ -177,6 +180,9 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
 pub fn settle(run: &RunState, now: Timestamp, paths: &ArtifactPaths) -> Option<Fact> {
     if run.begin.is_some_and(|at| at <= now) {
         return Some(Fact::Due);
+    }
+    if let Some(ending) = gate::closed(run, now) {
+        return Some(ending);
     }
     if run.holds() {
         if let Some(step) = run.to_judge.first().filter(|_| !run.is_held()) {
@@ -330,6 +336,10 @@ fn resume(
     }
     if let Some((_, step, _)) = run.steps().find(|(_, _, state)| state.progress == Progress::RollbackFailed) {
         return Err(Rejection::RollbackUnfinished { step: step.id.clone() });
+    }
+    // What nobody approved has done nothing: it is started anew, and asks again.
+    if run.gate().is_some_and(|gate| !gate.open) {
+        return Err(Rejection::NotResumable { state: "not approved", hint: "start a new run of the runbook" });
     }
     let edited = edit.map(|edit| edition::taken(run, edit)).transpose()?;
     let confirmed = match (edit, &edited) {

@@ -106,6 +106,17 @@ pub enum Fact {
         /// The step's outputs, if it succeeded by this.
         outputs: IndexMap<String, Value>,
     },
+    /// A person decided whether the run may begin.
+    StartDecided {
+        /// Whether for it.
+        approve: bool,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// What follows.
+        then: AfterVote,
+    },
     /// An attempt is about to start; from here on it may have processes.
     AttemptStarting {
         /// The step.

@@ -105,6 +105,11 @@ pub enum Input {
         /// What.
         ballot: Box<Ballot>,
     },
+    /// A person decides whether the run may begin.
+    DecideStart {
+        /// The decision; nothing is filled in.
+        ballot: Box<Ballot>,
+    },
     /// The wall clock was set.
     ClockSet {
         /// By how much.

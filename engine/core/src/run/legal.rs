@@ -67,6 +67,7 @@ impl Fact {
             Self::WaitEnded { .. } => "wait_ended",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::ApprovalGiven { .. } => "approval_given",
+            Self::StartDecided { .. } => "start_decided",
             Self::ApprovalTimedOut { .. } => "approval_timed_out",
             Self::AttemptStarting { .. } => "attempt_starting",
             Self::AttemptEnded { .. } => "attempt_ended",
@@ -120,6 +121,7 @@ impl Fact {
             | Self::Ending { .. }
             | Self::RollingBack { .. }
             | Self::RollbackAsked { .. }
+            | Self::StartDecided { .. }
             | Self::RollbackAbandoned { .. }
             | Self::Finishing { .. }
             | Self::Finished { .. }

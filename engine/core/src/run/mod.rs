@@ -14,7 +14,8 @@ mod dry;
 pub mod edition;
 mod ending;
 pub mod event;
-pub mod hold;
+pub mod gate;
+mod hold;
 mod input;
 mod judge;
 pub mod legal;
@@ -37,12 +38,13 @@ pub use event::{
     AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
     Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
+pub use gate::Gate;
 pub use input::{Edit, Input, Start};
 pub use legal::{Illegal, LEGAL_STEP_EVENTS};
 pub use pinned::{Kind, Pinned};
 pub use rejection::Rejection;
 pub use scope::ArtifactPaths;
 pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
-pub use terms::{Begin, Terms};
+pub use terms::{Asks, Begin, Terms};
 pub(crate) use verdict::as_type;
 pub use verdict::how_text;

@@ -1,17 +1,48 @@
-//! Whether a start passes what protects its environment: who asks, when, and whether it is overridden. Never knows how a
-//! person's roles are found out.
+//! Whether a start passes what protects its environment: who asks, when, whether it is overridden, and who has to approve it.
+//! Never knows how a person's roles are found out.
 
 use super::event::Origin;
 use super::input::Start;
 use super::rejection::Rejection;
+use super::terms::{Asks, Terms};
 use crate::definition::{Closed, Environment};
 use crate::time::Timestamp;
 
-/// Judges a start; gives why it overrides what protects the environment, where it does.
+/// What came of the judgement of a start.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// Why it overrides what protects the environment, where it does.
+    overridden: Option<String>,
+    /// What persons are asked before its run begins.
+    asks: Option<Asks>,
+}
+
+impl Passed {
+    /// Notes it where it stays.
+    pub(crate) fn note(self, terms: &mut Terms) {
+        terms.overridden = self.overridden;
+        terms.asks = self.asks;
+    }
+}
+
+/// Judges a start.
 ///
 /// # Errors
-/// Who asks may not start it, or nobody may now.
-pub(crate) fn check(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
+/// Who asks may not start it, or nobody may now; or what it destroys has no name.
+pub(crate) fn check(start: &Start, now: Timestamp) -> Result<Passed, Rejection> {
+    let overridden = open(start, now)?;
+    let asks = match start.approvals() {
+        Some(approvals) => Some(Asks {
+            until: approvals.timeout.map(|timeout| now + timeout),
+            destroys: start.destroyed()?.into_iter().map(|target| target.name).collect(),
+        }),
+        None => None,
+    };
+    Ok(Passed { overridden, asks })
+}
+
+/// Whether who asks may start it now; gives why that overrides what protects the environment, where it does.
+fn open(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
     let Some(environment) = start.pinned.runbook.environment.as_deref() else { return Ok(None) };
     // What tells people of trouble is wanted most while nothing else may run.
     if start.origin == Origin::Hook {

@@ -205,19 +205,25 @@ pub enum Rejection {
         /// Where it is.
         state: &'static str,
     },
+    /// The run does not wait for an approval of its start.
+    #[error("the run is {state}: its start does not wait for an approval")]
+    StartNotAsking {
+        /// Where it is.
+        state: &'static str,
+    },
     /// This person may not decide.
-    #[error("step {step:?} may not be decided by you: {why}")]
+    #[error("{what} may not be decided by you: {why}")]
     MayNotDecide {
-        /// The step.
-        step: String,
+        /// The step, or the start, in words.
+        what: String,
         /// Why not, and which role it takes.
         why: String,
     },
     /// Nobody decides twice.
-    #[error("{by} has decided about step {step:?} already; another person has to")]
+    #[error("{by} has decided about {what} already; another person has to")]
     DecidedAlready {
-        /// The step.
-        step: String,
+        /// The step, or the start, in words.
+        what: String,
         /// Who.
         by: String,
     },

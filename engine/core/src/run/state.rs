@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Parent, Principal, Waits};
+use super::gate::Gate;
 use super::hold::Hold;
 use super::pinned::Pinned;
 use super::repeat::RepeatEnd;
@@ -82,6 +83,7 @@ pub struct RunState {
     pub(super) hold_before: BTreeSet<StepNo>,
     /// When it begins to wait for its locks and its group, while that time has not come.
     pub(super) begin: Option<Timestamp>,
+    pub(super) gate: Option<Gate>,
 }
 
 /// Where a run is.
@@ -498,6 +500,7 @@ impl RunState {
             deadline.filter(|at| *at > now),
             self.patience_ends().filter(|at| *at > now),
             self.begin.filter(|at| *at > now),
+            self.gated_until().filter(|at| *at > now),
         ]
         .into_iter()
         .flatten()
@@ -509,7 +512,7 @@ impl RunState {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         let deadline = self.deadline.filter(|_| self.counts_down());
         let wait = self.waits.first().map(|(at, _)| *at).filter(|_| self.holds());
-        [deadline, wait, self.patience_ends(), self.begin].into_iter().flatten().any(|at| at <= now)
+        [deadline, wait, self.patience_ends(), self.begin, self.gated_until()].into_iter().flatten().any(|at| at <= now)
     }
 
     /// Whether the run's timeout does not count: a person is needed, or steps wait and nothing else is on.

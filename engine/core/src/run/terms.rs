@@ -36,9 +36,21 @@ pub struct Terms {
     /// Where inputs came from that who started it did not give.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, InputSource>,
+    /// What persons are asked before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Asks>,
     /// When it begins, where that is not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<Begin>,
+}
+
+/// What persons are asked before a run begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asks {
+    /// How long they have, as it was when the run was made; for ever when absent.
+    pub until: Option<Timestamp>,
+    /// What the run destroys that nobody has to confirm since they are asked, by name.
+    pub destroys: Vec<String>,
 }
 
 /// When a run begins that does not begin at once.

@@ -19,7 +19,8 @@ pub enum RunStatus {
     Paused,
     /// Steps are on.
     Running,
-    /// Nothing of it is on; it waits for something else, as for the time at which it is to begin.
+    /// Nothing of it is on; it waits for something else, as for the time at which it is to begin,
+    /// or for persons who approve that.
     Waiting,
     /// It waits for its locks or its group.
     Queued,
@@ -99,7 +100,7 @@ impl RunState {
         match self.phase() {
             Phase::Terminal(outcome) => RunStatus::Terminal(outcome),
             Phase::Queued if self.hold().is_some() => RunStatus::Paused,
-            Phase::Queued if self.begins().is_some() => RunStatus::Waiting,
+            Phase::Queued if self.begins().is_some() || self.is_gated() => RunStatus::Waiting,
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
             Phase::RollingBack(_) if self.live.is_empty() && self.waits_in_rollback() => RunStatus::Attention,

@@ -18,7 +18,7 @@ pub const CASES: &[(&str, &str)] = &[
     ("an input and a value of one name", "name: prod\nlanguage: 1\nvalues: {keep: 3, size: 4}\n"),
     (
         "what protects it",
-        "name: prod\nlanguage: 1\nprotection:\n  roles: [ops]\n  confirm: prod\n  hours: {timezone: Europe/Amsterdam, allowed: [mon-fri 09:00-17:00]}\n  freezes: {rest: {from: \"2026-12-20T00:00:00+01:00\", to: \"2027-01-04T00:00:00Z\", reason: rest}}\n  override: {roles: [lead]}\n",
+        "name: prod\nlanguage: 1\nprotection:\n  roles: [ops]\n  confirm: prod\n  approvals: {roles: [ops], count: 2, not_requester: true, timeout: 4h}\n  hours: {timezone: Europe/Amsterdam, allowed: [mon-fri 09:00-17:00]}\n  freezes: {rest: {from: \"2026-12-20T00:00:00+01:00\", to: \"2027-01-04T00:00:00Z\", reason: rest}}\n  override: {roles: [lead]}\n",
     ),
     (
         "what protects nothing",
@@ -27,6 +27,10 @@ pub const CASES: &[(&str, &str)] = &[
     (
         "hours that are none",
         "name: prod\nlanguage: 1\nprotection: {hours: {allowed: [mon-fri 9-17, weekdays 09:00-17:00, mon 10:00-10:00, 900, always]}}\n",
+    ),
+    (
+        "approvals of nobody",
+        "name: prod\nlanguage: 1\nprotection: {approvals: {roles: [], count: 0, timeout: 1ms, on_timeout: approve}}\n",
     ),
     ("no hours at all", "name: prod\nlanguage: 1\nprotection: {hours: {allowed: []}}\n"),
     ("no map", "- a\n"),

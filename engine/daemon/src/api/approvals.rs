@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use runbook_core::definition::step_path;
-use runbook_core::id::RunUid;
+use runbook_core::id::{RunUid, StepNo};
 use runbook_core::machine::Machine;
 use runbook_core::run::{Ballot, Input, Principal, RunState};
 use runbook_proto::v1;
@@ -11,44 +12,64 @@ use runbook_proto::v1::approval_service_server::ApprovalService;
 use tonic::{Request, Response, Status};
 
 use super::runs::{Runs, step_no};
-use super::{Shared, errors, from_proto, principal, roles, to_proto};
+use super::{Shared, asks, errors, from_proto, principal, roles, to_proto};
 
 /// Approvals in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
 
 pub(super) struct Approvals(pub Arc<Shared>);
 
-/// A place in the list: a run and a step of it.
-type Place = (RunUid, u32);
+/// A place in the list: a run, and a step of it; the start of the run comes before its steps.
+type Place = (RunUid, Option<u32>);
 
 impl Approvals {
     /// Who asks, and the roles of that person.
     fn caller<T>(&self, request: &Request<T>) -> (Principal, Vec<String>) {
         (principal(request), roles(&self.0, request))
     }
+
+    /// Puts a decision to a run, and answers with the run that it is part of.
+    async fn put(
+        &self,
+        top: RunUid,
+        run: RunUid,
+        input: Input,
+    ) -> Result<Response<v1::DecideApprovalResponse>, Status> {
+        let runs = Runs(Arc::clone(&self.0));
+        runs.put(run, input).await?;
+        let run = runs.head(top).await?;
+        Ok(Response::new(v1::DecideApprovalResponse { run: Some(run) }))
+    }
 }
 
 /// What a run asks, each with its place. Of a child run it is told as asked by the run at the top.
 fn asked(machine: &Machine, run: &RunState, by: &Principal, roles: &[String]) -> Vec<(Place, v1::Approval)> {
     let prefix = machine.path(run.uid());
-    let told = |no| {
-        let mut told = to_proto::approval(run, no)?;
+    let may = |mut told: v1::Approval| {
         told.run = to_proto::run_name(run.root());
-        told.step = step_path(&prefix, &told.step);
         let own = told.not_requester && run.created().by.uid == by.uid;
         let role = told.roles.is_empty() || told.roles.iter().any(|role| roles.contains(role));
         let done = told.votes.iter().any(|vote| vote.by.as_ref().and_then(|who| who.uid) == by.uid);
         told.may_decide = by.uid.is_some() && role && !own && !done;
-        Some(((run.uid(), no.0), told))
+        told
     };
-    run.asking().filter_map(told).collect()
+    let of_step = |no: StepNo| {
+        let told = asks::approval(run, no)?;
+        let step = step_path(&prefix, &told.step);
+        Some(((run.uid(), Some(no.0)), may(v1::Approval { step, ..told })))
+    };
+    let of_start = asks::start(run).map(|told| ((run.uid(), None), may(told)));
+    of_start.into_iter().chain(run.asking().filter_map(of_step)).collect()
 }
 
 fn place(token: &str) -> Result<Option<Place>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let parsed = token.split_once('.').and_then(|(run, step)| Some((run.parse::<RunUid>().ok()?, step.parse().ok()?)));
+    let parsed = token.split_once('.').and_then(|(run, step)| {
+        let step = if step.is_empty() { None } else { Some(step.parse().ok()?) };
+        Some((run.parse::<RunUid>().ok()?, step))
+    });
     parsed.map(Some).ok_or_else(|| errors::bad_field("page_token", "it is not one that this daemon gave"))
 }
 
@@ -83,7 +104,12 @@ impl ApprovalService for Approvals {
         found.truncate(size);
         let last = found.last().filter(|_| more);
         Ok(Response::new(v1::ListApprovalsResponse {
-            next_page_token: last.map(|((run, step), _)| format!("{run}.{step}")).unwrap_or_default(),
+            next_page_token: last
+                .map(|((run, step), _)| match step {
+                    Some(step) => format!("{run}.{step}"),
+                    None => format!("{run}."),
+                })
+                .unwrap_or_default(),
             approvals: found.into_iter().map(|(_, told)| told).collect(),
         }))
     }
@@ -107,6 +133,13 @@ impl ApprovalService for Approvals {
         if !approve && reason.trim().is_empty() {
             return Err(errors::bad_field("reason", "say why: it is what those who wait for it will read"));
         }
+        if request.step.is_empty() {
+            if !request.field_texts.is_empty() || request.fields.as_ref().is_some_and(|it| !it.fields.is_empty()) {
+                return Err(errors::bad_field("fields", "nothing is filled in for the start of a run"));
+            }
+            let ballot = Ballot { approve, fields: IndexMap::new(), roles, by, reason };
+            return self.put(uid, uid, Input::DecideStart { ballot: Box::new(ballot) }).await;
+        }
         let state = self.0.run_state(uid).await?;
         let (state, id, _) = self.0.below(state, &request.step).await?;
         let step = step_no(&state, id)?;
@@ -117,9 +150,6 @@ impl ApprovalService for Approvals {
         };
         let ballot = Ballot { approve, fields: fields.into_iter().collect(), roles, by, reason };
         let input = Input::Decide { step, ballot: Box::new(ballot) };
-        let runs = Runs(Arc::clone(&self.0));
-        runs.put(state.uid(), input).await?;
-        let run = runs.head(uid).await?;
-        Ok(Response::new(v1::DecideApprovalResponse { run: Some(run) }))
+        self.put(uid, state.uid(), input).await
     }
 }

@@ -4,7 +4,7 @@ use runbook_core::definition::{Environment, Freeze, Hours, Runbook};
 use runbook_proto::v1;
 use tonic::{Code, Status};
 
-use super::{errors, to_proto};
+use super::{asks, errors, to_proto};
 use crate::clock;
 use crate::library::{Generation, Place};
 use crate::placed::{self, Misplaced};
@@ -79,6 +79,7 @@ pub(super) fn told(place: &Place) -> v1::Environment {
         broken: environment.is_none(),
         start_roles: it.protection.roles.clone(),
         confirm: it.protection.confirm.clone().unwrap_or_default(),
+        approved_by: it.protection.approvals.as_ref().map(asks::of_start).unwrap_or_default(),
         hours: it.protection.hours.as_ref().map(Hours::text).unwrap_or_default(),
         freezes: it.protection.freezes.iter().map(freeze).collect(),
         override_roles: it.protection.override_roles.clone(),

@@ -106,6 +106,7 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::Limit { .. } => (Code::ResourceExhausted, "LIMIT"),
         Rejection::RequestIdReused { .. } => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Rejection::NotAsking { .. } => (Code::FailedPrecondition, "STEP_NOT_ASKING"),
+        Rejection::StartNotAsking { .. } => (Code::FailedPrecondition, "START_NOT_ASKING"),
         Rejection::MayNotDecide { .. } => (Code::PermissionDenied, "MAY_NOT_DECIDE"),
         Rejection::DecidedAlready { .. } => (Code::FailedPrecondition, "DECIDED_ALREADY"),
         Rejection::Fields { .. } => (Code::InvalidArgument, "FIELDS"),

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod asked;
+mod asks;
 mod below;
 mod catch_up;
 mod compare;

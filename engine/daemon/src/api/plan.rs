@@ -17,7 +17,7 @@ use runbook_proto::v1;
 use serde_json::{Map, Value};
 use tonic::Status;
 
-use super::{Shared, errors, internal, terms, to_proto};
+use super::{Shared, asks, errors, internal, terms, to_proto};
 use crate::clock;
 use crate::history::{self, Past};
 use crate::preflight::Missing;
@@ -65,6 +65,7 @@ pub(super) async fn answer(
     let targets = terms::planned_targets(&start);
     // A start asks for what is missing of these: it is no reason to refuse the plan.
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
+    let approved_by = start.approvals().map(asks::of_start).unwrap_or_default();
     let (selection, sources) = (start.terms.selection.clone(), start.terms.sources.clone());
     // What changes nothing excludes nobody.
     let dry = start.terms.dry;
@@ -109,6 +110,7 @@ pub(super) async fn answer(
         definition: pinned.digest.to_string(),
         inputs: told,
         environment: runbook.environment_name().unwrap_or_default().to_owned(),
+        approved_by,
         steps,
         locks,
         problems: problems(refused, missing.as_deref().unwrap_or_default()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{Approval, InputDecl, OnTimeout, Part, Runbook, Step, WhenSkipped, step_path};
+use runbook_core::definition::{InputDecl, Part, Runbook, Step, WhenSkipped, step_path};
 use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
@@ -18,7 +18,7 @@ use runbook_journal::RunRow;
 use runbook_proto::v1;
 use serde_json::Value;
 
-use super::terms;
+use super::{asks, terms};
 use crate::layout::Layout;
 use crate::library::{Entry, Generation};
 
@@ -126,10 +126,6 @@ fn attempt_kind(kind: AttemptKind) -> &'static str {
 /// A run without its steps.
 pub fn run_head(run: &RunState) -> v1::Run {
     let created = run.created();
-    let mut inputs = object(created.inputs.iter());
-    for name in &created.sealed_inputs {
-        inputs.fields.insert(name.clone(), value(&Value::from("(secret)")));
-    }
     v1::Run {
         name: format!("runs/{}", run.uid()),
         uid: run.uid().to_string(),
@@ -145,7 +141,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         reason: created.reason.clone(),
         definition: run.pinned().digest.to_string(),
         commit: created.commit.clone().unwrap_or_default(),
-        inputs: Some(inputs),
+        inputs: Some(asks::inputs(created)),
         last_event: run.last_event(),
         message: run_message(run),
         waits_for: Vec::new(),
@@ -168,6 +164,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         environment: created.terms.environment.clone().unwrap_or_default(),
         inputs_from: terms::inputs_from(&created.terms),
         overridden: created.terms.overridden.clone().unwrap_or_default(),
+        approval: asks::start(run),
     }
 }
 
@@ -277,7 +274,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             // Who has what it waits for is known to those who know all runs.
             waits_for: Vec::new(),
             locks: if run.locked_since(no).is_some() { state.locks.clone() } else { Vec::new() },
-            approval: approval(run, no),
+            approval: asks::approval(run, no),
             child: state.child.map_or_else(String::new, run_name),
             child_run: None,
             runbook: step.call().map_or_else(String::new, |call| call.runbook.clone()),
@@ -327,57 +324,8 @@ const fn after_vote(then: AfterVote) -> &'static str {
     }
 }
 
-/// Whom an approval asks, in words.
-fn asks(approval: &Approval) -> String {
-    let who = match approval.roles.is_empty() {
-        true => "anybody".to_owned(),
-        false => approval.roles.join(" or "),
-    };
-    let many = if approval.approvals > 1 { format!("{} of ", approval.approvals) } else { String::new() };
-    let other = if approval.not_requester { ", not who started the run" } else { "" };
-    format!("{many}{who}{other}")
-}
-
-/// What a step asks of persons; `None` when it does not.
-pub fn approval(run: &RunState, no: StepNo) -> Option<v1::Approval> {
-    let (step, state) = (run.pinned().runbook.step(no)?, run.step(no)?);
-    let (Progress::Asking { until }, Some(approval)) = (state.progress, step.approval()) else { return None };
-    let head = run_head(run);
-    let votes = state.votes.iter().map(|vote| v1::Vote {
-        by: Some(principal(&vote.by)),
-        at: Some(timestamp(vote.at)),
-        approve: vote.approve,
-        reason: vote.reason.clone(),
-        fields: Some(object(vote.fields.iter())),
-    });
-    Some(v1::Approval {
-        run: head.name,
-        run_number: head.number,
-        runbook: head.runbook,
-        step: step.id.clone(),
-        message: state.message.clone(),
-        roles: approval.roles.clone(),
-        approvals: approval.approvals,
-        not_requester: approval.not_requester,
-        fields: approval.fields.iter().map(|(name, field)| input(name, field)).collect(),
-        votes: votes.collect(),
-        asked_at: state.started_at.map(timestamp),
-        until: until.map(timestamp),
-        on_timeout: match approval.on_timeout {
-            OnTimeout::Reject => "reject",
-            OnTimeout::Approve => "approve",
-            OnTimeout::Fail => "fail",
-        }
-        .to_owned(),
-        started_by: head.started_by,
-        reason: head.reason,
-        inputs: head.inputs,
-        may_decide: false,
-    })
-}
-
 /// The declaration of an input, or of a field.
-fn input(name: &str, input: &InputDecl) -> v1::Input {
+pub(super) fn input(name: &str, input: &InputDecl) -> v1::Input {
     v1::Input {
         name: name.to_owned(),
         r#type: input.value_type.name().to_owned(),
@@ -436,6 +384,9 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.inputs_from = terms::inputs_from(&created.terms);
             to.overridden = created.terms.overridden.clone().unwrap_or_default();
             to.selection = terms::told(runbook, &created.terms.selection);
+            let protection = runbook.environment.as_ref().map(|it| &it.protection);
+            let approvals = protection.and_then(|it| it.approvals.as_ref()).filter(|_| created.terms.asks.is_some());
+            to.asks = approvals.map(asks::of_start).unwrap_or_default();
             v1::EventType::Created
         }
         Fact::Due => v1::EventType::Due,
@@ -466,7 +417,7 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
         Fact::ApprovalAsked { step, message, until } => {
             to.message.clone_from(message);
             to.then_at = until.map(timestamp);
-            to.asks = runbook.step(*step).and_then(Step::approval).map(asks).unwrap_or_default();
+            to.asks = runbook.step(*step).and_then(Step::approval).map(asks::of_step).unwrap_or_default();
             v1::EventType::ApprovalAsked
         }
         Fact::ApprovalGiven { approve, by, reason, then, outputs, .. } => {
@@ -476,6 +427,13 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             to.outputs = Some(object(outputs.iter()));
             to.then = after_vote(*then).to_owned();
             v1::EventType::ApprovalGiven
+        }
+        Fact::StartDecided { approve, by, reason, then } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            to.approve = Some(*approve);
+            to.then = after_vote(*then).to_owned();
+            v1::EventType::StartDecided
         }
         Fact::ApprovalTimedOut { then, message, outputs, .. } => {
             to.message.clone_from(message);

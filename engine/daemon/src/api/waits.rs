@@ -7,6 +7,8 @@ use runbook_core::machine::{Claim, Machine};
 use runbook_core::run::RunState;
 use runbook_proto::v1;
 
+use super::asks;
+
 /// What a run, all below it, and their steps wait for, in words.
 pub(super) struct Waits(HashMap<Claim, Vec<String>>);
 
@@ -17,6 +19,9 @@ impl Waits {
         let below = root.map_or(&[][..], |root| machine.tree(root)).iter().copied();
         let mut waits = HashMap::new();
         for run in below.chain([uid]).filter_map(|uid| machine.run(uid)) {
+            if let Some(words) = asks::waits(run) {
+                waits.insert(Claim { run: run.uid(), step: None }, vec![words]);
+            }
             let steps = run.lock_waits().into_iter().map(Some);
             for claim in steps.chain([None]).map(|step| Claim { run: run.uid(), step }) {
                 let words = words(machine, claim);

@@ -4,7 +4,7 @@
 use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How,
+    AfterVote, Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How,
     NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{ScheduleName, SlotOf};
@@ -386,6 +386,22 @@ pub fn all() -> Vec<(&'static str, Event)> {
             },
         ),
         ("attempt-ended-retry-after", retry_after()),
+        (
+            "created-asks",
+            with_terms(Terms {
+                asks: Some(Asks { until: Some(AT), destroys: vec!["db/orders".to_owned()] }),
+                ..Terms::default()
+            }),
+        ),
+        (
+            "start-decided",
+            Fact::StartDecided {
+                approve: true,
+                by: person(),
+                reason: "the window is open".to_owned(),
+                then: AfterVote::Succeeded,
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -404,6 +420,7 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::ApprovalAsked { .. } => "approval-asked",
         Fact::ApprovalGiven { .. } => "approval-given",
         Fact::ApprovalTimedOut { .. } => "approval-timed-out",
+        Fact::StartDecided { .. } => "start-decided",
         Fact::AttemptStarting { .. } => "attempt-starting",
         Fact::AttemptEnded { .. } => "attempt-ended",
         Fact::Ending { .. } => "ending",

@@ -9,7 +9,7 @@ use prost::Message as _;
 use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
+    Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
     Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::selection::{Selection, Wish};
@@ -79,8 +79,10 @@ fn terms() -> impl Strategy<Value = Terms> {
     let begin = (time(), option::of(any::<i64>().prop_map(Span))).prop_map(|(at, after)| Begin { at, after });
     let said = (vec(text(), 0..3), any::<bool>(), option::of(selection()), vec(step(), 0..3), option::of(begin));
     let source = || prop::sample::select(vec![InputSource::Variable, InputSource::Like, InputSource::Environment]);
-    let place = (option::of(text()), vec((text(), source()), 0..3), option::of(text()), option::of(text()));
-    (said, place).prop_map(|(said, (environment, sources, overridden, target))| {
+    let asks = (option::of(time()), vec(text(), 0..3)).prop_map(|(until, destroys)| Asks { until, destroys });
+    let place =
+        (option::of(text()), vec((text(), source()), 0..3), option::of(text()), option::of(text()), option::of(asks));
+    (said, place).prop_map(|(said, (environment, sources, overridden, target, asks))| {
         let (confirmed, dry, selection, pause_before, begin) = said;
         Terms {
             confirmed,
@@ -91,6 +93,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             environment,
             overridden,
             target,
+            asks,
             sources: sources.into_iter().collect(),
         }
     })

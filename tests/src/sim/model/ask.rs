@@ -1,4 +1,4 @@
-//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65, 91.
+//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65, 91, 115 to 117.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use runbook_core::time::Span;
 
 use super::super::design::Design;
 use super::confirm::to_confirm;
+use super::gate::is_asked_about;
 use super::run::{RunModel, Stage};
 use super::schedules::{FolderModel, PreparedModel};
 use super::step::{Over, Status};
@@ -92,7 +93,9 @@ impl Model {
         }
         // 54
         let names = to_confirm(design, slot, &start.terms.selection.left_out, |_| true);
-        if !start.terms.dry && names.iter().any(|name| !start.terms.confirmed.contains(name)) {
+        // 117
+        if !start.terms.dry && !is_asked_about(start) && names.iter().any(|name| !start.terms.confirmed.contains(name))
+        {
             return Answer::Refused;
         }
         // 3
@@ -195,6 +198,8 @@ impl RunModel {
                 Stage::Terminal(_) if self.steps.iter().any(|s| s.status == Status::Over(Over::RollbackFailed)) => {
                     false
                 }
+                // 117
+                Stage::Terminal(_) if self.gate.as_ref().is_some_and(|gate| !gate.open) => false,
                 Stage::Terminal(Outcome::Failed | Outcome::Canceled | Outcome::RolledBack) => {
                     let canceled = matches!(self.ending, Some(EndingCause::Cancel { .. }));
                     (by.uid.is_some() || !canceled || self.stage == Stage::Terminal(Outcome::Failed))
@@ -220,6 +225,8 @@ impl RunModel {
             }
             // 50, 51
             Input::Decide { step, ballot } => accept_if(self.may_decide(step.index(), ballot)),
+            // 116
+            Input::DecideStart { ballot } => accept_if(self.may_decide_start(ballot)),
             Input::Admit
             | Input::StartAttempt { .. }
             | Input::Tick

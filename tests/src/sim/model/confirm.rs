@@ -33,8 +33,8 @@ pub(crate) fn to_confirm(
 impl RunModel {
     /// What a resume of it has to confirm (55).
     pub(crate) fn to_confirm_again(&self) -> Vec<String> {
-        // 78
-        if self.created.terms.dry {
+        // 78, 117
+        if self.created.terms.dry || self.gate.is_some() {
             return Vec::new();
         }
         let undone = self.undone();

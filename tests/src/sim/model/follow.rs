@@ -271,6 +271,7 @@ impl RunModel {
             | Fact::ChildWaits { .. }
             | Fact::Resumed { .. }
             | Fact::ApprovalGiven { .. }
+            | Fact::StartDecided { .. }
             | Fact::RollbackAsked { .. }
             | Fact::RollbackAbandoned { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
@@ -286,6 +287,7 @@ impl RunModel {
     /// What should have followed and did not.
     pub(crate) fn overdue(&self, now: Timestamp) -> Check {
         must(self.begins.is_none_or(|(at, _)| at > now), || "the time at which it begins is over (97)".to_owned())?;
+        self.gate_overdue(now)?;
         must(!self.failure_ends(), || "a failed step begins no ending (25)".to_owned())?;
         let iteration = self.next_iteration(now);
         must(iteration.is_none(), || format!("of its iterations there must follow {iteration:?} (109 to 111)"))?;
@@ -315,6 +317,7 @@ impl RunModel {
     /// When something is due by time alone, after now.
     pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = self.begins.iter().map(|(at, _)| *at).collect();
+        times.extend(self.gated_until());
         for (no, step) in self.steps.iter().enumerate() {
             match step.status {
                 Status::Waiting(_, time) | Status::Paused { until: time, .. } => times.push(time),
@@ -347,6 +350,7 @@ impl RunModel {
             moves || (!step.is_over() && step.probes_until.is_some())
         };
         let begins = self.begins.is_some_and(|(_, fixed)| !fixed);
+        let begins = begins || self.gated_until().is_some();
         begins || self.steps.iter().any(waits) || (self.stage == Stage::Main && !self.hard() && self.deadline.is_some())
     }
 }

@@ -67,7 +67,10 @@ impl Model {
     fn waiting(&self) -> Vec<Claim> {
         let mut found = Vec::new();
         for run in self.runs.values() {
-            let queued = run.stage == Stage::Queued && run.begins.is_none() && !run.wants().is_empty();
+            let queued = run.stage == Stage::Queued
+                && run.begins.is_none()
+                && run.gated_until().is_none()
+                && !run.wants().is_empty();
             found.extend(queued.then_some((run.uid, None)));
             if !(0..run.steps.len()).any(|no| run.needs_locks(no)) {
                 continue;

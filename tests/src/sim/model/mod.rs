@@ -8,6 +8,7 @@ mod confirm;
 mod edits;
 mod ends;
 mod follow;
+mod gate;
 mod held;
 mod judge;
 mod locks;

@@ -227,6 +227,7 @@ impl Model {
     pub(crate) fn is_admissible(&self, run: &RunModel) -> bool {
         run.stage == Stage::Queued
             && run.begins.is_none()
+            && run.gated_until().is_none()
             && (run.ending.is_none() || run.asked.is_some())
             && !run.rolling.as_ref().is_some_and(|rolling| rolling.abandoned)
             && self.may_have((run.uid, None))

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::super::condition::Cond;
 use super::super::design::Design;
+use super::gate::GateModel;
 use super::step::{Over, Past, Status, StepModel};
 
 /// Where a run is.
@@ -66,6 +67,8 @@ pub(crate) struct RunModel {
     pub(crate) held_before: BTreeSet<usize>,
     /// When it begins, and whether that stays where it is when the clock is set (97, 98).
     pub(crate) begins: Option<(Timestamp, bool)>,
+    /// What persons are asked before it begins (116).
+    pub(crate) gate: Option<GateModel>,
     pub(crate) steps: Vec<StepModel>,
     /// The last iteration, and whether `until` held of it, once that is so (111).
     pub(crate) repeated: Option<(usize, bool)>,
@@ -85,6 +88,7 @@ impl RunModel {
     pub(crate) fn new(uid: RunUid, design: Arc<Design>, created: Created, at: Timestamp) -> Self {
         let steps = vec![StepModel::new(0, None); design.runbook.steps.len()];
         let begins = created.terms.begin.map(|begin| (begin.at, begin.after.is_none()));
+        let gate = GateModel::of(&created);
         let held_before = created.terms.pause_before.iter().map(|step| step.index()).collect();
         Self {
             uid,
@@ -104,6 +108,7 @@ impl RunModel {
             held: false,
             held_before,
             begins,
+            gate,
             steps,
             repeated: None,
             outputs: IndexMap::new(),
@@ -505,10 +510,19 @@ impl RunModel {
             }
             Fact::Continued { .. } => self.held = false,
             Fact::Due => self.begins = None,
+            Fact::StartDecided { approve, by, then, .. } => {
+                if let Some(gate) = &mut self.gate {
+                    gate.take(*approve, by, *then);
+                }
+            }
             Fact::DeadlinesShifted { by } => {
                 self.deadline = self.deadline.map(|deadline| deadline + *by);
                 if let Some((at, false)) = &mut self.begins {
                     *at = *at + *by;
+                }
+                let gated = self.gated_until().is_some();
+                if let Some(gate) = self.gate.as_mut().filter(|_| gated) {
+                    gate.until = gate.until + *by;
                 }
                 self.held_since = self.held_since.map(|since| since + *by);
                 for step in &mut self.steps {

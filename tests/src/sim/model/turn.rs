@@ -15,6 +15,7 @@ use runbook_core::time::{Span, Timestamp};
 use super::super::design::{Design, SLOT};
 use super::ask::{Answer, Ask};
 use super::confirm::to_confirm;
+use super::gate::is_asked_about;
 use super::places::Rank;
 use super::run::RunModel;
 use super::schedules::{Expected, PreparedModel, ScheduleModel};
@@ -183,6 +184,10 @@ impl Model {
         {
             let (_, who) = self.expected.cancels.remove(place);
             must(*by == who && reason.starts_with("replaced by run "), || format!("it is for {who:?} (23, 91)"))?;
+        } else if let Fact::Ending { cause: EndingCause::Cancel { now: false, by, .. } } = &event.fact
+            && self.closes(uid, by)
+        {
+            // Its start was rejected, or not approved in time (116).
         } else if is_asked_for(&event.fact) {
             let ask = loop {
                 let answer = self.skip(asked);
@@ -357,6 +362,12 @@ impl Model {
                     let given = outputs.contains_key("decision") && outputs.contains_key("approvers");
                     must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))
                 }
+                (Fact::StartDecided { approve, by, reason, then }, Input::DecideStart { ballot })
+                    if *approve == ballot.approve && *by == ballot.by && *reason == ballot.reason =>
+                {
+                    let expected = self.run(uid)?.after_start_vote(ballot);
+                    must(*then == expected, || format!("then {then:?}, must be {expected:?} (116)"))
+                }
                 _ => other(),
             },
             _ => other(),
@@ -374,8 +385,11 @@ impl Model {
         must(created.number > highest, || format!("its number is {}, there was {highest}", created.number))?;
         let names = sorted(&created.terms.confirmed);
         let dry = start.terms.dry;
-        let expected =
+        let destroys =
             if dry { Vec::new() } else { to_confirm(design, slot, &start.terms.selection.left_out, |_| true) };
+        self.check_asks(created, start, &destroys)?;
+        // 117
+        let expected = if is_asked_about(start) { Vec::new() } else { destroys };
         let same = created.terms.dry == dry
             && created.terms.begin == start.terms.begin
             && created.terms.selection == start.terms.selection;
@@ -439,6 +453,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::AttemptEnded { .. }
         | Fact::Resumed { .. }
         | Fact::ApprovalGiven { .. }
+        | Fact::StartDecided { .. }
         | Fact::RollbackAsked { .. }
         | Fact::RollbackAbandoned { .. } => true,
         Fact::Continued { .. } => true,
