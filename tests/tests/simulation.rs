@@ -180,6 +180,7 @@ fn every_fault_is_reached() {
         "compensation settled at last",
         "clock set",
         "clock set a little",
+        "clock set right",
         "crash between turns",
         "death after acting",
         "death after the append",

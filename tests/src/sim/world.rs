@@ -37,6 +37,11 @@ const NOTICED: i64 = 2_000_000;
 /// How often, at the end, a person settles all that waits for one.
 const ROUNDS: usize = 500;
 
+/// A clock that is off by more than this is set right later, in microseconds.
+const DAY: i64 = 86_400_000_000;
+/// The longest until then, in microseconds.
+const RIGHT: i64 = 1_200_000_000;
+
 /// By how much the clock is set, in microseconds.
 pub(crate) fn clock_step(random: &mut Random) -> i64 {
     let size = random.spread(1_000, 7_200_000_000);
@@ -58,6 +63,8 @@ pub(crate) enum Happening {
     Respawn(AttemptRef, AttemptKind),
     /// The wall clock is set.
     ClockStep(i64),
+    /// The wall clock, which was days off, is set right.
+    ClockRight(i64),
     /// The daemon dies between two turns.
     Crash,
     /// The daemon starts.
@@ -237,13 +244,17 @@ impl World {
             Happening::Report(attempt, end) => self.report(attempt, *end),
             Happening::Respawn(attempt, kind) => self.respawn(attempt, kind)?,
             Happening::ClockStep(by) => {
-                self.offset += by;
-                self.trace.note(self.mono, || format!("the clock is set by {}", Span(by)));
-                if let Some(daemon) = &mut self.daemon {
-                    let (since, before) = daemon.shift.unwrap_or((self.mono, 0));
-                    let all = before + by;
-                    daemon.shift = (all.abs() >= NOTICED).then_some((since, all));
-                    self.seen.mark(if all.abs() >= NOTICED { "clock set" } else { "clock set a little" });
+                self.set_clock(by);
+                // What is off by days is seen and set right, mostly while nothing but slots went by.
+                let mut random = self.random.fork("right", self.mono as u64);
+                if by.abs() > DAY && random.percent(70) {
+                    self.at(self.mono + random.between(1, RIGHT), Happening::ClockRight(-by));
+                }
+            }
+            Happening::ClockRight(by) => {
+                if !self.calm {
+                    self.seen.mark("clock set right");
+                    self.set_clock(by);
                 }
             }
             Happening::Crash => {
@@ -265,6 +276,17 @@ impl World {
             Happening::CatchUp => self.catch_up()?,
         }
         Ok(())
+    }
+
+    fn set_clock(&mut self, by: i64) {
+        self.offset += by;
+        self.trace.note(self.mono, || format!("the clock is set by {}", Span(by)));
+        if let Some(daemon) = &mut self.daemon {
+            let (since, before) = daemon.shift.unwrap_or((self.mono, 0));
+            let all = before + by;
+            daemon.shift = (all.abs() >= NOTICED).then_some((since, all));
+            self.seen.mark(if all.abs() >= NOTICED { "clock set" } else { "clock set a little" });
+        }
     }
 
     fn become_calm(&mut self) -> Check {
