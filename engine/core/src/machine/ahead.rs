@@ -2,7 +2,6 @@
 
 use super::{Machine, Resource};
 use crate::limits;
-use crate::run::decide::create;
 use crate::run::{Fact, Rejection, Start, protect};
 use crate::time::Timestamp;
 
@@ -27,10 +26,8 @@ impl Machine {
     /// The first fact of a new run, if there may be one.
     pub(super) fn admissible(&self, now: Timestamp, start: &Start) -> Result<Fact, Rejection> {
         self.check_room()?;
-        let passed = protect::check(start, now)?;
-        let mut fact = create(start)?;
-        if let Fact::Created(created) = &mut fact {
-            passed.note(&mut created.terms);
+        let fact = protect::create(start, now)?;
+        if let Fact::Created(created) = &fact {
             self.check_overlap(start, created)?;
         }
         Ok(fact)

@@ -4,7 +4,6 @@
 use super::{Batch, Machine, Reply};
 use crate::definition::ScheduleOverlap;
 use crate::id::RunUid;
-use crate::run::decide::create;
 use crate::run::{Fact, Rejection, Start, protect};
 use crate::schedule::{NoteFact, ScheduleName, SlotOf};
 use crate::time::Timestamp;
@@ -45,9 +44,8 @@ impl Machine {
         self.check_room()?;
         // It counts as a schedule's run, and was asked for by somebody all the same.
         protect::check_roles(&start)?;
-        protect::check(&start, now)?;
         start.number = self.next_number;
-        let mut fact = create(&start)?;
+        let mut fact = protect::create(&start, now)?;
         if let Fact::Created(created) = &mut fact {
             created.slot = Some(SlotOf { schedule: schedule.clone(), at: slot });
             // Without a group nothing waits for its turn.

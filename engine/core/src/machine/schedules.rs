@@ -9,7 +9,6 @@ use super::{Batch, Machine};
 use crate::definition::{MissedPolicy, ScheduleOverlap};
 use crate::id::RunUid;
 use crate::limits;
-use crate::run::decide::create;
 use crate::run::view::RunStatus;
 use crate::run::{Fact, Phase, Principal, Rejection, RunState, Start, Waits, protect};
 use crate::schedule::{
@@ -381,13 +380,8 @@ impl Machine {
             Rejection::OutsideHours { why, .. } => Fate::Skipped(Skip::Hours { why }),
             rejection => Fate::Failed { why: rejection.to_string() },
         };
-        let may = self.check_room().and_then(|()| protect::check(&start, now));
-        let made = may.and_then(|passed| Ok((passed, create(&start)?)));
-        let mut created = match made {
-            Ok((passed, Fact::Created(mut created))) => {
-                passed.note(&mut created.terms);
-                created
-            }
+        let mut created = match self.check_room().and_then(|()| protect::create(&start, now)) {
+            Ok(Fact::Created(created)) => created,
             // A run begins with no other fact.
             Ok(_) => return Fate::Failed { why: "the run cannot be made".to_owned() },
             Err(rejection) => return failed(rejection),

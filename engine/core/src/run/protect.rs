@@ -1,35 +1,38 @@
 //! Whether a start passes what protects its environment: who asks, when, whether it is overridden, and who has to approve it.
 //! Never knows how a person's roles are found out.
 
-use super::event::Origin;
+use super::decide;
+use super::event::{Fact, Origin};
 use super::input::Start;
 use super::rejection::Rejection;
-use super::terms::{Asks, Terms};
+use super::terms::Asks;
 use crate::definition::{Closed, Environment};
 use crate::time::Timestamp;
 
 /// What came of the judgement of a start.
 #[derive(Debug, Default)]
-pub(crate) struct Passed {
+struct Passed {
     /// Why it overrides what protects the environment, where it does.
     overridden: Option<String>,
     /// What persons are asked before its run begins.
     asks: Option<Asks>,
 }
 
-impl Passed {
-    /// Notes it where it stays.
-    pub(crate) fn note(self, terms: &mut Terms) {
-        terms.overridden = self.overridden;
-        terms.asks = self.asks;
+/// The first fact of a run at the top, whose start is judged.
+///
+/// # Errors
+/// Who asks may not start it, or nobody may now; or those of [`decide::create`].
+pub(crate) fn create(start: &Start, now: Timestamp) -> Result<Fact, Rejection> {
+    let Passed { overridden, asks } = check(start, now)?;
+    let mut fact = decide::create(start)?;
+    if let Fact::Created(created) = &mut fact {
+        (created.terms.overridden, created.terms.asks) = (overridden, asks);
     }
+    Ok(fact)
 }
 
 /// Judges a start.
-///
-/// # Errors
-/// Who asks may not start it, or nobody may now; or what it destroys has no name.
-pub(crate) fn check(start: &Start, now: Timestamp) -> Result<Passed, Rejection> {
+fn check(start: &Start, now: Timestamp) -> Result<Passed, Rejection> {
     let overridden = open(start, now)?;
     let asks = match start.approvals() {
         Some(approvals) => Some(Asks {
