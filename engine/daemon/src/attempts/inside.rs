@@ -42,7 +42,8 @@ pub struct Insiders {
     layout: Layout,
     report: Reporter,
     shared: runbook_actions::Shared,
-    runtime: Runtime,
+    /// There until the last has gone.
+    runtime: Option<Runtime>,
     live: Mutex<HashMap<AttemptRef, CancellationToken>>,
     fewer: Condvar,
     draining: AtomicBool,
@@ -51,6 +52,15 @@ pub struct Insiders {
 impl std::fmt::Debug for Insiders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Insiders").field("live", &self.live().len()).finish()
+    }
+}
+
+impl Drop for Insiders {
+    fn drop(&mut self) {
+        // The last to hold it may be an action that was given up, and a runtime must not wait for itself.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -69,7 +79,7 @@ impl Insiders {
             layout,
             report,
             shared: runbook_actions::Shared::default(),
-            runtime,
+            runtime: Some(runtime),
             live: Mutex::default(),
             fewer: Condvar::new(),
             draining: AtomicBool::new(false),
@@ -91,7 +101,8 @@ impl Insiders {
         let stop = CancellationToken::new();
         self.live().insert(attempt, stop.clone());
         let own = Arc::clone(self);
-        self.runtime.spawn(async move {
+        let Some(runtime) = &self.runtime else { return };
+        runtime.spawn(async move {
             let end = own.carry_out(attempt, &action, &stop).await;
             // Whoever waits until nothing is under way finds the end told.
             (own.report)(Report::Ended(attempt, Box::new(end)));
