@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub enum ExitCode {
     /// What was asked for is done; a watched run succeeded.
     Succeeded = 0,
-    /// The watched run failed or was rolled back, or a scenario ended otherwise than expected.
+    /// The watched run failed or was rolled back, a scenario ended otherwise than expected, or an objective is broken.
     RunFailed = 1,
     /// The command line, an input, a name or a runbook's definition is wrong.
     Usage = 2,
@@ -52,7 +52,7 @@ impl ExitCode {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Succeeded => "done; a watched run succeeded",
-            Self::RunFailed => "the watched run failed or was rolled back; a scenario ended otherwise than expected",
+            Self::RunFailed => "the watched run failed or was rolled back; a scenario ended otherwise than expected; an objective is broken",
             Self::Usage => "the command line, an input, a name or a definition is wrong",
             Self::Canceled => "the watched run was canceled",
             Self::Attention => "the watched run needs a person to go on",

@@ -22,7 +22,7 @@ use crate::to_json::{self, readiness_verdict};
 #[command(
     after_help = "Runbooks say what they are for: `objective: {target: NAME, rpo: 24h}` in a backup, `rto: 1h` in a restore, \
     `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that succeeded.\n\n\
-    Ends with code 6 when an objective is broken.\n\n\
+    Ends with code 1 when an objective is broken.\n\n\
     Examples:\n  runbook readiness\n  runbook readiness --target postgres/orders --env prod\n  runbook readiness --output json"
 )]
 pub struct Readiness {
@@ -60,7 +60,7 @@ pub async fn run(cx: &mut Context, args: &Readiness) -> Result<ExitCode> {
         }
     }
     let broken = all.iter().any(|target| target.verdict() == ReadinessVerdict::Broken);
-    Ok(if broken { ExitCode::Refused } else { ExitCode::Succeeded })
+    Ok(if broken { ExitCode::RunFailed } else { ExitCode::Succeeded })
 }
 
 /// A target for people.
