@@ -20,7 +20,7 @@ fn a_wrong_configuration_is_told_at_once_and_touches_nothing() {
     for part in [
         "runbookd.yaml:1: max_attempt: there is no such key; did you mean `max_attempts`?",
         "runbookd.yaml:3: retention.days: \"0\" is no whole number from 1 to 36500",
-        "runbookd.yaml:5: secrets.token: give either `env: VARIABLE` or `file: PATH`",
+        "runbookd.yaml:5: secrets.token: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`",
         "--log-format or RUNBOOKD_LOG_FORMAT: \"xml\" is neither human nor json",
         "--max-attempts or RUNBOOKD_MAX_ATTEMPTS: \"1000000\" is no whole number from 1 to 10000",
         "--log or RUNBOOKD_LOG: \"loud=very=much\"",

@@ -81,7 +81,7 @@ fn what_happens_is_told_once_and_hooks_tell_nobody() {
     project.runbook("tell", "steps: {a: {effect: read, argv: [\"false\"]}}\n");
     daemon.wait_over(&daemon.exec("bad", &[]).name);
     let failed = || runs(&daemon).into_iter().find(|run| run.runbook == "tell" && run.status() == RunStatus::Failed);
-    let hook = wait_for("the hook that fails", failed);
+    let hook = daemon.get(&wait_for("the hook that fails", failed).name);
     assert!(hook.reason.starts_with("on.failed: bad, run "), "{}", hook.reason);
     daemon.wait_over(&daemon.exec("proof", &[]).name);
     assert_eq!(runs(&daemon).iter().filter(|run| run.origin() == Origin::Hook).count(), expected.len() + 1);
