@@ -37,7 +37,7 @@ impl Start {
     /// What it needs a confirmation for.
     ///
     /// # Errors
-    /// As [`Self::destroyed`].
+    /// The name of a target cannot be made from the inputs.
     pub fn targets(&self) -> Result<Vec<Target>, Rejection> {
         let mut targets = self.destroyed()?;
         // Whoever approves it is told what it destroys.
