@@ -226,10 +226,10 @@ impl Model {
         let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
         let skips = design.runbook.overlap() == Some(Overlap::Skip);
         let group = design.group.as_ref().map(|name| name.rendered(slot, run.environment()));
-        let busy = self
-            .runs
-            .values()
-            .any(|other| !other.is_terminal() && other.root() != run.root() && other.created.group == group);
+        // 97
+        let on = |other: &&RunModel| !other.is_terminal() && other.begins.is_none();
+        let busy =
+            self.runs.values().filter(on).any(|other| other.root() != run.root() && other.created.group == group);
         skips && group.is_some() && busy && self.again(run, no).is_none()
     }
 
