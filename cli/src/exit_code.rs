@@ -52,9 +52,7 @@ impl ExitCode {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Succeeded => "done; a watched run succeeded",
-            Self::RunFailed => {
-                "the watched run failed or was rolled back; a scenario ended otherwise than expected; an objective is broken"
-            }
+            Self::RunFailed => "the watched run failed or was rolled back; a scenario or an objective is missed",
             Self::Usage => "the command line, an input, a name or a definition is wrong",
             Self::Canceled => "the watched run was canceled",
             Self::Attention => "the watched run needs a person to go on",
