@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use runbook_core::action::Carried;
 use runbook_core::definition::{Acting, Command, Program, Shell, Step, Stop};
 use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::limits;
@@ -13,6 +14,7 @@ use runbook_core::time::Span;
 use crate::environment::{self, BASE_VARIABLES};
 use crate::http;
 use crate::inside::{Deed, Inside};
+use crate::notify::Notice;
 use crate::told::Told;
 use crate::values::{Rendered, Values};
 use crate::world::World;
@@ -129,8 +131,8 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn order(&self) -> Result<Order, PrepareError> {
         match self.command.action() {
-            Some(acting) => self.action(acting).map(Order::Inside),
-            None => self.make().map(Order::Command),
+            Some(acting) if acting.carried() == Carried::Inside => self.action(acting).map(Order::Inside),
+            _ => self.make().map(Order::Command),
         }
     }
 
@@ -139,14 +141,24 @@ impl Maker<'_> {
         let told = Told::new(acting, &self.values).map_err(wrong)?;
         // What tidies up, undoes or asks is written to be run again.
         let repeatable = self.kind != AttemptKind::Run || self.step.effect.repeatable();
-        let path = |text: &str| self.world.project().join(text);
-        let request = http::Request::new(&told, repeatable, &self.idempotency_key(), path).map_err(wrong)?;
+        let (path, key) = (|text: &str| self.world.project().join(text), self.idempotency_key());
+        let deed = match acting.name.starts_with("notify/") {
+            true => Deed::Notify(Box::new(Notice::new(&acting.name, &told, &key).map_err(wrong)?)),
+            false => Deed::Http(Box::new(http::Request::new(&told, repeatable, &key, path).map_err(wrong)?)),
+        };
         Ok(Inside {
-            deed: Deed::Http(Box::new(request)),
+            deed,
             timeout: self.command.timeout,
             artifacts: if self.kind == AttemptKind::Run { self.step.artifacts.clone() } else { Vec::new() },
             redact: self.values.secrets_met(),
         })
+    }
+
+    /// What an action is told that has a process of its own.
+    fn told(&self, acting: &Acting) -> Result<Given, PrepareError> {
+        let told =
+            Told::new(acting, &self.values).map_err(|(what, problem)| PrepareError { what, problem, errno: EINVAL })?;
+        Ok(Given { text: told.to_json().to_string(), secret: !self.values.secrets_met().is_empty() })
     }
 
     /// What the outside world knows this work by, in all its tries.
@@ -170,9 +182,10 @@ impl Maker<'_> {
                 errno: E2BIG,
             });
         }
-        let stdin = match &self.command.stdin {
-            Some(source) => Some(self.render("stdin", source)?.into()),
-            None => None,
+        let stdin = match (&self.command.program, &self.command.stdin) {
+            (Program::Action(acting), _) => Some(self.told(acting)?),
+            (_, Some(source)) => Some(self.render("stdin", source)?.into()),
+            (_, None) => None,
         };
         let mut files = BTreeMap::new();
         for (name, source) in self.own_or_step(&self.command.files, &self.main.files) {
@@ -252,7 +265,10 @@ impl Maker<'_> {
                 argv.extend([text.clone(), self.step.id.clone()]);
                 Ok(argv)
             }
-            Program::Action(_) => Ok(Vec::new()),
+            Program::Action(acting) => {
+                let own = self.world.own_program().to_string_lossy().into_owned();
+                Ok(vec![own, "act".to_owned(), acting.name.clone()])
+            }
             Program::Argv(sources) => {
                 let mut argv = Vec::with_capacity(sources.len());
                 for (index, source) in sources.iter().enumerate() {

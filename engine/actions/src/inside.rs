@@ -7,6 +7,7 @@ use runbook_core::time::Span;
 use serde_json::Value;
 
 use crate::http;
+use crate::notify;
 
 /// An action that is ready to be carried out inside the daemon.
 pub struct Inside {
@@ -24,6 +25,8 @@ pub struct Inside {
 pub(crate) enum Deed {
     /// Makes a request.
     Http(Box<http::Request>),
+    /// Tells somebody something.
+    Notify(Box<notify::Notice>),
 }
 
 impl std::fmt::Debug for Inside {
@@ -31,6 +34,7 @@ impl std::fmt::Debug for Inside {
         // What it is told may be secret.
         match &self.deed {
             Deed::Http(_) => f.write_str("Inside(http)"),
+            Deed::Notify(_) => f.write_str("Inside(notify)"),
         }
     }
 }
@@ -50,6 +54,16 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// In words: the folder cannot be made.
     fn artifact(&self, name: &str) -> Result<PathBuf, String>;
+    /// Whether something was told under this key less than so long ago.
+    ///
+    /// # Errors
+    /// In words: that cannot be known.
+    fn was_told(&self, key: &str, within: Span) -> Result<bool, String>;
+    /// Notes that it was told under this key.
+    ///
+    /// # Errors
+    /// In words: that cannot be noted.
+    fn tell(&self, key: &str) -> Result<(), String>;
 }
 
 /// How it ended.
@@ -79,6 +93,7 @@ impl Inside {
     pub async fn carry_out(&self, shared: &Shared, desk: &dyn Desk) -> Done {
         match &self.deed {
             Deed::Http(request) => http::carry_out(request, &shared.clients, desk).await,
+            Deed::Notify(notice) => notify::carry_out(notice, &shared.clients, desk).await,
         }
     }
 }

@@ -6,9 +6,12 @@ use indexmap::IndexMap;
 use runbook_core::action::{self, Takes};
 use runbook_core::definition::{Acting, Setting};
 use runbook_core::expression::{Expression, Reference, Scope};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::values::Values;
+
+/// The format in which another process is told.
+const FORMAT: u32 = 1;
 
 /// What an action is told, by the keys of its `with`.
 pub(crate) struct Told {
@@ -22,7 +25,8 @@ pub(crate) struct Told {
 pub(crate) struct Condition {
     source: String,
     expression: Expression,
-    known: Vec<(Reference, Value)>,
+    /// What everything else in it stands for, by how that is written.
+    known: Map<String, Value>,
 }
 
 impl Told {
@@ -86,6 +90,34 @@ impl Told {
         self.values.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// All of it, for another process.
+    pub(crate) fn to_json(&self) -> Value {
+        let conditions = self
+            .conditions
+            .iter()
+            .map(|(key, condition)| (key.clone(), json!({"source": condition.source, "known": condition.known})));
+        json!({
+            "format": FORMAT,
+            "values": self.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>(),
+            "conditions": conditions.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// What [`Told::to_json`] wrote; `None` for what another version of it may have written.
+    pub(crate) fn from_json(json: &Value) -> Option<Self> {
+        if json["format"] != FORMAT {
+            return None;
+        }
+        let mut told = Self { values: IndexMap::new(), conditions: IndexMap::new(), hidden: HashSet::new() };
+        told.values.extend(json["values"].as_object()?.clone());
+        for (key, condition) in json["conditions"].as_object()? {
+            let source = condition["source"].as_str()?.to_owned();
+            let (expression, known) = (Expression::parse(&source).ok()?, condition["known"].as_object()?.clone());
+            told.conditions.insert(key.clone(), Condition { source, expression, known });
+        }
+        Some(told)
+    }
+
     /// A condition.
     pub(crate) fn condition(&self, key: &str) -> Option<&Condition> {
         self.conditions.get(key)
@@ -116,12 +148,12 @@ impl Condition {
     fn new(source: &str, values: &Values<'_>) -> Result<Self, String> {
         let expression = Expression::parse(source)
             .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))?;
-        let mut known = Vec::new();
+        let mut known = Map::new();
         for located in expression.references() {
             if !matches!(located.value, Reference::AttemptOutput(_))
                 && let Some(value) = values.value_of(&located.value)
             {
-                known.push((located.value.clone(), value));
+                known.insert(located.value.to_string(), value);
             }
         }
         Ok(Self { source: source.to_owned(), expression, known })
@@ -142,7 +174,7 @@ impl Condition {
 }
 
 struct Found<'a> {
-    known: &'a [(Reference, Value)],
+    known: &'a Map<String, Value>,
     found: &'a IndexMap<String, Value>,
 }
 
@@ -150,7 +182,7 @@ impl Scope for Found<'_> {
     fn value_of(&self, reference: &Reference) -> Option<Value> {
         match reference {
             Reference::AttemptOutput(key) => self.found.get(key).cloned(),
-            other => self.known.iter().find(|(known, _)| known == other).map(|(_, value)| value.clone()),
+            other => self.known.get(&other.to_string()).cloned(),
         }
     }
 }

@@ -8,6 +8,8 @@ use runbook_core::id::{AttemptNo, StepNo};
 pub trait World {
     /// The project's folder, absolute.
     fn project(&self) -> &Path;
+    /// The program of the daemon itself, absolute.
+    fn own_program(&self) -> &Path;
     /// The directory of the attempt that is prepared, absolute.
     fn attempt_directory(&self) -> &Path;
     /// Where the artifacts of an ended attempt lie, absolute.

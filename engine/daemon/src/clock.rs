@@ -1,12 +1,17 @@
 //! The wall clock, the boot, and whether somebody set the clock. The only place in the daemon that reads time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use runbook_core::time::{Span, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
 /// A difference between the wall clock and the time that really passed which counts as "somebody set the clock".
 const STEP: Span = Span::seconds(2);
+
+/// How long ago a time of this machine's files was; `None` for one that is still to come.
+pub fn since(at: SystemTime) -> Option<Duration> {
+    SystemTime::now().duration_since(at).ok()
+}
 
 /// The wall clock.
 pub fn now() -> Timestamp {

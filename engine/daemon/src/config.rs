@@ -142,6 +142,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "human")]
         output: Output,
     },
+    /// Carries out an action in this process: what the daemon starts for one, never a person.
+    #[command(hide = true)]
+    Act {
+        /// The action; what it is told comes by standard input.
+        name: String,
+    },
     /// Explains a diagnostic code, or lists all.
     Explain {
         /// The code, as `check` prints it.

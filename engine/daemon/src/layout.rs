@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("quarantine")
     }
 
+    /// What people were told, by the hashes of keys.
+    pub fn told(&self) -> PathBuf {
+        self.root.join("told")
+    }
+
     /// The instance's key.
     pub fn key(&self) -> PathBuf {
         self.root.join("key")

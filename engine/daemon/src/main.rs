@@ -49,6 +49,7 @@ fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
         }
         Some(Command::Graph { path, format }) => printed(offline::graph(path, *format)),
         Some(Command::Test { paths, output }) => printed(scenarios::test(paths, *output)),
+        Some(Command::Act { name }) => Ok(u8::try_from(runbook_actions::act(name)).unwrap_or(FAILED)),
         Some(Command::Actions { name, output }) => printed(actions::actions(name.as_deref(), *output)),
         Some(Command::Schema { environment }) => printed(offline::schema(*environment)),
         Some(Command::Explain { code }) => printed(check::explain(code.as_deref())),

@@ -66,6 +66,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let definitions = Arc::new(Definitions::new(layout.clone()));
     let surroundings = Surroundings {
         project: config.project.clone(),
+        own_program: std::env::current_exe().context("the daemon's own path cannot be read from /proc")?,
         layout: layout.clone(),
         definitions: Arc::clone(&definitions),
         secrets: Arc::new(Secrets::new(config.secrets.clone())),

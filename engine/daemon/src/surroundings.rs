@@ -24,6 +24,8 @@ const ENV_FILE_BYTES: u64 = 1 << 20;
 pub struct Surroundings {
     /// The project's folder.
     pub project: PathBuf,
+    /// The program of this daemon.
+    pub own_program: PathBuf,
     /// The data directory.
     pub layout: Layout,
     /// The stored definitions.
@@ -89,6 +91,10 @@ impl AttemptWorld<'_> {
 impl World for AttemptWorld<'_> {
     fn project(&self) -> &Path {
         &self.shared.project
+    }
+
+    fn own_program(&self) -> &Path {
+        &self.shared.own_program
     }
 
     fn attempt_directory(&self) -> &Path {

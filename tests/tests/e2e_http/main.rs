@@ -5,6 +5,7 @@
 mod answers;
 mod boundaries;
 mod faults;
+mod notices;
 mod requests;
 
 use runbook_proto::v1;

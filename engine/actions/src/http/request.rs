@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use runbook_core::limits;
+use serde_json::Value;
 
 use crate::told::{Condition, Told};
 
@@ -147,6 +148,29 @@ impl Request {
             max_bytes: told.whole("max_bytes").and_then(|most| u64::try_from(most).ok()).unwrap_or(most),
             repeatable,
             method,
+        })
+    }
+
+    /// A request that tells somebody something, which may be done again.
+    ///
+    /// # Errors
+    /// As [`Request::new`].
+    pub(crate) fn telling(told: &Told, message: &Value, key: &str) -> Result<Self, Fault> {
+        let mut headers = headers(told, &Method::POST, Answer::Nothing, key)?;
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        Ok(Self {
+            method: Method::POST,
+            url: url(told)?,
+            hidden: told.is_hidden("url"),
+            headers,
+            body: Body::Text(message.to_string()),
+            way: Way { redirects: 0, ca: None, cert: None, key: None, proxy: None, pooled: true },
+            statuses: vec![Statuses::Class(2)],
+            expect: None,
+            happened: None,
+            answer: Answer::Nothing,
+            max_bytes: limits::OUTPUT_BYTES as u64,
+            repeatable: true,
         })
     }
 

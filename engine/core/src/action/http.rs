@@ -144,6 +144,7 @@ pub(super) static HTTP: Action = Action {
     stop: Stop { signal: StopSignal::Term, to: StopTo::Leader, grace: Span::ZERO },
     timeout: Some(Span::seconds(60)),
     attempts: 4,
+    allow_failure: false,
     beside: &[],
     notes: &[
         (

@@ -2,7 +2,10 @@
 //! Schema, the page of actions, `runbookd actions` and what a step has by default all come from here. Never knows how an
 //! action is carried out.
 
+mod git;
 mod http;
+mod notify;
+mod terraform;
 mod words;
 
 use crate::definition::{DryRun, Effect, Stop, ValueType};
@@ -26,7 +29,20 @@ pub const RETRY_IF: &str = "exit_code == 75";
 pub const UNKNOWN_IF: &str = "exit_code == 76";
 
 /// Every action, in the order of the page.
-pub static ACTIONS: &[&Action] = &[&http::HTTP];
+pub static ACTIONS: &[&Action] = &[
+    &http::HTTP,
+    &notify::SLACK,
+    &notify::WEBHOOK,
+    &git::CHECKOUT,
+    &terraform::INIT,
+    &terraform::VALIDATE,
+    &terraform::FMT,
+    &terraform::PLAN,
+    &terraform::APPLY,
+    &terraform::OUTPUT,
+    &terraform::DRIFT,
+    &terraform::DESTROY,
+];
 
 /// An action.
 #[derive(Debug)]
@@ -58,6 +74,8 @@ pub struct Action {
     pub timeout: Option<Span>,
     /// How often it is tried in all, unless the step says otherwise.
     pub attempts: u32,
+    /// Whether its failure leaves the run as if it had not failed, unless the step says otherwise.
+    pub allow_failure: bool,
     /// The keys of a command that mean something beside it.
     pub beside: &'static [&'static str],
     /// What is to be known of it, each with a head: how it is retried, what an unknown end means, what a cancel leaves.

@@ -11,6 +11,8 @@ pub enum Takes {
     Hidden,
     /// A path with `${{ }}`, relative to the project folder.
     Path,
+    /// Paths with `${{ }}`, relative to the project folder.
+    Paths,
     /// Names to text with `${{ }}`; secrets may go there.
     Texts,
     /// Any value, with `${{ }}` in its texts; secrets may go there. A text that is one expression and nothing else gives
@@ -36,6 +38,7 @@ impl Takes {
             Self::Text => "text with `${{ }}`",
             Self::Hidden => "text with `${{ }}`, secrets too",
             Self::Path => "a path with `${{ }}`",
+            Self::Paths => "a list of paths with `${{ }}`",
             Self::Texts => "a map of names to text with `${{ }}`, secrets too",
             Self::Tree => "a value with `${{ }}` in its texts, secrets too",
             Self::Duration => "a duration",

@@ -58,6 +58,9 @@ pub(super) fn read<'t>(
     let word = action.word(action.decides.and_then(|(key, _)| with.get(key)).map(Item::raw));
     for key in action.keys {
         let Some(entry) = with.entry(key.key.name) else { continue };
+        if key.key.name == "vars" && !entry.value.is_map() {
+            reader.report.add(entry.value.wrong("a map"));
+        }
         let usage = Use::Answer { action: action.name, word };
         if let Some(setting) = setting(key.takes, entry, usage, owner, reader) {
             acting.with.insert(key.key.name.to_owned(), setting);
@@ -103,6 +106,11 @@ fn beside(action: &Action, fields: &Fields<'_>, report: &mut Report<'_>) {
 /// What is said about the answer of a `verify`.
 fn answers(action: &Action, with: &Fields<'_>, role: Role, report: &mut Report<'_>) {
     if action.key(HAPPENED).is_none() {
+        if role == Role::Verify {
+            let message = format!("`uses: {}` cannot tell whether something happened", action.name);
+            let help = "let a command, or `uses: http` with `happened:`, tell";
+            report.add(Problem::new(Code::ConflictingKeys, with.at.clone(), message).help(help));
+        }
         return;
     }
     match (role, with.find(HAPPENED)) {
@@ -143,6 +151,11 @@ fn setting<'t>(
                 }
             }
             Setting::Map(texts)
+        }
+        Takes::Paths => {
+            let items: Vec<Item<'t>> = value.list(reader.report)?.collect();
+            let paths = items.into_iter().map(|item| text(item, key.raw(), owner, Use::Shown, reader));
+            Setting::List(paths.collect::<Option<_>>()?)
         }
         Takes::Tree => tree(value, key.raw(), owner, reader)?,
         Takes::Duration => Setting::Value(Value::from(value.duration(Span::millis(1), reader.report)?.0)),
@@ -266,6 +279,11 @@ pub(super) fn artifacts(acting: &Acting) -> Vec<String> {
 pub(super) fn effect(acting: &Acting) -> Effect {
     let known = action::find(&acting.name);
     known.map_or(Effect::Mutating, |action| action.effect(|key| acting.word(key).map(str::to_owned)))
+}
+
+/// Whether its failure leaves the run as if it had not failed, unless the step says otherwise.
+pub(super) fn may_fail(acting: &Acting) -> bool {
+    action::find(&acting.name).is_some_and(|action| action.allow_failure)
 }
 
 /// When it is tried again: as the step says, and for what it does not say as the action does.

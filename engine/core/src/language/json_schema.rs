@@ -52,7 +52,8 @@ fn of_runbooks() -> Vec<&'static Section> {
 
 /// Where the schema of a section stands.
 fn reference(section: &Section) -> String {
-    format!("#/$defs/{}", section.name.replace('`', "").replace(' ', "%20"))
+    // A slash in a name is written as RFC 6901 has it.
+    format!("#/$defs/{}", section.name.replace('`', "").replace('/', "~1").replace(' ', "%20"))
 }
 
 fn of_section(section: &'static Section) -> Value {
@@ -122,6 +123,7 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "text with `${{ }}`, secrets too" => literal(),
         "a map of names to text with `${{ }}`, secrets too" => map(None, literal()),
         "a value with `${{ }}` in its texts, secrets too" => json!({}),
+        "a list of paths with `${{ }}`" => list(text()),
         "a list of statuses, such as `200` or `2xx`" => list(json!({"anyOf": [
             {"type": "integer", "minimum": 100, "maximum": 599},
             {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},

@@ -114,7 +114,7 @@ pub static STEP: Section = Section {
         &[
             key(
                 "uses",
-                "`approval`, `fail`, `runbook`, `wait` or `http`",
+                "`approval`, `fail`, `runbook`, `wait`, `http`, `notify/slack`, `notify/webhook`, `git/checkout`, `terraform/init`, `terraform/validate`, `terraform/fmt`, `terraform/plan`, `terraform/apply`, `terraform/output`, `terraform/drift` or `terraform/destroy`",
                 "",
                 "What the step does where that is no command of yours; excludes `run`, `argv` and what belongs to them. What has no section here is an action, with a page of its own.",
             ),

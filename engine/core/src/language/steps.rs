@@ -262,7 +262,8 @@ fn step<'t>(
     // What it starts may be past its own point of no return when it is to be canceled.
     let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook)) || one_way_inside;
     step.no_return |= one_way && part == Part::Main && step.rollback.is_none();
-    step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
+    let lenient = step.action().is_some_and(action::may_fail);
+    step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(lenient);
     step.locks = top::locks(&fields, owner, reader);
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);
@@ -328,7 +329,7 @@ fn ways_back(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) 
 /// What follows from `effect`.
 fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
     let destructive = step.effect == Effect::Destructive;
-    match (fields.entry("effect"), fields.entry("target")) {
+    match (fields.entry("effect").or(fields.entry("uses")), fields.entry("target")) {
         (Some(effect), None) if destructive => reader.report.add(
             Problem::new(Code::NoTarget, effect.value.span(), "a destructive step has to say what it destroys")
                 .help("add `target:`, such as `target: postgres/orders`"),

@@ -20,6 +20,8 @@ use crate::time::Timestamp;
 /// The name under which a reader of `$RUNBOOK_OUTPUT` reports that the file is malformed. No key can have it:
 /// it is no id.
 pub const OUTPUT_PROBLEM: &str = "!problem";
+/// The name under which an action in a process of its own says why it ended as it did.
+pub const MESSAGE: &str = "!message";
 
 struct InputScope<'a> {
     start: &'a Start,

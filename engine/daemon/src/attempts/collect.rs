@@ -7,6 +7,7 @@ use std::path::Path;
 
 use runbook_core::id::Digest;
 use runbook_core::machine::AttemptRef;
+use runbook_core::run::decide::MESSAGE;
 use runbook_core::run::{Artifact, AttemptEnd, CutOff, How, NotStarted};
 use runbook_core::time::Timestamp;
 use runbook_shim::files::{Ending, NotStarted as ShimNotStarted, Outputs, Verdict};
@@ -36,6 +37,9 @@ pub(super) fn collect(attempt: AttemptRef, layout: &Layout, verdict: &Verdict) -
                 return Ok(None);
             }
             end.outputs = outputs::parse(&bytes);
+            if let Some(serde_json::Value::String(why)) = end.outputs.shift_remove(MESSAGE) {
+                end.message = if end.message.is_empty() { why } else { format!("{why}; {}", end.message) };
+            }
         }
         Outputs::TooLong { length, cap } => {
             problem(&mut end, format!("$RUNBOOK_OUTPUT has {length} bytes, the limit is {cap}"));

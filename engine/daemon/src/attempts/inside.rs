@@ -11,10 +11,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runbook_actions::{Desk, Done, Inside};
+use runbook_core::id::Digest;
+use runbook_core::limits;
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::decide::OUTPUT_PROBLEM;
 use runbook_core::run::{Artifact, AttemptEnd, CutOff, How, NotStarted};
-use runbook_core::time::Timestamp;
+use runbook_core::time::{Span, Timestamp};
 use runbook_shim::log::{Stream, write_line};
 use runbook_shim::paths;
 use runbook_shim::redact::Redactor;
@@ -23,6 +25,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::{Report, Reporter, collect};
+use crate::clock;
 use crate::files;
 use crate::layout::Layout;
 
@@ -70,6 +73,7 @@ impl Insiders {
     /// # Errors
     /// The threads cannot be had.
     pub(super) fn start(layout: Layout, report: Reporter) -> io::Result<Arc<Self>> {
+        forget_told(&layout);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("actions")
@@ -225,6 +229,42 @@ impl Desk for Counter<'_> {
         files::make_private_directory(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(folder.join(name))
     }
+
+    fn was_told(&self, key: &str, within: Span) -> Result<bool, String> {
+        let path = told_file(self.layout, key);
+        let at = match fs::metadata(&path).and_then(|of| of.modified()) {
+            Ok(at) => at,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        // A clock that was set back makes nobody silent.
+        let ago = clock::since(at).unwrap_or(Duration::MAX);
+        Ok(ago < Duration::from_micros(u64::try_from(within.0).unwrap_or(0)))
+    }
+
+    fn tell(&self, key: &str) -> Result<(), String> {
+        let path = told_file(self.layout, key);
+        let folder = self.layout.told();
+        let write = || files::make_private_directory(&folder).and_then(|()| fs::write(&path, b""));
+        write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// Forgets what was told so long ago that no step can ask for it any more.
+fn forget_told(layout: &Layout) {
+    let longest = Duration::from_secs(limits::DURATION_DAYS.unsigned_abs() * 86_400);
+    for entry in fs::read_dir(layout.told()).into_iter().flatten().flatten() {
+        let at = entry.metadata().and_then(|of| of.modified());
+        if at.is_ok_and(|at| clock::since(at).is_some_and(|ago| ago > longest)) {
+            // One that stays is looked at again at the next start.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What was told, by the hash of its key.
+fn told_file(layout: &Layout, key: &str) -> PathBuf {
+    layout.told().join(Digest::of(key.as_bytes()).to_string())
 }
 
 impl Counter<'_> {

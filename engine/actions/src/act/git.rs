@@ -1,0 +1,80 @@
+//! `git/checkout`: one commit of a repository in a scratch folder.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use runbook_core::action::{DONE, FAILED, LATER};
+use serde_json::Value;
+
+use super::tool::{Ended, Tool, folder, killed};
+use super::{Told, say};
+use crate::inside::Done;
+
+/// Fetches a revision, and puts what it holds into the folder.
+pub(super) async fn checkout(told: &Told) -> Done {
+    run(told).await.unwrap_or_else(|done| done)
+}
+
+async fn run(told: &Told) -> Result<Done, Done> {
+    let path = folder(told, "path");
+    let wrong = |error: std::io::Error| Done::with(FAILED, format!("with.path: {}: {error}", path.display()));
+    std::fs::create_dir_all(&path).map_err(wrong)?;
+    let repository = path.join(".git").exists();
+    if !repository && std::fs::read_dir(&path).map_err(wrong)?.next().is_some() {
+        let message = format!("{} holds something that is no repository; name an empty folder", path.display());
+        return Err(Done::with(FAILED, message));
+    }
+    let mut env = vec![("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())];
+    if let Some(token) = told.text("token") {
+        // By the environment: arguments are in the process list, and files stay behind.
+        env.push(("GIT_CONFIG_COUNT".to_owned(), "1".to_owned()));
+        env.push(("GIT_CONFIG_KEY_0".to_owned(), "http.extraHeader".to_owned()));
+        env.push(("GIT_CONFIG_VALUE_0".to_owned(), format!("Authorization: Bearer {token}")));
+    }
+    let tool = Tool { program: "git".to_owned(), dir: path.clone(), env };
+    if !repository {
+        git(&tool, &["init", "--quiet"]).await?;
+    }
+    let url = told.text("url").unwrap_or_default();
+    let revision = told.text("ref").unwrap_or("HEAD");
+    if revision.starts_with('-') || url.starts_with('-') {
+        return Err(Done::with(FAILED, "`url` and `ref` begin with no dash"));
+    }
+    let depth = format!("--depth={}", told.whole("depth").unwrap_or(1));
+    match git(&tool, &["fetch", "--quiet", "--no-tags", "--force", &depth, "--", url, revision]).await {
+        Ok(_) => {}
+        Err(done) if done.code == FAILED => {
+            let message = format!("{revision} of {url} cannot be fetched; the log has what git said");
+            return Err(Done::with(LATER, message));
+        }
+        Err(done) => return Err(done),
+    }
+    git(&tool, &["checkout", "--quiet", "--force", "--detach", "FETCH_HEAD"]).await?;
+    git(&tool, &["clean", "--quiet", "-ffdx"]).await?;
+    let commit = git(&tool, &["rev-parse", "HEAD"]).await?;
+    let subject = git(&tool, &["log", "-1", "--format=%s"]).await?;
+    say(&format!("{commit} {subject}"));
+    if let Some(wanted) = told.text("commit").filter(|wanted| *wanted != commit) {
+        return Err(Done::with(FAILED, format!("{revision} is the commit {commit}, and {wanted} was wanted")));
+    }
+    let mut done = Done::with(DONE, "");
+    for (name, value) in [("commit", commit), ("path", absolute(&path)), ("subject", subject)] {
+        done.outputs.insert(name.to_owned(), Value::from(value));
+    }
+    Ok(done)
+}
+
+fn absolute(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).to_string_lossy().into_owned()
+}
+
+async fn git(tool: &Tool, words: &[&str]) -> Result<String, Done> {
+    let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+    match tool.output(&arguments).await? {
+        (Ended::Exited(0), bytes) => Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
+        (Ended::Exited(_), _) => {
+            Err(Done::with(FAILED, format!("git {} failed; the log has what it said", words.first().unwrap_or(&""))))
+        }
+        (Ended::Killed(signal), _) => Err(killed("git", signal)),
+    }
+}

@@ -1,0 +1,471 @@
+//! `terraform/*`: terraform, or OpenTofu by its name, with what it says read from its JSON. Never forces a lock, never applies
+//! but what was planned.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use runbook_core::action::{DONE, FAILED, LATER};
+use serde_json::{Map, Value, json};
+
+use super::tool::{Ended, Tool, folder, killed};
+use super::{Told, artifact, say};
+use crate::inside::Done;
+
+/// The artifact that holds the plan.
+const PLAN: &str = "plan";
+/// The exit code of a plan that would change something.
+const CHANGES: i32 = 2;
+/// The errors that a message tells; the log has all.
+const ERRORS: usize = 3;
+
+/// Carries out one of the actions.
+pub(super) async fn carry_out(what: &str, told: &Told) -> Done {
+    let stack = Stack::new(told);
+    let done = match what {
+        "init" => stack.init().await,
+        "validate" => stack.validate().await,
+        "fmt" => stack.format().await,
+        "plan" => stack.plan().await,
+        "drift" => stack.drift().await,
+        "apply" => stack.apply().await,
+        "output" => stack.output().await,
+        "destroy" => stack.destroy().await,
+        _ => Err(Done::with(FAILED, format!("there is no action terraform/{what}"))),
+    };
+    done.unwrap_or_else(|done| done)
+}
+
+/// One stack: a folder of terraform, as one action is told to treat it.
+struct Stack<'a> {
+    told: &'a Told,
+    tool: Tool,
+}
+
+/// What terraform said about one change.
+struct Change {
+    address: String,
+    action: &'static str,
+    attributes: Vec<String>,
+}
+
+/// What a program that speaks JSON line by line said.
+#[derive(Default)]
+struct Said {
+    errors: Vec<(String, String)>,
+    counts: Map<String, Value>,
+}
+
+impl Said {
+    /// Takes a line: what is for people goes into the log.
+    fn line(&mut self, line: &str) {
+        let Ok(message) = serde_json::from_str::<Value>(line) else {
+            say(line);
+            return;
+        };
+        if let Some(text) = message["@message"].as_str() {
+            say(text);
+        }
+        match message["type"].as_str() {
+            Some("diagnostic") if message["diagnostic"]["severity"] == "error" => {
+                let text = |key: &str| message["diagnostic"][key].as_str().unwrap_or_default().to_owned();
+                let detail = text("detail");
+                detail.lines().for_each(say);
+                self.errors.push((text("summary"), detail));
+            }
+            Some("change_summary") => {
+                if let Some(changes) = message["changes"].as_object() {
+                    self.counts.clone_from(changes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What its errors mean.
+    fn failed(&self, dir: &Path) -> Done {
+        let about = |words: &str| self.errors.iter().find(|(summary, _)| summary.contains(words));
+        if let Some((_, detail)) = about("state lock") {
+            let field = |name: &str| {
+                let line = detail.lines().find_map(|line| line.trim().strip_prefix(name));
+                line.map_or("unknown", str::trim).to_owned()
+            };
+            let (id, who, since) = (field("ID:"), field("Who:"), field("Created:"));
+            return Done::with(
+                LATER,
+                format!(
+                    "the state is locked by {who} since {since}; once you know that nobody works on it any more, free it by \
+                     `terraform -chdir={} force-unlock {id}`",
+                    dir.display()
+                ),
+            );
+        }
+        if about("plan is stale").is_some() {
+            return Done::with(
+                FAILED,
+                "the plan is stale: the state has changed since it was made; plan again, and let that be approved",
+            );
+        }
+        let told: Vec<&str> = self.errors.iter().map(|(summary, _)| summary.as_str()).take(ERRORS).collect();
+        let more = self.errors.len().saturating_sub(ERRORS);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let told = if told.is_empty() { "it failed; the log has what it said".to_owned() } else { told.join("; ") };
+        let left = match dir.join("errored.tfstate").exists() {
+            true => "; the state could not be saved: errored.tfstate in its folder is the newest, push it by hand",
+            false => "",
+        };
+        Done::with(FAILED, format!("{told}{more}{left}"))
+    }
+}
+
+impl<'a> Stack<'a> {
+    fn new(told: &'a Told) -> Self {
+        let mut env = vec![
+            ("TF_IN_AUTOMATION".to_owned(), "1".to_owned()),
+            ("TF_INPUT".to_owned(), "0".to_owned()),
+            ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
+        ];
+        for (name, value) in told.value("vars").and_then(Value::as_object).into_iter().flatten() {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            env.push((format!("TF_VAR_{name}"), text));
+        }
+        if told.text("workspace").is_some() {
+            env.push(("TF_WORKSPACE".to_owned(), told.text("workspace").unwrap_or_default().to_owned()));
+        }
+        if told.text("plugin_cache").is_some() {
+            let cache = folder(told, "plugin_cache");
+            env.push(("TF_PLUGIN_CACHE_DIR".to_owned(), cache.to_string_lossy().into_owned()));
+        }
+        let program = told.text("program").unwrap_or("terraform").to_owned();
+        Self { told, tool: Tool { program, dir: folder(told, "dir"), env } }
+    }
+
+    fn arguments(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    /// Runs a command that speaks JSON line by line, and gives what it said with its exit code.
+    async fn speak(&self, arguments: &[OsString]) -> Result<(i32, Said), Done> {
+        let mut said = Said::default();
+        match self.tool.lines(arguments, |line| said.line(line)).await? {
+            Ended::Exited(code) => Ok((code, said)),
+            Ended::Killed(signal) => Err(killed(&self.tool.program, signal)),
+        }
+    }
+
+    /// Runs a command for its whole output.
+    async fn ask(&self, arguments: &[OsString]) -> Result<(i32, Vec<u8>), Done> {
+        match self.tool.output(arguments).await? {
+            (Ended::Exited(code), bytes) => Ok((code, bytes)),
+            (Ended::Killed(signal), _) => Err(killed(&self.tool.program, signal)),
+        }
+    }
+
+    async fn init(&self) -> Result<Done, Done> {
+        let _cache = self.lock_cache().map_err(unmade)?;
+        let mut arguments = Self::arguments(&["init", "-input=false", "-no-color"]);
+        for (name, value) in self.told.texts("backend") {
+            arguments.push(format!("-backend-config={name}={value}").into());
+        }
+        for (key, flag) in [("upgrade", "-upgrade"), ("reconfigure", "-reconfigure")] {
+            if self.told.flag(key) == Some(true) {
+                arguments.push(flag.into());
+            }
+        }
+        match self.tool.lines(&arguments, say).await? {
+            Ended::Exited(0) => Ok(Done::with(DONE, "")),
+            Ended::Exited(_) => Err(Done::with(FAILED, "it cannot be initialised; the log has what it said")),
+            Ended::Killed(signal) => Err(killed(&self.tool.program, signal)),
+        }
+    }
+
+    /// A cache of plugins must have one writer at a time.
+    fn lock_cache(&self) -> io::Result<Option<File>> {
+        if self.told.text("plugin_cache").is_none() {
+            return Ok(None);
+        }
+        let cache = folder(self.told, "plugin_cache");
+        let wrong = |error: io::Error| io::Error::other(format!("with.plugin_cache: {}: {error}", cache.display()));
+        std::fs::create_dir_all(&cache).map_err(wrong)?;
+        let file = File::create(cache.join(".runbook.lock")).map_err(wrong)?;
+        file.lock().map_err(wrong)?;
+        Ok(Some(file))
+    }
+
+    async fn validate(&self) -> Result<Done, Done> {
+        let (_, bytes) = self.ask(&Self::arguments(&["validate", "-json"])).await?;
+        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable("validate"))?;
+        let mut errors = Vec::new();
+        for diagnostic in answer["diagnostics"].as_array().into_iter().flatten() {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let place = match diagnostic["range"]["filename"].as_str() {
+                Some(file) => format!("{file}:{}: ", diagnostic["range"]["start"]["line"]),
+                None => String::new(),
+            };
+            let summary = text(&diagnostic["summary"]);
+            say(&format!("{}: {place}{summary}: {}", text(&diagnostic["severity"]), text(&diagnostic["detail"])));
+            if diagnostic["severity"] == "error" {
+                errors.push(format!("{place}{summary}"));
+            }
+        }
+        let warnings = answer["warning_count"].clone();
+        match answer["valid"] == true {
+            true => Ok(found([("warnings", warnings)])),
+            false => Err(Done::with(FAILED, format!("it is not valid: {}", errors.join("; ")))),
+        }
+    }
+
+    async fn format(&self) -> Result<Done, Done> {
+        let (code, bytes) = self.ask(&Self::arguments(&["fmt", "-check", "-recursive", "-list=true"])).await?;
+        let text = String::from_utf8_lossy(&bytes);
+        let files: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        match (code, files.is_empty()) {
+            (0, _) => Ok(Done::with(DONE, "")),
+            (_, false) => {
+                files.iter().for_each(|file| say(file));
+                let help = "run `terraform fmt -recursive` there";
+                Err(Done::with(FAILED, format!("not formatted: {}; {help}", files.join(", "))))
+            }
+            (_, true) => Err(Done::with(FAILED, "it cannot be formatted; the log has what it said")),
+        }
+    }
+
+    /// Makes a plan at a path; what it would change, and how many of each kind.
+    async fn make_plan(&self, path: &Path, destroy: bool) -> Result<(Vec<Change>, Said), Done> {
+        let mut arguments = Self::arguments(&["plan", "-input=false", "-json", "-detailed-exitcode"]);
+        let mut out = OsString::from("-out=");
+        out.push(path);
+        arguments.push(out);
+        if destroy {
+            arguments.push("-destroy".into());
+        }
+        let project = std::env::var_os("RUNBOOK_PROJECT").map_or_else(PathBuf::new, PathBuf::from);
+        for file in self.told.list("var_files") {
+            let mut argument = OsString::from("-var-file=");
+            argument.push(project.join(file));
+            arguments.push(argument);
+        }
+        if let Some(micros) = self.told.whole("lock_timeout") {
+            arguments.push(format!("-lock-timeout={}s", micros / 1_000_000).into());
+        }
+        let (code, said) = self.speak(&arguments).await?;
+        if !matches!(code, 0 | CHANGES) {
+            return Err(said.failed(&self.tool.dir));
+        }
+        let mut show = Self::arguments(&["show", "-json"]);
+        show.push(path.into());
+        let (code, bytes) = self.ask(&show).await?;
+        let plan: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable("show"))?;
+        if code != 0 {
+            return Err(Done::with(FAILED, "its own plan cannot be read; the log has what it said"));
+        }
+        Ok((changes(&plan), said))
+    }
+
+    async fn plan(&self) -> Result<Done, Done> {
+        // In `verify` nobody keeps the plan.
+        let kept = std::env::var_os("RUNBOOK_ARTIFACTS").is_some();
+        let scratch = Scratch::new().map_err(unmade)?;
+        let path = if kept { artifact(PLAN) } else { scratch.path.join(PLAN) };
+        let (changes, _) = self.make_plan(&path, self.told.flag("destroy") == Some(true)).await?;
+        let count = |action: &str| Value::from(changes.iter().filter(|change| change.action == action).count());
+        let resources: Vec<Value> =
+            changes.iter().map(|change| json!({"address": change.address, "action": change.action})).collect();
+        let mut done = found([
+            ("changes", Value::from(!changes.is_empty())),
+            ("create", count("create")),
+            ("update", count("update")),
+            ("replace", count("replace")),
+            ("delete", count("delete")),
+            ("resources", Value::from(resources)),
+        ]);
+        if let Some(condition) = self.told.condition("happened") {
+            let happened = condition.holds(&done.outputs).map_err(|problem| Done::with(FAILED, problem))?;
+            done.outputs.insert("happened".to_owned(), Value::from(if happened { "yes" } else { "no" }));
+        }
+        Ok(done)
+    }
+
+    async fn drift(&self) -> Result<Done, Done> {
+        let scratch = Scratch::new().map_err(unmade)?;
+        let (changes, _) = self.make_plan(&scratch.path.join(PLAN), false).await?;
+        let resources = changes.iter().map(|change| {
+            say(&format!("{} ({}): {}", change.address, change.action, change.attributes.join(", ")));
+            json!({"address": change.address, "action": change.action, "attributes": change.attributes})
+        });
+        let resources: Vec<Value> = resources.collect();
+        Ok(found([("drifted", Value::from(!resources.is_empty())), ("resources", Value::from(resources))]))
+    }
+
+    async fn apply(&self) -> Result<Done, Done> {
+        self.apply_plan(&folder(self.told, "plan")).await
+    }
+
+    async fn apply_plan(&self, plan: &Path) -> Result<Done, Done> {
+        let mut arguments = Self::arguments(&["apply", "-input=false", "-json", "-auto-approve"]);
+        if let Some(micros) = self.told.whole("lock_timeout") {
+            arguments.push(format!("-lock-timeout={}s", micros / 1_000_000).into());
+        }
+        arguments.push(plan.into());
+        let (code, said) = self.speak(&arguments).await?;
+        if code != 0 {
+            return Err(said.failed(&self.tool.dir));
+        }
+        let count = |key: &str| said.counts.get(key).cloned().unwrap_or_else(|| Value::from(0));
+        Ok(found([("added", count("add")), ("changed", count("change")), ("destroyed", count("remove"))]))
+    }
+
+    async fn output(&self) -> Result<Done, Done> {
+        let (code, bytes) = self.ask(&Self::arguments(&["output", "-json"])).await?;
+        if code != 0 {
+            return Err(Done::with(FAILED, "its outputs cannot be read; is it initialised? The log has what it said"));
+        }
+        let all: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| unreadable("output"))?;
+        let (mut values, mut sensitive) = (Map::new(), Vec::new());
+        for (name, output) in all {
+            match output["sensitive"] == true {
+                true => sensitive.push(Value::from(name)),
+                false => drop(values.insert(name, output["value"].clone())),
+            }
+        }
+        Ok(found([("values", Value::Object(values)), ("sensitive", Value::Array(sensitive))]))
+    }
+
+    async fn destroy(&self) -> Result<Done, Done> {
+        let (_, bytes) = self.ask(&Self::arguments(&["workspace", "show"])).await?;
+        let is = String::from_utf8_lossy(&bytes).trim().to_owned();
+        let wanted = self.told.text("confirm_workspace").unwrap_or_default();
+        if is != wanted {
+            return Err(Done::with(
+                FAILED,
+                format!("the workspace is {is:?}, and `confirm_workspace` says {wanted:?}: nothing was destroyed"),
+            ));
+        }
+        let scratch = Scratch::new().map_err(unmade)?;
+        let plan = scratch.path.join(PLAN);
+        let (changes, _) = self.make_plan(&plan, true).await?;
+        if changes.is_empty() {
+            return Ok(found([("destroyed", Value::from(0))]));
+        }
+        let mut done = self.apply_plan(&plan).await?;
+        done.outputs.retain(|name, _| name == "destroyed");
+        Ok(done)
+    }
+}
+
+/// What is told where a file or folder of the action's own cannot be made.
+fn unmade(error: io::Error) -> Done {
+    Done::with(FAILED, error.to_string())
+}
+
+/// A folder that goes with the value.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = std::env::temp_dir().join(format!("runbook-act-{}", std::process::id()));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left in the folder for temporary files goes with that.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn found<const N: usize>(outputs: [(&str, Value); N]) -> Done {
+    let mut done = Done::with(DONE, "");
+    done.outputs.extend(outputs.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    done
+}
+
+fn unreadable(command: &str) -> Done {
+    Done::with(FAILED, format!("what `{command} -json` says cannot be read; the log may tell why"))
+}
+
+/// What a plan would change.
+fn changes(plan: &Value) -> Vec<Change> {
+    let resources = plan["resource_changes"].as_array().into_iter().flatten();
+    let mut changes: Vec<Change> = resources
+        .filter_map(|resource| {
+            let change = &resource["change"];
+            let actions: Vec<&str> = change["actions"].as_array()?.iter().filter_map(Value::as_str).collect();
+            let action = match actions.as_slice() {
+                ["create"] => "create",
+                ["update"] => "update",
+                ["delete"] => "delete",
+                ["create", "delete"] | ["delete", "create"] => "replace",
+                _ => return None,
+            };
+            let address = resource["address"].as_str()?.to_owned();
+            Some(Change { address, action, attributes: attributes(change) })
+        })
+        .collect();
+    for (name, change) in plan["output_changes"].as_object().into_iter().flatten() {
+        let action = match change["actions"][0].as_str() {
+            Some("create") => "create",
+            Some("update") => "update",
+            Some("delete") => "delete",
+            _ => continue,
+        };
+        changes.push(Change { address: format!("output.{name}"), action, attributes: vec!["value".to_owned()] });
+    }
+    changes
+}
+
+/// The names of the attributes that differ; never their values.
+fn attributes(change: &Value) -> Vec<String> {
+    let part = |name: &str| change[name].as_object().cloned().unwrap_or_default();
+    let (before, after, unknown) = (part("before"), part("after"), part("after_unknown"));
+    let mut names: Vec<String> = before.keys().chain(after.keys()).chain(unknown.keys()).cloned().collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| before.get(name) != after.get(name) || unknown.get(name) == Some(&Value::Bool(true)));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_read_without_its_values() {
+        let plan = json!({
+            "resource_changes": [
+                {"address": "a.b", "change": {"actions": ["update"], "before": {"x": 1, "y": "secret"}, "after": {"x": 1, "y": "other"}, "after_unknown": {"id": true}}},
+                {"address": "a.c", "change": {"actions": ["delete", "create"], "before": {}, "after": {}}},
+                {"address": "a.d", "change": {"actions": ["no-op"]}},
+            ],
+            "output_changes": {"url": {"actions": ["create"]}, "same": {"actions": ["no-op"]}},
+        });
+        let told: Vec<(String, &str, String)> = changes(&plan)
+            .into_iter()
+            .map(|change| (change.address, change.action, change.attributes.join(",")))
+            .collect();
+        let told: Vec<_> = told.iter().map(|(a, b, c)| (a.as_str(), *b, c.as_str())).collect();
+        assert_eq!(told, [("a.b", "update", "id,y"), ("a.c", "replace", ""), ("output.url", "create", "value")]);
+    }
+
+    #[test]
+    fn a_lock_is_told_with_its_holder_and_never_forced() {
+        let mut said = Said::default();
+        let detail = "Error message: resource temporarily unavailable\nLock Info:\n  ID:        af-12\n  Path:      terraform.tfstate\n  Who:       ada@host\n  Created:   2026-11-28 09:00:00 UTC\n";
+        said.errors.push(("Error acquiring the state lock".to_owned(), detail.to_owned()));
+        let done = said.failed(Path::new("/srv/stack"));
+        assert_eq!(done.code, LATER);
+        assert!(
+            done.message.contains("locked by ada@host since 2026-11-28")
+                && done.message.contains("-chdir=/srv/stack force-unlock af-12"),
+            "{}",
+            done.message
+        );
+    }
+}

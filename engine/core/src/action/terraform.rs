@@ -1,0 +1,294 @@
+//! `terraform/*`: plans, and exactly what was planned.
+
+use super::{Action, Artifact, Carried, Effects, Key, Takes, key, output, required, section};
+use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
+use crate::language::schema::{self, Section};
+use crate::time::Span;
+
+/// What is asked to end may be in the middle of an apply: its state has to be written.
+const STOP: Stop = Stop { signal: StopSignal::Int, to: StopTo::Leader, grace: Span::minutes(10) };
+const BESIDE: &[&str] = &["env", "env_file", "pass_env", "stop"];
+
+const DIR: Key = required("dir", Takes::Path, "The folder of the stack.");
+const PROGRAM: Key = key("program", Takes::Text, "`terraform`", "The program: `tofu` for OpenTofu, or a path.");
+const WORKSPACE: Key = key("workspace", Takes::Text, "the one that is chosen", "The workspace.");
+const CACHE: Key = key(
+    "plugin_cache",
+    Takes::Path,
+    "none",
+    "A folder in which stacks share plugins; one `init` at a time writes to it.",
+);
+const VARS: Key = key(
+    "vars",
+    Takes::Tree,
+    "none",
+    "A map of variables. They go by the environment, never by arguments; secrets may go here, and into the plan.",
+);
+const VAR_FILES: Key = key("var_files", Takes::Paths, "none", "Files of variables, relative to the project folder.");
+const LOCK_TIMEOUT: Key = key("lock_timeout", Takes::Duration, "`0s`", "How long to wait for the lock of the state.");
+
+const LOCKED: (&str, &str) = (
+    "A lock of the state",
+    "that somebody else holds is reported with its holder and the command that frees it, and tried again; it is never forced.",
+);
+const STOPPED: (&str, &str) = (
+    "A cancel",
+    "Sends INT to terraform alone and waits ten minutes for it, as Ctrl-C at a terminal would. What was done until then is in its state.",
+);
+
+macro_rules! with {
+    ($section:ident, $sections:ident, $keys:ident, $name:literal) => {
+        static $sections: [schema::Key; $keys.len()] = section(&$keys);
+        static $section: Section = Section {
+            name: concat!("`with` of `uses: ", $name, "`"),
+            keys: &[&$sections],
+            later: &[],
+            elsewhere: &[
+                ("path", "write `dir:`"),
+                ("chdir", "write `dir:`"),
+                ("var", "write `vars:`"),
+                ("variables", "write `vars:`"),
+                ("var_file", "write `var_files: [FILE]`"),
+                ("binary", "write `program:`"),
+                ("force", "a lock is never forced"),
+                ("auto_approve", "`terraform/apply` applies what was planned, and nothing else"),
+            ],
+        };
+    };
+}
+
+const INIT_KEYS: [Key; 7] = [
+    DIR,
+    key("backend", Takes::Texts, "none", "Settings of the backend. They are arguments: secrets go by `env`."),
+    key("upgrade", Takes::Flag, "`false`", "Whether newer modules and plugins are taken."),
+    key("reconfigure", Takes::Flag, "`false`", "Whether a changed backend is taken without moving the state."),
+    WORKSPACE,
+    CACHE,
+    PROGRAM,
+];
+with!(INIT_WITH, INIT_SECTION, INIT_KEYS, "terraform/init");
+
+const LOOK_KEYS: [Key; 3] = [DIR, WORKSPACE, PROGRAM];
+with!(VALIDATE_WITH, VALIDATE_SECTION, LOOK_KEYS, "terraform/validate");
+with!(FMT_WITH, FMT_SECTION, LOOK_KEYS, "terraform/fmt");
+with!(OUTPUT_WITH, OUTPUT_SECTION, LOOK_KEYS, "terraform/output");
+
+const PLAN_KEYS: [Key; 9] = [
+    DIR,
+    VARS,
+    VAR_FILES,
+    key("destroy", Takes::Flag, "`false`", "Whether the plan is one that destroys everything."),
+    key(
+        "happened",
+        Takes::Condition,
+        "",
+        "In `verify` only, and required there: whether what is verified happened, such as `!attempt.outputs.changes`.",
+    ),
+    LOCK_TIMEOUT,
+    WORKSPACE,
+    CACHE,
+    PROGRAM,
+];
+with!(PLAN_WITH, PLAN_SECTION, PLAN_KEYS, "terraform/plan");
+
+const DRIFT_KEYS: [Key; 7] = [DIR, VARS, VAR_FILES, LOCK_TIMEOUT, WORKSPACE, CACHE, PROGRAM];
+with!(DRIFT_WITH, DRIFT_SECTION, DRIFT_KEYS, "terraform/drift");
+
+const APPLY_KEYS: [Key; 6] = [
+    DIR,
+    required("plan", Takes::Path, "The plan: the artifact of the step that made it."),
+    LOCK_TIMEOUT,
+    WORKSPACE,
+    CACHE,
+    PROGRAM,
+];
+with!(APPLY_WITH, APPLY_SECTION, APPLY_KEYS, "terraform/apply");
+
+const DESTROY_KEYS: [Key; 8] = [
+    DIR,
+    required("confirm_workspace", Takes::Text, "The workspace that is to be destroyed. In any other one nothing is."),
+    VARS,
+    VAR_FILES,
+    LOCK_TIMEOUT,
+    WORKSPACE,
+    CACHE,
+    PROGRAM,
+];
+with!(DESTROY_WITH, DESTROY_SECTION, DESTROY_KEYS, "terraform/destroy");
+
+/// An action of terraform that changes nothing.
+const fn looks(
+    name: &'static str,
+    doc: &'static str,
+    keys: &'static [Key],
+    with: &'static Section,
+    example: &'static str,
+) -> Action {
+    Action {
+        name,
+        doc,
+        keys,
+        with,
+        decides: None,
+        outputs: &[],
+        artifacts: &[],
+        effect: Effects::Fixed(Effect::Read),
+        dry_run: DryRun::Run,
+        carried: Carried::Process,
+        stop: STOP,
+        timeout: None,
+        attempts: 3,
+        allow_failure: false,
+        beside: BESIDE,
+        notes: &[],
+        example,
+    }
+}
+
+pub(super) static INIT: Action = Action {
+    effect: Effects::Fixed(Effect::Idempotent),
+    notes: &[("A dry run", "Shows it.")],
+    ..looks(
+        "terraform/init",
+        "Initialises a stack: backend, modules and plugins.",
+        &INIT_KEYS,
+        &INIT_WITH,
+        "  init: {uses: terraform/init, with: {dir: infrastructure/network, plugin_cache: .cache/terraform}}\n",
+    )
+};
+
+pub(super) static VALIDATE: Action = Action {
+    outputs: &[output("warnings", ValueType::Integer, "How many warnings there are; the log has them.")],
+    ..looks(
+        "terraform/validate",
+        "Checks a stack, and fails with what is wrong and where.",
+        &LOOK_KEYS,
+        &VALIDATE_WITH,
+        "  valid: {uses: terraform/validate, with: {dir: infrastructure/network}}\n",
+    )
+};
+
+pub(super) static FMT: Action = looks(
+    "terraform/fmt",
+    "Fails when files of a stack are not formatted, and names them. Changes none.",
+    &LOOK_KEYS,
+    &FMT_WITH,
+    "  formatted: {uses: terraform/fmt, with: {dir: infrastructure/network}}\n",
+);
+
+pub(super) static PLAN: Action = Action {
+    outputs: &[
+        output("changes", ValueType::Boolean, "Whether it would change anything."),
+        output("create", ValueType::Integer, "How many resources and outputs it would create."),
+        output("update", ValueType::Integer, "How many it would change in place."),
+        output("replace", ValueType::Integer, "How many it would make anew."),
+        output("delete", ValueType::Integer, "How many it would remove."),
+        output("resources", ValueType::List, "What it would change: maps with `address` and `action`, never a value."),
+    ],
+    artifacts: &[Artifact {
+        name: "plan",
+        when: &[],
+        doc: "The plan, for `terraform/apply`. It holds values in clear, secret ones too: it is kept for the owner of the daemon alone.",
+    }],
+    notes: &[LOCKED, STOPPED, ("A dry run", "Makes the plan: that changes nothing.")],
+    ..looks(
+        "terraform/plan",
+        "Plans what would change, and keeps the plan.",
+        &PLAN_KEYS,
+        &PLAN_WITH,
+        "  plan: {uses: terraform/plan, with: {dir: infrastructure/network, vars: {count: \"${{ inputs.count }}\"}}}\n",
+    )
+};
+
+pub(super) static DRIFT: Action = Action {
+    outputs: &[
+        output("drifted", ValueType::Boolean, "Whether what is there differs from what is written."),
+        output(
+            "resources",
+            ValueType::List,
+            "What differs: maps with `address`, `action`, and `attributes`, the names of those that differ, never a value.",
+        ),
+    ],
+    notes: &[
+        ("Drift is no error", "and an error no drift: a difference is told by the outputs of a step that succeeded."),
+        LOCKED,
+    ],
+    ..looks(
+        "terraform/drift",
+        "Compares what is there with what is written, as data.",
+        &DRIFT_KEYS,
+        &DRIFT_WITH,
+        "  drift: {uses: terraform/drift, with: {dir: infrastructure/network}}\n",
+    )
+};
+
+pub(super) static APPLY: Action = Action {
+    outputs: &[
+        output("added", ValueType::Integer, "How many resources were made."),
+        output("changed", ValueType::Integer, "How many were changed in place."),
+        output("destroyed", ValueType::Integer, "How many were removed."),
+    ],
+    effect: Effects::Fixed(Effect::Mutating),
+    attempts: 3,
+    notes: &[
+        LOCKED,
+        ("A stale plan", "is refused: the state has changed since the plan was made."),
+        (
+            "Nobody knows",
+            "When it was killed. Let `verify` plan again, as above: what is not applied then is planned anew, and approved.",
+        ),
+        STOPPED,
+        ("A dry run", "Shows it; `terraform/plan` before it says what it would do."),
+    ],
+    ..looks(
+        "terraform/apply",
+        "Applies exactly a plan that was made before.",
+        &APPLY_KEYS,
+        &APPLY_WITH,
+        "  plan: {uses: terraform/plan, with: {dir: infrastructure/network}}
+  apply:
+    needs: [plan]
+    if: steps.plan.outputs.changes
+    uses: terraform/apply
+    with: {dir: infrastructure/network, plan: \"${{ steps.plan.artifacts['plan'] }}\"}
+    locks: [terraform/network]
+    verify: {uses: terraform/plan, with: {dir: infrastructure/network, happened: \"!attempt.outputs.changes\"}}
+",
+    )
+};
+
+pub(super) static OUTPUT: Action = Action {
+    outputs: &[
+        output("values", ValueType::Map, "The outputs of the stack by name, without those that are sensitive."),
+        output("sensitive", ValueType::List, "The names of the sensitive ones."),
+    ],
+    ..looks(
+        "terraform/output",
+        "Reads the outputs of a stack. Sensitive ones are named, never read.",
+        &LOOK_KEYS,
+        &OUTPUT_WITH,
+        "  read: {uses: terraform/output, with: {dir: infrastructure/network}}\n",
+    )
+};
+
+pub(super) static DESTROY: Action = Action {
+    outputs: &[output("destroyed", ValueType::Integer, "How many resources were removed.")],
+    effect: Effects::Fixed(Effect::Destructive),
+    notes: &[
+        ("Confirmed", "By its `target`, as every step that destroys, and by the workspace that it names."),
+        LOCKED,
+        STOPPED,
+        ("A dry run", "Shows it; `terraform/plan` with `destroy: true` says what would go."),
+    ],
+    ..looks(
+        "terraform/destroy",
+        "Destroys everything that a stack has made.",
+        &DESTROY_KEYS,
+        &DESTROY_WITH,
+        "  destroy:
+    uses: terraform/destroy
+    with: {dir: infrastructure/network, confirm_workspace: scratch}
+    target: terraform/network/scratch
+",
+    )
+};

@@ -1,0 +1,258 @@
+//! `uses: terraform/…` with terraform itself and its built-in `terraform_data`, for which no provider is fetched. Where there is
+//! no terraform these tests are skipped, and say so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use std::process::{Command, Stdio};
+
+use runbook_proto::v1::{CancelRunRequest, Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_tests::e2e::injection::skip;
+use runbook_tests::e2e::{Daemon, Project, step, wait_for};
+
+const STACK: &str = r#"
+variable "size" {
+  type    = number
+  default = 1
+}
+
+variable "password" {
+  type      = string
+  default   = "none"
+  sensitive = true
+}
+
+resource "terraform_data" "site" {
+  input = var.size
+}
+
+output "size" {
+  value = terraform_data.site.output
+}
+
+output "password" {
+  value     = var.password
+  sensitive = true
+}
+"#;
+
+/// Whether there is a terraform; says so where there is none.
+fn is_there() -> bool {
+    let there = Command::new("terraform").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there = there.is_ok_and(|status| status.success());
+    if !there {
+        skip("there is no terraform on this machine");
+    }
+    there
+}
+
+fn project(body: &str, stack: &str) -> Project {
+    let project = Project::with("r", body);
+    project.file("stack/main.tf", stack);
+    project
+}
+
+fn terraform(project: &Project, words: &[&str]) {
+    let status =
+        Command::new("terraform").args(words).current_dir(project.path("stack")).stdout(Stdio::null()).status();
+    assert!(status.expect("terraform runs").success(), "{words:?}");
+}
+
+fn exec(daemon: &Daemon, inputs: &[(&str, &str)]) -> Run {
+    daemon.wait_over(&daemon.exec("r", inputs).name)
+}
+
+/// The fields of a step's outputs, as text.
+fn output(run: &Run, id: &str, name: &str) -> String {
+    let outputs = step(run, id).outputs.clone().unwrap_or_default();
+    format!("{:?}", outputs.fields.get(name))
+}
+
+const FLOW: &str = r#"
+inputs: {size: {type: integer, default: 1}}
+requires: {secrets: [password]}
+steps:
+  init: {uses: terraform/init, with: {dir: stack}}
+  valid: {needs: [init], uses: terraform/validate, with: {dir: stack}}
+  formatted: {needs: [init], uses: terraform/fmt, with: {dir: stack}}
+  plan:
+    needs: [valid]
+    uses: terraform/plan
+    with: {dir: stack, vars: {size: "${{ inputs.size }}", password: "${{ secrets.password }}"}}
+  apply:
+    needs: [plan]
+    if: steps.plan.outputs.changes
+    when_skipped: go_on
+    uses: terraform/apply
+    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
+  read: {needs: [apply], uses: terraform/output, with: {dir: stack}}
+  tell: {needs: [read], argv: [echo, "${{ steps.read.outputs.values.size }}"]}
+"#;
+
+fn with_secret(project: &Project) {
+    project.file("runbookd.yaml", "secrets: {password: {file: password}}\n");
+    let path = project.file("password", "hunter2-hunter2");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn what_was_planned_is_applied_and_read() {
+    if !is_there() {
+        return;
+    }
+    let project = project(FLOW, STACK);
+    with_secret(&project);
+    let daemon = Daemon::start(&project);
+    let run = exec(&daemon, &[]);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{:?}", daemon.logs(&run.name, "plan"));
+    assert!(output(&run, "plan", "create").contains("NumberValue(3.0)"), "{run:#?}");
+    assert!(output(&run, "plan", "resources").contains("terraform_data.site"));
+    assert!(output(&run, "apply", "added").contains("NumberValue(1.0)"), "{run:#?}");
+    assert_eq!(daemon.logs(&run.name, "tell"), ["1"]);
+    assert!(output(&run, "read", "sensitive").contains("password"));
+    // The second time nothing is to be done.
+    let run = exec(&daemon, &[]);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    assert!(output(&run, "plan", "changes").contains("BoolValue(false)"), "{run:#?}");
+    assert_eq!(step(&run, "apply").status(), StepStatus::Skipped);
+    // What is secret is in the plan and the state, and nowhere else.
+    let found = Command::new("grep").args(["-rlF", "hunter2-hunter2"]).arg(project.path(".runbook")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
+fn a_stale_plan_is_refused_and_drift_is_data() {
+    if !is_there() {
+        return;
+    }
+    let body = r#"
+on_failure: continue
+steps:
+  first: {uses: terraform/plan, with: {dir: stack, vars: {size: 2}}}
+  second: {needs: [first], uses: terraform/plan, with: {dir: stack, vars: {size: 3}}}
+  apply: {needs: [second], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.second.artifacts['plan'] }}"}}
+  stale: {needs: [apply], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.first.artifacts['plan'] }}"}}
+  drift: {needs: [apply], uses: terraform/drift, with: {dir: stack}}
+"#;
+    let project = project(body, STACK);
+    terraform(&project, &["init", "-input=false"]);
+    let daemon = Daemon::start(&project);
+    let run = exec(&daemon, &[]);
+    assert_eq!(step(&run, "apply").status(), StepStatus::Succeeded, "{run:#?}");
+    let stale = step(&run, "stale");
+    assert_eq!((stale.status(), stale.attempts), (StepStatus::Failed, 1));
+    assert!(stale.message.contains("the plan is stale"), "{stale:#?}");
+    assert_eq!(step(&run, "drift").status(), StepStatus::Succeeded, "{run:#?}");
+    assert!(output(&run, "drift", "drifted").contains("BoolValue(true)"), "{run:#?}");
+    assert!(output(&run, "drift", "resources").contains("input"), "{run:#?}");
+}
+
+/// A stack that takes its time, until a file is there.
+const SLOW: &str = r#"
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
+    command = "touch begun; while [ ! -e go ]; do sleep 0.1; done"
+  }
+}
+"#;
+
+const APPLY: &str = r#"
+steps:
+  plan: {uses: terraform/plan, with: {dir: stack}}
+  apply:
+    needs: [plan]
+    uses: terraform/apply
+    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
+    verify: {uses: terraform/plan, with: {dir: stack, happened: "!attempt.outputs.changes"}}
+"#;
+
+#[test]
+fn an_apply_outlives_the_daemon() {
+    if !is_there() {
+        return;
+    }
+    let project = project(APPLY, SLOW);
+    terraform(&project, &["init", "-input=false"]);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("r", &[]);
+    wait_for("the apply", || project.read("stack/begun"));
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    project.file("stack/go", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    assert_eq!(step(&run, "apply").attempts, 1);
+}
+
+#[test]
+fn a_cancel_lets_terraform_write_its_state() {
+    if !is_there() {
+        return;
+    }
+    let project = project(APPLY, SLOW);
+    terraform(&project, &["init", "-input=false"]);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("r", &[]);
+    wait_for("the apply", || project.read("stack/begun"));
+    let request = CancelRunRequest { name: run.name.clone(), reason: "test".into(), ..Default::default() };
+    daemon.runs(|mut client| async move { client.cancel_run(request).await }).unwrap();
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Canceled, "{run:#?}");
+    // It ended by itself: the lock of the state is free, and the state was written.
+    assert!(!project.path("stack/.terraform.tfstate.lock.info").exists());
+    assert!(project.read("stack/terraform.tfstate").is_some());
+}
+
+#[test]
+fn a_lock_is_told_with_its_holder() {
+    if !is_there() {
+        return;
+    }
+    let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 1}}\n";
+    let project = project(body, SLOW);
+    terraform(&project, &["init", "-input=false"]);
+    let mut command = Command::new("terraform");
+    command.args(["apply", "-auto-approve", "-input=false"]).current_dir(project.path("stack")).stdout(Stdio::null());
+    let mut holder = command.spawn().expect("terraform runs");
+    wait_for("the apply", || project.read("stack/begun"));
+    let daemon = Daemon::start(&project);
+    let run = exec(&daemon, &[]);
+    let plan = step(&run, "plan");
+    assert!(plan.message.contains("the state is locked by ") && plan.message.contains("force-unlock"), "{plan:#?}");
+    assert_eq!(plan.exit_code, Some(75));
+    project.file("stack/go", "");
+    assert!(holder.wait().expect("it ends").success());
+}
+
+#[test]
+fn only_the_named_workspace_is_destroyed() {
+    if !is_there() {
+        return;
+    }
+    let body = r#"
+inputs: {workspace: {type: string, default: default}}
+steps:
+  destroy:
+    uses: terraform/destroy
+    with: {dir: stack, confirm_workspace: "${{ inputs.workspace }}"}
+    target: stack
+"#;
+    let project = project(body, STACK);
+    terraform(&project, &["init", "-input=false"]);
+    terraform(&project, &["apply", "-auto-approve", "-input=false"]);
+    let daemon = Daemon::start(&project);
+    let destroy = |workspace: &str| {
+        let request = StartRunRequest {
+            runbook: "r".to_owned(),
+            input_texts: [("workspace".to_owned(), workspace.to_owned())].into(),
+            confirm: vec!["stack".to_owned()],
+            ..Default::default()
+        };
+        let started = daemon.runs(|mut client| async move { client.start_run(request).await }).expect("a start");
+        daemon.wait_over(&started.run.expect("a run").name)
+    };
+    let run = destroy("prod");
+    assert!(step(&run, "destroy").message.contains("nothing was destroyed"), "{run:#?}");
+    let run = destroy("default");
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    assert!(output(&run, "destroy", "destroyed").contains("NumberValue(1.0)"), "{run:#?}");
+}
