@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use runbook_core::definition::{Environment, Runbook};
+use runbook_core::definition::{Environment, Runbook, Schedule};
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Severity};
 use runbook_core::limits;
@@ -159,6 +159,15 @@ impl Generation {
     /// The environments in which runs can be started.
     pub fn usable(&self) -> impl Iterator<Item = Environment> {
         self.places.values().filter_map(|place| place.environment().cloned())
+    }
+
+    /// Whether the environment of a schedule wants schedules. One that is not there, or broken, is told of when a slot is due.
+    pub fn wants(&self, schedule: &Schedule) -> bool {
+        let environment = match &schedule.environment {
+            Some(name) => self.places.get(name).and_then(|place| place.environment()),
+            None => self.places.values().filter_map(|place| place.environment()).find(|it| it.is_default),
+        };
+        environment.is_none_or(|environment| !environment.unscheduled)
     }
 
     /// A good runbook with its text.

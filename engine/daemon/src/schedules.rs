@@ -109,6 +109,15 @@ struct Good {
     plans: Vec<(ScheduleName, Arc<Plan>)>,
 }
 
+impl Good {
+    /// The plans of the schedules that the environments of the folder want.
+    fn wanted<'a>(&'a self, current: &'a library::Generation) -> impl Iterator<Item = &'a (ScheduleName, Arc<Plan>)> {
+        let declared = self.entry.runbook().map(|runbook| &runbook.schedules);
+        let schedule = move |name: &ScheduleName| declared?.get(name.schedule());
+        self.plans.iter().filter(move |(name, _)| schedule(name).is_none_or(|schedule| current.wants(schedule)))
+    }
+}
+
 struct Thread {
     workshop: Workshop,
     preflight: Preflight,
@@ -167,7 +176,8 @@ impl Thread {
             self.known.retain(|name, _| generation.read.contains(name));
         }
         // A broken runbook keeps its last good version.
-        generation.plans = self.known.values().flat_map(|good| good.plans.iter().cloned()).collect::<BTreeMap<_, _>>();
+        let wanted = self.known.values().flat_map(|good| good.wanted(current).cloned());
+        generation.plans = wanted.collect::<BTreeMap<_, _>>();
         generation
     }
 

@@ -3,7 +3,7 @@
 
 use runbook_proto::v1::{LedgerEntry, LedgerKind};
 use runbook_tests::e2e::command::runbook;
-use runbook_tests::e2e::{Daemon, Project};
+use runbook_tests::e2e::{Daemon, Project, wait_for};
 
 use super::{Clock, MINUTE, scheduled, wait_accounted};
 
@@ -58,4 +58,26 @@ fn slots_in_a_freeze_and_outside_of_hours_are_left_out_with_the_reason() {
     let mut lines = project.lines("log");
     lines.sort();
     assert_eq!(lines, ["early office", "frozen prod"]);
+}
+
+#[test]
+fn an_environment_may_want_no_schedules() {
+    let project = Project::new();
+    minutely(&project, "here", "built", "confirm: built");
+    minutely(&project, "there", "unbuilt", "confirm: unbuilt");
+    let unbuilt = "runbooks/environments/unbuilt.yaml";
+    let text = project.read(unbuilt).unwrap();
+    project.file(unbuilt, &format!("{text}schedules: false\n"));
+    let clock = Clock::of(&project);
+    clock.set_before(MORNING, 3.0);
+    let daemon = clock.start(&project);
+    assert_eq!(of_slot(&daemon, "here", MORNING).kind(), LedgerKind::Ran);
+    let listed = || runbook(&project, &["schedules", "list"]).out;
+    assert!(listed().contains("here/minutely") && !listed().contains("there/minutely"), "{}", listed());
+    // It begins with the file that lets it, and makes up for nothing.
+    project.file(unbuilt, &text);
+    wait_for("the other schedule", || listed().contains("there/minutely").then_some(()));
+    let later = MORNING + 60 * MINUTE;
+    clock.set_before(later, 1.0);
+    assert_eq!(of_slot(&daemon, "there", later).kind(), LedgerKind::Ran);
 }

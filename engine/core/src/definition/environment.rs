@@ -24,6 +24,9 @@ pub struct Environment {
     /// What is given for inputs where a start gives nothing; of every runbook that has one of the name.
     #[serde(default)]
     pub inputs: IndexMap<String, Value>,
+    /// Whether no schedule starts a run in it: one that would is as if it were not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unscheduled: bool,
     /// What protects it.
     #[serde(default)]
     pub protection: Protection,

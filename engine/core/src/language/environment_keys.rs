@@ -25,6 +25,12 @@ pub static FILE: Section = Section {
             "none",
             "What is given for inputs of these names, in every runbook that has one, where a start gives nothing.",
         ),
+        key(
+            "schedules",
+            "`true` or `false`",
+            "`true`",
+            "Whether schedules start runs in it. `false`: those that name it are as if they were not written.",
+        ),
         key("protection", "a map", "none", "Who may start runs in it, and when."),
     ]],
     later: &[],

@@ -142,8 +142,9 @@ fn read(root: Item<'_>, report: &mut Report<'_>) -> Option<Read> {
     let (given, of_inputs) = map(&fields, "inputs", limits::ENVIRONMENT_INPUTS, report);
     let description = inputs::text(&fields, "description", report);
     let default = fields.entry("default").map(|entry| entry.key.span()).filter(|_| is_default);
+    let unscheduled = fields.get("schedules").and_then(|item| item.boolean(report)) == Some(false);
     let protection = protection::read(&fields, report);
-    let environment = Environment { name, description, is_default, values, inputs: given, protection };
+    let environment = Environment { name, description, is_default, values, inputs: given, unscheduled, protection };
     Some(Read { environment, name: named, default, values: of_values, inputs: of_inputs })
 }
 

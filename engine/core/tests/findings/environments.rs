@@ -4,13 +4,13 @@
 pub const CASES: &[(&str, &str)] = &[
     (
         "nothing is wrong",
-        "name: prod\nlanguage: 1\ndescription: Here.\ndefault: true\nvalues: {region: eu, n: 1, hosts: [a], x: {y: 1.5}}\ninputs: {keep: 3, to: there}\nx-any: thing\n",
+        "name: prod\nlanguage: 1\ndescription: Here.\ndefault: true\nschedules: false\nvalues: {region: eu, n: 1, hosts: [a], x: {y: 1.5}}\ninputs: {keep: 3, to: there}\nx-any: thing\n",
     ),
     ("keys", "name: prod\nlanguages: 1\nvalue: {a: 1}\nsecrets: [a]\nvars: {a: b}\n"),
     ("another language", "name: prod\nlanguage: 2\nvalues: [a]\n"),
     (
         "values that are none",
-        "name: Prod\nlanguage: 1\nvalues: {a: null, B: 1, c: .inf, d: \"${{ inputs.a }}\", e: 9999999999999999999}\ninputs: [keep]\ndefault: yes\n",
+        "name: Prod\nlanguage: 1\nvalues: {a: null, B: 1, c: .inf, d: \"${{ inputs.a }}\", e: 9999999999999999999}\ninputs: [keep]\ndefault: yes\nschedules: never\n",
     ),
     ("what inputs do not take", "name: prod\nlanguage: 1\ninputs: {keep: many, to: 7, key: abc}\n"),
     ("below what is taken", "name: prod\nlanguage: 1\ninputs: {keep: 0}\n"),

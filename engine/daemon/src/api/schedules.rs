@@ -77,7 +77,7 @@ impl Schedules {
         let mut names = looked.await.map_err(|_| errors::ending())?;
         let runbooks = folder.entries.values().filter_map(|entry| entry.runbook());
         for book in runbooks.filter(|book| runbook.is_empty() || book.name == runbook) {
-            for schedule in book.schedules.keys() {
+            for (schedule, _) in book.schedules.iter().filter(|(_, schedule)| folder.wants(schedule)) {
                 let behind = |other: &str| {
                     let name = book.name.bytes().chain(iter::once(b'/')).chain(schedule.bytes());
                     name.gt(other.bytes())
@@ -119,7 +119,10 @@ impl Schedules {
         for (name, known) in &mut all {
             let Some(entry) = folder.entries.get(name.runbook()) else { continue };
             match entry.runbook() {
-                Some(runbook) => known.declared = runbook.schedules.get(name.schedule()).cloned(),
+                Some(runbook) => {
+                    let declared = runbook.schedules.get(name.schedule()).filter(|schedule| folder.wants(schedule));
+                    known.declared = declared.cloned();
+                }
                 None => known.broken = known.record.is_some(),
             }
         }
