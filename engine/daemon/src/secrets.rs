@@ -79,8 +79,8 @@ impl Secrets {
     /// Reads a secret now.
     ///
     /// # Errors
-    /// In words, without the value: it is not declared, or not for this purpose; it is not there, too open to others, empty
-    /// or too large; or it has several lines and is not declared to.
+    /// In words, without the value: it is not declared, or not for this purpose; it is not there, too open to others, empty,
+    /// a placeholder or too large; or it has several lines and is not declared to.
     pub fn read(&self, name: &str, purpose: Purpose<'_>) -> Result<String, String> {
         let Some(secret) = self.declared.get(name) else {
             return Err(format!(
@@ -107,6 +107,12 @@ impl Secrets {
         if value.is_empty() {
             return Err(format!("the secret {name:?} is empty (from {})", source.kind()));
         }
+        if is_placeholder(&value) {
+            return Err(format!(
+                "the secret {name:?} is still a placeholder (from {}): put its value there",
+                source.kind()
+            ));
+        }
         if !secret.multiline && value.contains('\n') {
             return Err(format!(
                 "the secret {name:?} has {} lines (from {}): take the superfluous end of line away, or, if it is meant to \
@@ -117,6 +123,15 @@ impl Secrets {
         }
         Ok(value)
     }
+}
+
+/// Whether somebody was to put a value here and has not: `CHANGEME`, `<the-password>`.
+fn is_placeholder(value: &str) -> bool {
+    let word: String = value.chars().filter(|it| !matches!(it, '_' | '-' | ' ')).collect();
+    let said =
+        ["changeme", "replaceme", "fillme", "fixme", "todo", "tbd"].iter().any(|it| word.eq_ignore_ascii_case(it));
+    let inside = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    said || inside.is_some_and(|inside| !inside.contains(['<', '>', '\n']))
 }
 
 /// Seals and unseals with the instance's key.
@@ -304,6 +319,9 @@ mod tests {
             ("one".to_owned(), secret("v\\n", false)),
             ("none".to_owned(), secret("\\n", false)),
             ("two".to_owned(), secret("v\\n\\n", false)),
+            ("open".to_owned(), secret("change_me", false)),
+            ("shape".to_owned(), secret("<your password>", false)),
+            ("xml".to_owned(), secret("<a>b</a>", false)),
             ("key".to_owned(), secret("a\\nb\\n", true)),
             ("far".to_owned(), Secret { source: None, ..secret("", false) }),
         ]));
@@ -312,11 +330,14 @@ mod tests {
         assert_eq!(secrets.read("one", backup).as_deref(), Ok("v"));
         assert_eq!(secrets.read("one", prod).as_deref(), Ok("of prod"));
         assert_eq!(secrets.read("far", prod).as_deref(), Ok("of prod"));
+        assert_eq!(secrets.read("xml", backup).as_deref(), Ok("<a>b</a>"));
         assert_eq!(secrets.read("key", backup).as_deref(), Ok("a\nb"));
         for (name, purpose, problem) in [
             ("one", Purpose { runbook: "deploy", ..backup }, "is not for the runbook deploy"),
             ("none", backup, "is empty (from exec)"),
             ("two", backup, "has 2 lines (from exec)"),
+            ("open", backup, "is still a placeholder (from exec)"),
+            ("shape", backup, "is still a placeholder"),
             ("far", backup, "for the environments prod alone, and this is the environment dev"),
             ("other", backup, "`secrets:`"),
         ] {
