@@ -15,11 +15,6 @@ export LC_ALL
 umask 077
 
 readonly user=stack
-readonly count_rows='
-select $$rows=$$ || coalesce(json_object_agg(schemaname || $$.$$ || tablename, (xpath($$/row/n/text()$$,
-    query_to_xml(format($$select count(*) as n from %I.%I$$, schemaname, tablename), false, true, $$$$)))[1]::text::bigint
-    order by schemaname, tablename), $${}$$)
-from pg_tables where schemaname not in ($$pg_catalog$$, $$information_schema$$)'
 
 CLUSTER=$(realpath -m -- "$CLUSTER")
 
@@ -77,7 +72,15 @@ with() {
 }
 
 rows() {
-    with psql --no-psqlrc --quiet --no-align --tuples-only --dbname="$1" --output="$RUNBOOK_OUTPUT" --command="$count_rows"
+    with psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --dbname="$1" --output="$RUNBOOK_OUTPUT" <<'END'
+select 'rows=' || coalesce(json_object_agg(name, number order by name), '{}')
+from (
+    select schemaname || '.' || tablename as name,
+        (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', schemaname, tablename), false, true, '')))[1]::text::bigint
+            as number
+    from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
+) as tables;
+END
 }
 
 case ${1:-} in
