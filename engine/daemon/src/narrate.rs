@@ -33,7 +33,7 @@ fn of_schedule(schedule: &ScheduleName, fact: &NoteFact) {
             Fate::Failed { why } => tracing::warn!(%schedule, slot = %last, why, "slot cannot be started"),
         },
         NoteFact::Planned(written) => {
-            tracing::info!(%schedule, cron = written.cron, timezone = written.timezone, "schedule planned");
+            tracing::info!(%schedule, cron = written.cron(), timezone = written.timezone(), "schedule planned");
         }
         NoteFact::Succeeded { number, .. } => tracing::debug!(%schedule, number, "schedule succeeded"),
         NoteFact::CaughtUp { slot, number, .. } => tracing::info!(%schedule, %slot, number, "missed slot starts a run"),

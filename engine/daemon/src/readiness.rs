@@ -158,7 +158,7 @@ impl Readiness {
 
 /// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.
 fn expected(generation: &Generation, runbook: &Runbook) -> Vec<Target> {
-    let none = IndexMap::new();
+    let none = BTreeMap::new();
     let scheduled = runbook.schedules.values().filter(|schedule| generation.wants(schedule));
     let scheduled = scheduled.map(|schedule| (schedule.environment.as_deref(), &schedule.inputs));
     let bare = (None, &none);
@@ -173,7 +173,7 @@ fn of_start(
     generation: &Generation,
     runbook: &Runbook,
     environment: Option<&str>,
-    inputs: &IndexMap<String, Value>,
+    inputs: &BTreeMap<String, Value>,
 ) -> Option<Target> {
     let environment: Option<Environment> = placed::chosen(generation, runbook, environment).ok()?;
     let mut given: Map<String, Value> = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();

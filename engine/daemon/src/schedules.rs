@@ -2,7 +2,6 @@
 //! in a thread of its own. What becomes of a slot is the core's to say; nothing here knows the time.
 
 use std::collections::HashMap;
-use std::collections::btree_map::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -106,15 +105,19 @@ pub fn start(inbox: Inbox, workshop: Workshop) -> std::io::Result<()> {
 /// A runbook with schedules, as it was last good.
 struct Good {
     entry: Arc<Entry>,
-    plans: Vec<(ScheduleName, Arc<Plan>)>,
+    /// Those of its schedules that can be fired, in the order of the runbook.
+    plans: Box<[Option<Arc<Plan>>]>,
 }
 
 impl Good {
-    /// The plans of the schedules that the environments of the folder want.
-    fn wanted<'a>(&'a self, current: &'a library::Generation) -> impl Iterator<Item = &'a (ScheduleName, Arc<Plan>)> {
-        let declared = self.entry.runbook().map(|runbook| &runbook.schedules);
-        let schedule = move |name: &ScheduleName| declared?.get(name.schedule());
-        self.plans.iter().filter(move |(name, _)| schedule(name).is_none_or(|schedule| current.wants(schedule)))
+    /// The plans that the environments of the folder want, by their schedules' names.
+    fn wanted(&self, current: &library::Generation) -> impl Iterator<Item = (ScheduleName, Arc<Plan>)> {
+        let runbook = self.entry.runbook();
+        let schedules = runbook.into_iter().flat_map(|it| it.schedules.iter().map(|schedule| (&it.name, schedule)));
+        schedules.zip(&self.plans).filter_map(|((runbook, (name, schedule)), plan)| {
+            let plan = plan.as_ref().filter(|_| current.wants(schedule))?;
+            Some((ScheduleName::new(runbook, name), Arc::clone(plan)))
+        })
     }
 }
 
@@ -158,15 +161,12 @@ impl Thread {
             }
             let known = self.known.get(&runbook.name).filter(|good| Arc::ptr_eq(&good.entry, entry));
             if known.is_none() {
-                let plans = runbook.schedules.iter().filter_map(|(name, schedule)| {
+                let plans = runbook.schedules.iter().map(|(name, schedule)| {
                     let name = ScheduleName::new(&runbook.name, name);
-                    match plan(&name, schedule) {
-                        Ok(plan) => Some((name, Arc::new(plan))),
-                        Err(why) => {
-                            tracing::error!(schedule = %name, why, "the schedule cannot be fired");
-                            None
-                        }
-                    }
+                    let plan = plan(&name, schedule);
+                    let told =
+                        plan.inspect_err(|why| tracing::error!(schedule = %name, why, "the schedule cannot be fired"));
+                    told.ok().map(Arc::new)
                 });
                 let good = Good { entry: Arc::clone(entry), plans: plans.collect() };
                 self.known.insert(runbook.name.clone(), good);
@@ -176,8 +176,7 @@ impl Thread {
             self.known.retain(|name, _| generation.read.contains(name));
         }
         // A broken runbook keeps its last good version.
-        let wanted = self.known.values().flat_map(|good| good.wanted(current).cloned());
-        generation.plans = wanted.collect::<BTreeMap<_, _>>();
+        generation.plans = self.known.values().flat_map(|good| good.wanted(current)).collect();
         generation
     }
 
@@ -260,8 +259,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
 /// In words: its zone is not in this version's database.
 pub fn plan(name: &ScheduleName, schedule: &Schedule) -> Result<Plan, String> {
     Ok(Plan {
-        written: schedule.when.clone(),
-        timetable: schedule.when.timetable()?,
+        timetable: Arc::clone(schedule.when.timetable()?),
         missed: schedule.missed,
         overlap: schedule.overlap,
         delay: share(name, schedule.jitter),

@@ -510,7 +510,7 @@ fn written(it: disk::ScheduleWritten) -> Result<Written> {
         Skip => Dst::Skip,
         Twice => Dst::Twice,
     })?;
-    Ok(Written { cron: it.cron, timezone: it.timezone, dst })
+    Ok(Written::new(it.cron, it.timezone, dst))
 }
 
 fn pause(it: disk::SchedulePause) -> Result<Pause> {
@@ -534,7 +534,7 @@ pub fn record(bytes: &[u8]) -> Result<Record> {
         last: it.last,
         through: Timestamp(it.through_micros),
         written: it.written.map(written).transpose()?,
-        pause: it.pause.map(pause).transpose()?,
+        pause: it.pause.map(pause).transpose()?.map(Box::new),
         ran,
         // A record of before that was known counts from what it is accounted for.
         since: Timestamp(it.since_micros.unwrap_or(it.through_micros)),

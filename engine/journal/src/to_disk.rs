@@ -405,14 +405,14 @@ fn run_ref(run: RunUid, number: u64) -> disk::RunRef {
 }
 
 fn written(it: &Written) -> disk::ScheduleWritten {
-    let dst = match it.dst {
+    let dst = match it.dst() {
         Dst::Cron => disk::ScheduleDst::Cron,
         Dst::Once => disk::ScheduleDst::Once,
         Dst::RealTime => disk::ScheduleDst::RealTime,
         Dst::Skip => disk::ScheduleDst::Skip,
         Dst::Twice => disk::ScheduleDst::Twice,
     };
-    disk::ScheduleWritten { cron: it.cron.clone(), timezone: it.timezone.clone(), dst: dst.into() }
+    disk::ScheduleWritten { cron: it.cron().to_owned(), timezone: it.timezone().to_owned(), dst: dst.into() }
 }
 
 fn pause(it: &Pause) -> disk::SchedulePause {
@@ -429,7 +429,7 @@ pub fn record(it: &Record) -> disk::ScheduleRecord {
         last: it.last,
         through_micros: it.through.0,
         written: it.written.as_ref().map(written),
-        pause: it.pause.as_ref().map(pause),
+        pause: it.pause.as_deref().map(pause),
         ran_micros: it.ran.map(|(slot, _)| slot.0),
         ran_number: it.ran.map(|(_, number)| number),
         since_micros: Some(it.since.0).filter(|since| *since > i64::MIN),

@@ -399,7 +399,7 @@ fn note(number: u64, fact: NoteFact) -> Note {
 }
 
 fn planned() -> NoteFact {
-    let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Once };
+    let written = Written::new("* * * * *", "UTC", Dst::Once);
     NoteFact::Planned(written)
 }
 

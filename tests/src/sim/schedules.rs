@@ -39,15 +39,14 @@ pub(crate) struct Folder {
 /// A rule as it is written.
 pub(crate) fn written(plan: &PlanModel) -> Written {
     let minutes: Vec<String> = plan.minutes.iter().map(ToString::to_string).collect();
-    Written { cron: format!("{} * * * *", minutes.join(",")), timezone: "UTC".to_owned(), dst: Dst::Cron }
+    Written::new(format!("{} * * * *", minutes.join(",")), "UTC", Dst::Cron)
 }
 
 /// A plan as the engine sees it.
 fn plan(plan: &PlanModel) -> Arc<Plan> {
     let written = written(plan);
-    let timetable = written.timetable().unwrap_or_else(|why| panic!("{why}"));
+    let timetable = Arc::clone(written.timetable().unwrap_or_else(|why| panic!("{why}")));
     Arc::new(Plan {
-        written,
         timetable,
         missed: Missed { policy: plan.policy, window: Span(plan.window), max: plan.most as u32 },
         overlap: plan.overlap,
@@ -383,7 +382,7 @@ impl World {
                             lost.retain(|slot| !is_taken(&ran_once, *slot));
                             must(lost.is_empty(), || format!("{name}: slots {lost:?} have no entry"))?;
                         }
-                        let minutes = written.cron.split(' ').next().unwrap_or_default();
+                        let minutes = written.cron().split(' ').next().unwrap_or_default();
                         rule = Some(minutes.split(',').filter_map(|minute| minute.parse().ok()).collect());
                         // A clock that was far ahead is forgotten.
                         through =

@@ -1,6 +1,7 @@
 //! Schedules as a runbook declares them. Data only; when one is due is told by `schedule`.
 
-use indexmap::IndexMap;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ pub struct Schedule {
     pub environment: Option<String>,
     /// The inputs of its runs; checked, without defaults.
     #[serde(default)]
-    pub inputs: IndexMap<String, Value>,
+    pub inputs: BTreeMap<String, Value>,
     /// Names of what its runs may destroy without asking anybody.
     #[serde(default)]
     pub confirm: Vec<String>,

@@ -1,7 +1,7 @@
 //! Schedules: `schedules:`. What is asked of them is asked here, so that no night finds out: the rule, the zone, the inputs,
 //! and what a runbook that nobody watches should have. Never knows when they are due.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -53,6 +53,8 @@ pub(super) fn read(
             schedules.insert(name.to_owned(), schedule);
         }
     }
+    // Folders of very many are kept for long.
+    schedules.shrink_to_fit();
     schedules
 }
 
@@ -88,7 +90,7 @@ fn schedule(
     let expect = expect(&fields, report);
     let deadline = fields.get("start_deadline").and_then(|item| item.duration(Span::seconds(1), report));
     Some(Schedule {
-        when: Written { cron: cron?, timezone: timezone?.to_owned(), dst },
+        when: Written::new(cron?, timezone?, dst),
         environment: environment.map(str::to_owned),
         inputs,
         confirm: confirm.unwrap_or_default(),
@@ -186,7 +188,7 @@ fn inputs(
     runbook: &Runbook,
     environment: Option<&Environment>,
     report: &mut Report<'_>,
-) -> IndexMap<String, Value> {
+) -> BTreeMap<String, Value> {
     let mut given = Map::new();
     let mut places = Vec::new();
     if let Some(item) = fields.get("inputs") {

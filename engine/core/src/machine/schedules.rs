@@ -61,8 +61,6 @@ pub struct ScheduleView<'m> {
 #[derive(Debug, Default)]
 struct Schedule {
     record: Record,
-    /// The timetable of the record.
-    current: Option<Timetable>,
     plan: Option<Arc<Plan>>,
     /// The slot that is being prepared.
     asked: Option<Timestamp>,
@@ -74,20 +72,21 @@ impl Schedule {
     /// What is to be done about it now; nothing while a slot is being prepared, or where nobody fires it.
     fn next_step(&self, now: Timestamp) -> Step {
         match &self.plan {
-            Some(plan) if self.asked.is_none() => next_step(&self.record, self.current.as_ref(), plan, now),
+            Some(plan) if self.asked.is_none() => next_step(&self.record, plan, now),
             Some(_) | None => Step::Wait(None),
         }
     }
 }
 
-fn view<'m>((name, schedule): (&'m ScheduleName, &'m Schedule)) -> ScheduleView<'m> {
+fn view<'m>((name, schedule): (&'m ScheduleName, &'m Box<Schedule>)) -> ScheduleView<'m> {
     ScheduleView { name, record: &schedule.record, plan: schedule.plan.as_deref(), preparing: schedule.asked }
 }
 
 /// All schedules, and which runs there are of each runbook.
 #[derive(Debug, Default)]
 pub(super) struct Schedules {
-    all: BTreeMap<ScheduleName, Schedule>,
+    // In boxes: nodes of a tree are not full.
+    all: BTreeMap<ScheduleName, Box<Schedule>>,
     wakes: BTreeSet<(Timestamp, ScheduleName)>,
     /// To be looked at whatever the time is.
     open: BTreeSet<ScheduleName>,
@@ -156,15 +155,6 @@ impl Schedules {
             batch.stopped.push((name.clone(), misplaced.to_string()));
             return false;
         }
-        match &note.fact {
-            NoteFact::Planned(_) => schedule.current = schedule.plan.as_ref().map(|plan| plan.timetable.clone()),
-            NoteFact::Removed => schedule.current = None,
-            NoteFact::Slots { .. }
-            | NoteFact::Succeeded { .. }
-            | NoteFact::CaughtUp { .. }
-            | NoteFact::Paused(_)
-            | NoteFact::Resumed { .. } => {}
-        }
         batch.notes.push((name.clone(), note));
         true
     }
@@ -198,7 +188,7 @@ impl Schedules {
         batch: &mut Batch,
     ) {
         while let Some(schedule) = self.all.get(name)
-            && let Some(fact) = schedule.current.as_ref().and_then(|current| left(&schedule.record, current, now))
+            && let Some(fact) = schedule.record.timetable().and_then(|current| left(&schedule.record, current, now))
             && self.note(now, name, fact, batch)
         {}
     }
@@ -236,9 +226,7 @@ impl Schedules {
 impl Machine {
     /// Takes in what the journal knows of a schedule.
     pub fn load_schedule(&mut self, name: ScheduleName, record: Record) {
-        // A zone that has left the database has no slots; the plan that comes begins anew.
-        let current = record.written.as_ref().and_then(|written| written.timetable().ok());
-        self.schedules.all.insert(name, Schedule { record, current, ..Schedule::default() });
+        self.schedules.all.insert(name, Box::new(Schedule { record, ..Schedule::default() }));
     }
 
     /// All schedules that are or were known, by name.
@@ -270,6 +258,7 @@ impl Machine {
         for (name, plan) in &generation.plans {
             let schedule = schedules.all.entry(name.clone()).or_default();
             if schedule.plan.as_ref() != Some(plan) {
+                schedule.record.share(&plan.written());
                 schedule.plan = Some(Arc::clone(plan));
                 schedules.open.insert(name.clone());
             }

@@ -1,18 +1,19 @@
 //! The policy of schedules: what is to be noted or started of one now, by its record, its timetable and what the folder
 //! says of it. Pure; the rules are in `docs/schedules.md`. Never knows runs.
 
-use super::ledger::{Fate, Miss, NoteFact, Record, Skip, Written};
+use std::sync::Arc;
+
+use super::ledger::{Fate, Miss, NoteFact, Record, Skip};
 use super::timetable::Timetable;
+use super::written::Written;
 use crate::definition::{Missed, MissedPolicy, ScheduleOverlap};
 use crate::time::{Span, Timestamp};
 
 /// What the folder says of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// When it is due, as it is written.
-    pub written: Written,
-    /// The same, to be asked.
-    pub timetable: Timetable,
+    /// When it is due.
+    pub timetable: Arc<Timetable>,
     /// What becomes of slots that nobody started in time.
     pub missed: Missed,
     /// What becomes of a slot while another run is on.
@@ -23,6 +24,13 @@ pub struct Plan {
     pub start_deadline: Span,
     /// How often a run of it is expected to succeed, where its author said so.
     pub expect: Option<Span>,
+}
+
+impl Plan {
+    /// When it is due, as it is written.
+    pub fn written(&self) -> Written {
+        Arc::clone(&self.timetable).into()
+    }
 }
 
 /// What is to be done about a schedule now.
@@ -78,12 +86,12 @@ pub fn next_slot(record: &Record, timetable: &Timetable) -> Option<Timestamp> {
     Open { record, timetable }.first()
 }
 
-/// What is to be done about a schedule of which nothing is being prepared. `current` is the timetable of its record.
-pub(crate) fn next_step(record: &Record, current: Option<&Timetable>, plan: &Plan, now: Timestamp) -> Step {
-    let Some(current) = current.filter(|_| !record.is_ahead(now)) else {
-        return Step::Note(NoteFact::Planned(plan.written.clone()));
+/// What is to be done about a schedule of which nothing is being prepared.
+pub(crate) fn next_step(record: &Record, plan: &Plan, now: Timestamp) -> Step {
+    let Some(current) = record.timetable().filter(|_| !record.is_ahead(now)) else {
+        return Step::Note(NoteFact::Planned(plan.written()));
     };
-    let edited = *current != plan.timetable;
+    let edited = *current != *plan.timetable;
     if record.pause.is_some()
         && let Some(skipped) = of_paused(record, current, plan.delay, now)
     {
@@ -94,8 +102,8 @@ pub(crate) fn next_step(record: &Record, current: Option<&Timetable>, plan: &Pla
     match open.first() {
         Some(first) if first <= fallen_due => of_due(&open, plan, first, open.last_until(first, fallen_due), now),
         // A slot of the old rule that waits for its jitter comes before the new rule.
-        Some(first) if edited && first > now => Step::Note(NoteFact::Planned(plan.written.clone())),
-        None if edited => Step::Note(NoteFact::Planned(plan.written.clone())),
+        Some(first) if edited && first > now => Step::Note(NoteFact::Planned(plan.written())),
+        None if edited => Step::Note(NoteFact::Planned(plan.written())),
         next => Step::Wait(next.map(|slot| slot + plan.delay)),
     }
 }

@@ -23,6 +23,7 @@ pub fn expected_by(record: &Record, plan: &Plan) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use std::str::FromStr as _;
+    use std::sync::Arc;
 
     use super::*;
     use crate::definition::{Missed, ScheduleOverlap};
@@ -34,11 +35,10 @@ mod tests {
     const HOUR: i64 = 3_600_000_000;
 
     fn plan(expect: Option<Span>) -> Plan {
-        let written = Written { cron: "0 2 * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
-        let timetable = written.timetable().unwrap();
+        let timetable = Arc::clone(Written::new("0 2 * * *", "UTC", Dst::Cron).timetable().unwrap());
         let (delay, start_deadline) = (Span::minutes(1), Span::minutes(5));
         let (missed, overlap) = (Missed::default(), ScheduleOverlap::default());
-        Plan { written, timetable, missed, overlap, delay, start_deadline, expect }
+        Plan { timetable, missed, overlap, delay, start_deadline, expect }
     }
 
     fn at(text: &str) -> Timestamp {
@@ -58,9 +58,9 @@ mod tests {
         let begun = at("2026-03-01T12:00:00Z");
         // The slot of the 2nd has until that of the 3rd.
         let expected = (Some(at("2026-03-03T02:06:00Z")), Some(begun + Span(25 * HOUR)));
-        assert_eq!(take(begun, NoteFact::Planned(by_rule.written.clone())), expected);
+        assert_eq!(take(begun, NoteFact::Planned(by_rule.written())), expected);
         // An edit of the rule makes nobody wait longer.
-        assert_eq!(take(begun + Span(HOUR), NoteFact::Planned(by_rule.written.clone())), expected);
+        assert_eq!(take(begun + Span(HOUR), NoteFact::Planned(by_rule.written())), expected);
         let (good, run) = (at("2026-03-02T02:30:00Z"), RunUid::from_bits(1));
         let expected = (Some(at("2026-03-04T02:06:00Z")), Some(good + Span(25 * HOUR)));
         assert_eq!(take(good, NoteFact::Succeeded { run, number: 1 }), expected);

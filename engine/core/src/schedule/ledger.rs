@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::stretches::Stretches;
-use super::timetable::{Dst, Timetable};
-use super::zone::Zone;
+use super::timetable::Timetable;
+use super::written::Written;
 use crate::id::{InvalidId, RunUid, is_id};
 use crate::limits;
 use crate::run::Principal;
@@ -76,30 +76,6 @@ impl Serialize for ScheduleName {
 impl<'de> Deserialize<'de> for ScheduleName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// When a schedule is due, as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// The rule.
-    pub cron: String,
-    /// The zone's IANA name.
-    pub timezone: String,
-    /// What becomes of times that a change of the clocks skips or repeats.
-    #[serde(default)]
-    pub dst: Dst,
-}
-
-impl Written {
-    /// The timetable that it says.
-    ///
-    /// # Errors
-    /// In words: the rule or the zone is none. What passed the check is one, unless a zone has left the database since.
-    pub fn timetable(&self) -> Result<Timetable, String> {
-        let rule = self.cron.parse().map_err(|fault| format!("{:?} is no cron rule: {fault}", self.cron))?;
-        let zone = Zone::named(&self.timezone).map_err(|fault| fault.to_string())?;
-        Ok(Timetable::new(rule, zone, self.dst))
     }
 }
 
@@ -256,7 +232,7 @@ pub struct Record {
     /// When it is due; `None` while it is in no runbook.
     pub written: Option<Written>,
     /// Set while it is paused.
-    pub pause: Option<Pause>,
+    pub pause: Option<Box<Pause>>,
     /// The latest slot that ran, with its run's number.
     pub ran: Option<(Timestamp, u64)>,
     /// Since when it could have succeeded: when it was new, came back, or its latest pause ended.
@@ -297,6 +273,18 @@ impl Record {
     /// Whether slots are accounted for that lie further ahead than any clock should have been.
     pub fn is_ahead(&self, now: Timestamp) -> bool {
         self.through - now > Span::minutes(limits::CLOCK_AHEAD_HOURS * 60)
+    }
+
+    /// When it is due; a rule whose zone has left the database has no slots, and the plan that comes begins anew.
+    pub fn timetable(&self) -> Option<&Timetable> {
+        self.written.as_ref()?.timetable().ok().map(AsRef::as_ref)
+    }
+
+    /// Holds what was written but once, where the folder says the same.
+    pub(crate) fn share(&mut self, written: &Written) {
+        if self.written.as_ref() == Some(written) {
+            self.written = Some(written.clone());
+        }
     }
 
     /// Takes a note in.
@@ -341,7 +329,7 @@ impl Record {
                 self.stretches.ran(*slot);
             }
             NoteFact::Paused(_) if self.pause.is_some() => return misplaced("the schedule is paused"),
-            NoteFact::Paused(pause) => self.pause = Some(pause.clone()),
+            NoteFact::Paused(pause) => self.pause = Some(Box::new(pause.clone())),
             NoteFact::Resumed { .. } if self.pause.is_none() => return misplaced("the schedule is not paused"),
             NoteFact::Resumed { .. } => {
                 self.pause = None;
@@ -356,6 +344,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Dst;
 
     #[test]
     fn names_are_two_ids() {
@@ -369,7 +358,7 @@ mod tests {
 
     #[test]
     fn no_slot_is_accounted_for_twice() {
-        let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
+        let written = Written::new("* * * * *", "UTC", Dst::Cron);
         let slots = |first, last| NoteFact::Slots {
             first: Timestamp(first),
             last: Timestamp(last),
@@ -394,7 +383,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_far_ahead_is_forgotten_and_what_succeeded_is_not() {
         let day = limits::CLOCK_AHEAD_HOURS * 3_600_000_000;
-        let written = Written { cron: "* * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
+        let written = Written::new("* * * * *", "UTC", Dst::Cron);
         let mut record = Record::default();
         let mut take = |at: i64, fact: NoteFact| {
             let number = record.last + 1;

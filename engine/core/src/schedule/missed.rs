@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::ledger::{Fate, Note, NoteFact, Written};
+use super::ledger::{Fate, Note, NoteFact};
 use super::timetable::Timetable;
+use super::written::Written;
 use crate::time::Timestamp;
 
 /// The slots between two instants that were missed, as far as notes were read.
@@ -59,12 +60,12 @@ impl MissedSlots {
     }
 
     fn slots(&self, written: &Written, first: Timestamp, last: Timestamp) -> Vec<Timestamp> {
-        let of = |timetable: Timetable| {
+        let of = |timetable: &Timetable| {
             let all = timetable.slots_after(before(first)).map(|slot| slot.at);
             all.take(self.most).take_while(|slot| *slot <= last).collect()
         };
         // A zone that has left the database has no slots.
-        written.timetable().map(of).unwrap_or_default()
+        written.timetable().map(|timetable| of(timetable)).unwrap_or_default()
     }
 
     /// Whether older notes can say nothing more.
@@ -91,7 +92,7 @@ mod tests {
     const HOUR: i64 = 3_600_000_000;
 
     fn hourly(at: i64) -> (i64, NoteFact) {
-        let written = Written { cron: "0 * * * *".to_owned(), timezone: "UTC".to_owned(), dst: Dst::Cron };
+        let written = Written::new("0 * * * *", "UTC", Dst::Cron);
         (at, NoteFact::Planned(written))
     }
 

@@ -41,6 +41,11 @@ pub enum Days {
 }
 
 impl Rule {
+    /// As its author wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the field of minutes or that of hours begins with `*`: such a rule means "every so often" and not a time
     /// of the day, so it follows the time that really passes when clocks are changed.
     pub const fn follows_real_time(&self) -> bool {

@@ -9,7 +9,7 @@ use runbook_core::definition::{MissedPolicy, Schedule, ScheduleOverlap};
 use runbook_core::expression::did_you_mean;
 use runbook_core::machine::ScheduleInput;
 use runbook_core::schedule::{
-    Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, Written, expected_by, next_slot,
+    Fate, Miss, Note, NoteFact, Pause, Plan, Record, ScheduleName, Skip, Slot, expected_by, next_slot,
 };
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::View;
@@ -187,10 +187,10 @@ fn declared<'k>(name: &ScheduleName, known: &'k Known) -> Result<&'k Schedule, S
 fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> v1::Schedule {
     // What is fired goes before what is declared: the two differ where the file is broken.
     let plan = known.plan.clone().or_else(|| schedules::plan(name, known.declared.as_ref()?).ok());
-    let pause = known.record.as_ref().and_then(|record| record.pause.as_ref());
+    let pause = known.record.as_ref().and_then(|record| record.pause.as_deref());
     let (state, message) = state(known, pause, fires);
     let through = known.record.as_ref().filter(|record| record.last > 0).map(|record| record.through);
-    let written = plan.as_ref().map(|plan| plan.written.clone());
+    let written = plan.as_ref().map(|plan| plan.written());
     let written = written.or_else(|| known.record.as_ref()?.written.clone());
     let comes = matches!(state, v1::ScheduleState::Active | v1::ScheduleState::Paused | v1::ScheduleState::NotFired);
     // A slot that has fallen due is one that comes, until the ledger says what became of it.
@@ -208,9 +208,9 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
         schedule: name.schedule().to_owned(),
         state: state.into(),
         message,
-        cron: written.as_ref().map(|it| it.cron.clone()).unwrap_or_default(),
-        timezone: written.as_ref().map(|it| it.timezone.clone()).unwrap_or_default(),
-        dst: written.as_ref().map(|it| it.dst.text().to_owned()).unwrap_or_default(),
+        cron: written.as_ref().map(|it| it.cron().to_owned()).unwrap_or_default(),
+        timezone: written.as_ref().map(|it| it.timezone().to_owned()).unwrap_or_default(),
+        dst: written.as_ref().map(|it| it.dst().text().to_owned()).unwrap_or_default(),
         explained: plan.as_ref().map(|plan| plan.timetable.rule().explained()).unwrap_or_default(),
         missed: plan.as_ref().map(|plan| missed(plan.missed.policy).to_owned()).unwrap_or_default(),
         missed_window: plan.as_ref().map(|plan| to_proto::duration(plan.missed.window)),
@@ -295,9 +295,9 @@ fn entry(reader: &dyn View, name: &ScheduleName, note: &Note) -> v1::LedgerEntry
     match &note.fact {
         NoteFact::Paused(pause) => by(v1::LedgerKind::Paused, &pause.by, &pause.reason),
         NoteFact::Resumed { by: who, reason } => by(v1::LedgerKind::Resumed, who, reason),
-        NoteFact::Planned(Written { cron, timezone, .. }) => {
+        NoteFact::Planned(written) => {
             entry.kind = v1::LedgerKind::Planned.into();
-            entry.reason = format!("due by {cron:?} in {timezone}");
+            entry.reason = format!("due by {:?} in {}", written.cron(), written.timezone());
         }
         NoteFact::Succeeded { run, number } => {
             entry.kind = v1::LedgerKind::Succeeded.into();
@@ -422,7 +422,7 @@ impl ScheduleService for Schedules {
             let message = format!("the schedule {name} is not in its runbook, so it is never due");
             return Err(errors::status(Code::FailedPrecondition, "SCHEDULE_GONE", message));
         };
-        let timezone = plan.written.timezone.clone();
+        let timezone = plan.timetable.zone().name().to_owned();
         Ok(Response::new(v1::ListSlotsResponse { slots: slots(&plan, after, count), timezone }))
     }
 

@@ -152,7 +152,7 @@ fn notes() -> Vec<(&'static str, NoteFact)> {
     let slots = |fate| NoteFact::Slots { first: at(30), last: at(90), fate };
     let written = |dst| {
         let (cron, timezone) = ("30 2 * * mon-fri".to_owned(), "Europe/Amsterdam".to_owned());
-        NoteFact::Planned(Written { cron, timezone, dst })
+        NoteFact::Planned(Written::new(cron, timezone, dst))
     };
     let state = "attention".to_owned();
     let why = "tool pg_dump is missing".to_owned();

@@ -104,12 +104,12 @@ fn schedules_have_what_they_do_not_say() {
         runbook.schedules["s"].clone()
     };
     let plain = of("{cron: '@daily'}");
-    assert_eq!((plain.when.timezone.as_str(), plain.when.dst), ("UTC", Dst::Cron));
+    assert_eq!((plain.when.timezone(), plain.when.dst()), ("UTC", Dst::Cron));
     assert_eq!((plain.missed, plain.overlap), (Missed::default(), ScheduleOverlap::Skip));
     assert_eq!((plain.jitter, plain.start_deadline), (Span::ZERO, Span::minutes(5)));
     let full = of("{cron: '0 2 * * *', timezone: Europe/Amsterdam, dst: twice, overlap: replace, jitter: 10m, \
                    start_deadline: 1h, missed: {policy: run_all, window: 2h, max: 3}}");
-    assert_eq!((full.when.timezone.as_str(), full.when.dst), ("Europe/Amsterdam", Dst::Twice));
+    assert_eq!((full.when.timezone(), full.when.dst()), ("Europe/Amsterdam", Dst::Twice));
     let missed = Missed { policy: MissedPolicy::RunAll, window: Span::minutes(120), max: 3 };
     assert_eq!((full.missed, full.overlap), (missed, ScheduleOverlap::Replace));
     assert_eq!((full.jitter, full.start_deadline), (Span::minutes(10), Span::minutes(60)));
