@@ -110,6 +110,8 @@ pub enum Command {
     Findings(commands::findings::Findings),
     /// Tell whether what is backed up could be restored, in time and from new enough data
     Readiness(commands::readiness::Readiness),
+    /// List what differs from what is written, and accept it for a time
+    Drift(commands::drift::Drift),
     /// Show the environments that runs can be started in
     Environments(commands::environments::Environments),
     /// Cancel a run: it tidies up and ends

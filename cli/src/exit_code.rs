@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 pub enum ExitCode {
     /// What was asked for is done; a watched run succeeded.
     Succeeded = 0,
-    /// The watched run failed or was rolled back, a scenario ended otherwise than expected, or an objective is broken.
+    /// The watched run failed or was rolled back, a scenario ended otherwise than expected, an objective is broken, or
+    /// something differs from what is written that nobody accepted.
     RunFailed = 1,
     /// The command line, an input, a name or a runbook's definition is wrong.
     Usage = 2,
     /// The watched run was canceled.
     Canceled = 3,
-    /// The watched run cannot go on without a person.
+    /// The watched run cannot go on without a person, or nobody knows what differs from what is written.
     Attention = 4,
     /// No daemon answers.
     Unreachable = 5,
@@ -52,10 +53,10 @@ impl ExitCode {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Succeeded => "done; a watched run succeeded",
-            Self::RunFailed => "the watched run failed or was rolled back; a scenario or an objective is missed",
+            Self::RunFailed => "the watched run failed or was rolled back; a scenario or objective is missed; drift",
             Self::Usage => "the command line, an input, a name or a definition is wrong",
             Self::Canceled => "the watched run was canceled",
-            Self::Attention => "the watched run needs a person to go on",
+            Self::Attention => "the watched run needs a person to go on; a look for drift failed",
             Self::Unreachable => "no daemon answers",
             Self::Refused => "refused: a precondition or a permission is missing",
             Self::Other => "another error",
@@ -95,6 +96,9 @@ mod tests {
     fn the_table_has_a_line_for_each() {
         let table = ExitCode::table();
         assert_eq!(table.lines().count(), ExitCode::ALL.len() + 1);
-        assert!(table.contains("\n    4  the watched run needs a person to go on\n"), "{table}");
+        assert!(
+            table.contains("\n    4  the watched run needs a person to go on; a look for drift failed\n"),
+            "{table}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! RFC 3339 in UTC, enums are the words of the language (`succeeded`), what is not set is `null`; of an event, what
 //! does not belong to its type is left out. The only door from prost types to JSON.
 
+mod drift;
 mod plan;
 mod schedules;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::moment::Moment;
 use crate::selecting;
+pub use drift::drift_stack;
 pub use plan::plan;
 pub use schedules::{
     caught_up, finding_kind, ledger_entry, ledger_kind, schedule, schedule_state, slot, standing_finding,

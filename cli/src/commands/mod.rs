@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod daemon;
 pub mod diff;
+pub mod drift;
 pub mod environments;
 pub mod events;
 pub mod exec;
@@ -73,6 +74,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Schedules(args) => schedules::run(cx, &args).await,
         Command::Findings(_) => findings::run(cx).await,
         Command::Readiness(args) => readiness::run(cx, &args).await,
+        Command::Drift(args) => drift::run(cx, &args).await,
         Command::Environments(args) => environments::run(cx, &args).await,
         Command::Status(args) => status::run(cx, &args).await,
         Command::Diff(args) => diff::run(cx, &args).await,

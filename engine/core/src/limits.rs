@@ -170,3 +170,15 @@ pub const REHEARSAL_EVENTS: usize = 500_000;
 pub const REHEARSALS_EVENTS: usize = 2_000_000;
 /// The scenarios of one file.
 pub const SCENARIOS: usize = 1_000;
+/// The stacks of which it is known what differs. Where there are more, the one that was looked at longest ago goes.
+pub const DRIFT_STACKS: usize = 200;
+/// The differences of one stack that are known by their addresses; others are counted.
+pub const DRIFT_DIFFERENCES: usize = 1_000;
+/// A stack that nobody looked at for so long is forgotten once a new one comes, in days.
+pub const DRIFT_KEPT_DAYS: i64 = 400;
+/// The name of a stack, of its source and of its workspace, in bytes each.
+pub const DRIFT_STACK_BYTES: usize = 512;
+/// The address of a difference, in bytes.
+pub const DRIFT_ADDRESS_BYTES: usize = 1_024;
+/// The names of what differs of one address, in bytes; others are counted.
+pub const DRIFT_ATTRIBUTES_BYTES: usize = 4 << 10;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::machine::{
     AttemptRef, Batch, CatchUp, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
 };
@@ -21,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use crate::attempts::{Attempts, Report};
 use crate::clock::{self, StepDetector};
 use crate::hooks::Ear;
+use crate::kept::{Records, Shelf};
 use crate::maintenance::Maintenance;
 use crate::narrate::narrate;
 use crate::readiness::Readiness;
@@ -100,6 +102,8 @@ pub enum Message {
     },
     /// Looks at the runs in memory.
     Query(Query),
+    /// Changes what is kept beside the runs.
+    Keep(Change),
     /// From the attempts.
     Report(Report),
     /// The secrets that an attempt waited for.
@@ -196,6 +200,26 @@ impl Handle {
         answered.await.map_err(|_| Ending)
     }
 
+    /// Changes what is kept beside the runs, by what it is.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn keep<E: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Records) -> Result<Vec<Kept>, E> + Send + 'static,
+    ) -> Result<Result<(), E>, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Keep(Box::new(move |records| {
+            let (kept, told) = match change(records) {
+                Ok(kept) => (kept, Ok(())),
+                Err(refusal) => (Vec::new(), Err(refusal)),
+            };
+            // Whoever asked may have gone.
+            (kept, Box::new(move || drop(answer.send(told))))
+        })))?;
+        answered.await.map_err(|_| Ending)
+    }
+
     /// Tells of the number of a run's latest durable event, now and whenever it rises.
     pub fn watch(&self, run: RunUid) -> watch::Receiver<u64> {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -258,6 +282,8 @@ pub struct Dispatcher {
     pub successes: Arc<Successes>,
     /// What runs said about what can be restored.
     pub readiness: Arc<Readiness>,
+    /// What is kept beside the runs.
+    pub shelf: Arc<Shelf>,
     /// Reads secrets that take long.
     pub fetcher: Fetcher,
     /// Attempts that wait for their secrets.
@@ -267,9 +293,13 @@ pub struct Dispatcher {
 /// Looks at the runs in memory, between two turns.
 type Query = Box<dyn FnOnce(&Machine) + Send>;
 
+/// Says what changes of what is kept beside the runs, and tells whoever asked once that is durable.
+type Change = Box<dyn FnOnce(&Records) -> (Vec<Kept>, Box<dyn FnOnce() + Send>) + Send>;
+
 struct Turn {
     inputs: Vec<MachineInput>,
     queries: Vec<Query>,
+    changes: Vec<Change>,
     answers: HashMap<Token, oneshot::Sender<Answer>>,
     about_schedules: HashMap<Token, oneshot::Sender<Result<(), Rejection>>>,
     restarts: Vec<AttemptRef>,
@@ -300,11 +330,14 @@ impl Dispatcher {
             let now = clock::now();
             let idle = turn.inputs.is_empty()
                 && turn.queries.is_empty()
+                && turn.changes.is_empty()
                 && turn.restarts.is_empty()
                 && turn.fetched.is_empty();
             let batch = self.machine.turn(now, std::mem::take(&mut turn.inputs));
             if !batch.events.is_empty() || !batch.notes.is_empty() {
-                self.journal.commit(&batch.events, &batch.notes)?;
+                let kept = self.shelf.look().of(&self.machine, &batch);
+                self.journal.write(&batch.events, &batch.notes, &kept)?;
+                self.shelf.take_in(&kept);
                 unmarked = true;
             } else if idle && unmarked {
                 self.journal.mark()?;
@@ -317,6 +350,15 @@ impl Dispatcher {
             }
             for query in turn.queries {
                 query(&self.machine);
+            }
+            for change in turn.changes {
+                let (kept, told) = change(&self.shelf.look());
+                if !kept.is_empty() {
+                    self.journal.write(&[], &[], &kept)?;
+                    self.shelf.take_in(&kept);
+                    unmarked = true;
+                }
+                told();
             }
             wake = batch.wake;
             if turn.stop {
@@ -375,6 +417,7 @@ impl Dispatcher {
         let mut turn = Turn {
             inputs: Vec::new(),
             queries: Vec::new(),
+            changes: Vec::new(),
             answers: HashMap::new(),
             about_schedules: HashMap::new(),
             restarts: Vec::new(),
@@ -402,7 +445,8 @@ impl Dispatcher {
                 self.take(message, &mut turn, next_token);
             }
             let live = self.machine.live_attempts();
-            let only_ends = turn.ends == turn.inputs.len() && turn.queries.is_empty() && !turn.stop;
+            let asked = !turn.queries.is_empty() || !turn.changes.is_empty();
+            let only_ends = turn.ends == turn.inputs.len() && !asked && !turn.stop;
             let wanted = live / 4;
             if live < GATHER_LIVE || !only_ends || turn.ends >= wanted || !rate.expects(GATHER_LEAST, GATHER) {
                 break;
@@ -455,6 +499,7 @@ impl Dispatcher {
                 turn.inputs.push(MachineInput::CatchUp { token: *next_token, asked });
             }
             Message::Query(query) => turn.queries.push(query),
+            Message::Keep(change) => turn.changes.push(change),
             Message::Report(Report::Ended(attempt, end)) => {
                 turn.ends += 1;
                 turn.inputs.push(verdict(attempt, end));

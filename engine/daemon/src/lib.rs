@@ -18,6 +18,7 @@ pub mod graph;
 mod history;
 mod hooks;
 mod instance;
+mod kept;
 mod layout;
 mod library;
 mod maintenance;

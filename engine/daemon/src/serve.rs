@@ -23,6 +23,7 @@ use crate::attempts::{Adoption, Attempts, Patience, ShimCopy, Standing, sweep};
 use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::dispatcher::{self, Dispatcher};
+use crate::kept::Shelf;
 use crate::layout::Layout;
 use crate::library::{FOLDER, Library};
 use crate::preflight::Preflight;
@@ -97,6 +98,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let library = Arc::new(Library::new(&config.project));
     let successes = Arc::new(Successes::new(Arc::clone(&reader)));
     let readiness = Arc::new(Readiness::new(Arc::clone(&reader), Arc::clone(&definitions)));
+    let shelf = Arc::new(Shelf::open(&*reader)?);
     let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),
@@ -104,6 +106,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         library: Arc::clone(&library),
         successes: Arc::clone(&successes),
         readiness: Arc::clone(&readiness),
+        shelf: Arc::clone(&shelf),
         surroundings: surroundings.clone(),
         preflight: Preflight::default(),
         config: config.clone(),
@@ -164,6 +167,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         ear: ear.clone(),
         successes,
         readiness,
+        shelf,
         fetcher,
         fetching: HashMap::new(),
     };

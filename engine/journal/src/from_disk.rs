@@ -325,7 +325,7 @@ fn steps(numbers: Vec<u32>) -> Vec<StepNo> {
     numbers.into_iter().map(StepNo).collect()
 }
 
-fn principal(it: Option<disk::Principal>) -> Result<Principal> {
+pub fn principal(it: Option<disk::Principal>) -> Result<Principal> {
     let it = it.ok_or(Undecodable::Missing("by"))?;
     Ok(Principal { name: it.name, uid: it.uid })
 }

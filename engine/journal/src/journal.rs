@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::{Event, Fact};
 use runbook_core::schedule::{Note, ScheduleName};
 use runbook_core::time::Timestamp;
@@ -17,6 +18,7 @@ use crate::archive::Archiver;
 use crate::db::Batch;
 use crate::error::{FileError, StoreError};
 use crate::frame;
+use crate::kept;
 use crate::keys;
 use crate::ledger;
 use crate::limits::{COMMIT_BYTES, MARK_COMMITS};
@@ -225,16 +227,21 @@ impl Journal {
 }
 
 impl Store for Journal {
-    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError> {
+    fn write(
+        &mut self,
+        events: &[(RunUid, Event)],
+        notes: &[(ScheduleName, Note)],
+        kept: &[Kept],
+    ) -> Result<u64, StoreError> {
         self.shared.check_running()?;
         let last = self.shared.tail().last_commit();
-        if events.is_empty() && notes.is_empty() {
+        if events.is_empty() && notes.is_empty() && kept.is_empty() {
             return Ok(last);
         }
         let rows = self.rows(events)?;
         let records = ledger::changes(notes, |name| ledger::record(&self.shared, name))?;
         let first = events.first().map_or((RunUid::from_bits(0), 0), |(run, event)| (*run, event.number));
-        let payload = record::commit(events, notes).map_err(|error| StoreError::Refused {
+        let payload = record::commit(events, notes, kept).map_err(|error| StoreError::Refused {
             run: first.0,
             number: first.1,
             why: format!("an event of its batch cannot be written as JSON: {error}"),
@@ -254,6 +261,7 @@ impl Store for Journal {
         }
         self.put_rows(&mut batch, &rows)?;
         ledger::put(&mut batch, notes, &records);
+        kept::put(&mut batch, kept);
         if !rows.changed.is_empty() {
             self.quiet.end();
         }

@@ -25,6 +25,9 @@ pub const NOTE: u8 = b'n';
 /// What a schedule's notes add up to, by its name.
 pub const SCHEDULE: u8 = b's';
 
+/// What is kept beside runs and schedules, by its kind and name.
+pub const KEPT: u8 = b'k';
+
 /// The key of a chunk.
 pub fn commit(commit: u64, chunk: u16) -> [u8; 11] {
     let mut key = [0; 11];
@@ -130,4 +133,9 @@ pub fn parse_schedule(key: &[u8]) -> Option<ScheduleName> {
 /// The key of a schedule's note. No name holds the zero that ends it.
 pub fn note(name: &ScheduleName, number: u64) -> Vec<u8> {
     [&[NOTE], name.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+/// The key of something that is kept beside runs and schedules.
+pub fn kept(name: &[u8]) -> Vec<u8> {
+    [&[KEPT], name].concat()
 }

@@ -20,6 +20,7 @@ pub mod error;
 mod frame;
 mod from_disk;
 mod journal;
+mod kept;
 mod keys;
 mod ledger;
 pub mod limits;

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::{Event, Fact};
 use runbook_core::schedule::{Note, Record, ScheduleName};
 use runbook_core::time::Timestamp;
 
 use crate::error::StoreError;
+use crate::kept;
 use crate::ledger;
 use crate::limits::PRUNE_RUNS;
 use crate::retention::Judge;
@@ -44,6 +46,7 @@ struct Durable {
     requests: BTreeMap<String, u64>,
     records: BTreeMap<ScheduleName, Record>,
     notes: BTreeMap<ScheduleName, Vec<Note>>,
+    kept: BTreeMap<Vec<u8>, Kept>,
 }
 
 /// Child runs, each with the number of the run at the top.
@@ -167,8 +170,13 @@ impl Durable {
 }
 
 impl Store for MemoryStore {
-    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError> {
-        if events.is_empty() && notes.is_empty() && !self.crashed {
+    fn write(
+        &mut self,
+        events: &[(RunUid, Event)],
+        notes: &[(ScheduleName, Note)],
+        kept: &[Kept],
+    ) -> Result<u64, StoreError> {
+        if events.is_empty() && notes.is_empty() && kept.is_empty() && !self.crashed {
             return Ok(self.disk.lock().last_commit);
         }
         self.pass(CrashPoint::BeforeCommit)?;
@@ -180,6 +188,12 @@ impl Store for MemoryStore {
             durable.records.extend(records.after);
             for (name, note) in notes {
                 durable.notes.entry(name.clone()).or_default().push(note.clone());
+            }
+            for one in kept {
+                match kept::is_gone(one) {
+                    true => durable.kept.remove(&kept::name(one)),
+                    false => durable.kept.insert(kept::name(one), one.clone()),
+                };
             }
             durable.last_commit += 1;
             let number = durable.last_commit;
@@ -342,6 +356,10 @@ impl View for MemoryDisk {
         let all = durable.notes.get(schedule).map_or(&[][..], Vec::as_slice);
         let below = all.iter().rev().filter(|note| before.is_none_or(|before| note.number < before));
         Ok(below.take(max).cloned().collect())
+    }
+
+    fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+        Ok(self.lock().kept.values().cloned().collect())
     }
 
     fn last_commit(&self) -> u64 {

@@ -6,12 +6,14 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::Event;
 use runbook_core::schedule::{Note, Record, ScheduleName};
 
 use crate::cold::{self, Next};
 use crate::error::StoreError;
 use crate::from_disk::Undecodable;
+use crate::kept;
 use crate::keys;
 use crate::ledger;
 use crate::limits::{PAGE_BYTES, READ_TRIES};
@@ -318,6 +320,10 @@ impl View for Reader {
 
     fn notes(&self, schedule: &ScheduleName, before: Option<u64>, max: usize) -> Result<Vec<Note>, StoreError> {
         ledger::notes(&self.shared, schedule, before, max)
+    }
+
+    fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+        kept::all(&self.shared)
     }
 
     fn last_commit(&self) -> u64 {

@@ -4,11 +4,13 @@
 use prost::Message as _;
 use prost::encoding::{self, DecodeContext, WireType};
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::Event;
 use runbook_core::schedule::{Note, ScheduleName};
 use runbook_proto::journal as disk;
 
 use crate::from_disk::{self, Undecodable};
+use crate::kept;
 use crate::to_disk;
 
 /// The field `events` of `Commit` and of `ColdEvents`, the field `lost_from` of `Commit`, and so on: the
@@ -23,11 +25,15 @@ mod field {
     pub const EVENT_NUMBER: u32 = 1;
 }
 
-/// The bytes of a commit with these events and notes.
+/// The bytes of a commit with these events and notes, and what it changes of what is kept beside them.
 ///
 /// # Errors
 /// A value that JSON cannot hold.
-pub fn commit(events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<Vec<u8>, serde_json::Error> {
+pub fn commit(
+    events: &[(RunUid, Event)],
+    notes: &[(ScheduleName, Note)],
+    kept: &[Kept],
+) -> Result<Vec<u8>, serde_json::Error> {
     let events = events
         .iter()
         .map(|(uid, event)| {
@@ -35,12 +41,13 @@ pub fn commit(events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Res
         })
         .collect::<Result<_, serde_json::Error>>()?;
     let notes = notes.iter().map(|(schedule, note)| to_disk::note(schedule, note)).collect();
-    Ok(disk::Commit { events, lost_from: None, notes }.encode_to_vec())
+    let kept = kept.iter().map(kept::to).collect();
+    Ok(disk::Commit { events, lost_from: None, notes, kept }.encode_to_vec())
 }
 
 /// The bytes of a commit that says that those from `lost_from` to it are gone.
 pub fn lost(lost_from: u64) -> Vec<u8> {
-    disk::Commit { events: Vec::new(), lost_from: Some(lost_from), notes: Vec::new() }.encode_to_vec()
+    disk::Commit { lost_from: Some(lost_from), ..Default::default() }.encode_to_vec()
 }
 
 /// An event that is not decoded yet.
@@ -200,7 +207,7 @@ mod tests {
     #[test]
     fn the_walk_agrees_with_the_schema() {
         let events: Vec<_> = (1..4).map(|n| (RunUid::from_bits(u128::from(n) << 77), ready(n))).collect();
-        let bytes = commit(&events, &[]).unwrap();
+        let bytes = commit(&events, &[], &[]).unwrap();
         let mut walked = Vec::new();
         walk::<Undecodable>(&bytes, |item| {
             if let Item::Event(uid, raw) = item {
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_field_that_ends_too_late_is_an_error() {
-        let bytes = commit(&[(RunUid::from_bits(1), ready(1))], &[]).unwrap();
+        let bytes = commit(&[(RunUid::from_bits(1), ready(1))], &[], &[]).unwrap();
         for length in 1..bytes.len() {
             assert!(walk::<Undecodable>(&bytes[..length], |_| Ok(())).is_err(), "{length}");
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::Event;
 use runbook_core::schedule::{Note, Record, ScheduleName};
 use runbook_core::time::{Span, Timestamp};
@@ -12,18 +13,31 @@ use crate::row::RunRow;
 
 /// The writing side. There is one.
 pub trait Store: Send {
-    /// Appends a batch as one commit, whole or not at all, and keeps the rows of its runs and the records of its
-    /// schedules in step. Durable when it returns. An empty batch is no commit. Returns the number of the last commit.
+    /// Appends a batch as one commit, whole or not at all, and keeps the rows of its runs, the records of its
+    /// schedules and what is kept beside them in step. Durable when it returns. An empty batch is no commit. Returns the number of the last commit.
     ///
     /// # Errors
     /// [`StoreError::Refused`], [`StoreError::RefusedNote`] and [`StoreError::TooLarge`] leave the store as it was.
     /// After any other error nothing of the batch may be acted upon, and the process must end.
-    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError>;
+    fn write(
+        &mut self,
+        events: &[(RunUid, Event)],
+        notes: &[(ScheduleName, Note)],
+        kept: &[Kept],
+    ) -> Result<u64, StoreError>;
+
+    /// The same where nothing changes that is kept beside them.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    fn commit(&mut self, events: &[(RunUid, Event)], notes: &[(ScheduleName, Note)]) -> Result<u64, StoreError> {
+        self.write(events, notes, &[])
+    }
 
     /// The same without notes.
     ///
     /// # Errors
-    /// As for [`Self::commit`].
+    /// As for [`Self::write`].
     fn append(&mut self, events: &[(RunUid, Event)]) -> Result<u64, StoreError> {
         self.commit(events, &[])
     }
@@ -128,6 +142,12 @@ pub trait View: Send + Sync {
     /// # Errors
     /// An unreadable note.
     fn notes(&self, schedule: &ScheduleName, before: Option<u64>, max: usize) -> Result<Vec<Note>, StoreError>;
+
+    /// What is kept beside runs and schedules: for the start, before anything is written.
+    ///
+    /// # Errors
+    /// Something of it cannot be read.
+    fn kept(&self) -> Result<Vec<Kept>, StoreError>;
 
     /// The number of the last commit; 0 before the first.
     fn last_commit(&self) -> u64;

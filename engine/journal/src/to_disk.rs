@@ -271,7 +271,7 @@ fn numbers(steps: &[StepNo]) -> Vec<u32> {
     steps.iter().map(|step| step.0).collect()
 }
 
-fn principal(it: &Principal) -> disk::Principal {
+pub fn principal(it: &Principal) -> disk::Principal {
     disk::Principal { name: it.name.clone(), uid: it.uid }
 }
 
@@ -400,7 +400,7 @@ fn fate(it: &Fate) -> disk::schedule_slots::Fate {
     }
 }
 
-fn run_ref(run: RunUid, number: u64) -> disk::RunRef {
+pub fn run_ref(run: RunUid, number: u64) -> disk::RunRef {
     disk::RunRef { run_uid: run.bits().to_be_bytes().to_vec(), number }
 }
 

@@ -5,6 +5,8 @@
 mod common;
 
 use common::{Book, SECOND, created, ended, finished, ready, resumed, starting, uid};
+use runbook_core::drift::{Change, Difference, Found, Looks, Seen, Stack};
+use runbook_core::kept::Kept;
 use runbook_core::run::{Event, Fact, Outcome, Principal};
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, ScheduleName, Written};
 use runbook_core::time::{Span, Timestamp};
@@ -447,6 +449,48 @@ fn notes_of_schedules_are_kept_with_their_records() {
             assert_eq!(numbers(view.notes(&nightly, Some(3), 100).unwrap()), [2, 1]);
             assert_eq!(numbers(view.notes(&other, None, 100).unwrap()), [1]);
             assert!(view.notes(&ScheduleName::new("backup", "nightl"), None, 9).unwrap().is_empty());
+        },
+    );
+}
+
+#[test]
+fn what_is_kept_beside_the_runs_is_the_newest_of_its_name() {
+    let stack = Stack {
+        environment: None,
+        source: "terraform".to_owned(),
+        name: "net".to_owned(),
+        workspace: "default".to_owned(),
+    };
+    let looks = |left_out| Kept::Drift(Change::Looks(stack.clone(), Looks { left_out, ..Looks::default() }));
+    let differs = |address: &str, more| {
+        let found = Found { address: address.to_owned(), action: "update".to_owned(), attributes: Vec::new(), more };
+        let seen = Seen { run: uid(1), number: 1, at: Timestamp(SECOND) };
+        Kept::Drift(Change::Differs(stack.clone(), Difference { found, first: seen, since: seen, accepted: None }))
+    };
+    each(
+        |store| {
+            let mut book = Book::default();
+            let created = Event { number: 1, at: Timestamp(SECOND), fact: created(1, "look", "") };
+            let first = [looks(1), differs("a", 0), differs("b", 0)];
+            assert_eq!(store.write(&[(uid(1), created)], &[], &first).unwrap(), 1);
+            // Alone it is a commit, too; nothing at all is none.
+            let gone = Kept::Drift(Change::Gone(stack.clone(), "b".to_owned()));
+            assert_eq!(store.write(&[], &[], &[looks(2), differs("a", 7), gone]).unwrap(), 2);
+            assert_eq!(store.write(&[], &[], &[]).unwrap(), 2);
+            // It goes neither with the commits nor with the runs.
+            book.append(store, vec![(uid(2), common::created(2, "other", ""))]);
+            let over = Event { number: 2, at: Timestamp(SECOND), fact: finished(Outcome::Failed) };
+            store.append(&[(uid(1), over)]).unwrap();
+            store.archive(100).unwrap();
+            let all = Retention { max_age: Some(Span::ZERO), max_runs: Some(0) };
+            assert_eq!(store.prune(&all, Timestamp(i64::MAX / 2)).unwrap().runs, [uid(1)]);
+            book
+        },
+        |book, view| {
+            book.check(view);
+            let kept = view.kept().unwrap();
+            assert_eq!(kept.len(), 2, "{kept:?}");
+            assert!(kept.contains(&looks(2)) && kept.contains(&differs("a", 7)), "{kept:?}");
         },
     );
 }

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use runbook_proto::v1::system_service_server::{SystemService, SystemServiceServer};
 use runbook_proto::v1::{
-    DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse, ListFindingsRequest, ListFindingsResponse,
-    ListReadinessRequest, ListReadinessResponse,
+    AcceptDriftRequest, AcceptDriftResponse, DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse,
+    ListDriftRequest, ListDriftResponse, ListFindingsRequest, ListFindingsResponse, ListReadinessRequest,
+    ListReadinessResponse,
 };
 use runbook_tests::e2e::command::{Said, Started, clean, command, runbook, said};
 use runbook_tests::e2e::{Daemon, Project, cli, is_alive, masked, programs, wait_for};
@@ -232,6 +233,14 @@ impl SystemService for Other {
         &self,
         _: Request<ListReadinessRequest>,
     ) -> Result<Response<ListReadinessResponse>, Status> {
+        Err(Status::unimplemented("it is no real one"))
+    }
+
+    async fn list_drift(&self, _: Request<ListDriftRequest>) -> Result<Response<ListDriftResponse>, Status> {
+        Err(Status::unimplemented("it is no real one"))
+    }
+
+    async fn accept_drift(&self, _: Request<AcceptDriftRequest>) -> Result<Response<AcceptDriftResponse>, Status> {
         Err(Status::unimplemented("it is no real one"))
     }
 

@@ -288,6 +288,29 @@ impl<'a> Stack<'a> {
     }
 
     async fn drift(&self) -> Result<Done, Done> {
+        let mut done = self.look().await.unwrap_or_else(|done| done);
+        // Also where it failed: so it is known of which stack nothing is known.
+        let stack = self.told.text("dir").unwrap_or_default().trim_start_matches("./").trim_end_matches('/');
+        done.outputs.insert("stack".to_owned(), Value::from(stack));
+        done.outputs.insert("workspace".to_owned(), Value::from(self.workspace()));
+        Ok(done)
+    }
+
+    /// The workspace that terraform is in: where it looks for that itself.
+    fn workspace(&self) -> String {
+        if let Some(workspace) = self.told.text("workspace") {
+            return workspace.to_owned();
+        }
+        if let Ok(workspace) = std::env::var("TF_WORKSPACE") {
+            return workspace;
+        }
+        let data = std::env::var_os("TF_DATA_DIR").map_or_else(|| PathBuf::from(".terraform"), PathBuf::from);
+        let chosen = std::fs::read_to_string(self.tool.dir.join(data).join("environment")).unwrap_or_default();
+        let chosen = chosen.trim();
+        if chosen.is_empty() { "default".to_owned() } else { chosen.to_owned() }
+    }
+
+    async fn look(&self) -> Result<Done, Done> {
         let scratch = Scratch::new().map_err(unmade)?;
         let (changes, _) = self.make_plan(&scratch.path.join(PLAN), false).await?;
         let resources = changes.iter().map(|change| {

@@ -45,6 +45,7 @@ pub(super) static CHECKOUT: Action = Action {
     timeout: Some(Span::minutes(10)),
     attempts: 3,
     allow_failure: false,
+    drift: None,
     beside: &["env", "env_file", "pass_env", "stop"],
     notes: &[
         ("Tried again", "What cannot be fetched."),

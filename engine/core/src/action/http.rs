@@ -145,6 +145,7 @@ pub(super) static HTTP: Action = Action {
     timeout: Some(Span::seconds(60)),
     attempts: 4,
     allow_failure: false,
+    drift: None,
     beside: &[],
     notes: &[
         (

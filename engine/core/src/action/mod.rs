@@ -76,6 +76,8 @@ pub struct Action {
     pub attempts: u32,
     /// Whether its failure leaves the run as if it had not failed, unless the step says otherwise.
     pub allow_failure: bool,
+    /// Where it looks for drift: the source by whose name what its outputs say is kept ([`crate::drift`]).
+    pub drift: Option<&'static str>,
     /// The keys of a command that mean something beside it.
     pub beside: &'static [&'static str],
     /// What is to be known of it, each with a head: how it is retried, what an unknown end means, what a cancel leaves.

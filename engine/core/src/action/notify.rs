@@ -73,6 +73,7 @@ const fn tells(
         timeout: Some(Span::seconds(30)),
         attempts: 4,
         allow_failure: true,
+        drift: None,
         beside: &[],
         notes: &[
             ("A failure", "does not fail the run, unless the step says `allow_failure: false`."),

@@ -139,6 +139,7 @@ const fn looks(
         timeout: None,
         attempts: 3,
         allow_failure: false,
+        drift: None,
         beside: BESIDE,
         notes: &[],
         example,
@@ -208,9 +209,16 @@ pub(super) static DRIFT: Action = Action {
             ValueType::List,
             "What differs: maps with `address`, `action`, and `attributes`, the names of those that differ, never a value.",
         ),
+        output("stack", ValueType::String, "The folder of the stack, as `dir` names it."),
+        output("workspace", ValueType::String, "The workspace that it looked at."),
     ],
+    drift: Some("terraform"),
     notes: &[
         ("Drift is no error", "and an error no drift: a difference is told by the outputs of a step that succeeded."),
+        (
+            "What differs is kept",
+            "Beside the runs, with when it was first seen: `runbook drift` lists it, and `runbook drift accept` accepts it for a time.",
+        ),
         LOCKED,
     ],
     ..looks(

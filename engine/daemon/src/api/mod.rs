@@ -6,6 +6,7 @@ mod asks;
 mod below;
 mod catch_up;
 mod compare;
+mod drift;
 mod edit;
 mod environments;
 mod errors;
@@ -55,6 +56,7 @@ use typed::Typed;
 
 use crate::config::Config;
 use crate::dispatcher::Handle;
+use crate::kept::Shelf;
 use crate::library::Library;
 use crate::preflight::Preflight;
 use crate::readiness::Readiness;
@@ -82,6 +84,8 @@ pub struct Shared {
     pub successes: Arc<Successes>,
     /// What runs said about what can be restored.
     pub readiness: Arc<Readiness>,
+    /// What is kept beside the runs.
+    pub shelf: Arc<Shelf>,
     /// Definitions, secrets, layout.
     pub surroundings: Surroundings,
     /// What must be there before a run.

@@ -8,7 +8,7 @@ use runbook_proto::v1;
 use runbook_proto::v1::system_service_server::SystemService;
 use tonic::{Request, Response, Status};
 
-use super::{Shared, errors, from_proto, to_proto};
+use super::{Shared, drift, errors, from_proto, to_proto};
 use crate::clock;
 use crate::findings::{self, Finding, Kind};
 use crate::hooks;
@@ -162,6 +162,21 @@ impl SystemService for System {
         page.truncate(size);
         let next_page_token = page.last().filter(|_| more).map(|last| place(&last.target)).unwrap_or_default();
         Ok(Response::new(v1::ListReadinessResponse { targets: page.iter().map(standing).collect(), next_page_token }))
+    }
+
+    async fn list_drift(
+        &self,
+        request: Request<v1::ListDriftRequest>,
+    ) -> Result<Response<v1::ListDriftResponse>, Status> {
+        drift::list(&self.0, &request.into_inner()).map(Response::new)
+    }
+
+    async fn accept_drift(
+        &self,
+        request: Request<v1::AcceptDriftRequest>,
+    ) -> Result<Response<v1::AcceptDriftResponse>, Status> {
+        let by = super::principal(&request);
+        drift::accept(&self.0, by, request.into_inner()).await.map(Response::new)
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use prost::Message as _;
+use runbook_core::drift::{Acceptance, Change, Difference, Found, Looks, Seen, Stack};
 use runbook_core::id::RunUid;
+use runbook_core::kept::Kept;
 use runbook_core::run::Principal;
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, Written};
 use runbook_core::time::Timestamp;
@@ -45,7 +47,7 @@ fn check(name: &str, written: &[u8]) -> Vec<u8> {
 fn every_event_is_written_and_read_as_ever() {
     for (name, event) in facts::all() {
         let key = keys::commit(COMMIT, 0);
-        let payload = record::commit(&[(UID, event.clone())], &[]).unwrap();
+        let payload = record::commit(&[(UID, event.clone())], &[], &[]).unwrap();
         let golden = check(&format!("{name}.record"), &frame::seal(&key, frame::MIN_READER, true, &payload));
         let commit = Assembly::default().take(COMMIT, 0, &golden).unwrap().unwrap();
         let mut read = Vec::new();
@@ -68,7 +70,7 @@ fn every_kind_of_event_has_a_golden_file() {
         assert!(name.starts_with(facts::kind(&event.fact)), "{name}");
     }
     let files = fs::read_dir(directory()).unwrap().count();
-    assert_eq!(files, facts::all().len() + notes().len() + 7, "a golden file that no test reads");
+    assert_eq!(files, facts::all().len() + notes().len() + kept().len() + 7, "a golden file that no test reads");
 }
 
 fn row() -> RunRow {
@@ -142,6 +144,58 @@ fn a_file_of_events_is_written_and_read_as_ever() {
         .unwrap();
         assert_eq!(read, events[usize::try_from(after).unwrap()..]);
     }
+}
+
+/// Something of every kind that is kept beside runs and schedules.
+fn kept() -> Vec<(&'static str, Kept)> {
+    let at = |minute: i64| Timestamp(1_763_695_200_000_000 + minute * 60_000_000);
+    let seen = |minute| Seen { run: UID, number: 142, at: at(minute) };
+    let stack = || Stack {
+        environment: Some("prod".to_owned()),
+        source: "terraform".to_owned(),
+        name: "infrastructure/network".to_owned(),
+        workspace: "default".to_owned(),
+    };
+    let found = Found {
+        address: "terraform_data.site[\"a\"]".to_owned(),
+        action: "update".to_owned(),
+        attributes: vec!["input".to_owned(), "tags".to_owned()],
+        more: 3,
+    };
+    let accepted = Acceptance {
+        until: at(90),
+        reason: "resized by hand".to_owned(),
+        by: Principal { name: "ada".to_owned(), uid: Some(1_000) },
+        at: at(45),
+    };
+    let difference = |accepted| Difference { found: found.clone(), first: seen(0), since: seen(30), accepted };
+    let failed = Some((seen(60), "no credentials".to_owned()));
+    let changes = [
+        ("kept-drift-looks", Change::Looks(stack(), Looks { last: Some(seen(30)), left_out: 5, failed: None })),
+        (
+            "kept-drift-failed",
+            Change::Looks(Stack { environment: None, ..stack() }, Looks { failed, ..Looks::default() }),
+        ),
+        ("kept-drift-differs", Change::Differs(stack(), difference(None))),
+        ("kept-drift-accepted", Change::Differs(stack(), difference(Some(accepted)))),
+        ("kept-drift-gone", Change::Gone(stack(), found.address.clone())),
+        ("kept-drift-forgotten", Change::Forgotten(stack())),
+    ];
+    changes.map(|(name, change)| (name, Kept::Drift(change))).into()
+}
+
+#[test]
+fn what_is_kept_is_written_and_read_as_ever() {
+    let mut keys = BTreeSet::new();
+    for (name, it) in kept() {
+        let key = keys::kept(&crate::kept::name(&it));
+        let bytes = crate::kept::to(&it).encode_to_vec();
+        let golden = check(name, &frame::seal(&key, frame::MIN_READER, true, &bytes));
+        assert_eq!(crate::kept::from(frame::open(&key, &golden).unwrap().payload).unwrap(), it, "{name}");
+        keys.insert(key);
+    }
+    // What is gone has the name of what it was.
+    assert_eq!(keys.len(), 3);
 }
 
 /// A note of every kind and every fate.

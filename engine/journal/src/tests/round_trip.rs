@@ -292,7 +292,7 @@ fn assert_same<T: PartialEq + Debug>(left: &T, right: &T) {
 proptest! {
     #[test]
     fn every_event_comes_back(events in vec((any::<u128>().prop_map(RunUid::from_bits), event()), 1..8)) {
-        let bytes = record::commit(&events, &[]).unwrap();
+        let bytes = record::commit(&events, &[], &[]).unwrap();
         let mut read = Vec::new();
         record::walk::<Undecodable>(&bytes, |item| {
             if let record::Item::Event(uid, raw) = item {
@@ -325,7 +325,7 @@ proptest! {
         let _ = from_disk::event(&bytes);
         let _ = from_disk::row(&bytes);
         let _ = record::walk::<Undecodable>(&bytes, |_| Ok(()));
-        bytes = record::commit(&[(RunUid::from_bits(1), event)], &[]).unwrap();
+        bytes = record::commit(&[(RunUid::from_bits(1), event)], &[], &[]).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= 0x11;
         let _ = record::walk::<Undecodable>(&bytes, |item| {
