@@ -17,5 +17,6 @@ mod world;
 pub use act::act;
 pub use command::{Given, Order, PrepareError, Prepared, prepare};
 pub use environment::BASE_VARIABLES;
+pub use http::Asker;
 pub use inside::{Desk, Done, Inside, Shared};
 pub use world::World;

@@ -27,7 +27,7 @@ pub use environment::{Environment, InputSource, key_in};
 pub(crate) use many::key_of;
 pub use many::{Each, Items, Many, Repeat, instance_ids, step_path};
 pub use protection::{Approvals, Closed, Freeze, Hours, Protection, Window};
-pub use requires::{Requires, Tool};
+pub use requires::{Endpoint, Requires, Room, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 

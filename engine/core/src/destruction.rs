@@ -101,7 +101,7 @@ fn asks(step: &Step) -> bool {
 }
 
 /// Of each step, whether the inputs alone tell that it does not run.
-fn never(known: &Known<'_>) -> Vec<bool> {
+pub fn never(known: &Known<'_>) -> Vec<bool> {
     let runbook = known.runbook;
     let mut never = vec![false; runbook.steps.len()];
     for no in plan::order(runbook) {

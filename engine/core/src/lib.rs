@@ -16,6 +16,7 @@ pub mod kept;
 pub mod language;
 pub mod limits;
 pub mod machine;
+pub mod needs;
 pub mod plan;
 pub mod readiness;
 pub mod rehearsal;

@@ -125,6 +125,12 @@ pub const DEFAULTS_BYTES: usize = 32 << 20;
 pub const SECRETS: usize = 256;
 /// The tools that a runbook may list.
 pub const TOOLS: usize = 256;
+/// The endpoints that a runbook may list.
+pub const ENDPOINTS: usize = 64;
+/// The disks on which a runbook may want room.
+pub const DISKS: usize = 64;
+/// A URL that a runbook lists, in bytes.
+pub const URL_BYTES: usize = 2 << 10;
 /// The files that a runbook may list.
 pub const FILES: usize = 4_096;
 /// The text of a cron rule, in bytes.

@@ -1,5 +1,8 @@
-//! What must be there before the first step: programs with their versions, secrets, and listed files. Everything that is missing is
-//! told at once. Starts the programs only to ask for their version.
+//! What must be there before the first step: what runbooks require and what their actions need. All of it is looked at together,
+//! and everything that is missing is told at once. Starts programs only to ask for their version, or for a secret.
+
+mod stacks;
+mod version;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,8 +10,13 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use runbook_core::definition::{Runbook, Tool};
+use runbook_actions::Asker;
+use runbook_core::definition::{Endpoint, Room, Runbook, Tool};
+use runbook_core::destruction::Known;
+use runbook_core::needs;
+use runbook_journal::room;
 
+use self::version::Version;
 use crate::files;
 use crate::secrets::{Purpose, Secrets};
 use crate::surroundings::Surroundings;
@@ -18,51 +26,101 @@ use crate::tool;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of what it says is read, in bytes.
 const ANSWER_BYTES: usize = 64 << 10;
-/// Programs and secrets asked for at the same time.
-const TOGETHER: usize = 8;
+/// What is looked at at the same time.
+const TOGETHER: usize = 32;
 
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// `requires.tools.NAME`, `requires.secrets.NAME` or `files.PATH`.
+    /// `requires.tools.NAME`, `requires.secrets.NAME`, `requires.endpoints.URL`, `requires.disk.PATH`, `files.PATH`, or `steps.ID`
+    /// of a step whose action needs it.
     pub subject: String,
     /// What is wrong with it, and what to do.
     pub problem: String,
 }
 
 /// A program's file as it was when it told its version.
-type Known = (SystemTime, u64, Option<Version>);
+type Asked = (SystemTime, u64, Option<Version>);
 
 /// The checks, with the versions that are known already.
 #[derive(Debug, Default)]
 pub struct Preflight {
-    versions: Mutex<HashMap<PathBuf, Known>>,
+    versions: Mutex<HashMap<PathBuf, Asked>>,
 }
 
 impl Preflight {
-    /// Everything that is missing for a run in an environment.
-    pub fn check(&self, runbook: &Runbook, environment: Option<&str>, surroundings: &Surroundings) -> Vec<Missing> {
+    /// Everything that is missing for a run in an environment: of the runbook that is started, and of those that its steps
+    /// start. Of the first it is known what is given, if it is.
+    pub fn check(
+        &self,
+        runbooks: &[&Runbook],
+        known: Option<&Known<'_>>,
+        environment: Option<&str>,
+        surroundings: &Surroundings,
+    ) -> Vec<Missing> {
         let Surroundings { project, secrets, .. } = surroundings;
-        self.look(runbook, Purpose { runbook: &runbook.name, environment }, project, secrets)
+        self.look(runbooks, known, environment, project, secrets)
     }
 
-    fn look(&self, runbook: &Runbook, purpose: Purpose<'_>, project: &Path, secrets: &Secrets) -> Vec<Missing> {
-        let requires = &runbook.requires;
-        let mut missing = Vec::new();
-        let found = together(&requires.tools, |tool| self.tool(tool));
-        missing.extend(requires.tools.iter().zip(found).filter_map(|(tool, problem)| {
-            Some(Missing { subject: format!("requires.tools.{}", tool.name), problem: problem? })
-        }));
-        let read = together(&requires.secrets, |name| secrets.read(name, purpose).err());
-        missing.extend(requires.secrets.iter().zip(read).filter_map(|(name, problem)| {
-            Some(Missing { subject: format!("requires.secrets.{name}"), problem: problem? })
-        }));
-        missing.extend(runbook.files.iter().filter_map(|file| {
-            let why = files::listed_fault(&project.join(file))?;
-            let problem = format!("the listed file {file} cannot be had: {why}");
-            Some(Missing { subject: format!("files.{file}"), problem })
-        }));
+    fn look(
+        &self,
+        runbooks: &[&Runbook],
+        known: Option<&Known<'_>>,
+        environment: Option<&str>,
+        project: &Path,
+        secrets: &Secrets,
+    ) -> Vec<Missing> {
+        let needs = needs::of(runbooks, known);
+        // It reads the authorities of the system: once, and only where somebody asks.
+        let asks = runbooks.iter().any(|runbook| !runbook.requires.endpoints.is_empty());
+        let asker = if asks { Asker::new() } else { Err(String::new()) };
+        let mut looks = Looks::default();
+        let mut add = |subject, of: &str, fault| looks.add(subject, of, fault);
+        for runbook in runbooks {
+            let requires = &runbook.requires;
+            for it in &requires.tools {
+                let condition = it.version.as_deref().unwrap_or_default();
+                add(format!("requires.tools.{}", it.name), condition, Box::new(|| self.tool(it)));
+            }
+            let purpose = Purpose { runbook: &runbook.name, environment };
+            for name in &requires.secrets {
+                add(
+                    format!("requires.secrets.{name}"),
+                    &runbook.name,
+                    Box::new(move || secrets.read(name, purpose).err()),
+                );
+            }
+            for it in &requires.endpoints {
+                add(format!("requires.endpoints.{}", it.url), &it.expect.join(" "), Box::new(|| endpoint(it, &asker)));
+            }
+            for it in &requires.disk {
+                add(format!("requires.disk.{}", it.path), &it.free.to_string(), Box::new(|| disk(it, project)));
+            }
+            for file in &runbook.files {
+                let fault = move || {
+                    let why = files::listed_fault(&project.join(file))?;
+                    Some(format!("the listed file {file} cannot be had: {why}"))
+                };
+                add(format!("files.{file}"), "", Box::new(fault));
+            }
+        }
+        for (program, step) in &needs.programs {
+            add(format!("steps.{step}.{program}"), "", Box::new(move || needed(program, step)));
+        }
+        for (folder, (step, program)) in &needs.stacks {
+            let fault = move || {
+                let why = stacks::fault(&project.join(folder))?;
+                let help =
+                    format!("run `{program} -chdir={folder} init`, or let a step do it by `uses: terraform/init`");
+                Some(format!("the step {step} works on {folder}, which is not initialised: {why}; {help}"))
+            };
+            add(format!("steps.{step}.{folder}"), "", Box::new(fault));
+        }
+        let found = together(&looks.0, |look| (look.fault)());
+        let missing = looks.0.iter().zip(found);
         missing
+            .filter_map(|(look, problem)| Some(Missing { subject: look.subject.clone(), problem: problem? }))
+            .collect()
     }
 
     fn tool(&self, tool: &Tool) -> Option<String> {
@@ -94,6 +152,60 @@ impl Preflight {
     }
 }
 
+/// Says what is wrong with something, if anything is.
+type Fault<'a> = Box<dyn Fn() -> Option<String> + Sync + 'a>;
+
+/// Something to look at.
+struct Look<'a> {
+    subject: String,
+    /// What of it is wanted, where runbooks may want something else of it.
+    of: String,
+    fault: Fault<'a>,
+}
+
+/// All that is looked at.
+#[derive(Default)]
+struct Looks<'a>(Vec<Look<'a>>);
+
+impl<'a> Looks<'a> {
+    /// Adds one. Several runbooks may want the same.
+    fn add(&mut self, subject: String, of: &str, fault: Fault<'a>) {
+        if !self.0.iter().any(|look| look.subject == subject && look.of == of) {
+            self.0.push(Look { subject, of: of.to_owned(), fault });
+        }
+    }
+}
+
+fn endpoint(endpoint: &Endpoint, asker: &Result<Asker, String>) -> Option<String> {
+    let Endpoint { url, expect } = endpoint;
+    let asked = asker.as_ref().map_err(Clone::clone).and_then(|asker| asker.answers(url, expect));
+    let why = asked.err()?;
+    let wanted = if expect.is_empty() { String::new() } else { format!(" ({} is wanted)", expect.join(" or ")) };
+    Some(format!("the endpoint {url} does not answer as it should: {why}{wanted}"))
+}
+
+fn disk(wanted: &Room, project: &Path) -> Option<String> {
+    let folder = project.join(&wanted.path);
+    let shown = folder.display();
+    match room::free(&folder) {
+        Ok(free) if free >= wanted.free => None,
+        Ok(free) => {
+            Some(format!("the disk of {shown} has {} MiB left, and {} MiB are needed", free >> 20, wanted.free >> 20))
+        }
+        Err(error) => Some(format!("the room on the disk of {shown} is not known: {error}")),
+    }
+}
+
+/// A program that the action of a step is carried out by.
+fn needed(program: &str, step: &str) -> Option<String> {
+    // A relative path is one from the folder that the action works in.
+    let elsewhere = program.contains('/') && !program.starts_with('/');
+    if elsewhere || tool::find(program).is_some() {
+        return None;
+    }
+    Some(format!("the step {step} needs the program {program:?}, which is not on the daemon's PATH; install it"))
+}
+
 /// What is wrong with each of some things, several of which are looked at together.
 fn together<T: Sync>(all: &[T], fault: impl Fn(&T) -> Option<String> + Sync) -> Vec<Option<String>> {
     let mut faults = Vec::with_capacity(all.len());
@@ -113,100 +225,32 @@ fn ask(path: &Path) -> Option<Version> {
     Version::find(&String::from_utf8_lossy(&answer.out))
 }
 
-/// Numbers with dots between them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Version(Vec<u64>);
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&parts.join("."))
-    }
-}
-
-impl Version {
-    /// The first word that is numbers with dots, or else the first that is one number; a `v` before it and what
-    /// follows it do not matter.
-    fn find(text: &str) -> Option<Self> {
-        let words = || text.split(|c: char| c.is_whitespace() || "(),;:\"".contains(c)).filter_map(Self::leading);
-        words().find(|version| version.0.len() > 1).or_else(|| words().next())
-    }
-
-    fn leading(word: &str) -> Option<Self> {
-        let word = word.strip_prefix('v').unwrap_or(word);
-        let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
-        let numbers = word[..end].trim_end_matches('.');
-        let parts: Option<Vec<u64>> = numbers.split('.').map(|part| part.parse().ok()).collect();
-        parts.map(Self)
-    }
-
-    /// Whether it meets all of a condition such as `>=1.29, <2`.
-    fn meets(&self, condition: &str) -> bool {
-        condition.split(',').all(|part| {
-            let part = part.trim();
-            let at = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
-            let (sign, number) = part.split_at(at);
-            let Some(wanted) = Self::leading(number) else { return false };
-            let order = self.compare(&wanted);
-            match sign.trim() {
-                "" | "=" => order.is_eq(),
-                ">" => order.is_gt(),
-                ">=" => order.is_ge(),
-                "<" => order.is_lt(),
-                "<=" => order.is_le(),
-                _ => false,
-            }
-        })
-    }
-
-    /// By number after number; what is not there counts as 0.
-    fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        let length = self.0.len().max(other.0.len());
-        let part = |version: &Self, index| version.0.get(index).copied().unwrap_or(0);
-        (0..length).map(|i| part(self, i).cmp(&part(other, i))).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_say() {
-        for (text, version) in [
-            ("tar (GNU tar) 1.34\nCopyright (C) 2021", "1.34"),
-            ("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"),
-            ("Terraform v1.9.5\non linux_amd64", "1.9.5"),
-            ("less 590 (GNU regular expressions)", "590"),
-            ("git version 2.47.3", "2.47.3"),
-        ] {
-            assert_eq!(Version::find(text).map(|v| v.to_string()).as_deref(), Some(version), "{text}");
-        }
-        assert_eq!(Version::find("no number here"), None);
-    }
-
-    #[test]
-    fn conditions_compare_by_number() {
-        let version = Version(vec![1, 10]);
-        for (condition, meets) in
-            [(">=1.9", true), ("<1.9", false), ("=1.10.0", true), (">=1.2, <2", true), (">1.10", false), ("1.10", true)]
-        {
-            assert_eq!(version.meets(condition), meets, "{condition}");
-        }
-    }
-
-    #[test]
     fn what_is_missing_is_told_at_once() {
         let text = "name: a\nlanguage: 1\nfiles: [there, gone]\n\
-            requires: {tools: [sh, no-such-program, {name: tar, version: '>=999'}], secrets: [token]}\n\
-            steps: {a: {effect: read, argv: [x]}}\n";
+            requires: {tools: [sh, no-such-program, {name: tar, version: '>=999'}], secrets: [token], \
+            disk: [{path: there, free: 1 KiB}, {path: ., free: 9999 TiB}]}\n\
+            steps: {a: {uses: terraform/plan, with: {dir: net, program: no-such-terraform}}}\n";
         let runbook = runbook_core::language::check(text.as_bytes(), "a.yaml").runbook.unwrap();
         let project = tempfile::tempdir().unwrap();
         std::fs::write(project.path().join("there"), "x").unwrap();
-        let purpose = Purpose { runbook: "a", environment: None };
-        let missing = Preflight::default().look(&runbook, purpose, project.path(), &Secrets::default());
+        std::fs::create_dir(project.path().join("net")).unwrap();
+        std::fs::write(project.path().join("net/main.tf"), "module \"a\" {\n}\n").unwrap();
+        let missing = Preflight::default().look(&[&runbook], None, None, project.path(), &Secrets::default());
         let subjects: Vec<&str> = missing.iter().map(|m| m.subject.as_str()).collect();
-        let expected = ["requires.tools.no-such-program", "requires.tools.tar", "requires.secrets.token", "files.gone"];
+        let expected = [
+            "requires.tools.no-such-program",
+            "requires.tools.tar",
+            "requires.secrets.token",
+            "requires.disk..",
+            "files.gone",
+            "steps.a.no-such-terraform",
+            "steps.a.net",
+        ];
         assert_eq!(subjects, expected);
     }
 }

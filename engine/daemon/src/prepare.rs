@@ -36,8 +36,7 @@ pub fn pin(
     }
     let runbook = entry.runbook().ok_or_else(|| format!("the runbook {} is broken", entry.name))?;
     let name = environment.map(|environment| environment.name.as_str());
-    let of = |runbook| preflight.check(runbook, name, surroundings);
-    let missing: Vec<Missing> = folder.with_called(runbook).into_iter().flat_map(of).collect();
+    let missing: Vec<Missing> = preflight.check(&folder.with_called(runbook), None, name, surroundings);
     if !missing.is_empty() {
         let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         return Err(list.join("; "));

@@ -1,6 +1,6 @@
 //! `git/checkout`: a commit in a scratch folder.
 
-use super::{Action, Carried, Effects, Key, Takes, key, output, required, section};
+use super::{Action, Carried, Effects, Initialised, Key, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -45,6 +45,8 @@ pub(super) static CHECKOUT: Action = Action {
     timeout: Some(Span::minutes(10)),
     attempts: 3,
     allow_failure: false,
+    program: Some(("git", None)),
+    initialised: Initialised::Whatever,
     drift: None,
     beside: &["env", "env_file", "pass_env", "stop"],
     notes: &[

@@ -1,6 +1,6 @@
 //! `http`: one request and its answer.
 
-use super::{Action, Artifact, Carried, Effects, Key, Output, Takes, key, output, required, section};
+use super::{Action, Artifact, Carried, Effects, Initialised, Key, Output, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::limits;
@@ -145,6 +145,8 @@ pub(super) static HTTP: Action = Action {
     timeout: Some(Span::seconds(60)),
     attempts: 4,
     allow_failure: false,
+    program: None,
+    initialised: Initialised::Whatever,
     drift: None,
     beside: &[],
     notes: &[

@@ -76,6 +76,10 @@ pub struct Action {
     pub attempts: u32,
     /// Whether its failure leaves the run as if it had not failed, unless the step says otherwise.
     pub allow_failure: bool,
+    /// The program that carries it out, and the key of `with` that names another one.
+    pub program: Option<(&'static str, Option<&'static str>)>,
+    /// What the folder that its key `dir` names has to be, or is made.
+    pub initialised: Initialised,
     /// Where it looks for drift: the source by whose name what its outputs say is kept ([`crate::drift`]).
     pub drift: Option<&'static str>,
     /// The keys of a command that mean something beside it.
@@ -134,6 +138,17 @@ pub enum Effects {
     Fixed(Effect),
     /// By the word of a key of `with`; the first one where the key is not given.
     By(&'static str, &'static [(&'static str, Effect)]),
+}
+
+/// What an action has to do with a stack being initialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initialised {
+    /// Nothing.
+    Whatever,
+    /// It initialises one.
+    Makes,
+    /// It works on one that is.
+    Wants,
 }
 
 /// What carries an action out.

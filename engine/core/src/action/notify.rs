@@ -1,6 +1,6 @@
 //! `notify/*`: people are told something.
 
-use super::{Action, Carried, Effects, Key, Output, Takes, key, output, required, section};
+use super::{Action, Carried, Effects, Initialised, Key, Output, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -73,6 +73,8 @@ const fn tells(
         timeout: Some(Span::seconds(30)),
         attempts: 4,
         allow_failure: true,
+        program: None,
+        initialised: Initialised::Whatever,
         drift: None,
         beside: &[],
         notes: &[

@@ -1,6 +1,6 @@
 //! `terraform/*`: plans, and exactly what was planned.
 
-use super::{Action, Artifact, Carried, Effects, Key, Takes, key, output, required, section};
+use super::{Action, Artifact, Carried, Effects, Initialised, Key, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -139,6 +139,8 @@ const fn looks(
         timeout: None,
         attempts: 3,
         allow_failure: false,
+        program: Some(("terraform", Some("program"))),
+        initialised: Initialised::Wants,
         drift: None,
         beside: BESIDE,
         notes: &[],
@@ -148,6 +150,7 @@ const fn looks(
 
 pub(super) static INIT: Action = Action {
     effect: Effects::Fixed(Effect::Idempotent),
+    initialised: Initialised::Makes,
     notes: &[("A dry run", "Shows it.")],
     ..looks(
         "terraform/init",
@@ -169,13 +172,16 @@ pub(super) static VALIDATE: Action = Action {
     )
 };
 
-pub(super) static FMT: Action = looks(
-    "terraform/fmt",
-    "Fails when files of a stack are not formatted, and names them. Changes none.",
-    &LOOK_KEYS,
-    &FMT_WITH,
-    "  formatted: {uses: terraform/fmt, with: {dir: infrastructure/network}}\n",
-);
+pub(super) static FMT: Action = Action {
+    initialised: Initialised::Whatever,
+    ..looks(
+        "terraform/fmt",
+        "Fails when files of a stack are not formatted, and names them. Changes none.",
+        &LOOK_KEYS,
+        &FMT_WITH,
+        "  formatted: {uses: terraform/fmt, with: {dir: infrastructure/network}}\n",
+    )
+};
 
 pub(super) static PLAN: Action = Action {
     outputs: &[

@@ -11,6 +11,31 @@ pub struct Requires {
     /// Names of secrets that must resolve.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Endpoints that must answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<Endpoint>,
+    /// Room that must be on disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disk: Vec<Room>,
+}
+
+/// Something that has to answer over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// What is asked, by GET.
+    pub url: String,
+    /// The statuses that will do: `200`, or `2xx` for all of a class; any below 500 where there are none.
+    #[serde(default)]
+    pub expect: Vec<String>,
+}
+
+/// Room on a disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Room {
+    /// A folder on that disk, absolute or relative to the project's.
+    pub path: String,
+    /// How much has to be free, in bytes.
+    pub free: u64,
 }
 
 /// A program that a runbook needs.

@@ -200,7 +200,7 @@ fn tree<'t>(item: Item<'t>, key: &'t str, owner: Owner, reader: &mut Reader<'_, 
 }
 
 /// Statuses, as numbers and classes.
-fn statuses(item: Item<'_>, report: &mut Report<'_>) -> Option<Setting> {
+pub(super) fn statuses(item: Item<'_>, report: &mut Report<'_>) -> Option<Setting> {
     let mut statuses = Vec::new();
     let items: Vec<Item<'_>> = item.list(report)?.collect();
     if items.is_empty() {

@@ -14,6 +14,8 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 const ID: &str = "^[a-z][a-z0-9_-]{0,62}$";
 /// What a duration is, as `duration::parse` takes it but for order and length.
 const DURATION: &str = "^([0-9]+(d|h|ms|m|s))+$";
+/// A size, as a pattern.
+const SIZE: &str = "^[0-9]+ ?[KMGT]iB$";
 /// What a variable is: `names::variable`, without those that are the engine's.
 const VARIABLE: &str = "^(?!RUNBOOK_)[A-Za-z_][A-Za-z0-9_]*$";
 /// Keys that are free.
@@ -140,6 +142,9 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         "a list of paths" | "a list of names" | "a list of hours" => list(text()),
         "a list of texts with `${{ }}`" => list(literal()),
         "a list of names, or of `{name, version}`" => list(json!({"anyOf": [text(), section("a tool")?]})),
+        "a list of URLs, or of `{url, expect}`" => list(json!({"anyOf": [text(), section("an endpoint")?]})),
+        "a list of `{path, free}`" => list(section("room on a disk")?),
+        "a size, such as `5 GiB`" => json!({"type": "string", "pattern": SIZE}),
         "a value of the type" => json!({}),
         "a list of values of the type" => list(json!({})),
         "a map of ids to text" => map(Some(ID), literal()),

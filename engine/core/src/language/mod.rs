@@ -36,6 +36,7 @@ mod project;
 mod protection;
 mod reach;
 mod report;
+mod required;
 mod scenario;
 pub mod scenario_keys;
 mod schedules;

@@ -50,6 +50,8 @@ pub const SECTIONS: &[&Section] = &[
     &OUTPUT,
     &REQUIRES,
     &TOOL,
+    &ENDPOINT,
+    &ROOM,
     &DEFAULTS,
     &CONCURRENCY,
     &ATTENTION,
@@ -234,9 +236,42 @@ pub static REQUIRES: Section = Section {
     keys: &[&[
         key("tools", "a list of names, or of `{name, version}`", "none", "Programs that must be on PATH."),
         key("secrets", "a list of ids", "none", "Secrets that must resolve; `${{ secrets.NAME }}` takes no others."),
+        key("endpoints", "a list of URLs, or of `{url, expect}`", "none", "What must answer the daemon over HTTP."),
+        key("disk", "a list of `{path, free}`", "none", "Room that must be left on disks."),
     ]],
     later: &[],
-    elsewhere: &[],
+    elsewhere: &[
+        ("files", "write `files:` at the top"),
+        ("programs", "write `tools:`"),
+        ("urls", "write `endpoints:`"),
+    ],
+};
+
+/// One of `requires.endpoints`.
+pub static ENDPOINT: Section = Section {
+    name: "an endpoint",
+    keys: &[&[
+        required("url", "text", "What is asked, by GET: `http://…` or `https://…`."),
+        key(
+            "expect",
+            "a list of statuses, such as `200` or `2xx`",
+            "any below 500",
+            "The statuses that will do. A redirect is an answer.",
+        ),
+    ]],
+    later: &[],
+    elsewhere: &[("status", "write `expect: [200]`")],
+};
+
+/// One of `requires.disk`.
+pub static ROOM: Section = Section {
+    name: "room on a disk",
+    keys: &[&[
+        required("path", "text", "A folder that is on that disk, absolute or relative to the project folder."),
+        required("free", "a size, such as `5 GiB`", "How much has to be free: in KiB, MiB, GiB or TiB."),
+    ]],
+    later: &[],
+    elsewhere: &[("size", "write `free:`"), ("min", "write `free:`")],
 };
 
 /// One of `requires.tools`.

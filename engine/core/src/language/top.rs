@@ -11,6 +11,7 @@ use super::interface::Interfaces;
 use super::item::{Fields, Item};
 use super::names;
 use super::report::{Problem, Report};
+use super::required;
 use super::schedules;
 use super::schema;
 use super::show;
@@ -229,17 +230,27 @@ fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
         let count = requires.secrets.len();
         names::within(item, "`secrets`", count, limits::SECRETS, "secrets", report);
     }
-    let Some(list) = fields.get("tools") else { return requires };
-    let tools: Vec<Item<'_>> = list.list(report).into_iter().flatten().collect();
-    names::within(list, "`tools`", tools.len(), limits::TOOLS, "tools", report);
-    for item in tools {
-        let tool = match item.is_map() {
-            true => tool(item, report),
-            false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
-        };
-        requires.tools.extend(tool);
-    }
+    requires.tools = each(&fields, "tools", limits::TOOLS, report, |item, report| match item.is_map() {
+        true => tool(item, report),
+        false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
+    });
+    requires.endpoints = each(&fields, "endpoints", limits::ENDPOINTS, report, required::endpoint);
+    requires.disk = each(&fields, "disk", limits::DISKS, report, required::room);
     requires
+}
+
+/// The items of a list, each read by `read`.
+fn each<'t, T>(
+    fields: &Fields<'t>,
+    key: &'static str,
+    limit: usize,
+    report: &mut Report<'_>,
+    mut read: impl FnMut(Item<'t>, &mut Report<'_>) -> Option<T>,
+) -> Vec<T> {
+    let Some(list) = fields.get(key) else { return Vec::new() };
+    let items: Vec<Item<'t>> = list.list(report).into_iter().flatten().collect();
+    names::within(list, &format!("`{key}`"), items.len(), limit, key, report);
+    items.into_iter().filter_map(|item| read(item, report)).collect()
 }
 
 fn tool(item: Item<'_>, report: &mut Report<'_>) -> Option<Tool> {

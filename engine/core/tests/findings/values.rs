@@ -47,6 +47,10 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nfiles: [/etc/passwd, ../a, a//b, ./a, '', scripts/a.sh, scripts/a.sh]\nsteps:\n  a: {argv: [a], artifacts: [a/../../b, ok/a.txt, \"a\\tb\"], files: {a/b: x, ..: y, ok: z}}\n",
     ),
     (
+        "endpoints and room",
+        "name: a\nlanguage: 1\nrequires:\n  endpoints: [localhost, 'https://a@b', {url: 'http://x/${{ inputs.y }}'}, {url: 'https://ok/', expect: [200, 6xx]}, {expect: [200]}]\n  disk: [{path: /var, free: 5}, {path: /var, free: 5 GB}, {path: /var, free: 5 GiB}, {free: 1 KiB}, {path: x, free: 99999999999 TiB}]\nsteps: {a: {argv: [a]}}\n",
+    ),
+    (
         "versions",
         "name: a\nlanguage: 1\nrequires:\n  tools: [{name: a, version: 14}, {name: b, version: '~1'}, {name: c, version: '>=14,<17.2'}]\nsteps: {a: {argv: [a]}}\n",
     ),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use runbook_core::definition::{Environment, step_path};
+use runbook_core::destruction::Known;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
@@ -170,10 +171,20 @@ impl Runs {
         let shared = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             let environment = intended.environment.as_ref().map(|environment| environment.name.as_str());
-            let mut missing = Vec::new();
-            for runbook in intended.asked.generation.with_called(&intended.asked.runbook) {
-                missing.extend(shared.preflight.check(runbook, environment, &shared.surroundings));
-            }
+            let Intended { asked, inputs, terms, .. } = &intended;
+            let open = |name: &str| !asked.runbook.inputs.get(name).is_some_and(|input| input.secret);
+            let inputs = inputs.values.iter().filter(|(name, _)| open(name));
+            let inputs = inputs.map(|(name, value)| (name.clone(), value.clone())).collect();
+            let known = Known {
+                runbook: &asked.runbook,
+                environment: intended.environment.as_ref(),
+                inputs: &inputs,
+                principal: "",
+                reason: &intended.reason,
+                left_out: &terms.selection.left_out,
+            };
+            let runbooks = asked.generation.with_called(&asked.runbook);
+            let missing = shared.preflight.check(&runbooks, Some(&known), environment, &shared.surroundings);
             (intended, missing)
         })
         .await
