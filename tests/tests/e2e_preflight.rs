@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use runbook_tests::e2e::command::runbook;
-use runbook_tests::e2e::{Daemon, Project, Reply, Web};
+use runbook_tests::e2e::{Daemon, Project, Reply, Web, wait_for};
 use serde_json::Value;
 
 /// The subjects and problems of a plan.
@@ -86,19 +86,53 @@ steps:
     drop(daemon);
 }
 
+/// The findings of the kind `preflight`: the subject and the message.
+fn found(project: &Project) -> Vec<(String, String)> {
+    let said = runbook(project, &["findings", "--output", "json"]);
+    let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = answer["findings"].as_array().unwrap().iter().filter(|it| it["kind"] == "preflight");
+    all.map(|it| (text(&it["subject"]), text(&it["message"]))).collect()
+}
+
 #[test]
-fn endpoints_are_asked_together() {
-    // None is answered before all were asked.
-    let web = Web::serve(|_, _| Reply::Held(Box::new(Reply::text(200, ""))));
-    let urls: Vec<String> = (0..8).map(|n| format!("'{}/{n}'", web.url())).collect();
-    let body = format!("requires: {{endpoints: [{}]}}\nsteps: {{a: {{effect: read, run: 'true'}}}}\n", urls.join(", "));
-    let project = Project::with("a", &body);
+fn a_runbook_is_looked_at_while_nobody_starts_it() {
+    let project = Project::with(
+        "restore",
+        "requires: {secrets: [key]}\npreflight: {every: 1h}\nenvironments: [dev, prod]\nsteps: {a: {effect: read, run: 'true'}}\n",
+    );
+    for name in ["dev", "prod"] {
+        project.file(&format!("runbooks/environments/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n"));
+    }
+    project.file("runbookd.yaml", "schedules: true\nsecrets: {key: {file: key}}\n");
     let daemon = Daemon::start(&project);
-    std::thread::scope(|scope| {
-        let plan = scope.spawn(|| problems(&project, &["a"]));
-        assert_eq!(web.wait_asked(8).len(), 8);
-        web.release();
-        assert_eq!(plan.join().unwrap(), Vec::new());
-    });
+    let all = wait_for("both findings", || Some(found(&project)).filter(|all| all.len() == 2));
+    assert_eq!((all[0].0.as_str(), all[1].0.as_str()), ("restore", "restore"));
+    assert!(all[0].1.contains("in dev: ") && all[1].1.contains("in prod: "), "{all:#?}");
+    assert!(all[0].1.contains("key"), "{all:#?}");
+    // It is known after a kill, too, and no run came of it.
+    daemon.kill();
+    let path = project.file("key", "hunter2-hunter2");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let daemon = Daemon::start(&project);
+    assert_eq!(found(&project), all, "the next look is due in an hour");
+    let runs = runbook(&project, &["runs", "--output", "json"]);
+    assert!(runs.out.contains("\"runs\":[]"), "{runs:?}");
+    // Another timer, another look.
+    project.runbook(
+        "restore",
+        "requires: {secrets: [key]}\nenvironments: [dev, prod]\nsteps: {a: {effect: read, run: 'true'}}\n",
+    );
+    wait_for("the end of the findings", || found(&project).is_empty().then_some(()));
+    project.runbook(
+        "restore",
+        "requires: {secrets: [key]}\npreflight: {every: 2h}\nsteps: {a: {effect: read, run: 'true'}}\n",
+    );
+    project.runbook(
+        "broken",
+        "preflight: {every: 1h}\nrequires: {tools: [no-such-tool]}\nsteps: {a: {effect: read, run: 'true'}}\n",
+    );
+    let all = wait_for("the other one", || Some(found(&project)).filter(|all| !all.is_empty()));
+    assert_eq!((all.len(), all[0].0.as_str()), (1, "broken"), "{all:#?}");
     drop(daemon);
 }

@@ -76,6 +76,7 @@ pub const fn finding_kind(kind: v1::FindingKind) -> &'static str {
         v1::FindingKind::Attention => "attention",
         v1::FindingKind::Broken => "broken",
         v1::FindingKind::Hook => "hook",
+        v1::FindingKind::Preflight => "preflight",
     }
 }
 

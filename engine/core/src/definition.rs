@@ -28,7 +28,7 @@ pub(crate) use many::key_of;
 pub use many::{Each, Items, Many, Repeat, instance_ids, step_path};
 pub use protection::{Approvals, Closed, Freeze, Hours, Protection, Window};
 pub use requires::{Endpoint, Requires, Room, Tool};
-pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, start_deadline};
+pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, Timed, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 
 /// A runbook that passed every check. The default is one of which nothing was said yet, not even a step.
@@ -99,6 +99,9 @@ pub struct Runbook {
     /// That its runs succeed every so often, whoever starts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// That it is looked every so often whether it could start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Timed>,
     /// Main steps in the order of the file, then those of `finally`. Indexed by [`StepNo`].
     pub steps: Vec<Step>,
 }

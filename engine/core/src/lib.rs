@@ -18,6 +18,7 @@ pub mod limits;
 pub mod machine;
 pub mod needs;
 pub mod plan;
+pub mod preflight;
 pub mod readiness;
 pub mod rehearsal;
 pub mod run;

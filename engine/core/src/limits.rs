@@ -176,6 +176,10 @@ pub const REHEARSAL_EVENTS: usize = 500_000;
 pub const REHEARSALS_EVENTS: usize = 2_000_000;
 /// The scenarios of one file.
 pub const SCENARIOS: usize = 1_000;
+/// What a look on a timer found missing that is kept; more is counted.
+pub const PREFLIGHT_MISSING: usize = 100;
+/// The same, in bytes.
+pub const PREFLIGHT_BYTES: usize = 8 << 10;
 /// The stacks of which it is known what differs. Where there are more, the one that was looked at longest ago goes.
 pub const DRIFT_STACKS: usize = 200;
 /// The differences of one stack that are known by their addresses; others are counted.

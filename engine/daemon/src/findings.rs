@@ -31,6 +31,8 @@ pub enum Kind {
     Broken,
     /// A runbook that is to hear of things cannot be started.
     Hook,
+    /// A runbook could not start now, as a look on its timer found.
+    Preflight,
 }
 
 /// Something that a person should look at.

@@ -1,12 +1,14 @@
 //! What is kept beside runs and schedules since it outlives the runs that it came of, as it is durable: read by everybody, changed
 //! by the dispatcher alone. What changes it is found here, in what happened; what that means is the core's.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runbook_core::action;
 use runbook_core::drift::{self, Book, Look, Seen};
 use runbook_core::kept::Kept;
 use runbook_core::machine::{Batch, Machine};
+use runbook_core::preflight::{Checked, Place};
 use runbook_core::run::{Fact, Then};
 use runbook_journal::{StoreError, View};
 
@@ -15,6 +17,8 @@ use runbook_journal::{StoreError, View};
 pub struct Records {
     /// What differs from what is written.
     pub drift: Book,
+    /// Whether runbooks could start that say `preflight:`.
+    pub preflights: BTreeMap<Place, Checked>,
 }
 
 /// The same, for everybody.
@@ -46,8 +50,11 @@ impl Shelf {
 
 impl Records {
     fn apply(&mut self, kept: &Kept) {
-        let Kept::Drift(change) = kept;
-        self.drift.apply(change);
+        match kept {
+            Kept::Drift(change) => self.drift.apply(change),
+            Kept::Preflight(checked) => drop(self.preflights.insert(checked.place.clone(), checked.clone())),
+            Kept::NoPreflight(place) => drop(self.preflights.remove(place)),
+        }
     }
 
     /// What a batch changes. The machine has taken it in, and still has its runs.

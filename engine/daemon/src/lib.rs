@@ -39,5 +39,6 @@ pub mod serve;
 mod successes;
 mod surroundings;
 pub mod telemetry;
+mod timed;
 mod tool;
 mod unit;

@@ -16,6 +16,7 @@ use runbook_core::run::{ArtifactPaths, AttemptKind, Fact, Progress, StopLevel};
 use runbook_core::time::Span;
 use runbook_journal::{Store as _, View};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Shared};
@@ -33,7 +34,7 @@ use crate::schedules::{self, Workshop};
 use crate::secrets::{Fetcher, Sealer, Secrets};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
-use crate::{clock, descriptors, folder, hooks, maintenance, opening, unit};
+use crate::{clock, descriptors, folder, hooks, maintenance, opening, timed, unit};
 
 /// How long a start waits for the folder of runbooks: less than those wait who start a daemon.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3);
@@ -140,11 +141,20 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     } else {
         drop(inbox);
     }
-    let (fires, changed) = (planner.clone(), ear.clone());
+    let (fires, changed, looks) = (planner.clone(), ear.clone(), Arc::new(Notify::new()));
+    let relook = Arc::clone(&looks);
     library.on_change(move || {
         fires.changed();
         changed.changed();
+        relook.notify_one();
     });
+    let timed = timed::Workshop {
+        library: Arc::clone(&library),
+        surroundings: surroundings.clone(),
+        dispatcher: handle.clone(),
+        shelf: Arc::clone(&shelf),
+        drain: drain.clone(),
+    };
     let archiver = maintenance::start(journal.archiver(), Arc::clone(&reader), config.data_dir.clone())?;
     let retention = runbook_journal::Retention {
         max_age: Some(Span::minutes(i64::try_from(config.retention.days).unwrap_or(i64::MAX).saturating_mul(1_440))),
@@ -189,6 +199,10 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         let (listener, socket) = api::listen(&config.socket, &config.data_dir, config.socket_group.as_deref())?;
         tokio::spawn(stop_on_signals(drain)?);
         tokio::spawn(hooks::run(news, hooks));
+        // What nobody was told to start by itself does not look by itself either.
+        if config.schedules {
+            tokio::spawn(timed::run(looks, timed));
+        }
         ready(&config);
         let served = api::serve(Arc::clone(&shared), listener).await;
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {

@@ -6,6 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use prost::Message as _;
 use runbook_core::drift::{Acceptance, Change, Difference, Found, Looks, Seen, Stack};
 use runbook_core::kept::Kept;
+use runbook_core::preflight::{Checked, Missing, Place};
 use runbook_core::time::Timestamp;
 use runbook_proto::journal as disk;
 
@@ -30,12 +31,16 @@ pub fn name(kept: &Kept) -> Vec<u8> {
         Kept::Drift(Change::Looks(stack, _) | Change::Forgotten(stack)) => of(b'l', stack, ""),
         Kept::Drift(Change::Differs(stack, difference)) => of(b'd', stack, &difference.found.address),
         Kept::Drift(Change::Gone(stack, address)) => of(b'd', stack, address),
+        Kept::Preflight(Checked { place, .. }) | Kept::NoPreflight(place) => {
+            let environment = place.environment.as_deref().unwrap_or_default();
+            [b"p", place.runbook.as_bytes(), b"\0", environment.as_bytes()].concat()
+        }
     }
 }
 
 /// Whether there is nothing of its name any more.
 pub const fn is_gone(kept: &Kept) -> bool {
-    matches!(kept, Kept::Drift(Change::Gone(..) | Change::Forgotten(_)))
+    matches!(kept, Kept::Drift(Change::Gone(..) | Change::Forgotten(_)) | Kept::NoPreflight(_))
 }
 
 /// Puts what is kept into a batch.
@@ -73,7 +78,11 @@ pub fn all(shared: &Shared) -> std::result::Result<Vec<Kept>, StoreError> {
 /// As it is stored.
 pub fn to(kept: &Kept) -> disk::Kept {
     use disk::kept::What;
-    let Kept::Drift(change) = kept;
+    let change = match kept {
+        Kept::Drift(change) => change,
+        Kept::Preflight(it) => return disk::Kept { what: Some(What::Preflight(to_preflight(it))) },
+        Kept::NoPreflight(place) => return disk::Kept { what: Some(What::PreflightGone(to_place(place))) },
+    };
     let what = match change {
         Change::Looks(stack, looks) => What::DriftLooks(disk::DriftLooks {
             stack: Some(to_stack(stack)),
@@ -98,6 +107,24 @@ pub fn to(kept: &Kept) -> disk::Kept {
         Change::Forgotten(stack) => What::DriftForgotten(to_stack(stack)),
     };
     disk::Kept { what: Some(what) }
+}
+
+fn to_preflight(it: &Checked) -> disk::Preflight {
+    let missing = it.missing.iter().map(|it| {
+        let (subject, problem) = (it.subject.clone(), it.problem.clone());
+        disk::PreflightMissing { subject, problem }
+    });
+    disk::Preflight {
+        place: Some(to_place(&it.place)),
+        at_micros: it.at.0,
+        since_micros: it.since.map(|since| since.0),
+        missing: missing.collect(),
+        left_out: it.left_out,
+    }
+}
+
+fn to_place(it: &Place) -> disk::PreflightPlace {
+    disk::PreflightPlace { runbook: it.runbook.clone(), environment: it.environment.clone() }
 }
 
 fn to_stack(it: &Stack) -> disk::DriftStack {
@@ -150,8 +177,25 @@ pub fn from(bytes: &[u8]) -> Result<Kept> {
         }
         What::DriftGone(it) => Change::Gone(from_stack(it.stack)?, it.address),
         What::DriftForgotten(stack) => Change::Forgotten(from_stack(Some(stack))?),
+        What::Preflight(it) => return from_preflight(it).map(Kept::Preflight),
+        What::PreflightGone(place) => return Ok(Kept::NoPreflight(from_place(place))),
     };
     Ok(Kept::Drift(change))
+}
+
+fn from_preflight(it: disk::Preflight) -> Result<Checked> {
+    let missing = it.missing.into_iter().map(|it| Missing { subject: it.subject, problem: it.problem });
+    Ok(Checked {
+        place: from_place(it.place.ok_or(Undecodable::Missing("preflight.place"))?),
+        at: Timestamp(it.at_micros),
+        since: it.since_micros.map(Timestamp),
+        missing: missing.collect(),
+        left_out: it.left_out,
+    })
+}
+
+fn from_place(it: disk::PreflightPlace) -> Place {
+    Place { runbook: it.runbook, environment: it.environment }
 }
 
 fn from_stack(it: Option<disk::DriftStack>) -> Result<Stack> {

@@ -387,6 +387,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         environment: None,
         schedules: Default::default(),
         expect: None,
+        preflight: None,
         steps: Vec::new(),
     }
 }

@@ -47,6 +47,13 @@ pub struct Expect {
     pub every: Span,
 }
 
+/// Looks on a timer whether a runbook could start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timed {
+    /// So often.
+    pub every: Span,
+}
+
 /// The start deadline where none is given.
 pub fn start_deadline() -> Span {
     Span::seconds(limits::START_DEADLINE_SECONDS)

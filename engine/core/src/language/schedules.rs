@@ -17,7 +17,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::{schema, show};
 use crate::definition::{
-    Environment, Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, start_deadline,
+    Environment, Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, Timed, start_deadline,
 };
 use crate::destruction::{self, Known};
 use crate::limits;
@@ -108,6 +108,14 @@ pub(super) fn expect(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Exp
     let fields = entry.value.section(&schema::EXPECT, entry.key.span(), report)?;
     let every = fields.get("every").and_then(|item| item.duration(Span::minutes(1), report))?;
     Some(Expect { every })
+}
+
+/// Reads `preflight:` of a runbook.
+pub(super) fn preflight(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Timed> {
+    let entry = fields.entry("preflight")?;
+    let fields = entry.value.section(&schema::PREFLIGHT, entry.key.span(), report)?;
+    let every = fields.get("every").and_then(|item| item.duration(Span::minutes(1), report))?;
+    Some(Timed { every })
 }
 
 /// The rule, which has to be due at some time.

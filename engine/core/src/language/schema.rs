@@ -59,6 +59,7 @@ pub const SECTIONS: &[&Section] = &[
     &SCHEDULE,
     &MISSED,
     &EXPECT,
+    &PREFLIGHT,
     &OBJECTIVE,
     &step_keys::STEP,
     &step_keys::FAIL,
@@ -160,6 +161,12 @@ pub static RUNBOOK: Section = Section {
             "a map",
             "none",
             "How often runs of it have to succeed, whoever starts them. When that long none has, it is overdue: a finding, and the hook `overdue`.",
+        ),
+        key(
+            "preflight",
+            "a map",
+            "none",
+            "How often it is looked whether it could start, while nobody starts it. What is missing then is a finding until it is there.",
         ),
         required(
             "steps",
@@ -366,6 +373,14 @@ pub static OBJECTIVE: Section = Section {
 pub static EXPECT: Section = Section {
     name: "`expect`",
     keys: &[&[required("every", "a duration", "A run succeeds at least so often, as `25h`; from `1m`.")]],
+    later: &[],
+    elsewhere: &[],
+};
+
+/// `preflight`.
+pub static PREFLIGHT: Section = Section {
+    name: "`preflight`",
+    keys: &[&[required("every", "a duration", "So often it is looked, as `6h`; from `1m`.")]],
     later: &[],
     elsewhere: &[],
 };

@@ -95,6 +95,7 @@ pub(super) fn read<'t>(
         environment: None,
         schedules: IndexMap::new(),
         expect: schedules::expect(&fields, reader.report),
+        preflight: schedules::preflight(&fields, reader.report),
         steps: Vec::new(),
     };
     runbook.needs_environment = !runbook.environments.is_empty();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runbook_core::plan::Took;
+use runbook_core::preflight::Checked;
 use runbook_core::readiness::{Evidence, Verdict};
 use runbook_proto::v1;
 use runbook_proto::v1::system_service_server::SystemService;
@@ -13,6 +14,7 @@ use crate::clock;
 use crate::findings::{self, Finding, Kind};
 use crate::hooks;
 use crate::readiness::{Standing, Target};
+use crate::timed;
 
 /// Findings in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -28,6 +30,7 @@ fn finding(it: Finding) -> v1::StandingFinding {
         Kind::Attention => v1::FindingKind::Attention,
         Kind::Broken => v1::FindingKind::Broken,
         Kind::Hook => v1::FindingKind::Hook,
+        Kind::Preflight => v1::FindingKind::Preflight,
     };
     v1::StandingFinding {
         kind: kind.into(),
@@ -74,6 +77,35 @@ fn standing(it: &Standing) -> v1::TargetReadiness {
 }
 
 pub(super) struct System(pub Arc<Shared>);
+
+/// Runbooks that could not start, as a look on their timer found.
+fn preflights(shared: &Shared) -> Vec<Finding> {
+    let wanted = timed::wanted(&shared.library.current());
+    let records = shared.shelf.look();
+    let failed = records.preflights.values().filter(|checked| wanted.contains_key(&checked.place));
+    let finding = |checked: &Checked| {
+        let Checked { place, since, missing, left_out, .. } = checked;
+        let environment = place.environment.as_deref();
+        let mut problems: Vec<String> = missing.iter().map(|missing| missing.problem.clone()).collect();
+        problems.extend((*left_out > 0).then(|| format!("and {left_out} more")));
+        let (at, flag) = match environment {
+            Some(environment) => (format!(" in {environment}"), format!(" --env {environment}")),
+            None => Default::default(),
+        };
+        since.map(|since| Finding {
+            kind: Kind::Preflight,
+            subject: place.runbook.clone(),
+            since,
+            message: format!("it could not start{at}: {}", problems.join("; ")),
+            help: format!(
+                "`runbook plan {}{flag}` looks again; the finding goes with the next look that finds all",
+                place.runbook
+            ),
+            run_number: 0,
+        })
+    };
+    failed.filter_map(finding).collect()
+}
 
 impl System {
     /// Hooks that cannot be started.
@@ -132,7 +164,7 @@ impl SystemService for System {
         let size = from_proto::page_size(page_size, PAGE.0, PAGE.1)?;
         let Shared { dispatcher, library, successes, .. } = &*self.0;
         let found = findings::look(dispatcher, library, successes, clock::now()).await.map_err(|_| errors::ending())?;
-        let all = found.all.into_iter().chain(self.hooks());
+        let all = found.all.into_iter().chain(self.hooks()).chain(preflights(&self.0));
         let mut page: Vec<Finding> =
             all.into_iter().filter(|finding| place(finding) > page_token).take(size + 1).collect();
         let more = page.len() > size;

@@ -12,6 +12,7 @@ use prost::Message as _;
 use runbook_core::drift::{Acceptance, Change, Difference, Found, Looks, Seen, Stack};
 use runbook_core::id::RunUid;
 use runbook_core::kept::Kept;
+use runbook_core::preflight::{Checked, Missing, Place};
 use runbook_core::run::Principal;
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, Written};
 use runbook_core::time::Timestamp;
@@ -181,7 +182,12 @@ fn kept() -> Vec<(&'static str, Kept)> {
         ("kept-drift-gone", Change::Gone(stack(), found.address.clone())),
         ("kept-drift-forgotten", Change::Forgotten(stack())),
     ];
-    changes.map(|(name, change)| (name, Kept::Drift(change))).into()
+    let place = Place { runbook: "dr-restore".to_owned(), environment: Some("prod".to_owned()) };
+    let missing = Missing { subject: "requires.tools.age".to_owned(), problem: "install it".to_owned() };
+    let checked = Checked { place: place.clone(), at: at(60), since: Some(at(0)), missing: vec![missing], left_out: 2 };
+    let drift = changes.map(|(name, change)| (name, Kept::Drift(change)));
+    let preflight = [("kept-preflight", Kept::Preflight(checked)), ("kept-preflight-gone", Kept::NoPreflight(place))];
+    drift.into_iter().chain(preflight).collect()
 }
 
 #[test]
@@ -195,7 +201,7 @@ fn what_is_kept_is_written_and_read_as_ever() {
         keys.insert(key);
     }
     // What is gone has the name of what it was.
-    assert_eq!(keys.len(), 3);
+    assert_eq!(keys.len(), 4);
 }
 
 /// A note of every kind and every fate.
