@@ -171,7 +171,7 @@ impl Journal {
                 rows.before.insert(fact.number, None);
             } else if known == 0 {
                 return Err(refused("a run begins with its creation".to_owned()));
-            } else if matches!(event.fact, Fact::Finished { .. } | Fact::Resumed { .. })
+            } else if matches!(event.fact, Fact::Finished { .. } | Fact::Resumed { .. } | Fact::RollbackAsked { .. })
                 && !rows.children.contains_key(uid)
             {
                 let row = match rows.changed.entry(*uid) {

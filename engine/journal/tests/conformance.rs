@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Book, SECOND, created, ended, finished, ready, resumed, starting, uid};
+use common::{Book, SECOND, created, ended, finished, ready, resumed, rollback_asked, starting, uid};
 use runbook_core::drift::{Change, Difference, Found, Looks, Seen, Stack};
 use runbook_core::kept::Kept;
 use runbook_core::run::{Event, Fact, Outcome, Principal};
@@ -130,11 +130,15 @@ fn rows_follow_the_events() {
             book.append(store, vec![(uid(2), finished(Outcome::Failed))]);
             book.append(store, vec![(uid(3), finished(Outcome::Succeeded)), (uid(4), finished(Outcome::Canceled))]);
             book.append(store, vec![(uid(4), resumed(2))]);
+            book.append(store, vec![(uid(5), finished(Outcome::Failed))]);
+            // Another start of the daemon has to go on with it.
+            book.append(store, vec![(uid(5), rollback_asked())]);
             book
         },
         |book, view| {
             book.check(view);
             assert_eq!(view.unfinished().unwrap(), [uid(1), uid(4), uid(5)]);
+            assert_eq!(view.row_by_uid(uid(5)).unwrap().unwrap().finished, None);
             assert_eq!(view.next_number().unwrap(), 6);
             let row = view.row_by_number(2).unwrap().unwrap();
             let end = row.finished.unwrap();

@@ -66,6 +66,10 @@ pub fn resumed(epoch: u32) -> Fact {
     Fact::Resumed { epoch, by: Principal::engine(), reason: "again".to_owned(), confirmed: Vec::new(), edited: None }
 }
 
+pub fn rollback_asked() -> Fact {
+    Fact::RollbackAsked { by: Principal::engine(), reason: "it is bad".to_owned(), past: Vec::new() }
+}
+
 /// Numbers events per run, and remembers what was appended.
 #[derive(Debug, Default, Clone)]
 pub struct Book {
