@@ -106,6 +106,13 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             "time" => step(event, Tone::Plain, "waits, as all does that goes on below it", ""),
             _ => step(event, Tone::Plain, "goes on", ""),
         },
+        EventType::ChildRollingBack => {
+            let run = event.child.strip_prefix("runs/").unwrap_or("");
+            step(event, Tone::Warn, &format!("what run {run} did is rolled back"), "")
+        }
+        EventType::ChildEnded if event.then == "rollback_failed" => {
+            step(event, Tone::Bad, "not all that is below it is rolled back", &event.message)
+        }
         EventType::ChildEnded => ended(event, model),
         EventType::RepeatEnded if event.message.is_empty() => {
             step(event, Tone::Good, "the last one: `until` holds", "")

@@ -429,6 +429,7 @@ impl Model {
             | EventType::ChildStarting
             | EventType::ChildEnded
             | EventType::ChildWaits
+            | EventType::ChildRollingBack
             | EventType::RepeatEnded
             | EventType::Resolved => return Ok(self.fold_into(event, at)),
         }
@@ -443,9 +444,15 @@ impl Model {
             return Change::Plain;
         }
         below.latest = event.number;
-        if event.r#type() == EventType::Ending {
-            let prefix = below.prefix.clone();
-            self.end_waits(&prefix, at);
+        let prefix = below.prefix.clone();
+        match event.r#type() {
+            EventType::Ending => self.end_waits(&prefix, at),
+            // Its `finally` comes once more.
+            EventType::RollbackAsked => {
+                let own = |step: &&mut Step| step.in_finally && path::above(&step.id) == prefix.strip_suffix('/');
+                self.steps.iter_mut().filter(own).for_each(Step::reopen);
+            }
+            _ => {}
         }
         if event.step.is_empty() { Change::Plain } else { self.fold_into(event, at) }
     }
@@ -596,7 +603,16 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
         }
         EventType::ChildWaits => {
             step.held = event.waits == "person";
-            step.status = if event.waits == "nothing" { StepStatus::Running } else { StepStatus::Waiting };
+            // What is rolled back goes on being so, whatever it waits for.
+            if step.status != StepStatus::RollingBack {
+                step.status = if event.waits == "nothing" { StepStatus::Running } else { StepStatus::Waiting };
+            }
+        }
+        EventType::ChildRollingBack => {
+            step.status = StepStatus::RollingBack;
+            step.running = None;
+            step.retry_at = None;
+            step.waits_for.clear();
         }
         EventType::ChildEnded => {
             step.how.clone_from(&event.message);

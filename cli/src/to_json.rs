@@ -175,6 +175,7 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::ChildStarting => "child_starting",
         v1::EventType::ChildEnded => "child_ended",
         v1::EventType::ChildWaits => "child_waits",
+        v1::EventType::ChildRollingBack => "child_rolling_back",
         v1::EventType::RepeatEnded => "repeat_ended",
     }
 }

@@ -273,3 +273,57 @@ steps:
     let begun: Vec<(RunUid, u32)> = batch.starts.iter().map(|(attempt, _)| (attempt.run, attempt.step.0)).collect();
     assert_eq!(begun, [(uid(1), 0), (uid(2), 1), (uid(3), 0)]);
 }
+
+/// The end of the attempt that a batch starts.
+fn end_of(batch: &Batch, how: How) -> MachineInput {
+    let [(attempt, _)] = batch.starts[..] else { panic!("{batch:?}") };
+    let end = Box::new(AttemptEnd::bare(how));
+    let input = Input::Verdict { step: attempt.step, attempt: attempt.attempt, end, chance: u32::MAX };
+    MachineInput::Run { token: None, run: attempt.run, input }
+}
+
+#[test]
+fn what_a_step_started_is_rolled_back_although_it_is_skipped_the_next_time() {
+    let mut history = History::new(
+        2,
+        r#"steps:
+  a: {run: work}
+  b: {needs: [a], steps: {c: {run: work, rollback: {run: undo}}, d: {needs: [c], run: work}}}
+finally:
+  u: {undoes: [a], run: work}
+"#,
+    );
+    let back = |history: &mut History, at| {
+        history.load(1, at);
+        let mut runs: Vec<RunUid> = history.events.iter().map(|(run, _)| *run).filter(|run| *run != uid(1)).collect();
+        runs.dedup();
+        for child in runs.into_iter().take(1) {
+            let events = history.events.iter().filter(|(run, _)| *run == child).map(|(_, event)| event.clone());
+            let events: Vec<Event> = events.collect();
+            assert_eq!(history.machine.load_child(child, &events, at), Ok(None));
+        }
+    };
+    let start = history.start(1);
+    let mut batch = history.turn(BEGIN, vec![start]);
+    // a, c, d, and u, which undoes a.
+    for (second, code) in [(1, 0), (2, 0), (3, 1), (4, 0)] {
+        let end = end_of(&batch, How::Exited(code));
+        batch = history.turn(after(second), vec![end]);
+    }
+    assert_eq!(*kinds(&batch).last().unwrap(), "finished");
+    back(&mut history, after(5));
+    let again = Input::Resume { by: ann(), reason: String::new(), confirmed: Vec::new(), edited: None };
+    batch = history.turn(after(5), vec![asked(1, again)]);
+    for (second, code) in [(6, 1), (7, 0)] {
+        let end = end_of(&batch, How::Exited(code));
+        batch = history.turn(after(second), vec![end]);
+    }
+    assert_eq!(*kinds(&batch).last().unwrap(), "finished");
+    back(&mut history, after(8));
+    let undo = Input::RollBack { by: ann(), reason: String::new(), past: Vec::new() };
+    batch = history.turn(after(8), vec![asked(1, undo)]);
+    let wanted = ["rollback_asked", "admitted", "rolling_back", "child_rolling_back", "rollback_asked"];
+    assert_eq!(kinds(&batch)[..5], wanted, "{batch:?}");
+    let skipped = history.machine.run(uid(1)).unwrap().step(StepNo(1)).unwrap();
+    assert_eq!(skipped.progress.name(), "child_rollback");
+}

@@ -113,7 +113,7 @@ async fn tree(cx: &mut Context, model: &mut Model) -> Result<()> {
             event.step = path::joined(&part.prefix, &event.step);
         }
         print(cx, model, std::slice::from_ref(&event))?;
-        if event.r#type() == EventType::ChildStarting {
+        if matches!(event.r#type(), EventType::ChildStarting | EventType::ChildRollingBack) {
             let mut events = match later.remove(&event.child) {
                 Some(events) => events,
                 None => all(cx, &event.child).await?,

@@ -89,8 +89,9 @@ pub struct Machine {
     requests: HashMap<String, RunUid>,
     /// The child runs below each run at the top.
     trees: HashMap<RunUid, Vec<RunUid>>,
-    /// Runs that go to their end, and whose child runs were not told yet: empty between two inputs.
-    falling: BTreeSet<RunUid>,
+    /// What the child runs of runs that go to their end, or give their rollback up, were not told yet: empty between two
+    /// inputs.
+    falling: BTreeMap<RunUid, Input>,
     locks: Locks,
     /// The runs with a group that persons are asked about before they begin: they wait for it by and by.
     gated: BTreeSet<(String, RunUid)>,
@@ -123,7 +124,7 @@ impl Machine {
             numbers: BTreeMap::new(),
             requests: HashMap::new(),
             trees: HashMap::new(),
-            falling: BTreeSet::new(),
+            falling: BTreeMap::new(),
             locks: Locks::default(),
             gated: BTreeSet::new(),
             runnable: Default::default(),
@@ -426,6 +427,13 @@ impl Machine {
         if let Some(why) = &slot.quarantine {
             return Err(Rejection::Quarantined { why: why.clone() });
         }
+        if let Input::Resume { by, reason, edited: None, .. } = &input
+            && slot.state.rolls_back()
+            && slot.state.parent().is_none()
+        {
+            self.try_again(now, uid, by, reason, batch)?;
+            return Ok(self.reply(uid));
+        }
         let edited = match &input {
             Input::Resume { edited: Some(edit), .. } => Some(Arc::clone(&edit.pinned)),
             _ => None,
@@ -470,8 +478,8 @@ impl Machine {
             Fact::AttemptEnded { step, attempt, .. } => {
                 batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
             }
-            Fact::Ending { .. } => {
-                self.falling.insert(uid);
+            Fact::Ending { cause } => {
+                self.falling.insert(uid, Input::Above { cause: cause.clone() });
                 batch.stops.extend(
                     slot.state
                         .live()
@@ -487,6 +495,9 @@ impl Machine {
                     self.schedules.note(now, &schedule, NoteFact::Succeeded { run: uid, number }, batch);
                 }
             }
+            Fact::RollbackAbandoned { by, reason } => {
+                self.falling.insert(uid, Input::AbandonBelow { by: by.clone(), reason: reason.clone() });
+            }
             Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
             | Fact::Due
@@ -501,7 +512,7 @@ impl Machine {
             | Fact::ApprovalTimedOut { .. }
             | Fact::StartDecided { .. }
             | Fact::RollingBack { .. }
-            | Fact::RollbackAbandoned { .. }
+            | Fact::ChildRollingBack { .. }
             | Fact::ChildStarting { .. }
             | Fact::ChildEnded { .. }
             | Fact::ChildWaits { .. }

@@ -97,6 +97,9 @@ fn tell(state: &RunState, event: &Event) {
         Fact::RollingBack { steps, .. } => {
             tracing::info!(%run, number, runbook, steps = steps.len(), "run is rolled back");
         }
+        Fact::ChildRollingBack { step, .. } => {
+            tracing::info!(%run, number, runbook, step = id(*step), "what is below the step is rolled back");
+        }
         Fact::RollbackAbandoned { by, .. } => {
             tracing::warn!(%run, number, runbook, by = by.name, "rollback given up");
         }

@@ -5,8 +5,8 @@ use prost::Message as _;
 use runbook_core::definition::Settlement;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, Left,
+    NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
 use runbook_core::schedule::{
     Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Stretches, Written,
@@ -152,8 +152,12 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
             outcome: outcome(it.outcome)?,
             outputs: object!(it.outputs_json, "child_ended.outputs_json"),
             message: it.message,
+            left: left(it.left)?,
             then: child_then(it.then)?,
         },
+        From::ChildRollingBack(it) => {
+            Fact::ChildRollingBack { step: StepNo(it.step), child: uid(&it.child_uid, "child_rolling_back.child_uid")? }
+        }
         From::ChildWaits(it) => Fact::ChildWaits {
             step: StepNo(it.step),
             child: uid(&it.child_uid, "child_waits.child_uid")?,
@@ -233,9 +237,16 @@ fn child_then(then: Option<disk::child_ended::Then>) -> Result<Then> {
         Some(From::Succeeded(true)) => Ok(Then::Succeeded),
         Some(From::Failed(true)) => Ok(Then::Failed),
         Some(From::Canceled(true)) => Ok(Then::Canceled),
-        Some(From::Succeeded(false) | From::Failed(false) | From::Canceled(false)) | None => {
-            Err(Undecodable::Missing("child_ended.then"))
-        }
+        Some(From::RolledBack(true)) => Ok(Then::RolledBack),
+        Some(From::RollbackFailed(true)) => Ok(Then::RollbackFailed),
+        Some(
+            From::Succeeded(false)
+            | From::Failed(false)
+            | From::Canceled(false)
+            | From::RolledBack(false)
+            | From::RollbackFailed(false),
+        )
+        | None => Err(Undecodable::Missing("child_ended.then")),
     }
 }
 
@@ -359,6 +370,15 @@ fn outcome(value: i32) -> Result<Outcome> {
         Canceled => Outcome::Canceled,
         RolledBack => Outcome::RolledBack,
     })
+}
+
+fn left(value: i32) -> Result<Left> {
+    match disk::Left::try_from(value) {
+        Ok(disk::Left::Unspecified) => Ok(Left::Nothing),
+        Ok(disk::Left::Something) => Ok(Left::Something),
+        Ok(disk::Left::GivenUp) => Ok(Left::GivenUp),
+        Err(_) => Err(Undecodable::Unknown { field: "child_ended.left", value }),
+    }
 }
 
 fn waits(value: i32) -> Result<Waits> {

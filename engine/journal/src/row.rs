@@ -108,6 +108,7 @@ impl RunRow {
             | Fact::ChildStarting { .. }
             | Fact::ChildEnded { .. }
             | Fact::ChildWaits { .. }
+            | Fact::ChildRollingBack { .. }
             | Fact::Ending { .. }
             | Fact::RollingBack { .. }
             | Fact::RollbackAbandoned { .. }

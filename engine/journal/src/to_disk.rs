@@ -3,8 +3,8 @@
 use runbook_core::definition::Settlement;
 use runbook_core::id::{RunUid, StepNo};
 use runbook_core::run::{
-    AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, NotStarted, Origin, Outcome,
-    Parent, Principal, SkipReason, Terms, Then, Waits,
+    AfterVote, AttemptEnd, AttemptKind, Created, CutOff, EndingCause, Event, Fact, How, Left, NotStarted, Origin,
+    Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, SlotOf, Written};
 use runbook_core::time::Timestamp;
@@ -94,14 +94,20 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::ChildStarting { step, child, again } => {
             To::ChildStarting(disk::ChildStarting { step: step.0, child_uid: uid(*child), again: *again })
         }
-        Fact::ChildEnded { step, child, outcome: it, outputs, message, then } => To::ChildEnded(disk::ChildEnded {
-            step: step.0,
-            child_uid: uid(*child),
-            outcome: outcome(*it).into(),
-            outputs_json: object!(outputs),
-            message: message.clone(),
-            then: child_then(*then),
-        }),
+        Fact::ChildEnded { step, child, outcome: it, outputs, message, left, then } => {
+            To::ChildEnded(disk::ChildEnded {
+                step: step.0,
+                child_uid: uid(*child),
+                outcome: outcome(*it).into(),
+                outputs_json: object!(outputs),
+                message: message.clone(),
+                left: self::left(*left).into(),
+                then: child_then(*then),
+            })
+        }
+        Fact::ChildRollingBack { step, child } => {
+            To::ChildRollingBack(disk::ChildRollingBack { step: step.0, child_uid: uid(*child) })
+        }
         Fact::ChildWaits { step, child, waits } => {
             To::ChildWaits(disk::ChildWaits { step: step.0, child_uid: uid(*child), waits: self::waits(*waits).into() })
         }
@@ -190,13 +196,9 @@ const fn child_then(then: Then) -> Option<disk::child_ended::Then> {
         Then::Succeeded => Some(To::Succeeded(true)),
         Then::Failed => Some(To::Failed(true)),
         Then::Canceled => Some(To::Canceled(true)),
-        Then::RetryAt(_)
-        | Then::VerifyAt(_)
-        | Then::OnCancelAt(_)
-        | Then::Unknown
-        | Then::RolledBack
-        | Then::RollbackFailed
-        | Then::RollbackAt(_) => None,
+        Then::RolledBack => Some(To::RolledBack(true)),
+        Then::RollbackFailed => Some(To::RollbackFailed(true)),
+        Then::RetryAt(_) | Then::VerifyAt(_) | Then::OnCancelAt(_) | Then::Unknown | Then::RollbackAt(_) => None,
     }
 }
 
@@ -290,6 +292,14 @@ const fn outcome(it: Outcome) -> disk::Outcome {
         Outcome::Failed => disk::Outcome::Failed,
         Outcome::Canceled => disk::Outcome::Canceled,
         Outcome::RolledBack => disk::Outcome::RolledBack,
+    }
+}
+
+const fn left(it: Left) -> disk::Left {
+    match it {
+        Left::Nothing => disk::Left::Unspecified,
+        Left::Something => disk::Left::Something,
+        Left::GivenUp => disk::Left::GivenUp,
     }
 }
 

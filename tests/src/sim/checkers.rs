@@ -83,7 +83,8 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
                 until == wanted && fixed == stays
             }
             (Progress::Asking { until }, Status::Asking { until: wanted }) => until == wanted,
-            (Progress::Child, Status::Child { uid, waits }) => {
+            (Progress::Child, Status::Child { uid, waits })
+            | (Progress::ChildRollback, Status::ChildRollback { uid, waits }) => {
                 state.children().get(&no) == Some(&uid) && state.waits_below(no) == waits
             }
             (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => {

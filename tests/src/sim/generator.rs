@@ -139,6 +139,21 @@ pub(super) fn starts_run(step: &mut Step, work: Work, outputs: IndexMap<String, 
     };
 }
 
+/// Lets what undoes something undo what a step stands on that starts another runbook, too: that may be skipped the next time,
+/// and has run.
+fn undo_what_calls_stand_on(random: &mut Random, design: &mut Design) {
+    let calls = (0..design.runbook.steps.len()).filter(|no| design.is_main(*no) && design.calls[*no].is_some());
+    let stood_on: Vec<StepNo> = calls.flat_map(|no| design.runbook.steps[no].needs.clone()).collect();
+    for step in design.runbook.steps.iter_mut().filter(|step| !step.undoes.is_empty()) {
+        if !stood_on.is_empty() && random.percent(60) {
+            let undone = stood_on[random.below(stood_on.len())];
+            if !step.undoes.contains(&undone) {
+                step.undoes.push(undone);
+            }
+        }
+    }
+}
+
 /// Lets some steps of a design start other runbooks, and gives it an output. `crossing` is what its first such step lets
 /// the last runbook be given.
 pub(super) fn calls(
@@ -186,6 +201,7 @@ pub(super) fn calls(
         design.calls[no] = Some(call);
         design.know(other);
     }
+    undo_what_calls_stand_on(&mut random.fork("undo", 0), design);
     let numbers: Vec<usize> = (0..design.runbook.steps.len())
         .filter(|no| design.is_main(*no) && design.runbook.steps[*no].outputs.contains_key(NUMBER))
         .collect();

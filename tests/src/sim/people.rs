@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::design::{Design, ENVIRONMENTS, FIELD, ROLES, SLOT};
 use super::edits;
 use super::faults::Settings;
-use super::model::{Ask, Stage, Status, StepModel, to_confirm};
+use super::model::{Ask, RunModel, Stage, Status, StepModel, to_confirm};
 use super::outside;
 use super::random::Random;
 use super::world::{Happening, World};
@@ -350,10 +350,12 @@ impl World {
         let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
         let reason = "seen".to_owned();
         let settlement = self.random.pick([Settlement::Retry, Settlement::Succeeded, Settlement::Skipped]);
-        let input = match self.random.below(6) {
-            0 => Input::AbandonRollback { by, reason },
-            1 => Input::Resume { by, reason, confirmed: Vec::new(), edited: None },
-            _ => Input::Resolve { step: StepNo(step as u32), settlement, outputs: IndexMap::new(), by, reason },
+        // A child run goes with its tree.
+        let top = self.model.runs.get(&run).map_or(run, RunModel::root);
+        let (run, input) = match self.random.below(6) {
+            0 => (top, Input::AbandonRollback { by, reason }),
+            1 => (top, Input::Resume { by, reason, confirmed: Vec::new(), edited: None }),
+            _ => (run, Input::Resolve { step: StepNo(step as u32), settlement, outputs: IndexMap::new(), by, reason }),
         };
         Ask::Run { token: None, run, input }
     }

@@ -60,6 +60,7 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::Ending { cause } => format!("{cause:?}"),
         Fact::ChildStarting { child, again, .. } => format!("{child}, again {again}"),
         Fact::ChildEnded { child, outcome, then, .. } => format!("{child} {}, then {then:?}", outcome.name()),
+        Fact::ChildRollingBack { child, .. } => child.to_string(),
         Fact::ChildWaits { child, waits, .. } => format!("{child} {waits:?}"),
         Fact::Finishing { outcome, .. } | Fact::Finished { outcome } => outcome.name().to_owned(),
         Fact::RollingBack { outcome, steps } => format!("{steps:?}, else {}", outcome.name()),

@@ -467,6 +467,18 @@ impl World {
                     Fact::ChildStarting { step, again, .. } if run.design.repeat_of(step.index()).is_some() => {
                         seen.mark(if *again { "iterations opened again" } else { "iterations started" });
                     }
+                    Fact::ChildRollingBack { step, .. } => {
+                        let no = step.index();
+                        seen.mark(match (run.design.step_has_items(no), run.design.repeat_of(no).is_some()) {
+                            (true, _) => "items rolled back",
+                            (_, true) => "iterations rolled back",
+                            _ if run.design.step_is_block(no) => "block rolled back",
+                            _ => "child run rolled back",
+                        });
+                    }
+                    Fact::RollbackAbandoned { .. } if run.created.parent.is_some() => {
+                        seen.mark("rollback below given up");
+                    }
                     Fact::RepeatEnded { message, .. } => {
                         seen.mark(if message.is_empty() { "until held" } else { "iterations in vain" });
                     }

@@ -165,7 +165,6 @@ impl Step {
                 Part::Main | Part::Finally => self.effect,
             },
             rollback: None,
-            no_return: false,
             allow_failure: false,
             locks: Vec::new(),
             ..self.clone()

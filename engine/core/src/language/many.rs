@@ -95,7 +95,7 @@ fn may_be_many<'t>(entry: Entry<'t>, fields: &Fields<'t>, step: &Step, reader: &
     }
     for (key, help) in [
         ("locks", "make a block of it: the steps inside have locks of their own"),
-        ("rollback", "make a block of it, and let its own steps or its `finally` undo what they did"),
+        ("rollback", "make a block of it: a rollback goes down to the steps inside, which say how they are undone"),
         (
             "artifacts",
             "make a block of it, and let `outputs` give the path: `{type: string, value: \"steps.ID.artifacts['NAME']\"}`",

@@ -84,9 +84,10 @@ impl Reach<'_> {
         }
     }
 
-    /// Whether what a step did may be compensated.
+    /// Whether what a step did may be compensated: by itself, or in what it starts, which is not looked into.
     fn rolls_back(&self, step: &Step) -> bool {
-        step.rollback.is_some() && self.context.runbook.rollback.policy != RollbackPolicy::Never
+        let may = step.rollback.is_some() || (step.part == Part::Main && step.starts_run());
+        may && self.context.runbook.rollback.policy != RollbackPolicy::Never
     }
 
     /// What may have come of another step.

@@ -10,7 +10,9 @@ use crate::id::{RunUid, StepNo};
 use crate::limits;
 use crate::run::call::{Call, call, why_ended};
 use crate::run::decide::create;
-use crate::run::{Event, Fact, Illegal, Input, Outcome, Phase, Rejection, RunState, Start, Waits, decide, settle};
+use crate::run::{
+    Event, Fact, Illegal, Input, Outcome, Phase, Principal, Rejection, RunState, Start, Waits, decide, settle,
+};
 use crate::time::Timestamp;
 
 impl Machine {
@@ -66,8 +68,13 @@ impl Machine {
             self.settle(now, uid, batch);
             self.fall(now, uid, batch, &mut open);
             // What starts here takes its locks at once, and what it starts looks at them.
-            if self.runs.get(&uid).is_some_and(|slot| slot.state.has_calls()) {
+            if self.runs.get(&uid).is_some_and(|slot| slot.state.has_calls() || slot.state.compensates()) {
                 self.index_locks(uid);
+            }
+            if let Some((step, child)) = self.next_undo(uid) {
+                open.push(uid);
+                open.extend(self.roll_back_below(now, uid, step, child, batch));
+                continue;
             }
             if let Some(step) = self.next_call(uid) {
                 open.push(uid);
@@ -90,23 +97,75 @@ impl Machine {
         }
     }
 
-    /// Ends what is below a run that goes to its end.
+    /// Ends what is below a run that goes to its end, or gives up what is rolled back for one that gives that up.
     fn fall(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch, open: &mut Vec<RunUid>) {
-        if !self.falling.remove(&uid) {
-            return;
-        }
+        let Some(fallen) = self.falling.remove(&uid) else { return };
         let Some(state) = self.run(uid) else { return };
-        let Some(cause) = state.ending().cloned() else { return };
         let children: Vec<RunUid> = state.children().values().copied().collect();
         for child in children {
             let Some(slot) = self.runs.get(&child).filter(|slot| slot.quarantine.is_none()) else { continue };
             // Nothing that comes from above is refused.
-            let facts = decide(&slot.state, now, Input::Above { cause: cause.clone() }).unwrap_or_default();
+            let facts = decide(&slot.state, now, fallen.clone()).unwrap_or_default();
             for fact in facts {
                 self.record(now, child, fact, batch);
                 open.push(child);
             }
         }
+    }
+
+    fn next_undo(&self, uid: RunUid) -> Option<(StepNo, RunUid)> {
+        self.runs.get(&uid).filter(|slot| slot.quarantine.is_none())?.state.next_undo(|step| self.may_lock(uid, step))
+    }
+
+    /// Rolls back the child run of a step; gives that.
+    fn roll_back_below(
+        &mut self,
+        now: Timestamp,
+        uid: RunUid,
+        step: StepNo,
+        child: RunUid,
+        batch: &mut Batch,
+    ) -> Option<RunUid> {
+        self.record(now, uid, Fact::ChildRollingBack { step, child }, batch);
+        self.index_locks(uid);
+        let slot = self.runs.get(&child).filter(|slot| slot.quarantine.is_none())?;
+        for fact in decide(&slot.state, now, Input::RollBackBelow).unwrap_or_default() {
+            self.record(now, child, fact, batch);
+        }
+        Some(child)
+    }
+
+    /// Tries again every compensation that failed in a run that is rolled back, and in what is rolled back for it.
+    pub(super) fn try_again(
+        &mut self,
+        now: Timestamp,
+        uid: RunUid,
+        by: &Principal,
+        reason: &str,
+        batch: &mut Batch,
+    ) -> Result<(), Rejection> {
+        let mut touched = Vec::new();
+        let mut open = vec![uid];
+        while let Some(uid) = open.pop() {
+            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.quarantine.is_none()) else { continue };
+            open.extend(slot.state.children().values().copied());
+            let input = Input::TryAgain { by: by.clone(), reason: reason.to_owned() };
+            let facts = decide(&slot.state, now, input)?;
+            if facts.is_empty() {
+                continue;
+            }
+            for fact in facts {
+                self.record(now, uid, fact, batch);
+            }
+            touched.push(uid);
+        }
+        if touched.is_empty() {
+            return Err(Rejection::RollingBack);
+        }
+        for uid in touched {
+            self.follow(now, uid, batch);
+        }
+        Ok(())
     }
 
     fn next_call(&self, uid: RunUid) -> Option<StepNo> {
@@ -197,7 +256,8 @@ impl Machine {
                 let succeeded = outcome == Outcome::Succeeded;
                 let outputs = if succeeded { state.outputs().clone() } else { Default::default() };
                 let message = if succeeded { String::new() } else { why_ended(state) };
-                Input::ChildEnded { step: parent.step, child: uid, outcome, outputs, message }
+                let left = state.leaves();
+                Input::ChildEnded { step: parent.step, child: uid, outcome, outputs, message, left }
             }
             _ if waits != above.state.waits_below(parent.step) => {
                 Input::ChildWaits { step: parent.step, child: uid, waits }

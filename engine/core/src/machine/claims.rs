@@ -165,7 +165,7 @@ impl Machine {
 
     /// Who closed the circle; but a compensation is not given up while anything else can be.
     fn who_gives_up(&self, closed: Claim, circle: &[Link]) -> Option<Claim> {
-        let may = |claim: &Claim| claim.step.is_none() || !self.run(claim.run).is_some_and(RunState::compensates);
+        let may = |claim: &Claim| !self.run(claim.run).is_some_and(RunState::compensates);
         Some(closed).filter(may).or_else(|| circle.iter().map(|link| link.waits).rev().find(may))
     }
 

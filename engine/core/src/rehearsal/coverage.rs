@@ -115,6 +115,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::AttemptEnded { .. }
         | Fact::ChildEnded { .. }
         | Fact::ChildWaits { .. }
+        | Fact::ChildRollingBack { .. }
         | Fact::Ending { .. }
         | Fact::RollingBack { .. }
         | Fact::RollbackAsked { .. }

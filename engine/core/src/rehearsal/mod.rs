@@ -73,7 +73,8 @@ impl Rehearsal {
     pub fn compensated(&self) -> Vec<StepNo> {
         let own = self.events.iter().filter(|(run, _)| *run == self.state.uid());
         let ended = own.filter_map(|(_, event)| match &event.fact {
-            Fact::AttemptEnded { step, then: Then::RolledBack, .. } => Some(*step),
+            Fact::AttemptEnded { step, then: Then::RolledBack, .. }
+            | Fact::ChildEnded { step, then: Then::RolledBack, .. } => Some(*step),
             Fact::Resolved { step, .. } => Some(*step),
             _ => None,
         });

@@ -292,6 +292,24 @@ fn a_rollback_that_fails_waits_for_the_scripts_person() {
 }
 
 #[test]
+fn what_a_block_did_is_compensated_step_by_step() {
+    const BLOCK: &str = r#"
+name: move
+language: 1
+rollback: automatic
+steps:
+  place:
+    steps:
+      network: {argv: [n], rollback: {argv: [u]}}
+      disk: {needs: [network], argv: [d], rollback: {argv: [u]}}
+  machine: {needs: [place], argv: [m]}
+"#;
+    let lived = lived(BLOCK, |runbook, script| script.end(runbook, "machine", End::Failed).unwrap());
+    assert_eq!(end(&lived), "rolled_back 5s place=rolled_back/1 machine=failed/1");
+    assert_eq!(lived.compensated(), vec![StepNo(0)]);
+}
+
+#[test]
 fn only_rollbacks_that_come_by_themselves_count_as_coverage() {
     let count = |source: &str| {
         let [_, _, (_, compensations)] = Coverage::all(&pinned(source).runbook);

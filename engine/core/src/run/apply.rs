@@ -204,12 +204,17 @@ impl RunState {
             (Fact::ChildStarting { step, child, again }, Phase::Running | Phase::Finishing(_)) => {
                 self.child_starting(at, *step, *child, *again)
             }
-            (Fact::ChildEnded { step, child, outputs, message, then, .. }, Phase::Running | Phase::Finishing(_)) => {
-                self.child_ended(at, *step, *child, outputs, message, *then)
+            (Fact::ChildEnded { step, child, outputs, message, left, then, .. }, _) if self.holds() => {
+                self.leave(*step, *left);
+                match self.progress(*step) {
+                    Progress::ChildRollback => self.child_rolled_back(at, *step, *child, message, *then),
+                    _ => self.child_ended(at, *step, *child, outputs, message, *then),
+                }
             }
-            (Fact::ChildWaits { step, child, waits }, Phase::Running | Phase::Finishing(_)) => {
-                self.child_waits(*step, *child, *waits)
+            (Fact::ChildRollingBack { step, child }, Phase::RollingBack(_)) => {
+                self.child_rolling_back(at, *step, *child)
             }
+            (Fact::ChildWaits { step, child, waits }, _) if self.holds() => self.child_waits(*step, *child, *waits),
             (Fact::RollingBack { outcome, steps }, Phase::Running) => {
                 if self.open_main > 0 {
                     return Err(format!("{} steps are open", self.open_main));

@@ -33,6 +33,7 @@ impl RunState {
             | Progress::Waiting { .. }
             | Progress::Asking { .. }
             | Progress::Child
+            | Progress::ChildRollback
             | Progress::Unknown { .. }
             | Progress::RolledBack => false,
             Progress::Succeeded

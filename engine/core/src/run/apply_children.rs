@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{Then, Waits};
+use super::event::{Left, Then, Waits};
 use super::state::{Progress, RunState};
 use crate::id::{RunUid, StepNo};
 use crate::time::Timestamp;
@@ -25,6 +25,9 @@ impl RunState {
         }
         state.child = Some(child);
         state.children += u32::from(!again);
+        if !again {
+            state.left = Left::Nothing;
+        }
         state.started_at.get_or_insert(at);
         self.take_locks(step, at);
         self.set(step, Progress::Child);
@@ -67,6 +70,57 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// What a step did is compensated: its child run is rolled back.
+    pub(super) fn child_rolling_back(&mut self, at: Timestamp, step: StepNo, child: RunUid) -> Result<(), String> {
+        let Some(state) = self.steps.get(step.index()) else { return Err("no such step".to_owned()) };
+        if state.child != Some(child) {
+            return Err(format!("its latest child run is {:?}", state.child));
+        }
+        let over = state.ended_at;
+        match &mut self.rollback {
+            Some(rollback) if rollback.may_start(step, over) => rollback.start(step, over),
+            Some(_) | None => return Err(format!("step {} may not be compensated", step.0)),
+        }
+        self.take_locks(step, at);
+        self.set(step, Progress::ChildRollback);
+        self.children.insert(step, child);
+        Ok(())
+    }
+
+    /// The child run of a step is rolled back, as far as it is.
+    pub(super) fn child_rolled_back(
+        &mut self,
+        at: Timestamp,
+        step: StepNo,
+        child: RunUid,
+        message: &str,
+        then: Then,
+    ) -> Result<(), String> {
+        self.is_child(step, child)?;
+        self.wait_below(step, Waits::No);
+        self.children.remove(&step);
+        if let Some(state) = self.steps.get_mut(step.index()) {
+            message.clone_into(&mut state.message);
+        }
+        match then {
+            Then::RolledBack => self.close_compensation(step, true, at),
+            Then::RollbackFailed => {
+                self.set(step, Progress::RollbackFailed);
+                // Persons said below what becomes of it: it waits for nobody.
+                self.close_compensation(step, false, at);
+            }
+            other => return Err(format!("a rollback does not end in {other:?}")),
+        }
+        Ok(())
+    }
+
+    /// What the child run of a step leaves of what it did.
+    pub(super) fn leave(&mut self, step: StepNo, left: Left) {
+        if let Some(state) = self.steps.get_mut(step.index()) {
+            state.left = left;
+        }
     }
 
     pub(super) fn child_waits(&mut self, step: StepNo, child: RunUid, waits: Waits) -> Result<(), String> {

@@ -23,8 +23,8 @@ impl RunState {
             if step.part == Part::Finally {
                 let unmet = u32::try_from(step.needs.len()).unwrap_or(u32::MAX);
                 // What it undid in this epoch stays undone.
-                let StepState { attempts, ran, child, children, .. } = *state;
-                *state = StepState { attempts, ran, child, children, unmet, ..StepState::default() };
+                let StepState { attempts, ran, child, children, left, .. } = *state;
+                *state = StepState { attempts, ran, child, children, left, unmet, ..StepState::default() };
                 self.open_finally += 1;
             }
         }
@@ -41,14 +41,12 @@ impl RunState {
         for step in waiting {
             self.set(step, Progress::RollbackFailed);
         }
-        let live = &self.live;
-        let unknown = &self.unknown;
-        self.locking.retain(|step, _| live.contains_key(step) || unknown.contains_key(step));
         let steps = &self.steps;
-        let is_open = |no: StepNo| {
-            let progress = steps.get(no.index()).map(|state| state.progress);
-            matches!(progress, Some(Progress::Live(_, AttemptKind::Rollback) | Progress::Unknown { .. }))
+        let is_open = |no: StepNo| match steps.get(no.index()).map(|state| state.progress) {
+            Some(Progress::Live(_, AttemptKind::Rollback) | Progress::ChildRollback | Progress::Unknown { .. }) => true,
+            Some(_) | None => false,
         };
+        self.locking.retain(|step, _| is_open(*step));
         if let Some(rollback) = &mut self.rollback {
             rollback.abandon(is_open);
         }

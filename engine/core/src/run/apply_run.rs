@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::event::{Edited, EndingCause};
+use super::event::{Edited, EndingCause, Left};
 use super::pinned::Pinned;
 use super::repeat::RepeatEnd;
 use super::state::{Phase, Progress, RunState, StepState};
@@ -109,13 +109,14 @@ impl RunState {
             // A child run is opened again, unless what it did is not there any more; the next one is counted on.
             let undone = undone || state.progress == Progress::RolledBack || anew.contains(&no);
             let (child, children) = (state.child.filter(|_| !undone), state.children);
+            let left = if child.is_some() { state.left } else { Left::Nothing };
             // What the steps of `finally` did is over with the epoch; what a main step did is still there.
             let ran = state.ran && main;
             let attempt_outputs = if ran { std::mem::take(&mut state.attempt_outputs) } else { IndexMap::new() };
             // What it did was done under these.
             let locks = if ran { std::mem::take(&mut state.locks) } else { Vec::new() };
             let attempts = state.attempts;
-            *state = StepState { attempts, child, children, ran, attempt_outputs, locks, ..StepState::default() };
+            *state = StepState { attempts, child, children, left, ran, attempt_outputs, locks, ..StepState::default() };
         }
         self.open_steps();
     }

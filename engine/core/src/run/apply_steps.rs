@@ -218,7 +218,7 @@ impl Marks {
             Progress::Asking { until } => Self { waits: until, asks: true, ..on },
             Progress::OnCancel(when) => Self { timed: Some(when), on_cancel: true, ..on },
             Progress::Live(_, AttemptKind::OnCancel) => Self { on_cancel: true, ..on },
-            Progress::Live(..) | Progress::Child | Progress::Unknown { .. } => on,
+            Progress::Live(..) | Progress::Child | Progress::ChildRollback | Progress::Unknown { .. } => on,
             Progress::Pending
             | Progress::Ready
             | Progress::Succeeded

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::event::{EndingCause, Fact, Outcome, Parent, Principal, Then};
+use super::event::{EndingCause, Fact, Left, Outcome, Parent, Principal, Then};
 use super::input::Start;
 use super::pinned::{Kind, Pinned};
+use super::rollback::Compensation;
 use super::scope::{ArtifactPaths, Placed, RunScope};
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
@@ -219,21 +220,16 @@ impl RunState {
     }
 }
 
-/// The end of a step's child run, and what follows.
-pub(super) fn ended(
-    step: StepNo,
-    child: RunUid,
-    outcome: Outcome,
-    outputs: IndexMap<String, Value>,
-    message: String,
-) -> Fact {
-    let then = match outcome {
-        Outcome::Succeeded => Then::Succeeded,
+/// What follows the end of a step's child run; `undone` where that was rolled back for the step.
+pub(super) const fn after(undone: bool, outcome: Outcome, left: Left) -> Then {
+    match (undone, outcome, left) {
+        (true, _, Left::Nothing) => Then::RolledBack,
+        (true, _, Left::Something | Left::GivenUp) => Then::RollbackFailed,
+        (false, Outcome::Succeeded, _) => Then::Succeeded,
         // It failed, and what it did is not there any more.
-        Outcome::Failed | Outcome::RolledBack => Then::Failed,
-        Outcome::Canceled => Then::Canceled,
-    };
-    Fact::ChildEnded { step, child, outcome, outputs, message, then }
+        (false, Outcome::Failed | Outcome::RolledBack, _) => Then::Failed,
+        (false, Outcome::Canceled, _) => Then::Canceled,
+    }
 }
 
 /// What a run does when the one above goes to its end.
@@ -318,7 +314,17 @@ fn gathered(run: &RunState, names: &[String]) -> Result<IndexMap<String, Value>,
 /// Why a run ended as it did, for whoever started it.
 pub(crate) fn why_ended(run: &RunState) -> String {
     let id = |no: StepNo| run.pinned.runbook.step(no).map_or("?", |step| step.id.as_str());
+    let stuck = || run.steps().find(|(_, _, state)| state.progress == Progress::RollbackFailed);
     let mut message = match (&run.ending, run.first_failure) {
+        _ if run.rollback.is_some()
+            && let Some((no, _, state)) = stuck() =>
+        {
+            match state.message.as_str() {
+                "" => format!("what its step {} did stays as it is", id(no)),
+                why => format!("what its step {} did stays as it is: {why}", id(no)),
+            }
+        }
+        _ if run.rollback.as_ref().is_some_and(Compensation::is_abandoned) => "its rollback was given up".to_owned(),
         _ if !run.outputs_message.is_empty() => run.outputs_message.clone(),
         (None | Some(EndingCause::FailureStop(_)), _) if let Some(in_vain) = run.in_vain() => in_vain.to_owned(),
         (Some(EndingCause::Timeout), _) => "its timeout struck".to_owned(),

@@ -165,13 +165,27 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
             _ => Vec::new(),
         }),
         Input::Deadlock { step: None, message } => Ok(match run.phase {
-            Phase::Queued if run.ending.is_none() => vec![Fact::Ending { cause: EndingCause::Deadlock { message } }],
+            Phase::Queued if run.ending.is_none() && run.rollback_asked.is_none() => {
+                vec![Fact::Ending { cause: EndingCause::Deadlock { message } }]
+            }
             Phase::Queued | Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_) | Phase::Terminal(_) => {
                 Vec::new()
             }
         }),
-        Input::ChildEnded { step, child, outcome, outputs, message } => {
-            Ok(vec![call::ended(step, child, outcome, outputs, message)])
+        Input::RollBackBelow => Ok(vec![Fact::RollbackAsked {
+            by: Principal::engine(),
+            reason: "the run above is rolled back".to_owned(),
+            // Whoever asked for that named the steps that started them.
+            past: run.points_of_no_return().collect(),
+        }]),
+        Input::AbandonBelow { by, reason } => Ok(match run.can_abandon() {
+            true => vec![Fact::RollbackAbandoned { by, reason }],
+            false => Vec::new(),
+        }),
+        Input::TryAgain { by, reason } => Ok(try_again(run, &by, &reason)),
+        Input::ChildEnded { step, child, outcome, outputs, message, left } => {
+            let then = call::after(run.progress(step) == Progress::ChildRollback, outcome, left);
+            Ok(vec![Fact::ChildEnded { step, child, outcome, outputs, message, left, then }])
         }
         Input::ChildWaits { step, child, waits } => Ok(vec![Fact::ChildWaits { step, child, waits }]),
     }
@@ -289,12 +303,7 @@ fn roll_back(run: &RunState, by: Principal, reason: String, past: Vec<StepNo>) -
 
 fn abandon(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
     goes_alone(run, "roll back")?;
-    let on = match run.phase {
-        Phase::RollingBack(_) => !run.rollback.as_ref().is_some_and(Compensation::is_abandoned),
-        Phase::Queued => run.rollback_asked.is_some(),
-        Phase::Running | Phase::Finishing(_) | Phase::Terminal(_) => false,
-    };
-    if on { Ok(vec![Fact::RollbackAbandoned { by, reason }]) } else { Err(Rejection::NotRollingBack) }
+    if run.can_abandon() { Ok(vec![Fact::RollbackAbandoned { by, reason }]) } else { Err(Rejection::NotRollingBack) }
 }
 
 /// A child run is canceled, paused and resumed with its tree only.
@@ -320,7 +329,8 @@ fn resume(
         Phase::Terminal(Outcome::RolledBack) if by.uid.is_some() || !canceled => {}
         Phase::Terminal(Outcome::Canceled | Outcome::RolledBack) => return Err(Rejection::CanceledByPerson),
         Phase::RollingBack(_) if edit.is_some() => return Err(Rejection::RollingBack),
-        Phase::RollingBack(_) => return try_again(run, &by, &reason),
+        // What failed below is tried again too: the machine puts that to each.
+        Phase::RollingBack(_) => return Err(Rejection::RollingBack),
         Phase::Queued if run.rollback_asked.is_some() => return Err(Rejection::RollingBack),
         Phase::Terminal(Outcome::Succeeded) => {
             return Err(Rejection::NotResumable { state: "succeeded", hint: "start a new run of the runbook" });
@@ -352,9 +362,9 @@ fn resume(
 }
 
 /// Every compensation that failed is tried again.
-fn try_again(run: &RunState, by: &Principal, reason: &str) -> Result<Vec<Fact>, Rejection> {
+fn try_again(run: &RunState, by: &Principal, reason: &str) -> Vec<Fact> {
     let failed = run.rollback.iter().flat_map(Compensation::failed);
-    let again: Vec<Fact> = failed
+    failed
         .map(|step| Fact::Resolved {
             step: *step,
             settlement: Settlement::Retry,
@@ -362,8 +372,7 @@ fn try_again(run: &RunState, by: &Principal, reason: &str) -> Result<Vec<Fact>, 
             by: by.clone(),
             reason: reason.to_owned(),
         })
-        .collect();
-    if again.is_empty() { Err(Rejection::RollingBack) } else { Ok(again) }
+        .collect()
 }
 
 fn resolve(

@@ -55,6 +55,8 @@ fn running(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
         return None;
     }
     if let Some(outcome) = run.rollback_asked {
+        // What succeeded is undone for the run above, and is not what it was where that is not done to its end.
+        let outcome = if outcome == Outcome::Succeeded { Outcome::Failed } else { outcome };
         return Some(Fact::RollingBack { outcome, steps: run.to_compensate(false) });
     }
     let finishing = finishing(run, outcome(run), paths);

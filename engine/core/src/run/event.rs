@@ -188,8 +188,17 @@ pub enum Fact {
         outputs: IndexMap<String, Value>,
         /// Why it ended so, for a person.
         message: String,
+        /// What it leaves that a rollback could compensate.
+        left: Left,
         /// What was decided.
         then: Then,
+    },
+    /// What a step did is compensated: its child run is rolled back.
+    ChildRollingBack {
+        /// The step.
+        step: StepNo,
+        /// The child run.
+        child: RunUid,
     },
     /// The child run of a step waits for something else than before, or goes on.
     ChildWaits {
@@ -331,6 +340,18 @@ pub enum Waits {
     Still,
     /// A person: nobody knows what a step of it, or below it, did.
     Attention,
+}
+
+/// What a run that is over leaves of what it did, for the run above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Left {
+    /// Nothing that a rollback would compensate.
+    #[default]
+    Nothing,
+    /// Something that can be compensated.
+    Something,
+    /// Something whose compensation failed, and that persons left so: it is not tried again by itself.
+    GivenUp,
 }
 
 /// The place of a child run.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::approval::Ballot;
-use super::event::{AttemptEnd, AttemptKind, EndingCause, Origin, Outcome, Parent, Principal, Waits};
+use super::event::{AttemptEnd, AttemptKind, EndingCause, Left, Origin, Outcome, Parent, Principal, Waits};
 use super::pinned::Pinned;
 use super::terms::Terms;
 use crate::definition::Settlement;
@@ -122,6 +122,22 @@ pub enum Input {
     },
     /// The run above opens it again.
     Reopen,
+    /// The run above is rolled back, and this run is part of what its step did.
+    RollBackBelow,
+    /// The run above gives its rollback up.
+    AbandonBelow {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// The run at the top is resumed while it is rolled back: what failed is tried again.
+    TryAgain {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// It, or a step of it, waits for itself, through others.
     Deadlock {
         /// The step, if it is one.
@@ -141,6 +157,8 @@ pub enum Input {
         outputs: IndexMap<String, Value>,
         /// Why it ended so.
         message: String,
+        /// What it leaves that a rollback could compensate.
+        left: Left,
     },
     /// The child run of a step began to wait for a person, or does so no longer.
     ChildWaits {

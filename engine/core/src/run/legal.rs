@@ -42,6 +42,13 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("ready", "step_failed"),
     ("child", "child_ended"),
     ("child", "child_waits"),
+    ("succeeded", "child_rolling_back"),
+    ("failed", "child_rolling_back"),
+    ("skipped", "child_rolling_back"),
+    ("canceled", "child_rolling_back"),
+    ("rollback_failed", "child_rolling_back"),
+    ("child_rollback", "child_ended"),
+    ("child_rollback", "child_waits"),
     ("unknown", "attempt_ended"),
     ("unknown", "resolved"),
     ("succeeded", "attempt_starting"),
@@ -74,6 +81,7 @@ impl Fact {
             Self::ChildStarting { .. } => "child_starting",
             Self::ChildEnded { .. } => "child_ended",
             Self::ChildWaits { .. } => "child_waits",
+            Self::ChildRollingBack { .. } => "child_rolling_back",
             Self::Ending { .. } => "ending",
             Self::RollingBack { .. } => "rolling_back",
             Self::RollbackAsked { .. } => "rollback_asked",
@@ -113,6 +121,7 @@ impl Fact {
             | Self::ChildStarting { step, .. }
             | Self::ChildEnded { step, .. }
             | Self::ChildWaits { step, .. }
+            | Self::ChildRollingBack { step, .. }
             | Self::RepeatEnded { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
@@ -146,6 +155,7 @@ impl Progress {
             Self::Verify(_) => "verify",
             Self::OnCancel(_) => "on_cancel",
             Self::Child => "child",
+            Self::ChildRollback => "child_rollback",
             Self::Unknown { .. } => "unknown",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

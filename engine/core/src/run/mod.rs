@@ -35,8 +35,8 @@ pub mod view;
 pub use approval::Ballot;
 pub use decide::{decide, settle};
 pub use event::{
-    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
+    AfterVote, Artifact, AttemptEnd, AttemptKind, Created, CutOff, Edited, EndingCause, Event, Fact, How, Left,
+    NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Then, Waits,
 };
 pub use gate::Gate;
 pub use input::{Edit, Input, Start};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::definition::{Each, Environment, Many, Part, Protection, Repeat, Runbook, Step, instance_ids};
+use crate::definition::{
+    Each, Environment, Many, Part, Protection, Repeat, RollbackPolicy, Runbook, Step, instance_ids,
+};
 use crate::id::{Digest, StepNo};
 use crate::limits;
 use crate::time::Span;
@@ -25,6 +27,8 @@ pub struct Pinned {
     /// What each of its steps runs, where these stand for items or iterations.
     inside: Option<Arc<Self>>,
     kind: Kind,
+    /// Whether a rollback could compensate something of it.
+    undoable: bool,
 }
 
 /// What a definition stands for.
@@ -68,6 +72,8 @@ impl Pinned {
             Some((StepNo(index as u32), Arc::new(Self { kind: Kind::Block, ..block })))
         });
         pinned.blocks = blocks.collect();
+        let never = pinned.runbook.rollback.policy == RollbackPolicy::Never;
+        pinned.undoable = !never && pinned.part(Part::Main).any(|no| pinned.can_undo(no));
         pinned
     }
 
@@ -84,7 +90,7 @@ impl Pinned {
         let ids = runbook.steps.iter().enumerate();
         let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
         let (blocks, inside, kind) = (HashMap::new(), None, Kind::Runbook);
-        Self { runbook, digest, ids, dependants, called, blocks, inside, kind }
+        Self { runbook, digest, ids, dependants, called, blocks, inside, kind, undoable: false }
     }
 
     /// A definition that is pinned nowhere, for rehearsals in an environment. `find` knows the runbooks that steps start, by
@@ -142,6 +148,13 @@ impl Pinned {
         self.dependants.get(no.index()).map_or(&[], Vec::as_slice)
     }
 
+    /// The steps that one comes right after: its needs, and of an iteration the one before it.
+    pub(super) fn just_before(&self, no: StepNo) -> impl Iterator<Item = StepNo> {
+        let needs = self.runbook.step(no).map_or(&[][..], |step| &step.needs);
+        let previous = no.0.checked_sub(1).filter(|_| self.repeats()).map(StepNo);
+        needs.iter().copied().chain(previous)
+    }
+
     /// The pinned definition of a runbook that a step starts.
     pub fn called(&self, runbook: &str) -> Option<&Arc<Self>> {
         self.called.get(runbook)
@@ -179,6 +192,13 @@ impl Pinned {
     fn many(&self, no: StepNo, runbook: Runbook, kind: Kind) -> Self {
         let pinned = Self::new_bare(runbook, self.digest, self.called.clone());
         Self { inside: self.blocks.get(&no).map(Arc::clone), kind, ..pinned }
+    }
+
+    /// Whether a rollback may compensate what a step does: by its own `rollback`, or step by step in what it starts.
+    pub fn can_undo(&self, no: StepNo) -> bool {
+        let Some(step) = self.runbook.step(no) else { return false };
+        let below = || step.call().map_or_else(|| self.blocks.get(&no), |call| self.called(&call.runbook));
+        step.rollback.is_some() || (step.part == Part::Main && below().is_some_and(|below| below.undoable))
     }
 
     /// What it stands for.

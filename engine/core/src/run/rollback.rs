@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{AttemptKind, Outcome};
+use super::event::{AttemptKind, Left, Outcome};
 use super::pinned::Pinned;
 use super::rejection::Rejection;
 use super::state::{Phase, Progress, RunState, StepState};
-use crate::definition::{Part, RollbackOf, RollbackPolicy};
-use crate::id::StepNo;
+use crate::definition::{Part, RollbackOf, RollbackPolicy, Step};
+use crate::id::{RunUid, StepNo};
 use crate::time::Timestamp;
 
 /// What is left of a rollback.
@@ -18,8 +18,9 @@ pub struct Compensation {
     left: BTreeSet<StepNo>,
     /// For each step: how many of those that need it have something left behind them, or are left themselves.
     behind: Vec<u32>,
-    /// What may start, by the time at which the step became terminal.
+    /// What may start, by the time at which the step became terminal: attempts, and rollbacks of child runs.
     ready: BTreeSet<(Timestamp, StepNo)>,
+    ready_below: BTreeSet<(Timestamp, StepNo)>,
     /// Compensations that failed and wait for a person.
     failed: BTreeSet<StepNo>,
     /// Nothing more starts.
@@ -31,8 +32,8 @@ impl Compensation {
     pub(super) fn of(steps: &[StepNo], pinned: &Pinned, states: &[StepState]) -> Self {
         let mut behind = vec![0_u32; pinned.runbook.steps.len()];
         for no in pinned.part(Part::Main) {
-            for need in pinned.runbook.step(no).map_or(&[][..], |step| &step.needs) {
-                if let Some(count) = behind.get_mut(need.index()) {
+            for before in pinned.just_before(no) {
+                if let Some(count) = behind.get_mut(before.index()) {
                     *count += 1;
                 }
             }
@@ -53,7 +54,9 @@ impl Compensation {
         while let Some(no) = free.pop() {
             if self.left.contains(&no) {
                 let over = states.get(no.index()).and_then(|state| state.ended_at).unwrap_or(Timestamp(0));
-                self.ready.insert((over, no));
+                let own = pinned.runbook.step(no).is_some_and(|step| step.rollback.is_some());
+                let ready = if own { &mut self.ready } else { &mut self.ready_below };
+                ready.insert((over, no));
             } else {
                 self.clear(no, pinned, &mut free);
             }
@@ -62,28 +65,41 @@ impl Compensation {
 
     /// Neither a step nor what comes after it is left: adds those that wait for nothing else to `free`.
     fn clear(&mut self, no: StepNo, pinned: &Pinned, free: &mut Vec<StepNo>) {
-        for need in pinned.runbook.step(no).map_or(&[][..], |step| &step.needs) {
-            let Some(count) = self.behind.get_mut(need.index()) else { continue };
+        for before in pinned.just_before(no) {
+            let Some(count) = self.behind.get_mut(before.index()) else { continue };
             *count = count.saturating_sub(1);
             if *count == 0 {
-                free.push(*need);
+                free.push(before);
             }
         }
     }
 
-    /// What may start, first that of the step that became terminal last.
+    /// The attempts that may start, first that of the step that became terminal last.
     pub(super) fn next(&self) -> impl Iterator<Item = StepNo> {
         self.ready.iter().rev().map(|(_, no)| *no)
     }
 
+    /// The steps whose child run may be rolled back, first the one that became terminal last.
+    pub(super) fn next_below(&self) -> impl Iterator<Item = StepNo> {
+        self.ready_below.iter().rev().map(|(_, no)| *no)
+    }
+
+    /// Whether anything may start; `room` tells whether child runs may.
+    pub(super) fn may_go_on(&self, room: bool) -> bool {
+        !self.ready.is_empty() || (room && !self.ready_below.is_empty())
+    }
+
     /// Whether the compensation of a step may start for the first time.
     pub(super) fn may_start(&self, no: StepNo, over: Option<Timestamp>) -> bool {
-        self.ready.contains(&(over.unwrap_or(Timestamp(0)), no))
+        let entry = (over.unwrap_or(Timestamp(0)), no);
+        self.ready.contains(&entry) || self.ready_below.contains(&entry)
     }
 
     /// The compensation of a step starts.
     pub(super) fn start(&mut self, no: StepNo, over: Option<Timestamp>) {
-        self.ready.remove(&(over.unwrap_or(Timestamp(0)), no));
+        let entry = (over.unwrap_or(Timestamp(0)), no);
+        self.ready.remove(&entry);
+        self.ready_below.remove(&entry);
     }
 
     /// A step is compensated, or left as it is for good.
@@ -114,6 +130,7 @@ impl Compensation {
     pub(super) fn abandon(&mut self, is_live: impl Fn(StepNo) -> bool) {
         self.abandoned = true;
         self.ready.clear();
+        self.ready_below.clear();
         self.failed.clear();
         self.left.retain(|no| is_live(*no));
     }
@@ -140,11 +157,20 @@ impl RunState {
         self.rollback.as_ref()
     }
 
+    /// Whether there is a rollback, or one is asked for, that can be given up.
+    pub(super) fn can_abandon(&self) -> bool {
+        match self.phase {
+            Phase::RollingBack(_) => !self.rollback.as_ref().is_some_and(Compensation::is_abandoned),
+            Phase::Queued => self.rollback_asked.is_some(),
+            Phase::Running | Phase::Finishing(_) | Phase::Terminal(_) => false,
+        }
+    }
+
     /// Whether a rollback goes on only with a person's word.
     pub(super) fn waits_in_rollback(&self) -> bool {
         let Some(rollback) = &self.rollback else { return false };
-        let someone = !rollback.failed.is_empty() || !self.unknown.is_empty();
-        someone && rollback.ready.is_empty() && self.timed.is_empty()
+        let someone = !rollback.failed.is_empty() || self.needs_person();
+        someone && rollback.ready.is_empty() && rollback.ready_below.is_empty() && !self.is_moving()
     }
 
     /// The steps without a way back that have started.
@@ -198,14 +224,42 @@ impl RunState {
         }
         let of = self.pinned.runbook.rollback.of;
         let left_out = if by_itself { self.before_no_return() } else { BTreeSet::new() };
+        let wanted = |step: &Step, state: &StepState| match &step.rollback {
+            Some(_) => {
+                of == RollbackOf::Started || matches!(state.progress, Progress::Succeeded | Progress::RollbackFailed)
+            }
+            // What of it succeeded, the child run itself knows.
+            None => match state.left {
+                Left::Nothing => false,
+                Left::Something => !(by_itself && step.no_return),
+                Left::GivenUp => !by_itself,
+            },
+        };
         self.steps()
             .filter(|(no, step, state)| {
-                let wanted = of == RollbackOf::Started
-                    || matches!(state.progress, Progress::Succeeded | Progress::RollbackFailed);
-                step.rollback.is_some() && state.ran && wanted && !left_out.contains(no)
+                step.part == Part::Main && state.ran && wanted(step, state) && !left_out.contains(no)
             })
             .map(|(no, ..)| no)
             .collect()
+    }
+
+    /// What a run that is over leaves that the rollback of the run above would compensate.
+    pub(crate) fn leaves(&self) -> Left {
+        let never = self.pinned.runbook.rollback.policy == RollbackPolicy::Never;
+        match self.to_compensate(false) {
+            steps if never || steps.is_empty() => Left::Nothing,
+            _ if self.steps.iter().any(|state| state.progress == Progress::RollbackFailed) => Left::GivenUp,
+            _ => Left::Something,
+        }
+    }
+
+    /// The next step whose child run may be rolled back, with that. `free` tells of a step that has not got its locks
+    /// whether it may have them.
+    pub(crate) fn next_undo(&self, free: impl Fn(StepNo) -> bool) -> Option<(StepNo, RunUid)> {
+        let rollback = self.rollback.as_ref().filter(|_| matches!(self.phase, Phase::RollingBack(_)))?;
+        let mut steps = rollback.next_below().filter(|_| self.has_room());
+        let step = steps.find(|step| !self.needs_locks(*step) || free(*step))?;
+        Some((step, self.step(step)?.child?))
     }
 
     /// What the started steps without a way back come after, directly or not.
@@ -213,9 +267,9 @@ impl RunState {
         let mut open: Vec<StepNo> = self.points_of_no_return().collect();
         let mut found = BTreeSet::new();
         while let Some(no) = open.pop() {
-            for need in self.pinned.runbook.step(no).map_or(&[][..], |step| &step.needs) {
-                if found.insert(*need) {
-                    open.push(*need);
+            for before in self.pinned.just_before(no) {
+                if found.insert(before) {
+                    open.push(before);
                 }
             }
         }

@@ -143,6 +143,7 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::OnCancel(_)
         | Progress::RollbackRetry(_)
         | Progress::Child
+        | Progress::ChildRollback
         | Progress::Unknown { .. } => "pending",
     }
 }

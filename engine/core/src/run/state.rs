@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{Artifact, AttemptKind, Created, EndingCause, Outcome, Parent, Principal, Waits};
+use super::event::{Artifact, AttemptKind, Created, EndingCause, Left, Outcome, Parent, Principal, Waits};
 use super::gate::Gate;
 use super::hold::Hold;
 use super::pinned::Pinned;
@@ -146,6 +146,8 @@ pub struct StepState {
     pub locks: Vec<String>,
     /// Its latest child run.
     pub child: Option<RunUid>,
+    /// What that left when it was over last.
+    pub left: Left,
     /// How many child runs it has started.
     pub children: u32,
     /// When its first attempt, or its child run, was decided in this epoch, or its wait began.
@@ -212,6 +214,8 @@ pub enum Progress {
     OnCancel(Timestamp),
     /// Its child run is on.
     Child,
+    /// Its child run is rolled back.
+    ChildRollback,
     /// Nobody knows what its latest attempt did.
     Unknown {
         /// Processes of it are left that could not be killed; a later verdict settles it.
@@ -253,6 +257,7 @@ impl Progress {
             | Self::OnCancel(_)
             | Self::RollbackRetry(_)
             | Self::Child
+            | Self::ChildRollback
             | Self::Unknown { .. } => false,
         }
     }
@@ -531,9 +536,10 @@ impl RunState {
         self.pinned.width().is_none_or(|width| self.on < width as usize)
     }
 
-    /// Whether a step waits for nothing but a place or its locks.
+    /// Whether a step, or its compensation, waits for nothing but a place or its locks.
     fn may_begin(&self) -> bool {
-        (!self.ready.is_empty() || !self.to_call.is_empty()) && self.has_room()
+        let undoes = self.rollback.as_ref().is_some_and(|rollback| rollback.may_go_on(self.has_room()));
+        undoes || ((!self.ready.is_empty() || !self.to_call.is_empty()) && self.has_room())
     }
 
     /// What it waits for, for the run above. Between probes it does not count as waiting there: each of them would be
@@ -591,6 +597,7 @@ impl RunState {
                     | Progress::Waiting { .. }
                     | Progress::Asking { .. }
                     | Progress::Child
+                    | Progress::ChildRollback
                     | Progress::Unknown { .. }
                     | Progress::Succeeded
                     | Progress::Failed
@@ -626,7 +633,9 @@ impl RunState {
         }
         let attempts = self.lets_start();
         if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
-            return rollback.next().filter(|step| attempts && self.needs_locks(*step)).collect();
+            let own = rollback.next().filter(|_| attempts);
+            let below = rollback.next_below().filter(|_| self.has_room());
+            return own.chain(below).filter(|step| self.needs_locks(*step)).collect();
         }
         self.wanting.iter().copied().filter(|step| attempts || self.to_call.contains(step)).collect()
     }
@@ -641,9 +650,14 @@ impl RunState {
         self.locking.keys().copied()
     }
 
-    /// Whether what a step would start is its compensation.
-    pub fn compensates(&self) -> bool {
+    /// Whether what its steps did is being compensated.
+    pub(crate) const fn rolls_back(&self) -> bool {
         matches!(self.phase, Phase::RollingBack(_))
+    }
+
+    /// Whether what it, or a step of it, would start is compensation.
+    pub fn compensates(&self) -> bool {
+        self.rolls_back() || (self.phase == Phase::Queued && self.rollback_asked.is_some())
     }
 
     /// Whether it is in its `finally`, or part of one.

@@ -103,7 +103,7 @@ impl RunState {
             Phase::Queued if self.begins().is_some() || self.is_gated() => RunStatus::Waiting,
             Phase::Queued => RunStatus::Queued,
             Phase::Finishing(_) => RunStatus::Finishing,
-            Phase::RollingBack(_) if self.live.is_empty() && self.waits_in_rollback() => RunStatus::Attention,
+            Phase::RollingBack(_) if self.waits_in_rollback() => RunStatus::Attention,
             Phase::RollingBack(_) => RunStatus::RollingBack,
             Phase::Running => {
                 let moving = self.is_moving();
@@ -136,7 +136,9 @@ impl RunState {
             Progress::Retry(_) if self.pinned().runbook.step(no).is_some_and(|step| step.probe().is_some()) => {
                 StepStatus::Waiting
             }
-            Progress::Live(_, AttemptKind::Rollback) | Progress::RollbackRetry(_) => StepStatus::RollingBack,
+            Progress::Live(_, AttemptKind::Rollback) | Progress::RollbackRetry(_) | Progress::ChildRollback => {
+                StepStatus::RollingBack
+            }
             Progress::RolledBack => StepStatus::RolledBack,
             Progress::RollbackFailed => StepStatus::RollbackFailed,
             Progress::Child if self.below.contains_key(&no) => StepStatus::Waiting,

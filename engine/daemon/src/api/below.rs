@@ -48,7 +48,11 @@ impl Below {
     /// Takes note of the child runs that start in some events of a run, which went by these definitions, the latest last.
     pub fn meet(&mut self, prefix: &str, definitions: &Arc<[Arc<Pinned>]>, events: &[Event]) {
         for event in events {
-            let Fact::ChildStarting { step: no, child, .. } = &event.fact else { continue };
+            let (Fact::ChildStarting { step: no, child, .. } | Fact::ChildRollingBack { step: no, child }) =
+                &event.fact
+            else {
+                continue;
+            };
             if let Some(known) = self.runs.get_mut(child) {
                 known.over = false;
                 continue;
@@ -82,7 +86,7 @@ impl Below {
                         child.pinned = below.find(|pinned| pinned.digest == created.definition);
                     }
                     Fact::Finished { .. } => child.over = true,
-                    Fact::Resumed { .. } => child.over = false,
+                    Fact::Resumed { .. } | Fact::RollbackAsked { .. } => child.over = false,
                     _ => {}
                 }
             }

@@ -197,7 +197,7 @@ impl Look<'_> {
             }
         }
         let plan = plan::plan(runbook, known, &took);
-        let steps = steps(runbook, known, &plan, &took, below);
+        let steps = steps(pinned, known, &plan, &took, below);
         (plan, steps)
     }
 
@@ -223,12 +223,13 @@ impl Look<'_> {
 }
 
 fn steps(
-    runbook: &Runbook,
+    pinned: &Pinned,
     known: &Known,
     plan: &Plan,
     took: &BTreeMap<StepNo, Took>,
     mut below: BTreeMap<StepNo, Below>,
 ) -> Vec<v1::PlannedStep> {
+    let runbook = &pinned.runbook;
     let told = |(index, (step, outlook)): (usize, (&runbook_core::definition::Step, &Outlook))| {
         let no = StepNo(index as u32);
         let started = below.remove(&no).filter(|_| outlook.may_run());
@@ -262,7 +263,7 @@ fn steps(
             median: took.map(|took| to_proto::duration(took.median)),
             p90: took.map(|took| to_proto::duration(took.p90)),
             samples: took.map_or(0, |took| took.samples),
-            has_rollback: step.rollback.is_some(),
+            has_rollback: pinned.can_undo(no),
             no_return: step.no_return,
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),

@@ -261,7 +261,7 @@ pub(super) async fn read_logs(
             for event in &events {
                 match &event.fact {
                     run::Fact::Finished { .. } => over = true,
-                    run::Fact::Resumed { .. } => over = false,
+                    run::Fact::Resumed { .. } | run::Fact::RollbackAsked { .. } => over = false,
                     _ => {}
                 }
             }

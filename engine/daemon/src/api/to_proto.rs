@@ -513,6 +513,10 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             then_word(*then).0.clone_into(&mut to.then);
             v1::EventType::ChildEnded
         }
+        Fact::ChildRollingBack { child, .. } => {
+            to.child = run_name(*child);
+            v1::EventType::ChildRollingBack
+        }
         Fact::ChildWaits { child, waits, .. } => {
             to.child = run_name(*child);
             to.waits = match waits {

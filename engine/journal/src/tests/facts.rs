@@ -5,7 +5,7 @@ use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How,
-    NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    Left, NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::schedule::{ScheduleName, SlotOf};
 use runbook_core::selection::{Selection, Wish};
@@ -74,9 +74,13 @@ fn created_for_items() -> Fact {
 }
 
 fn child_ended(outcome: Outcome, then: Then) -> Fact {
+    child_left(outcome, Left::Nothing, then)
+}
+
+fn child_left(outcome: Outcome, left: Left, then: Then) -> Fact {
     let outputs = [("bytes".to_owned(), json!(7))].into_iter().collect();
     let message = "its step b failed".to_owned();
-    Fact::ChildEnded { step: STEP, child: CHILD, outcome, outputs, message, then }
+    Fact::ChildEnded { step: STEP, child: CHILD, outcome, outputs, message, left, then }
 }
 
 fn end(how: How) -> AttemptEnd {
@@ -402,6 +406,10 @@ pub fn all() -> Vec<(&'static str, Event)> {
                 then: AfterVote::Succeeded,
             },
         ),
+        ("child-rolling-back", Fact::ChildRollingBack { step: STEP, child: CHILD }),
+        ("child-ended-leaves-something", child_left(Outcome::Succeeded, Left::Something, Then::Succeeded)),
+        ("child-ended-rolled-back", child_left(Outcome::RolledBack, Left::Nothing, Then::RolledBack)),
+        ("child-ended-rollback-failed", child_left(Outcome::Failed, Left::GivenUp, Then::RollbackFailed)),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -427,6 +435,7 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::ChildStarting { .. } => "child-starting",
         Fact::ChildEnded { .. } => "child-ended",
         Fact::ChildWaits { .. } => "child-waits",
+        Fact::ChildRollingBack { .. } => "child-rolling-back",
         Fact::Finishing { .. } => "finishing",
         Fact::Finished { .. } => "finished",
         Fact::Resumed { .. } => "resumed",

@@ -9,8 +9,8 @@ use prost::Message as _;
 use runbook_core::definition::{InputSource, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
-    Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, NotStarted,
-    Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
+    Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, Left,
+    NotStarted, Origin, Outcome, Parent, Principal, SkipReason, Terms, Then, Waits,
 };
 use runbook_core::selection::{Selection, Wish};
 use runbook_core::time::{Span, Timestamp};
@@ -145,14 +145,20 @@ fn parent() -> impl Strategy<Value = Parent> {
 }
 
 fn child() -> impl Strategy<Value = Fact> {
-    let then = prop::sample::select(vec![Then::Succeeded, Then::Failed, Then::Canceled]);
+    let then = vec![Then::Succeeded, Then::Failed, Then::Canceled, Then::RolledBack, Then::RollbackFailed];
+    let then = prop::sample::select(then);
+    let left = prop::sample::select(vec![Left::Nothing, Left::Something, Left::GivenUp]);
     prop_oneof![
+        (step(), uid()).prop_map(|(step, child)| Fact::ChildRollingBack { step, child }),
         (step(), uid(), any::<bool>()).prop_map(|(step, child, again)| Fact::ChildStarting { step, child, again }),
         (step(), uid(), prop_oneof![Just(Waits::No), Just(Waits::Still), Just(Waits::Attention)])
             .prop_map(|(step, child, waits)| Fact::ChildWaits { step, child, waits }),
-        (step(), uid(), outcome(), pairs(), text(), then).prop_map(|(step, child, outcome, outputs, message, then)| {
-            Fact::ChildEnded { step, child, outcome, outputs: outputs.into_iter().collect(), message, then }
-        }),
+        (step(), uid(), outcome(), pairs(), text(), left, then).prop_map(
+            |(step, child, outcome, outputs, message, left, then)| {
+                let outputs = outputs.into_iter().collect();
+                Fact::ChildEnded { step, child, outcome, outputs, message, left, then }
+            }
+        ),
     ]
 }
 

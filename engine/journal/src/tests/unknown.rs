@@ -85,6 +85,8 @@ fn missing_parts_are_refused() {
         cancel.by = None;
     });
     change!("resumed", "`by`", Resumed, it => it.by = None);
+    change!("child-ended-rolled-back", "child_ended.then", ChildEnded, it => it.then = None);
+    change!("child-rolling-back", "child_rolling_back.child_uid", ChildRollingBack, it => it.child_uid.clear());
 }
 
 #[test]

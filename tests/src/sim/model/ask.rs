@@ -70,6 +70,16 @@ impl Model {
             Ask::CatchUp { asked, start, overlap, .. } => self.answer_catch_up(asked, start, *overlap),
             Ask::Run { run, input, .. } => match self.runs.get(run) {
                 None => Answer::Refused,
+                // 61, 133
+                Some(run) if matches!(run.stage, Stage::RollingBack(_)) && run.created.parent.is_none() => {
+                    match input {
+                        Input::Resume { edited, .. } if edited.is_some() || self.stuck_below(run).is_empty() => {
+                            Answer::Refused
+                        }
+                        Input::Resume { .. } => Answer::Accepted,
+                        _ => run.answer(input),
+                    }
+                }
                 Some(run) => run.answer(input),
             },
         }
@@ -194,7 +204,8 @@ impl RunModel {
             Input::Resume { edited: None, .. } if self.is_held() => Answer::Accepted,
             // 36, 55, 61, 64
             Input::Resume { by, confirmed, edited, .. } => accept_if(match self.stage {
-                Stage::RollingBack(_) => edited.is_none() && !self.stuck().is_empty(),
+                // Of all runs that are rolled back together: see above.
+                Stage::RollingBack(_) => false,
                 Stage::Terminal(_) if self.steps.iter().any(|s| s.status == Status::Over(Over::RollbackFailed)) => {
                     false
                 }
@@ -233,6 +244,9 @@ impl RunModel {
             | Input::ClockSet { .. }
             | Input::Above { .. }
             | Input::Reopen
+            | Input::RollBackBelow
+            | Input::AbandonBelow { .. }
+            | Input::TryAgain { .. }
             | Input::Deadlock { .. }
             | Input::ChildEnded { .. }
             | Input::ChildWaits { .. } => Answer::Nothing,

@@ -51,6 +51,8 @@ impl RunModel {
             return None;
         }
         if let Some(outcome) = self.asked {
+            // 131
+            let outcome = if outcome == Outcome::Succeeded { Outcome::Failed } else { outcome };
             return Some((outcome, self.to_compensate(false)));
         }
         let automatic = self.design.runbook.rollback.policy == RollbackPolicy::Automatic;
@@ -269,6 +271,7 @@ impl RunModel {
             | Fact::ChildStarting { .. }
             | Fact::ChildEnded { .. }
             | Fact::ChildWaits { .. }
+            | Fact::ChildRollingBack { .. }
             | Fact::Resumed { .. }
             | Fact::ApprovalGiven { .. }
             | Fact::StartDecided { .. }
@@ -327,6 +330,7 @@ impl RunModel {
                 | Status::Live(..)
                 | Status::Unknown { .. }
                 | Status::Child { .. }
+                | Status::ChildRollback { .. }
                 | Status::Over(_) => {}
             }
             times.extend(self.patience(no).map(|(until, _)| until));

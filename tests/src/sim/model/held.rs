@@ -20,6 +20,7 @@ impl RunModel {
                 status,
                 Status::Live(..)
                     | Status::Child { .. }
+                    | Status::ChildRollback { .. }
                     | Status::Waiting(AttemptKind::Verify | AttemptKind::OnCancel, _)
             )
         };

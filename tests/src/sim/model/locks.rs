@@ -76,7 +76,7 @@ impl Model {
                 continue;
             }
             let starts = run.open(self.now).into_iter().map(|(no, _)| no);
-            let calls = (0..run.steps.len()).filter(|no| run.is_callable(*no));
+            let calls = (0..run.steps.len()).filter(|no| run.is_callable(*no)).chain(run.to_undo());
             found.extend(starts.chain(calls).filter(|no| run.needs_locks(*no)).map(|no| (run.uid, Some(no))));
         }
         found
@@ -182,6 +182,8 @@ impl Model {
         match fact {
             Fact::Ending { cause: EndingCause::Deadlock { .. } } => {
                 let queued = run.created.parent.is_some() && run.stage == Stage::Queued && run.ending.is_none();
+                // 134
+                let queued = queued && run.asked.is_none();
                 Some(must(queued && self.is_in_circle((uid, None)), || "it waits in no circle (74)".to_owned()))
             }
             Fact::StepFailed { step, .. } if run.needs_locks(step.index()) => {
@@ -199,7 +201,8 @@ impl Model {
     pub(super) fn check_circles(&self) -> Check {
         for claim in self.waiting() {
             let run = self.run(claim.0)?;
-            let compensates = claim.1.is_some() && matches!(run.stage, Stage::RollingBack(_));
+            // 134
+            let compensates = matches!(run.stage, Stage::RollingBack(_)) || run.asked.is_some();
             must(compensates || !self.is_in_circle(claim), || format!("{claim:?} waits for itself (74, 96)"))?;
         }
         Ok(())

@@ -20,6 +20,7 @@ mod schedules;
 mod step;
 mod tree;
 mod turn;
+mod undo;
 mod vote;
 
 pub(crate) use ask::{Answer, Ask};

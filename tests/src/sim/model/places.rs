@@ -4,7 +4,6 @@ use runbook_core::id::RunUid;
 use runbook_core::run::{AttemptKind, Origin};
 use runbook_core::time::Timestamp;
 
-use super::judge::before;
 use super::run::{RunModel, Stage};
 use super::step::{Status, StepModel};
 use super::turn::Model;
@@ -98,6 +97,7 @@ impl RunModel {
                 | Status::Asking { .. }
                 | Status::Unknown { .. }
                 | Status::Child { .. }
+                | Status::ChildRollback { .. }
                 | Status::Over(_) => {}
             }
         }
@@ -123,13 +123,10 @@ impl RunModel {
     /// The compensations that nothing has to come before (59).
     fn compensations(&self, now: Timestamp) -> Vec<(usize, AttemptKind)> {
         let left = self.rolling.iter().flat_map(|rolling| rolling.left.iter().copied());
-        let left: Vec<(usize, &StepModel)> = left.filter_map(|no| Some((no, self.steps.get(no)?))).collect();
-        let mut behind = Vec::new();
-        for (no, _) in &left {
-            behind.extend(before(&self.design, *no));
-        }
-        let free = |no: &usize, step: &StepModel| step.is_over() && !behind.contains(no) && !self.stuck().contains(no);
-        let open = left.into_iter().filter(|(no, step)| is_due(step, now) || free(no, step));
+        let free: Vec<usize> = self.free_to_compensate();
+        let free = |no: &usize| free.contains(no) && self.rolls_back_alone(*no);
+        let left = left.filter_map(|no| Some((no, self.steps.get(no)?)));
+        let open = left.filter(|(no, step)| is_due(step, now) || free(no));
         open.map(|(no, _)| (no, AttemptKind::Rollback)).collect()
     }
 

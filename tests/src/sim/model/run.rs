@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{RollbackOf, Settlement, Step};
+use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
-    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, Outcome, SkipReason, StopLevel, Then, Waits,
+    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, Left, Outcome, SkipReason, StopLevel, Then, Waits,
 };
 use runbook_core::time::Timestamp;
 use serde_json::Value;
@@ -170,28 +170,6 @@ impl RunModel {
         self.part(true).filter(|(_, step, model)| step.no_return && started(model)).map(|(no, ..)| no).collect()
     }
 
-    /// What is to be compensated (56), by itself or by hand (57).
-    pub(crate) fn to_compensate(&self, by_itself: bool) -> Vec<usize> {
-        // 81
-        if self.created.terms.dry {
-            return Vec::new();
-        }
-        let mut left_out = Vec::new();
-        if by_itself {
-            for no in self.no_way_back() {
-                left_out.extend(super::judge::before(&self.design, no));
-            }
-        }
-        let of = self.design.runbook.rollback.of;
-        let wanted = |model: &StepModel| {
-            of == RollbackOf::Started || matches!(model.status, Status::Over(Over::Succeeded | Over::RollbackFailed))
-        };
-        self.part(true)
-            .filter(|(no, step, model)| step.rollback.is_some() && model.ran && wanted(model) && !left_out.contains(no))
-            .map(|(no, ..)| no)
-            .collect()
-    }
-
     pub(crate) fn has_unknown(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.status, Status::Unknown { .. }))
     }
@@ -217,7 +195,12 @@ impl RunModel {
     fn is_waiting_step(&self, status: Option<Status>) -> bool {
         matches!(
             status,
-            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Child { waits: Waits::Still, .. })
+            Some(
+                Status::Paused { .. }
+                    | Status::Asking { .. }
+                    | Status::Child { waits: Waits::Still, .. }
+                    | Status::ChildRollback { waits: Waits::Still, .. }
+            )
         )
     }
 
@@ -227,11 +210,14 @@ impl RunModel {
             // 98
             Some(Status::Ready | Status::Pending) if !self.has_room() => false,
             Some(Status::Live(..) | Status::Ready | Status::Waiting(..)) => true,
-            Some(Status::Child { waits, .. }) => waits == Waits::No,
+            Some(Status::Child { waits, .. } | Status::ChildRollback { waits, .. }) => waits == Waits::No,
             Some(Status::Pending) => self.starts_unsaid(no),
-            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Unknown { .. } | Status::Over(_)) | None => {
-                false
+            // 131
+            Some(Status::Over(_)) => {
+                let alone = self.rolls_back_alone(no);
+                (alone || self.has_room()) && self.free_to_compensate().contains(&no)
             }
+            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Unknown { .. }) | None => false,
         }
     }
 
@@ -332,7 +318,7 @@ impl RunModel {
             if !self.design.is_main(no)
                 && let Some(step) = self.steps.get_mut(no)
             {
-                *step = StepModel { ran: step.ran, ..StepModel::new(step.latest, step.child) };
+                *step = StepModel { ran: step.ran, left: step.left, ..StepModel::new(step.latest, step.child) };
             }
         }
     }
@@ -353,7 +339,9 @@ impl RunModel {
         rolling.stuck.clear();
         for no in std::mem::take(&mut rolling.left) {
             match self.steps.get_mut(no).map(|step| &mut step.status) {
-                Some(Status::Live(_, AttemptKind::Rollback) | Status::Unknown { .. }) => rolling.left.push(no),
+                Some(
+                    Status::Live(_, AttemptKind::Rollback) | Status::ChildRollback { .. } | Status::Unknown { .. },
+                ) => rolling.left.push(no),
                 Some(status @ Status::Waiting(..)) => *status = Status::Over(Over::RollbackFailed),
                 Some(_) | None => {}
             }
@@ -364,11 +352,13 @@ impl RunModel {
     /// Takes an event.
     pub(crate) fn take(&mut self, event: &Event) {
         self.change(event);
-        if let Fact::AttemptStarting { step, .. } | Fact::ChildStarting { step, .. } = &event.fact
+        if let Fact::AttemptStarting { step, .. }
+        | Fact::ChildStarting { step, .. }
+        | Fact::ChildRollingBack { step, .. } = &event.fact
             && let Some(step) = self.steps.get_mut(step.index())
         {
             step.locked = !step.locks.is_empty();
-            step.begun = true;
+            step.begun |= !matches!(event.fact, Fact::ChildRollingBack { .. });
         }
         self.let_go();
     }
@@ -437,13 +427,27 @@ impl RunModel {
             }
             Fact::AttemptEnded { step, attempt, end, then } => self.ended(step.index(), attempt.0, end, *then, at),
             Fact::Ending { cause } => self.begin_ending(cause),
-            Fact::ChildStarting { step, child, .. } => {
+            Fact::ChildStarting { step, child, again } => {
                 self.set(step.index(), Status::Child { uid: *child, waits: Waits::No });
                 if let Some(step) = self.steps.get_mut(step.index()) {
                     step.child = Some(*child);
+                    if !again {
+                        step.left = Left::Nothing;
+                    }
                 }
             }
-            Fact::ChildEnded { step, outcome, outputs, .. } => {
+            Fact::ChildRollingBack { step, child } => {
+                self.set(step.index(), Status::ChildRollback { uid: *child, waits: Waits::No });
+            }
+            // 132
+            Fact::ChildEnded { step, left, .. } if self.is_undoing(step.index()) => {
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.left = *left;
+                    step.status = Status::Over(Over::RollbackFailed);
+                }
+                self.close_compensation(step.index(), *left == Left::Nothing);
+            }
+            Fact::ChildEnded { step, outcome, outputs, left, .. } => {
                 let over = match outcome {
                     Outcome::Succeeded => Over::Succeeded,
                     Outcome::Failed | Outcome::RolledBack => Over::Failed,
@@ -452,12 +456,20 @@ impl RunModel {
                 self.close(step.index(), over);
                 if let Some(step) = self.steps.get_mut(step.index()) {
                     step.outputs.clone_from(outputs);
+                    step.left = *left;
                     // 41
                     step.ran = true;
                 }
             }
             Fact::ChildWaits { step, child, waits } => {
-                self.set(step.index(), Status::Child { uid: *child, waits: *waits });
+                let (uid, waits) = (*child, *waits);
+                self.set(
+                    step.index(),
+                    match self.is_undoing(step.index()) {
+                        true => Status::ChildRollback { uid, waits },
+                        false => Status::Child { uid, waits },
+                    },
+                );
             }
             Fact::Finishing { outcome, outputs, .. } => {
                 self.stage = Stage::Finally(*outcome);
@@ -534,8 +546,12 @@ impl RunModel {
                         Status::Asking { until } => *until = until.map(|until| until + *by),
                         Status::Waiting(_, due) => *due = *due + *by,
                         Status::Unknown { since, .. } => *since = *since + *by,
-                        Status::Pending | Status::Ready | Status::Live(..) | Status::Child { .. } | Status::Over(_) => {
-                        }
+                        Status::Pending
+                        | Status::Ready
+                        | Status::Live(..)
+                        | Status::Child { .. }
+                        | Status::ChildRollback { .. }
+                        | Status::Over(_) => {}
                     }
                 }
             }
@@ -549,6 +565,11 @@ impl RunModel {
             }
             (true, Some(_)) | (false, None) => {}
         }
+    }
+
+    /// Whether the child run of a step is rolled back.
+    fn is_undoing(&self, no: usize) -> bool {
+        self.steps.get(no).is_some_and(|step| matches!(step.status, Status::ChildRollback { .. }))
     }
 
     fn set(&mut self, no: usize, status: Status) {
@@ -697,7 +718,8 @@ impl RunModel {
                 let child = step.child.filter(|_| !undone.contains(&no) && !back && !anew.contains(&no));
                 // 95
                 let locks = if ran { std::mem::take(&mut step.locks) } else { Vec::new() };
-                *step = StepModel { ran, locks, ..StepModel::new(step.latest, child) };
+                let left = if child.is_some() { step.left } else { Left::Nothing };
+                *step = StepModel { ran, left, locks, ..StepModel::new(step.latest, child) };
             }
         }
     }

@@ -81,6 +81,8 @@ pub(super) struct Expected {
     slots: Vec<(ScheduleName, i64)>,
     /// Runs that a slot under `replace` cancels (23), and a start (91 of `docs/runs.md`): in whose name.
     pub(super) cancels: Vec<(RunUid, Principal)>,
+    /// Compensations that a resume tries again (133 of `docs/runs.md`).
+    pub(super) tries: BTreeSet<(RunUid, usize)>,
     /// Runs that may be named as the reason for a skip.
     busy: Vec<(ScheduleName, i64, Vec<u64>)>,
     replies: Vec<bool>,
@@ -360,7 +362,8 @@ impl Model {
         for name in self.schedules.keys().cloned().collect::<Vec<_>>() {
             self.deal(&name);
         }
-        let Expected { notes, succeeded, slots, cancels, busy, replies } = std::mem::take(&mut self.expected);
+        let Expected { notes, succeeded, slots, cancels, tries, busy, replies } = std::mem::take(&mut self.expected);
+        must(tries.is_empty(), || format!("{tries:?} are not tried again (61, 133)"))?;
         must(cancels.is_empty(), || format!("runs {cancels:?} are not replaced (23, 91)"))?;
         must(batch.stopped.is_empty(), || format!("not fired any more: {:?}", batch.stopped))?;
         for (name, schedule) in &mut self.schedules {

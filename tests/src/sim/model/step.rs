@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
-use runbook_core::run::{AttemptKind, How, NotStarted, Then, Waits};
+use runbook_core::run::{AttemptKind, How, Left, NotStarted, Then, Waits};
 use runbook_core::time::Timestamp;
 use serde_json::Value;
 
@@ -43,6 +43,12 @@ pub(crate) enum Status {
     },
     /// Its child run is on.
     Child {
+        uid: RunUid,
+        /// What that is known to wait for (75).
+        waits: Waits,
+    },
+    /// Its child run is rolled back (131).
+    ChildRollback {
         uid: RunUid,
         /// What that is known to wait for (75).
         waits: Waits,
@@ -93,6 +99,10 @@ pub(crate) struct StepModel {
     pub(crate) begun: bool,
     /// Its latest child run, over all epochs.
     pub(crate) child: Option<RunUid>,
+    /// The latest event of that when the step opened it again, or began to roll it back (72, 131).
+    pub(crate) opened_at: u64,
+    /// What that left when it was over last (130).
+    pub(crate) left: Left,
     /// Its locks, as it was judged last (92), and whether it has them.
     pub(crate) locks: Vec<String>,
     pub(crate) locked: bool,
@@ -120,6 +130,8 @@ impl StepModel {
             approved: Vec::new(),
             begun: false,
             child,
+            opened_at: 0,
+            left: Left::Nothing,
             locks: Vec::new(),
             locked: false,
         }

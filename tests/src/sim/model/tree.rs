@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use runbook_core::definition::{Overlap, Part};
 use runbook_core::id::RunUid;
-use runbook_core::run::{Created, EndingCause, Fact, Outcome, Parent, Principal, Terms, Then, Waits};
+use runbook_core::run::{Created, EndingCause, Fact, Left, Outcome, Parent, Principal, Terms, Then, Waits};
 use serde_json::Value;
 
 use super::super::condition::{ITEM, ITERATION, NUMBER, around};
@@ -11,6 +11,7 @@ use super::super::design::{SLOT, Started};
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status, StepModel};
 use super::turn::Model;
+use super::undo::waits_of;
 use super::{Check, must};
 
 impl RunModel {
@@ -21,13 +22,13 @@ impl RunModel {
 
     /// 75
     pub(crate) fn needs_person(&self) -> bool {
-        let below = |step: &StepModel| matches!(step.status, Status::Child { waits: Waits::Attention, .. });
+        let below = |step: &StepModel| waits_of(step.status) == Some(Waits::Attention);
         self.has_unknown() || self.steps.iter().any(below)
     }
 
     /// Whether a child run of it is on.
     pub(crate) fn has_child(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.status, Status::Child { .. }))
+        self.steps.iter().any(|step| waits_of(step.status).is_some())
     }
 
     /// Whether a step is to start its child run now (66).
@@ -137,6 +138,9 @@ impl Model {
             return Some(ended);
         }
         let run = self.runs.get(&uid);
+        if let Some(follows) = run.and_then(|run| self.follows_in_rollback(run, fact)) {
+            return Some(follows);
+        }
         match (fact, run) {
             (Fact::Created(created), None) if created.parent.is_some() => Some(self.creation_follows(uid, created)),
             (Fact::ChildStarting { step, child, again }, Some(run)) => {
@@ -145,13 +149,14 @@ impl Model {
             (Fact::StepFailed { step, .. }, Some(run)) if run.is_callable(step.index()) => {
                 Some(must(self.is_refused(run, step.index()), || "nothing fails it (67)".to_owned()))
             }
-            (Fact::ChildEnded { step, child, outcome, outputs, then, .. }, Some(run)) => {
-                Some(self.child_end_follows(run, step.index(), *child, *outcome, outputs, *then))
+            (Fact::ChildEnded { step, child, outcome, outputs, left, then, .. }, Some(run)) => {
+                Some(self.child_end_follows(run, step.index(), *child, (*outcome, *left), outputs, *then))
             }
             (Fact::ChildWaits { step, child, waits }, Some(run)) => {
                 let waits_now = self.runs.get(child).map(RunModel::waits);
                 let told = matches!(run.steps.get(step.index())?.status,
-                    Status::Child { uid, waits: before } if uid == *child && before != *waits);
+                    Status::Child { uid, waits: before } | Status::ChildRollback { uid, waits: before }
+                        if uid == *child && before != *waits);
                 Some(must(told && waits_now == Some(*waits), || "it says nothing new or true (75)".to_owned()))
             }
             (Fact::Resumed { epoch, .. }, Some(run)) if run.created.parent.is_some() => {
@@ -248,20 +253,18 @@ impl Model {
         run: &RunModel,
         no: usize,
         child: RunUid,
-        outcome: Outcome,
+        (outcome, told): (Outcome, Left),
         outputs: &IndexMap<String, Value>,
         then: Then,
     ) -> Check {
-        let status = run.steps.get(no).map(|step| step.status);
-        must(matches!(status, Some(Status::Child { uid, .. }) if uid == child), || format!("the step is {status:?}"))?;
+        let (_, step) = run.step(no)?;
+        let status = step.status;
+        let its = matches!(status, Status::Child { uid, .. } | Status::ChildRollback { uid, .. } if uid == child);
+        must(its, || format!("the step is {status:?}"))?;
         let below = self.run(child)?;
+        must(below.last_event > step.opened_at, || "nothing came of its child run (66, 72, 131)".to_owned())?;
         must(below.stage == Stage::Terminal(outcome), || format!("the child run is {:?} (68)", below.stage))?;
-        let expected = match outcome {
-            Outcome::Succeeded => Then::Succeeded,
-            // 76
-            Outcome::Failed | Outcome::RolledBack => Then::Failed,
-            Outcome::Canceled => Then::Canceled,
-        };
+        let expected = self.end_of_child(status, outcome, told, below)?;
         must(then == expected, || format!("the step must be {expected:?} (68)"))?;
         let left = if outcome == Outcome::Succeeded { below.outputs.clone() } else { IndexMap::new() };
         must(left == *outputs, || format!("its outputs must be {left:?} (68)"))
@@ -306,6 +309,7 @@ impl Model {
                     })?;
                 }
             }
+            self.check_undone(run).map_err(told)?;
             must(self.ending_from_above(run).is_none(), || {
                 told(format!("must end: {:?} (70)", self.ending_from_above(run)))
             })?;

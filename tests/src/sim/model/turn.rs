@@ -147,8 +147,14 @@ impl Model {
                     self.hear_caught_up(caught);
                 }
             }
-            Ask::Run { token: Some(token), run, .. } => asked.answers.push((*token, answer, *run)),
-            Ask::Run { token: None, .. } | Ask::Clock(_) => {}
+            Ask::Run { token, run, input } => {
+                asked.answers.extend(token.map(|token| (token, answer, *run)));
+                if let (Input::Resume { .. }, Answer::Accepted, Some(run)) = (input, answer, self.runs.get(run)) {
+                    let tries = self.stuck_below(run);
+                    self.expected.tries.extend(tries);
+                }
+            }
+            Ask::Clock(_) => {}
         }
         answer
     }
@@ -220,6 +226,13 @@ impl Model {
         if let Some(run) = self.runs.get_mut(&uid) {
             run.take(event);
         }
+        if let Fact::ChildStarting { step, child, .. } | Fact::ChildRollingBack { step, child } = &event.fact {
+            let opened_at = self.runs.get(child).map_or(0, |child| child.last_event);
+            let run = self.runs.get_mut(&uid);
+            if let Some(step) = run.and_then(|run| run.steps.get_mut(step.index())) {
+                step.opened_at = opened_at;
+            }
+        }
         if matches!(event.fact, Fact::AttemptStarting { .. }) {
             self.last_start.insert(uid, self.events_seen);
             self.waits_since.remove(&uid);
@@ -230,7 +243,7 @@ impl Model {
     }
 
     /// Whether a fact is one more of those that the latest thing asked led to: a resume of a rollback that is stuck.
-    fn tries_again(&self, uid: RunUid, fact: &Fact, asked: &Asked<'_>) -> bool {
+    fn tries_again(&mut self, uid: RunUid, fact: &Fact, asked: &Asked<'_>) -> bool {
         let latest = asked.asks.get(asked.next.wrapping_sub(1));
         let (Some(Ask::Run { run, input: Input::Resume { by: who, reason: why, .. }, .. }), Some(model)) =
             (latest, self.runs.get(&uid))
@@ -238,7 +251,8 @@ impl Model {
             return false;
         };
         let Fact::Resolved { step, settlement: Settlement::Retry, by, reason, .. } = fact else { return false };
-        *run == uid && by == who && reason == why && model.stuck().contains(&step.index())
+        let right = by == who && reason == why && model.stuck().contains(&step.index()) && model.root() == *run;
+        right && self.expected.tries.remove(&(uid, step.index()))
     }
 
     /// Whether an event is what was asked for.
@@ -265,6 +279,14 @@ impl Model {
                 let run = RunModel::new(uid, Arc::clone(design), (**created).clone(), event.at);
                 self.runs.insert(uid, run);
                 Ok(())
+            }
+            // 133
+            (
+                Fact::Resolved { step, settlement: Settlement::Retry, by, reason, .. },
+                Ask::Run { input: Input::Resume { by: who, reason: why, .. }, .. },
+            ) if by == who && reason == why => {
+                let stuck = self.expected.tries.remove(&(uid, step.index()));
+                must(stuck, || "its compensation did not fail (61)".to_owned())
             }
             (fact, Ask::Run { run, input, .. }) if *run == uid => match (fact, input) {
                 (
@@ -308,13 +330,6 @@ impl Model {
                     if by == who && reason == why =>
                 {
                     Ok(())
-                }
-                (
-                    Fact::Resolved { step, settlement: Settlement::Retry, by, reason, .. },
-                    Input::Resume { by: who, reason: why, .. },
-                ) if by == who && reason == why => {
-                    let stuck = self.run(uid)?.stuck().contains(&step.index());
-                    must(stuck, || "its compensation did not fail (61)".to_owned())
                 }
                 (
                     Fact::Resumed { epoch, by, reason, confirmed, edited },
@@ -471,6 +486,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalTimedOut { .. }
         | Fact::AttemptStarting { .. }
         | Fact::RollingBack { .. }
+        | Fact::ChildRollingBack { .. }
         | Fact::ChildStarting { .. }
         | Fact::ChildEnded { .. }
         | Fact::ChildWaits { .. }
