@@ -78,7 +78,7 @@ impl Schedule {
     }
 }
 
-fn view<'m>((name, schedule): (&'m ScheduleName, &'m Box<Schedule>)) -> ScheduleView<'m> {
+fn view<'m>(name: &'m ScheduleName, schedule: &'m Schedule) -> ScheduleView<'m> {
     ScheduleView { name, record: &schedule.record, plan: schedule.plan.as_deref(), preparing: schedule.asked }
 }
 
@@ -231,17 +231,18 @@ impl Machine {
 
     /// All schedules that are or were known, by name.
     pub fn schedules(&self) -> impl Iterator<Item = ScheduleView<'_>> {
-        self.schedules.all.iter().map(view)
+        self.schedules.all.iter().map(|(name, schedule)| view(name, schedule))
     }
 
     /// Those with names behind this one.
     pub fn schedules_after(&self, name: &str) -> impl Iterator<Item = ScheduleView<'_>> {
-        self.schedules.all.range::<str, _>((Excluded(name), Unbounded)).map(view)
+        let behind = self.schedules.all.range::<str, _>((Excluded(name), Unbounded));
+        behind.map(|(name, schedule)| view(name, schedule))
     }
 
     /// A schedule that is or was known.
     pub fn schedule(&self, name: &str) -> Option<ScheduleView<'_>> {
-        self.schedules.all.get_key_value(name).map(view)
+        self.schedules.all.get_key_value(name).map(|(name, schedule)| view(name, schedule))
     }
 
     /// Whether a run of a schedule is on.
