@@ -11,6 +11,8 @@ use crate::plan;
 
 /// The program of scripts that say `shell: bash`.
 const BASH: &str = "bash";
+/// By which terraform is told to keep elsewhere what initialising makes: whether it is there is not known then.
+const ELSEWHERE: &str = "TF_DATA_DIR";
 
 /// What is needed, each with the first step that needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
             }
             None => doubtful(runbook),
         };
-        needs.look(&runbook.steps, &skipped);
+        needs.look(&runbook.steps, &skipped, runbook.env.contains_key(ELSEWHERE));
     }
     let Needs { stacks, made, makes_any, .. } = &mut needs;
     stacks.retain(|folder, _| !*makes_any && !made.contains(folder));
@@ -60,7 +62,7 @@ fn doubtful(runbook: &Runbook) -> Vec<bool> {
 }
 
 impl Needs {
-    fn look(&mut self, steps: &[Step], skipped: &[bool]) {
+    fn look(&mut self, steps: &[Step], skipped: &[bool], elsewhere: bool) {
         // What is skipped may still be what initialises.
         for step in steps {
             self.initialises(step);
@@ -68,11 +70,11 @@ impl Needs {
         for step in steps.iter().zip(skipped).filter(|(_, skipped)| !**skipped).map(|(step, _)| step) {
             let commands = [step.command(), step.verify.as_ref(), step.on_cancel.as_ref(), step.rollback.as_ref()];
             for command in commands.into_iter().flatten() {
-                self.command(&step.id, command);
+                self.command(&step.id, command, elsewhere);
             }
             if let Some(block) = step.block() {
                 let skipped: Vec<bool> = block.steps.iter().map(|step| step.condition.is_some()).collect();
-                self.look(&block.steps, &skipped);
+                self.look(&block.steps, &skipped, elsewhere);
             }
         }
     }
@@ -86,7 +88,7 @@ impl Needs {
         }
     }
 
-    fn command(&mut self, id: &str, command: &Command) {
+    fn command(&mut self, id: &str, command: &Command, elsewhere: bool) {
         let acting = match &command.program {
             Program::Action(acting) => acting,
             Program::Script { shell: Shell::Bash, .. } => {
@@ -104,6 +106,8 @@ impl Needs {
         let Some(program) = program else { return };
         self.programs.entry(program.clone()).or_insert_with(|| id.to_owned());
         if initialised(acting) == Initialised::Wants
+            && !elsewhere
+            && !command.env.contains_key(ELSEWHERE)
             && let Some(folder) = folder(acting)
         {
             self.stacks.entry(folder).or_insert_with(|| (id.to_owned(), program));
@@ -165,6 +169,21 @@ mod tests {
         let needs = of(&[&it], None);
         assert_eq!(names(&needs), (vec!["bash", "git", "terraform", "tofu"], vec!["inner", "net"]));
         assert_eq!(needs.programs["terraform"], "plan");
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_and_what_only_reads_is_not_looked_for() {
+        let it = runbook(
+            "  plan: {uses: terraform/plan, with: {dir: net}, env: {TF_DATA_DIR: data}}
+  valid: {uses: terraform/validate, with: {dir: dns}}
+",
+        );
+        assert_eq!(names(&of(&[&it], None)), (vec!["terraform"], vec![]));
+        let mut other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");
+        assert_eq!(names(&of(&[&other], None)).1, vec!["net"]);
+        let plan = it.steps.first().and_then(Step::command).unwrap();
+        other.env = plan.env.clone();
+        assert_eq!(names(&of(&[&other], None)).1, Vec::<&str>::new());
     }
 
     #[test]

@@ -162,6 +162,8 @@ pub(super) static INIT: Action = Action {
 };
 
 pub(super) static VALIDATE: Action = Action {
+    // What it lacks of modules and providers it says itself, and it needs no backend.
+    initialised: Initialised::Whatever,
     outputs: &[output("warnings", ValueType::Integer, "How many warnings there are; the log has them.")],
     ..looks(
         "terraform/validate",
