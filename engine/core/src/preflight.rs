@@ -1,4 +1,4 @@
-//! Whether a runbook could start, as a look found that was made on a timer. Never knows how it is looked, nor what the clock says.
+//! Whether a runbook could start: what is missing, and what a look found that was made on a timer. Never knows how it is looked, nor what the clock says.
 
 use crate::limits::{PREFLIGHT_BYTES, PREFLIGHT_MISSING};
 use crate::time::{Span, Timestamp};
@@ -15,7 +15,8 @@ pub struct Place {
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// What.
+    /// `requires.tools.NAME`, `requires.secrets.NAME`, `requires.endpoints.URL`, `requires.disk.PATH`, `files.PATH`, or `steps.ID`
+    /// of a step whose action needs it.
     pub subject: String,
     /// What is wrong with it, and what to do.
     pub problem: String,

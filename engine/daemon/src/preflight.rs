@@ -14,6 +14,7 @@ use runbook_actions::Asker;
 use runbook_core::definition::{Endpoint, Room, Runbook, Tool};
 use runbook_core::destruction::Known;
 use runbook_core::needs;
+use runbook_core::preflight::Missing;
 use runbook_journal::room;
 
 use self::version::Version;
@@ -28,16 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_BYTES: usize = 64 << 10;
 /// What is looked at at the same time.
 const TOGETHER: usize = 32;
-
-/// Something that is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// `requires.tools.NAME`, `requires.secrets.NAME`, `requires.endpoints.URL`, `requires.disk.PATH`, `files.PATH`, or `steps.ID`
-    /// of a step whose action needs it.
-    pub subject: String,
-    /// What is wrong with it, and what to do.
-    pub problem: String,
-}
 
 /// A program's file as it was when it told its version.
 type Asked = (SystemTime, u64, Option<Version>);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use runbook_core::definition::{Environment, InputSource};
 use runbook_core::language;
+use runbook_core::preflight::Missing;
 use runbook_core::run::Pinned;
 use serde_json::{Map, Value};
 
 use crate::definitions::Text;
 use crate::library::{Entry, Generation};
-use crate::preflight::{Missing, Preflight};
+use crate::preflight::Preflight;
 use crate::room;
 use crate::surroundings::Surroundings;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runbook_core::definition::Runbook;
 use runbook_core::kept::Kept;
-use runbook_core::preflight::{Checked, Missing, Place};
+use runbook_core::preflight::{Checked, Place};
 use runbook_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -124,14 +124,12 @@ impl Workshop {
             let runbooks = folder.with_called(runbook);
             Some(preflight.check(&runbooks, None, of.environment.as_deref(), &surroundings))
         });
-        let found = match looked.await {
-            Ok(Some(found)) => found,
+        let missing = match looked.await {
+            Ok(Some(missing)) => missing,
             // It is gone from the folder meanwhile.
             Ok(None) => return true,
             Err(_) => return false,
         };
-        let missing: Vec<Missing> =
-            found.into_iter().map(|missing| Missing { subject: missing.subject, problem: missing.problem }).collect();
         if !missing.is_empty() {
             tracing::warn!(
                 runbook = place.runbook,

@@ -9,6 +9,7 @@ use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook, key_in
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
+use runbook_core::preflight::Missing;
 use runbook_core::run::{Created, Fact, Pinned, Rejection, Start, decide};
 use runbook_core::selection::Selection;
 use runbook_core::time::Span;
@@ -20,7 +21,6 @@ use tonic::Status;
 use super::{Shared, asks, errors, internal, terms, to_proto};
 use crate::clock;
 use crate::history::{self, Past};
-use crate::preflight::Missing;
 
 /// Runbooks whose past is looked at, of all that one start comes to start.
 pub(super) const PASTS: usize = 16;

@@ -9,6 +9,7 @@ use runbook_core::destruction::Known;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
+use runbook_core::preflight::Missing;
 use runbook_core::run::{self, Input, Phase, Pinned, Rejection, RunState, Start};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
@@ -26,7 +27,6 @@ use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::git;
 use crate::layout::Layout;
-use crate::preflight::Missing;
 use crate::secrets::Sealer;
 
 /// Runs in one page, by default and at most.
