@@ -218,6 +218,7 @@ pub fn run(run: &v1::Run) -> Value {
         "inputs": object(run.inputs.as_ref()),
         "inputs_from": inputs_from(&run.inputs_from),
         "overridden": text(&run.overridden),
+        "priority": priority(run.priority()),
         "last_event": run.last_event,
         "message": text(&run.message),
         "waits_for": run.waits_for,
@@ -320,6 +321,7 @@ fn run_step(step: &v1::RunStep) -> Value {
         "last_line": text(&step.last_line),
         "waits_for": step.waits_for,
         "locks": step.locks,
+        "pool": text(&step.pool),
         "outputs": object(step.outputs.as_ref()),
         "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
     });
@@ -361,6 +363,37 @@ pub fn approval(approval: &v1::Approval) -> Value {
         "inputs": object(approval.inputs.as_ref()),
         "may_decide": approval.may_decide,
     })
+}
+
+/// A pool.
+pub fn pool(pool: &v1::Pool) -> Value {
+    let claim = |claim: &v1::PoolClaim| {
+        json!({
+            "run": claim.run,
+            "run_number": claim.run_number,
+            "runbook": claim.runbook,
+            "step": claim.step,
+            "priority": priority(claim.priority()),
+            "started_by": principal(claim.started_by.as_ref()),
+            "since": time(claim.since.as_ref()),
+        })
+    };
+    json!({
+        "name": pool.name,
+        "capacity": pool.capacity,
+        "taken": pool.taken,
+        "holders": pool.holders.iter().map(claim).collect::<Vec<_>>(),
+        "queue": pool.queue.iter().map(claim).collect::<Vec<_>>(),
+        "waiting": pool.waiting,
+    })
+}
+
+const fn priority(priority: v1::Priority) -> &'static str {
+    match priority {
+        v1::Priority::High => "high",
+        v1::Priority::Low => "low",
+        v1::Priority::Normal | v1::Priority::Unspecified => "normal",
+    }
 }
 
 /// A lock or a group.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use runbook_core::definition::Priority;
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::language::check;
 use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
@@ -76,8 +77,18 @@ impl History {
 }
 
 fn machine(places: usize) -> Machine {
+    machine_with(places, 1)
+}
+
+/// `pooled` is how many places the pool `p` has.
+fn machine_with(places: usize, pooled: usize) -> Machine {
     Machine::new(
-        Settings { places, boot: "boot".to_owned(), artifacts: ArtifactPaths::new(|_, _, _, name| name.to_owned()) },
+        Settings {
+            places,
+            pools: Some([("p".to_owned(), pooled)].into()),
+            boot: "boot".to_owned(),
+            artifacts: ArtifactPaths::new(|_, _, _, name| name.to_owned()),
+        },
         1,
     )
 }
@@ -326,4 +337,66 @@ finally:
     assert_eq!(kinds(&batch)[..5], wanted, "{batch:?}");
     let skipped = history.machine.run(uid(1)).unwrap().step(StepNo(1)).unwrap();
     assert_eq!(skipped.progress.name(), "child_rollback");
+}
+
+/// Starts that differ in their priority and origin, in their order.
+fn starts(history: &History, wanted: &[(u128, Option<Priority>, Origin)]) -> Vec<MachineInput> {
+    let start = |(number, priority, origin): &(u128, Option<Priority>, Origin)| {
+        let mut input = history.start(*number);
+        let MachineInput::Start { start, .. } = &mut input else { panic!("{input:?}") };
+        (start.terms.priority, start.origin) = (*priority, *origin);
+        start.request_id = number.to_string();
+        input
+    };
+    wanted.iter().map(start).collect()
+}
+
+fn begun(batch: &Batch) -> Vec<(RunUid, u32)> {
+    batch.starts.iter().map(|(attempt, _)| (attempt.run, attempt.step.0)).collect()
+}
+
+#[test]
+fn a_full_pool_holds_up_nobody_else_and_its_next_place_goes_by_priority() {
+    let mut history = History::new(3, "priority: low\nsteps:\n  a: {run: work, pool: p}\n  b: {run: work}\n");
+    let wanted = [(1, None, Origin::Person), (2, None, Origin::Person), (3, Some(Priority::High), Origin::Schedule)];
+    let mut inputs = starts(&history, &wanted);
+    let last = inputs.split_off(2);
+    // The one place of the pool goes to the first run, and the others start what needs none.
+    let mut first = begun(&history.turn(BEGIN, inputs));
+    first.sort();
+    assert_eq!(first, [(uid(1), 0), (uid(1), 1), (uid(2), 1)]);
+    assert_eq!(begun(&history.turn(after(1), last)), []);
+    let batch = history.turn(after(2), vec![ended(1, 1, 1, How::Exited(0)), ended(2, 1, 1, How::Exited(0))]);
+    assert_eq!(begun(&batch), [(uid(3), 1)]);
+    let batch = history.turn(after(3), vec![ended(1, 0, 1, How::Exited(0))]);
+    assert_eq!(begun(&batch), [(uid(3), 0)]);
+    let view = history.machine.pools();
+    assert_eq!((view.len(), view[0].capacity, &view[0].holders), (1, 1, &vec![(uid(3), StepNo(0))]));
+    assert_eq!(view[0].queue, [(uid(2), StepNo(0))]);
+    assert_eq!(history.machine.waits_for_places(uid(2)), [(StepNo(0), "p".to_owned(), 1)]);
+}
+
+#[test]
+fn between_its_tries_a_step_has_no_place_in_its_pool() {
+    let mut history = History::new(2, &format!("steps: {{a: {{run: work, pool: p, {RETRY}}}}}\n"));
+    let both = starts(&history, &[(1, None, Origin::Person), (2, None, Origin::Person)]);
+    assert_eq!(begun(&history.turn(BEGIN, both)), [(uid(1), 0)]);
+    let batch = history.turn(after(1), vec![ended(1, 0, 1, How::Exited(1))]);
+    assert_eq!(begun(&batch), [(uid(2), 0)], "the other one has the place while the first waits");
+    assert_eq!(begun(&history.turn(after(20), Vec::new())), [], "and keeps it when that may try again");
+    assert_eq!(begun(&history.turn(after(21), vec![ended(2, 0, 1, How::Exited(0))])), [(uid(1), 0)]);
+}
+
+#[test]
+fn a_daemon_that_is_started_with_fewer_places_starts_no_more_before_one_is_free() {
+    let mut history = History::new(4, "steps: {a: {run: work, pool: p}}\n");
+    history.machine = machine_with(4, 2);
+    let all: Vec<_> = (1..=3).map(|number| (number, None, Origin::Person)).collect();
+    let inputs = starts(&history, &all);
+    assert_eq!(begun(&history.turn(BEGIN, inputs)), [(uid(1), 0), (uid(2), 0)]);
+    history.machine = machine_with(4, 1);
+    (1..=3).for_each(|number| history.load(number, after(1)));
+    assert_eq!(begun(&history.turn(after(1), Vec::new())), []);
+    assert_eq!(begun(&history.turn(after(2), vec![ended(1, 0, 1, How::Exited(0))])), []);
+    assert_eq!(begun(&history.turn(after(3), vec![ended(2, 0, 1, How::Exited(0))])), [(uid(3), 0)]);
 }

@@ -202,6 +202,7 @@ fn every_fault_is_reached() {
         "folder is broken in part",
         "let go on at last",
         "lost with an earlier boot",
+        "pools have other places",
         "power cut",
         "repeated request of a run that is over",
         "report doubled",

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{Origin, Run, StartRunRequest, StartRunResponse};
+use runbook_proto::v1::{self, Origin, Run, StartRunRequest, StartRunResponse};
 use serde_json::json;
 
 use crate::complete;
@@ -31,7 +31,7 @@ use crate::to_json;
     runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders\n  \
     runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
     runbook exec --like 142 -i keep=9\n  runbook exec deploy --env prod\n  runbook exec backup --at 02:30\n  \
-    runbook exec backup --in 2h")]
+    runbook exec backup --in 2h\n  runbook exec restore --priority high")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -63,6 +63,9 @@ pub struct Exec {
     /// Begins the run after this span, as 90s, 2h or 1d12h
     #[arg(id = "begin_in", long = "in", value_name = "SPAN", value_parser = read_span)]
     pub begin_in: Option<i64>,
+    /// How early it gets places, pools and locks where others want them too [default: the runbook's, else normal]
+    #[arg(long, value_enum, value_name = "PRIORITY")]
+    pub priority: Option<Priority>,
     /// Pauses the run before this step; may be repeated
     #[arg(long, value_name = "STEP")]
     pub pause_before: Vec<String>,
@@ -78,6 +81,27 @@ pub struct Exec {
     /// What of it runs.
     #[command(flatten)]
     pub selecting: Selecting,
+}
+
+/// How early a run gets what others want too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// As most.
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    const fn told(self) -> v1::Priority {
+        match self {
+            Self::High => v1::Priority::High,
+            Self::Normal => v1::Priority::Normal,
+            Self::Low => v1::Priority::Low,
+        }
+    }
 }
 
 /// Runs the verb.
@@ -146,6 +170,7 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         confirm: args.confirm.clone(),
         dry_run: args.dry_run,
         pause_before: args.pause_before.clone(),
+        priority: args.priority.map_or(v1::Priority::Unspecified, Priority::told).into(),
         begin_at: args.at.map(Moment::timestamp),
         begin_in: args.begin_in.map(duration),
         selection: args.selecting.selection(),

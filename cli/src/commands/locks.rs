@@ -1,13 +1,13 @@
-//! `runbook locks`: who has which lock or group, and who waits for it.
+//! `runbook locks`: who has which lock or group or a place in which pool, and who waits for it.
 
 use clap::Args;
-use runbook_proto::v1::{ListLocksRequest, Lock, LockClaim};
+use runbook_proto::v1::{ListLocksRequest, ListPoolsRequest, Lock, LockClaim, Pool, PoolClaim};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
-use crate::line::Tone;
+use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span};
 use crate::pages;
 use crate::session::runs;
@@ -21,7 +21,7 @@ const QUEUE: usize = 3;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  runbook locks\n  runbook locks db/orders\n  runbook locks --output json")]
 pub struct Locks {
-    /// Only the lock or group of this name
+    /// Only the lock, group or pool of this name
     pub name: Option<String>,
 }
 
@@ -36,19 +36,60 @@ pub async fn run(cx: &mut Context, args: &Locks) -> Result<ExitCode> {
         Ok((page.locks, page.next_page_token))
     })
     .await?;
-    all.retain(|lock| args.name.as_ref().is_none_or(|name| lock.name == *name));
+    let mut pools: Vec<Pool> = pages::all(async |page_size, page_token| {
+        let request = ListPoolsRequest { page_size, page_token };
+        let page = cx.session.ask(async |channel| runs(channel).list_pools(request.clone()).await).await?;
+        Ok((page.pools, page.next_page_token))
+    })
+    .await?;
+    let wanted = |name: &String| args.name.as_ref().is_none_or(|wanted| wanted == name);
+    all.retain(|lock| wanted(&lock.name));
+    pools.retain(|pool| wanted(&pool.name));
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::lock).collect();
-        cx.console.json(&json!({"locks": all}))?;
-    } else if all.is_empty() {
-        cx.console.say(match &args.name {
-            None => "nobody has a lock or a group",
-            Some(_) => "nobody has it, and nobody waits for it",
-        });
-    } else {
+        let pools: Vec<_> = pools.iter().map(to_json::pool).collect();
+        cx.console.json(&json!({"locks": all, "pools": pools}))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    if !all.is_empty() {
         cx.console.table(&table(&all, Moment::now()))?;
     }
+    if !pools.is_empty() {
+        if !all.is_empty() {
+            cx.console.line(&Line::default())?;
+        }
+        cx.console.table(&table_of_pools(&pools, Moment::now()))?;
+    }
+    if all.is_empty() && pools.is_empty() {
+        cx.console.say(match &args.name {
+            None => "nobody has a lock or a group, and there is no pool",
+            Some(_) => "nobody has it, and nobody waits for it",
+        });
+    }
     Ok(ExitCode::Succeeded)
+}
+
+/// The pools, a row for each.
+fn table_of_pools(pools: &[Pool], now: Moment) -> Table {
+    let mut table = Table::new(&["POOL", "TAKEN", "HELD BY", "WAITING"]).wrapped();
+    for pool in pools {
+        let holder = |claim: &PoolClaim| match moment(claim.since.as_ref()) {
+            Some(since) => format!("{} ({})", place(claim), running_span(now.since(since))),
+            None => place(claim),
+        };
+        table.row(vec![
+            (Tone::Bold, pool.name.clone()),
+            (Tone::Plain, format!("{} of {}", pool.taken, pool.capacity)),
+            (Tone::Plain, some(pool.holders.iter().map(holder), pool.taken)),
+            (Tone::Plain, some(pool.queue.iter().map(place), pool.waiting)),
+        ]);
+    }
+    table
+}
+
+/// Who it is: `run 7 a/b`.
+fn place(claim: &PoolClaim) -> String {
+    format!("run {} {}", claim.run_number, claim.step)
 }
 
 /// The locks, a row for each.
@@ -80,8 +121,13 @@ fn claim(claim: &LockClaim) -> String {
 
 /// The first that wait, and how many more.
 fn queue(lock: &Lock) -> String {
-    let named: Vec<String> = lock.queue.iter().take(QUEUE).map(claim).collect();
-    match usize::try_from(lock.waiting).unwrap_or(usize::MAX).saturating_sub(named.len()) {
+    some(lock.queue.iter().map(claim), lock.waiting)
+}
+
+/// The first of so many, and how many more.
+fn some(all: impl Iterator<Item = String>, count: u64) -> String {
+    let named: Vec<String> = all.take(QUEUE).collect();
+    match usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(named.len()) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
     }
@@ -118,6 +164,30 @@ mod tests {
                 "LOCK       HELD BY  FOR   STARTED BY  WAITING",
                 "db/orders  run 7    40 s  ann         run 8 a/change, run 9, run 10 and 2 more",
                 "group one  nobody                     run 9",
+            ]
+        );
+    }
+    #[test]
+    fn a_pool_says_how_much_of_it_is_taken_and_by_whom() {
+        let who = |number: u64, step: &str| PoolClaim {
+            run_number: number,
+            step: step.into(),
+            since: Some(Timestamp { seconds: 360, nanos: 0 }),
+            ..PoolClaim::default()
+        };
+        let waits = |number: u64| PoolClaim { since: None, ..who(number, "copy") };
+        let holders = vec![who(7, "dump"), who(8, "a/dump")];
+        let queue = vec![waits(9), waits(10)];
+        let taken = Pool { name: "disks".into(), capacity: 2, taken: 2, holders, queue, waiting: 4 };
+        let free = Pool { name: "api".into(), capacity: 5, ..Pool::default() };
+        let table = table_of_pools(&[free, taken], Moment(400_000_000));
+        let lines: Vec<String> = table.lines(Some(100)).iter().map(|line| line.plain().trim_end().to_owned()).collect();
+        assert_eq!(
+            lines,
+            [
+                "POOL   TAKEN   HELD BY                                  WAITING",
+                "api    0 of 5",
+                "disks  2 of 2  run 7 dump (40 s), run 8 a/dump (40 s)  run 9 copy, run 10 copy and 2 more",
             ]
         );
     }

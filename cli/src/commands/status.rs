@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{InputFrom, InputSource, Pause, Run, StepStatus};
+use runbook_proto::v1::{InputFrom, InputSource, Pause, Priority, Run, StepStatus};
 use serde_json::json;
 
 use super::runs::{ACTIVE, Asked, fetch, table};
@@ -71,6 +71,7 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     }
     facts.push(("environment", run.environment.clone()));
     facts.push(("overridden", run.overridden.clone()));
+    facts.push(("priority", uncommon(run.priority()).to_owned()));
     facts.push(("inputs", inputs_from(run)));
     facts.push(("why", run.reason.clone()));
     facts.push(("commit", run.commit.clone()));
@@ -103,6 +104,15 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
     }
     to_copy(run, console.columns()).iter().try_for_each(|line| console.line(line))?;
     Ok(ExitCode::Succeeded)
+}
+
+/// A priority that is not that of most.
+const fn uncommon(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "high",
+        Priority::Low => "low",
+        Priority::Normal | Priority::Unspecified => "",
+    }
 }
 
 /// Where inputs came from that whoever started it did not give.

@@ -103,7 +103,7 @@ fn start(pinned: &Arc<Pinned>, uid: u128) -> MachineInput {
 
 fn machine() -> Machine {
     let artifacts = ArtifactPaths::new(|_, _, _, name| name.to_owned());
-    Machine::new(Settings { places: PLACES, boot: "bench".to_owned(), artifacts }, 1)
+    Machine::new(Settings { places: PLACES, pools: None, boot: "bench".to_owned(), artifacts }, 1)
 }
 
 /// The ends of all attempts that a batch starts.

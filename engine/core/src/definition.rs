@@ -54,6 +54,9 @@ pub struct Runbook {
     /// How many attempts of one run may be live together.
     #[serde(default)]
     pub max_parallel: Option<u32>,
+    /// How early its runs get what others want too, unless a start says that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// What a failed step does to the others.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -236,6 +239,33 @@ pub struct InputDecl {
     /// What it is for.
     #[serde(default)]
     pub description: String,
+}
+
+/// How early a run gets places, locks and its group where others want them too, the first first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// Where nothing was said.
+    #[default]
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    /// All of them, the first first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// What a failed step does to the steps that have not begun.
@@ -503,6 +533,9 @@ pub struct Step {
     /// Locks held from its first attempt until it is terminal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Template>,
+    /// The pool that each of its attempts needs a place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
 }
 
 impl Step {

@@ -13,16 +13,19 @@ mod class;
 mod exchange;
 mod locks;
 mod overlap;
+mod places;
 mod schedules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use catch_up::CatchUp;
-use class::{CLASSES, Class};
+use class::Class;
 pub use exchange::{AttemptRef, Batch, Due, MachineInput, Reply, Token};
 pub use locks::Claim;
 use locks::Locks;
+pub use places::PoolView;
+use places::{Places, Stand};
 
 use crate::id::RunUid;
 use crate::run::{
@@ -39,6 +42,8 @@ pub use schedules::{Generation, Prepared, ScheduleInput, ScheduleView};
 pub struct Settings {
     /// How many attempts may be live together.
     pub places: usize,
+    /// How many places each pool has; `None` where nobody said which there are: then nothing waits for one.
+    pub pools: Option<BTreeMap<String, usize>>,
     /// The boot of the machine that attempts start in.
     pub boot: String,
     /// Where artifacts lie.
@@ -73,10 +78,11 @@ struct Slot {
     quarantine: Option<String>,
     // What the indexes below hold of this run.
     live: usize,
+    in_pools: BTreeMap<String, usize>,
     low: bool,
     held: BTreeSet<Claim>,
     waits: BTreeSet<Claim>,
-    runnable: Option<(Class, u64)>,
+    stands: Vec<Stand>,
     wake: Option<Timestamp>,
 }
 
@@ -95,22 +101,21 @@ pub struct Machine {
     locks: Locks,
     /// The runs with a group that persons are asked about before they begin: they wait for it by and by.
     gated: BTreeSet<(String, RunUid)>,
-    /// Who waits for a place, class by class, in order of the tickets that were drawn for it.
-    runnable: [BTreeMap<u64, RunUid>; 4],
-    next_ticket: u64,
+    places: Places,
     wakes: BTreeSet<(Timestamp, RunUid)>,
     /// Runs for which something was due when they were looked at last: no wake will come for it.
     overdue: BTreeSet<RunUid>,
     /// The time of the latest turn.
     now: Timestamp,
-    live: usize,
-    live_low: usize,
     schedules: Schedules,
 }
 
 impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machine").field("runs", &self.runs.len()).field("live", &self.live).finish_non_exhaustive()
+        f.debug_struct("Machine")
+            .field("runs", &self.runs.len())
+            .field("live", &self.places.live)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,13 +132,10 @@ impl Machine {
             falling: BTreeMap::new(),
             locks: Locks::default(),
             gated: BTreeSet::new(),
-            runnable: Default::default(),
-            next_ticket: 0,
+            places: Places::default(),
             wakes: BTreeSet::new(),
             overdue: BTreeSet::new(),
             now: Timestamp(i64::MIN),
-            live: 0,
-            live_low: 0,
             schedules: Schedules::default(),
         }
     }
@@ -185,15 +187,16 @@ impl Machine {
             self.requests.insert(created.request_id.clone(), uid);
         }
         self.schedules.came(&created.runbook, uid);
-        let low = Class::of(created.origin).is_low();
+        let low = Class::of(created).is_low();
         let slot = Slot {
             state,
             quarantine,
             live: 0,
+            in_pools: BTreeMap::new(),
             low,
             held: BTreeSet::new(),
             waits: BTreeSet::new(),
-            runnable: None,
+            stands: Vec::new(),
             wake: None,
         };
         self.runs.insert(uid, slot);
@@ -232,7 +235,7 @@ impl Machine {
 
     /// How many attempts may have processes.
     pub const fn live_attempts(&self) -> usize {
-        self.live
+        self.places.live
     }
 
     /// What should be going on, derived from the states alone.
@@ -377,9 +380,8 @@ impl Machine {
         if let Some(at) = slot.wake {
             self.wakes.remove(&(at, uid));
         }
-        if let Some((class, ticket)) = slot.runnable {
-            self.runnable[class.index()].remove(&ticket);
-        }
+        slot.stands.iter().for_each(|stand| self.places.leave(stand));
+        self.places.count(&slot.in_pools, &BTreeMap::new());
         self.schedules.left(&slot.state.created().runbook, uid);
         Some(slot)
     }
@@ -529,17 +531,7 @@ impl Machine {
 
     /// Brings the indexes in line with a run's state.
     fn index(&mut self, uid: RunUid, now: Timestamp) {
-        let Some(slot) = self.runs.get_mut(&uid) else { return };
-        let state = &slot.state;
-        let served = slot.quarantine.is_none();
-
-        let live = if served { state.live_count() } else { 0 };
-        self.live = self.live + live - slot.live;
-        if slot.low {
-            self.live_low = self.live_low + live - slot.live;
-        }
-        slot.live = live;
-
+        self.index_places(uid);
         self.index_locks(uid);
 
         let Some(slot) = self.runs.get(&uid) else { return };
@@ -550,24 +542,10 @@ impl Machine {
             let entry = (group.clone(), uid);
             let _ = if overlap::waits_by_and_by(state) { self.gated.insert(entry) } else { self.gated.remove(&entry) };
         }
-        let class = match state.next_start(now, |step| self.may_lock(uid, step)) {
-            Some(_) if served && state.is_cleaning_up() => Some(Class::Cleanup),
-            Some(_) if served => Some(Class::of(state.created().origin)),
-            Some(_) | None => None,
-        };
-        let Some(slot) = self.runs.get_mut(&uid) else { return };
-        let state = &slot.state;
-        if class != slot.runnable.map(|(class, _)| class) {
-            if let Some((class, ticket)) = slot.runnable.take() {
-                self.runnable[class.index()].remove(&ticket);
-            }
-            if let Some(class) = class {
-                self.next_ticket += 1;
-                self.runnable[class.index()].insert(self.next_ticket, uid);
-                slot.runnable = Some((class, self.next_ticket));
-            }
-        }
+        self.index_turns(uid, now);
 
+        let Some(slot) = self.runs.get_mut(&uid) else { return };
+        let (state, served) = (&slot.state, slot.quarantine.is_none());
         // What is due already gets no wake: a run is taken in that slept over its timeout.
         if served && state.is_overdue(now) {
             self.overdue.insert(uid);
@@ -584,36 +562,5 @@ impl Machine {
             }
             slot.wake = wake;
         }
-    }
-
-    /// Gives out places, class by class, run by run in turn, until there are no more, or until somebody may have a lock or
-    /// group now: then it says so, and is to be called again.
-    fn grant(&mut self, now: Timestamp, batch: &mut Batch) -> bool {
-        let boot = self.settings.boot.clone();
-        for class in CLASSES {
-            while let Some((ticket, uid)) = self.runnable[class.index()].first_key_value() {
-                let (ticket, uid) = (*ticket, *uid);
-                let kept = if class.is_low() { self.settings.places / 4 } else { 0 };
-                let full = self.live >= self.settings.places
-                    || (class.is_low() && self.live_low + kept >= self.settings.places);
-                if full {
-                    break;
-                }
-                self.runnable[class.index()].remove(&ticket);
-                let Some(slot) = self.runs.get_mut(&uid) else { continue };
-                slot.runnable = None;
-                let next =
-                    self.runs.get(&uid).and_then(|slot| slot.state.next_start(now, |step| self.may_lock(uid, step)));
-                let Some((step, kind)) = next else { continue };
-                let input = Input::StartAttempt { step, kind, boot: boot.clone() };
-                // A start that `next_start` named is not refused.
-                let _ = self.put(now, uid, input, batch);
-                // Who waits for a lock no longer, since that run has no room for another step, may go before all that follow.
-                if self.locks.is_open() {
-                    return true;
-                }
-            }
-        }
-        false
     }
 }

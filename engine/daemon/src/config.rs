@@ -31,6 +31,8 @@ const DATA_FOLDER: &str = ".runbook";
 const PLACES: usize = 64;
 /// What that bound may be.
 const PLACES_RANGE: RangeInclusive<usize> = 1..=10_000;
+/// How many pools there may be.
+const POOLS: usize = 1_000;
 /// Finished runs kept unless it is configured.
 const KEEP_RUNS: u64 = 100_000;
 /// What that number may be.
@@ -60,6 +62,7 @@ const VARIABLES: &str = "RUNBOOKD_";
     after_long_help = "A flag goes before its variable, the variable before the file's key, the key before the default. \
         The file is <project>/runbookd.yaml, if there is one:\n\n  \
         max_attempts: 16\n  \
+        pools: {backups: 2}                   # attempts of steps with `pool: backups` that run together\n  \
         retention: {runs: 10000, days: 90}    # finished runs that are kept: so many, and so long\n  \
         secrets:\n    \
         pg_password: {file: /etc/runbook/pg_password}    # for its owner alone: chmod 600\n    \
@@ -250,6 +253,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// The bound on live attempts.
     pub max_attempts: usize,
+    /// How many places each pool has.
+    pub pools: BTreeMap<String, usize>,
     /// Whether what is due by schedules is started.
     pub schedules: bool,
     /// The log's filter.
@@ -341,6 +346,7 @@ impl Config {
             data_dir,
             socket,
             max_attempts: max_attempts.or(file.max_attempts).unwrap_or(PLACES),
+            pools: file.pools,
             schedules: arguments.schedules || file.schedules.unwrap_or(false),
             log: log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: format.or(file.log_format),

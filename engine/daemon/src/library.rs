@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use runbook_core::definition::{Environment, Runbook, Schedule};
 use runbook_core::id::Digest;
-use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Severity};
+use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
 use runbook_core::limits;
 
 use crate::definitions::{self, Text};
@@ -143,6 +143,8 @@ pub struct Generation {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// The environments, by name.
     pub places: BTreeMap<String, Arc<Place>>,
+    /// The pools of the configuration.
+    pub pools: Option<Pools>,
     /// What is wrong with the folder itself.
     pub problems: Vec<String>,
 }
@@ -193,6 +195,7 @@ impl Generation {
 #[derive(Debug)]
 pub struct Library {
     project: PathBuf,
+    pools: Pools,
     current: RwLock<Arc<Generation>>,
     /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
     known: Mutex<BTreeMap<String, Known>>,
@@ -217,10 +220,11 @@ struct Known {
 }
 
 impl Library {
-    /// A library that has loaded nothing yet.
-    pub fn new(project: &Path) -> Self {
+    /// A library that has loaded nothing yet, beside these pools of the configuration.
+    pub fn new(project: &Path, pools: Pools) -> Self {
         Self {
             project: project.to_path_buf(),
+            pools,
             current: RwLock::default(),
             known: Mutex::default(),
             listener: OnceLock::new(),
@@ -273,7 +277,8 @@ impl Library {
         }
         let environments = of_places.iter().filter_map(|loaded| loaded.checked.environment.clone());
         let known = Interfaces::new(loaded.iter().filter_map(|loaded| loaded.checked.interface.clone()))
-            .in_environments(Environments::new(environments));
+            .in_environments(Environments::new(environments))
+            .with_pools(Some(self.pools.clone()));
         let places = places(&of_places, &known);
         let beside = beside(&loaded, &known);
         let together: Vec<(&str, &Checked)> = loaded
@@ -304,7 +309,8 @@ impl Library {
             entries.insert(entry.name.clone(), kept.map_or_else(|| Arc::new(entry), |old| Arc::clone(old)));
         }
         drop(old);
-        let generation = Generation { number: before.number + 1, entries, places, problems: found.problems };
+        let (number, pools) = (before.number + 1, Some(self.pools.clone()));
+        let generation = Generation { number, entries, places, pools, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
         if let Some(Listener(tell)) = self.listener.get() {
             tell();
@@ -528,7 +534,7 @@ mod tests {
         for (file, text) in files {
             write(folder.path(), file, text);
         }
-        let library = Library::new(folder.path());
+        let library = Library::new(folder.path(), Pools::new());
         assert!(library.current().number == 0 && library.reload());
         (folder, library)
     }

@@ -45,7 +45,7 @@ fn load(path: &Path) -> Result<Runbook, String> {
     let mut sources = Sources::of(&paths);
     let around = sources.around(&paths);
     let texts = [(shown, bytes)];
-    let checked = beside(&texts, around, |texts| language::check_project(texts, [], [], |_, _| None));
+    let checked = beside(&texts, around, |texts| language::check_project(texts, [], [], None, |_, _| None));
     let [(_, bytes)] = &texts;
     let text = String::from_utf8_lossy(bytes);
     let mut findings = Vec::new();

@@ -51,7 +51,7 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
     let beside = around.iter().filter(|(path, _)| !language::is_scenarios(path));
     let mut others: Vec<Runbook> = Vec::new();
     let mut environments = Vec::new();
-    for file in language::check_project(runbooks.into_iter().chain(beside).cloned(), [], [], fault) {
+    for file in language::check_project(runbooks.into_iter().chain(beside).cloned(), [], [], None, fault) {
         environments.extend(file.checked.environment);
         if around.iter().any(|(path, _)| *path == file.path) {
             others.extend(file.checked.runbook);

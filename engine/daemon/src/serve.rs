@@ -79,7 +79,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let artifacts = ArtifactPaths::new(move |run, step, attempt, name| {
         places.artifacts(AttemptRef { run, step, attempt }).join(name).to_string_lossy().into_owned()
     });
-    let settings = Settings { places: config.max_attempts, boot: boot.clone(), artifacts };
+    let settings =
+        Settings { places: config.max_attempts, pools: Some(config.pools.clone()), boot: boot.clone(), artifacts };
     let mut machine = Machine::new(settings, reader.next_number()?);
     let loaded = load(&mut machine, &*reader, &definitions, &boot)?;
     for (schedule, record) in reader.schedules()? {
@@ -96,7 +97,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
 
-    let library = Arc::new(Library::new(&config.project));
+    let library = Arc::new(Library::new(&config.project, config.pools.clone()));
     let successes = Arc::new(Successes::new(Arc::clone(&reader)));
     let readiness = Arc::new(Readiness::new(Arc::clone(&reader), Arc::clone(&definitions)));
     let shelf = Arc::new(Shelf::open(&*reader)?);

@@ -1,6 +1,6 @@
 //! What a start says beside its inputs, to the disk format and back.
 
-use runbook_core::definition::InputSource;
+use runbook_core::definition::{InputSource, Priority};
 use runbook_core::id::StepNo;
 use runbook_core::run::{Asks, Begin, Terms};
 use runbook_core::selection::{Selection, Wish};
@@ -41,7 +41,25 @@ pub fn to_disk(it: &Terms) -> Result<disk::Terms, serde_json::Error> {
             .as_ref()
             .map(|it| disk::StartAsks { until_micros: it.until.map(|at| at.0), destroys: it.destroys.clone() }),
         begin,
+        priority: it.priority.map(|priority| priority_to_disk(priority).into()),
     })
+}
+
+const fn priority_to_disk(it: Priority) -> disk::Priority {
+    match it {
+        Priority::High => disk::Priority::High,
+        Priority::Normal => disk::Priority::Normal,
+        Priority::Low => disk::Priority::Low,
+    }
+}
+
+fn priority_from_disk(it: i32) -> Result<Priority, Undecodable> {
+    match disk::Priority::try_from(it) {
+        Ok(disk::Priority::High) => Ok(Priority::High),
+        Ok(disk::Priority::Normal) => Ok(Priority::Normal),
+        Ok(disk::Priority::Low) => Ok(Priority::Low),
+        Ok(disk::Priority::Unspecified) | Err(_) => Err(Undecodable::Unknown { field: "terms.priority", value: it }),
+    }
 }
 
 fn selection_to_disk(it: &Selection) -> Result<disk::Selection, serde_json::Error> {
@@ -77,7 +95,9 @@ pub fn from_disk(it: disk::Terms) -> Result<Terms, Undecodable> {
     let asks = it.asks.map(|it| Asks { until: it.until_micros.map(Timestamp), destroys: it.destroys });
     let (confirmed, dry, environment, overridden) = (it.confirmed, it.dry, it.environment, it.overridden);
     let target = it.target;
-    Ok(Terms { confirmed, dry, selection, pause_before, environment, target, overridden, sources, asks, begin })
+    let priority = it.priority.map(priority_from_disk).transpose()?;
+    let started = Terms { confirmed, dry, selection, pause_before, environment, target, ..Terms::default() };
+    Ok(Terms { overridden, sources, asks, priority, begin, ..started })
 }
 
 fn source_from_disk(it: disk::InputFrom) -> Result<(String, InputSource), Undecodable> {

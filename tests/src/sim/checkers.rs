@@ -160,6 +160,15 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
     must(run.holds(), || "an attempt of a run that holds nothing starts".to_owned())?;
     let running: Vec<AttemptRef> = outside.running().collect();
     must(running.len() < model.places, || format!("{} processes run and one more starts", running.len()))?;
+    if let Some(pool) = run.pool(step.index()) {
+        let in_pool = |other: &&AttemptRef| {
+            let of = model.runs.get(&other.run).and_then(|run| run.pool(other.step.index()));
+            of.as_ref() == Some(&pool)
+        };
+        // One that was decided when the pool had more places is started all the same.
+        let (taken, most) = (running.iter().filter(in_pool).count(), model.most_in_pools.get(&pool));
+        must(most.is_some_and(|most| taken < *most), || format!("pool {pool}: {taken} run, and one more starts"))?;
+    }
     let own = running.iter().filter(|other| other.run == attempt.run).count();
     must(run.design.runbook.max_parallel.is_none_or(|most| own < most as usize), || {
         format!("max_parallel: {own} run")

@@ -328,6 +328,9 @@ impl Design {
         if let Some(max) = runbook.max_parallel {
             text += &format!("max_parallel: {max}\n");
         }
+        if let Some(priority) = runbook.priority {
+            text += &format!("priority: {}\n", priority.name());
+        }
         text += match runbook.on_failure {
             OnFailure::Stop => "",
             OnFailure::Continue => "on_failure: continue\n",
@@ -502,6 +505,9 @@ impl Design {
         }
         if step.allow_failure {
             line("allow_failure: true".to_owned());
+        }
+        if let Some(pool) = &step.pool {
+            line(format!("pool: {pool}"));
         }
         if !step.locks.is_empty() {
             line("locks:".to_owned());

@@ -123,6 +123,8 @@ pub(crate) struct Faults {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) places: usize,
+    /// How many places each pool has at first.
+    pub(crate) pools: [usize; 2],
     pub(crate) runbooks: usize,
     pub(crate) runs: usize,
     pub(crate) pokes: usize,
@@ -151,6 +153,7 @@ impl Settings {
         let horizon = size.pick([MINUTE, 10 * MINUTE, 60 * MINUTE]);
         let places = size.between(1, 16) as usize;
         Self {
+            pools: Self::pools(&mut random.fork("pools", 0)),
             places: if large { places.max(4) } else { places },
             runbooks,
             runs: runs.min(limits.runs),
@@ -162,6 +165,13 @@ impl Settings {
             faults: Faults::draw(&mut random.fork("faults", 0), limits),
             horizon,
         }
+    }
+}
+
+impl Settings {
+    /// How many places each pool has.
+    pub(crate) fn pools(random: &mut Random) -> [usize; 2] {
+        [0, 1].map(|_| random.between(1, 3) as usize)
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::{
     Approval, Attention, Backoff, Command, Concurrency, DryRun, Effect, InputDecl, Jitter, OnFailure, OnTimeout,
-    OutputDecl, Overlap, Part, Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook, Settlement, Step,
-    Stop, ValueType, Wait, WhenSkipped, Work,
+    OutputDecl, Overlap, Part, Priority, Probe, Program, Retry, Rollback, RollbackOf, RollbackPolicy, Runbook,
+    Settlement, Step, Stop, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::destruction::approved;
 use runbook_core::id::{Digest, StepNo};
@@ -51,6 +51,7 @@ pub(crate) struct Richness {
     calls: u32,
     pub(super) blocks: u32,
     locks: u32,
+    pools: u32,
     pub(super) items: u32,
     pub(super) repeats: u32,
 }
@@ -60,9 +61,11 @@ impl Richness {
         // Other draws stay as they are.
         let locks = random.fork("locks", 0).pick([0, 5, 15, 30]);
         let repeats = random.fork("repeats", 0).pick([0, 5, 15, 30]);
+        let pools = random.fork("pools", 0).pick([0, 0, 20, 60]);
         let mut draw = || random.pick([0, 10, 30, 60]);
         Self {
             locks,
+            pools,
             repeats,
             conditions: draw(),
             retries: draw(),
@@ -84,6 +87,9 @@ impl Richness {
     }
 }
 
+/// The pools that steps need places of.
+pub(crate) const POOLS: [&str; 2] = ["p", "q"];
+
 /// The runbooks of a world. Each may start those behind it.
 pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
     let mut designs: VecDeque<Arc<Design>> = VecDeque::new();
@@ -96,6 +102,7 @@ pub(crate) fn designs(root: &Random, settings: &Settings) -> Vec<Arc<Design>> {
         calls(&mut root.fork("calls", index as u64), settings.rich, crossing, &mut design, others);
         let alone = index == 0 && design.locks.is_empty() && design.group.is_none();
         step_locks(&mut root.fork("step locks", index as u64), settings.rich, crossing, alone, &mut design);
+        pools(&mut root.fork("pools", index as u64), settings.rich, &mut design);
         inner::blocks(&mut root.fork("blocks", index as u64), settings.rich, &mut design, others, 0);
         inner::items(&mut root.fork("items", index as u64), settings.rich, &mut design);
         inner::repeats(&mut root.fork("repeats", index as u64), settings.rich, &mut design);
@@ -134,6 +141,7 @@ pub(super) fn starts_run(step: &mut Step, work: Work, outputs: IndexMap<String, 
         target: None,
         verify: None,
         on_cancel: None,
+        pool: None,
         no_return: step.no_return || (one_way && step.rollback.is_none()),
         ..step.clone()
     };
@@ -245,6 +253,15 @@ pub(super) fn step_locks(
         step.locks = names.iter().map(Name::template).collect();
         let mut seen = BTreeSet::new();
         step.locks.retain(|lock| seen.insert(lock.clone()));
+    }
+}
+
+/// Gives some steps a pool.
+pub(super) fn pools(random: &mut Random, rich: Richness, design: &mut Design) {
+    for step in &mut design.runbook.steps {
+        if step.command().is_some() && random.percent(rich.pools) {
+            step.pool = Some(random.pick(POOLS).to_owned());
+        }
     }
 }
 
@@ -376,6 +393,7 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
         requires: Default::default(),
         timeout: random.percent(25).then(|| Span::seconds(random.spread(1, 7_200))),
         max_parallel: random.percent(30).then(|| random.between(1, 6) as u32),
+        priority: random.fork("priority", 0).pick([None, None, Some(Priority::High), Some(Priority::Low)]),
         on_failure: random.pick([OnFailure::Stop, OnFailure::Stop, OnFailure::Continue, OnFailure::Cancel]),
         rollback: Rollback {
             policy: random.pick([
@@ -519,6 +537,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         no_return,
         allow_failure: random.percent(rich.allow_failure),
         locks: Vec::new(),
+        pool: None,
     };
     (step, codes)
 }

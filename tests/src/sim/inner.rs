@@ -75,6 +75,7 @@ fn inner(
         name: format!("{}/{}", outer.name, outer.steps[no].id),
         timeout: random.percent(25).then(|| Span::seconds(random.spread(1, 7_200))),
         max_parallel: None,
+        priority: None,
         on_failure: outer.on_failure,
         rollback: outer.rollback,
         attention: outer.attention,
@@ -97,6 +98,7 @@ fn inner(
     }
     generator::calls(random, rich, None, &mut design, others);
     generator::step_locks(&mut random.fork("step locks", 0), rich, None, false, &mut design);
+    generator::pools(&mut random.fork("pools", 0), rich, &mut design);
     for (step, names) in design.runbook.steps.iter_mut().zip(&mut design.step_locks) {
         // Inputs are not those of the block.
         names.retain(|name| !name.by_slot);
@@ -286,6 +288,7 @@ fn one(around: &Design, no: usize, outputs: &IndexMap<String, ValueType>) -> Des
             name: format!("{}/{}", outer.name, step.id),
             timeout: None,
             max_parallel: None,
+            priority: None,
             on_failure,
             locks: Vec::new(),
             concurrency: None,

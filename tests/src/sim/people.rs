@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::Settlement;
+use runbook_core::definition::{Priority, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{AttemptEnd, Ballot, Begin, Edit, How, Input, Origin, Principal, Start, Terms};
 use runbook_core::selection::Selection;
@@ -95,6 +95,9 @@ impl World {
         let selection = self.selection(&design);
         let pause_before = self.pause_before(&design);
         let begin = self.begin();
+        let mut random = self.random.fork("priority", self.mono as u64);
+        let priority =
+            random.pick([None, None, None, Some(Priority::High), Some(Priority::Normal), Some(Priority::Low)]);
         let environment = self.environment();
         let (roles, overridden) = self.standing();
         let mut confirmed = to_confirm(&design, slot, &selection.left_out, |_| true);
@@ -120,6 +123,7 @@ impl World {
                 pause_before,
                 environment: environment.map(str::to_owned),
                 overridden,
+                priority,
                 begin,
                 ..Terms::default()
             },

@@ -13,6 +13,8 @@ use runbook_journal::memory::{CrashPoint, MemoryStore};
 use runbook_journal::{Store, StoreError, View};
 
 use super::checkers::{self, Folded};
+use super::faults::Settings;
+use super::generator::POOLS;
 use super::model::{Answer, Ask, Check, PlanModel, must};
 use super::people::Deed;
 use super::sabotage::Sabotage;
@@ -70,13 +72,25 @@ impl World {
         format!("boot {}", self.boots)
     }
 
+    /// The pools of the configuration, which somebody may have edited while the daemon was away.
+    fn places_in_pools(&mut self) -> BTreeMap<String, usize> {
+        let mut random = self.random.fork("pools", self.starts);
+        if self.starts > 0 && random.percent(20) {
+            self.settings.pools = Settings::pools(&mut random);
+            self.seen.mark("pools have other places");
+        }
+        POOLS.iter().map(|name| (*name).to_owned()).zip(self.settings.pools).collect()
+    }
+
     /// The daemon starts: from the journal, compared with what is going on.
     pub(crate) fn start(&mut self) -> Check {
         let store = MemoryStore::open(&self.disk);
         let now = self.wall();
         let next = self.disk.next_number().map_err(|error| error.to_string())?;
+        let pools = self.places_in_pools();
         let settings = runbook_core::machine::Settings {
             places: self.settings.places,
+            pools: Some(pools.clone()),
             boot: self.boot(),
             artifacts: ArtifactPaths::new(|run, step, attempt, name| format!("{run}/{}.{}/{name}", step.0, attempt.0)),
         };
@@ -92,7 +106,7 @@ impl World {
         }
         self.check_records()?;
         let (boot, seen) = (self.boot(), &mut self.seen);
-        self.model.restarted(&boot, now);
+        self.model.restarted(&boot, now, pools);
         seen.mark("start");
         let due = machine.due(now);
         self.trace.note(self.mono, || format!("the daemon starts in {boot}, {} attempts are due", due.attempts.len()));

@@ -18,7 +18,7 @@ pub fn check_language(seed: u64) -> Result<(usize, usize), String> {
     let designs = generator::designs(&root, &settings);
     let texts: Vec<String> = designs.iter().map(|design| design.yaml()).collect();
     let files = texts.iter().enumerate().map(|(index, text)| (format!("{index}.yaml"), text.clone().into_bytes()));
-    let checked = check_project(files, [], [], |_, _| None);
+    let checked = check_project(files, [], [], None, |_, _| None);
     for (index, (design, (text, checked))) in designs.iter().zip(texts.iter().zip(checked)).enumerate() {
         let checked = checked.checked;
         match checked.runbook {

@@ -66,4 +66,14 @@ fn a_configuration_is_checked_beside_the_runbooks_before_it_is_used() {
     project.file("runbookd.yaml", "on: {failed: tell}\n");
     let (code, told) = check();
     assert_eq!(code, Some(0), "{told}");
+    project.runbook("copy", "steps: {a: {effect: read, pool: disk, argv: ['true'], timeout: 1m}}\n");
+    project.file("runbookd.yaml", "on: {failed: tell}\npools: {disks: 2}\n");
+    let (code, told) = check();
+    assert!(
+        code == Some(2) && told.contains("error[unknown-pool]") && told.contains("did you mean `disks`?"),
+        "{told}"
+    );
+    project.file("runbookd.yaml", "on: {failed: tell}\npools: {disk: 2}\n");
+    let (code, told) = check();
+    assert_eq!(code, Some(0), "{told}");
 }

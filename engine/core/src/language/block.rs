@@ -14,7 +14,7 @@ use crate::expression::{IterationField, Reference, RunField};
 use crate::limits;
 
 /// The keys of a step that a block does not have, each with what to do instead.
-const STRANGERS: [(&str, &str); 21] = [
+const STRANGERS: [(&str, &str); 22] = [
     ("run", "make a step inside of it"),
     ("argv", "make a step inside of it"),
     ("uses", "make a step inside of it"),
@@ -36,6 +36,7 @@ const STRANGERS: [(&str, &str); 21] = [
     ("verify", "give it to the steps inside"),
     ("on_cancel", "let `finally` inside of it tidy up"),
     ("target", "give it to the steps inside"),
+    ("pool", "give it to the steps inside, or to `defaults`: the block itself has no attempts"),
 ];
 
 /// Whether a step is a block.

@@ -11,7 +11,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::schema;
 use super::step_keys;
-use super::{action, script, show};
+use super::{action, pool, script, show};
 use crate::action::find;
 use crate::definition::{Backoff, Command, Jitter, Program, Retry, Runbook, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
@@ -130,6 +130,7 @@ pub(super) struct Defaults {
     pub env: IndexMap<String, Template>,
     pub shell: Option<Shell>,
     pub stop: Option<Stop>,
+    pub pool: Option<String>,
 }
 
 /// Reads `defaults:`.
@@ -144,6 +145,7 @@ pub(super) fn defaults<'t>(item: Item<'t>, at: Item<'t>, reader: &mut Reader<'_,
         env: fields.get("env").map(|i| reader.env(i, Owner::Start, Use::Hidden)).unwrap_or_default(),
         shell: fields.get("shell").and_then(|item| item.word(&SHELLS, reader.report)),
         stop: fields.entry("stop").map(|e| stop(e.value, e.key, reader)),
+        pool: fields.get("pool").and_then(|item| pool::name(item, reader)),
     }
 }
 
@@ -152,7 +154,8 @@ impl Defaults {
     pub fn bytes(&self) -> usize {
         let condition = self.retry.as_ref().and_then(|retry| retry.condition.as_ref());
         let env = self.env.iter().map(|(name, text)| name.len() + text.len());
-        condition.map_or(0, String::len) + env.sum::<usize>()
+        let pool = self.pool.as_ref().map_or(0, String::len);
+        condition.map_or(0, String::len) + env.sum::<usize>() + pool
     }
 }
 

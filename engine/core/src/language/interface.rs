@@ -9,6 +9,9 @@ use super::environments::Environments;
 use crate::definition::{Effect, InputDecl, Runbook, Step, ValueType};
 use crate::destruction::approved;
 
+/// How many places each pool has, by its name.
+pub type Pools = BTreeMap<String, usize>;
+
 /// A runbook as others see it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Interface {
@@ -68,6 +71,8 @@ fn destroys_unasked(runbook: &Runbook) -> bool {
 pub struct Interfaces {
     known: BTreeMap<String, Interface>,
     environments: Environments,
+    /// The pools that there are; `None` where nobody knows.
+    pools: Option<Pools>,
     /// How many levels of runs each starts; `None` where there is no end.
     levels: HashMap<String, Option<u32>>,
 }
@@ -80,13 +85,24 @@ impl Interfaces {
             known.entry(name).or_insert(interface);
         }
         let levels = levels(&known);
-        Self { known, environments: Environments::default(), levels }
+        Self { known, environments: Environments::default(), pools: None, levels }
     }
 
     /// The same, where there are these environments.
     #[must_use]
     pub fn in_environments(self, environments: Environments) -> Self {
         Self { environments, ..self }
+    }
+
+    /// The same, where the configuration is known to have these pools.
+    #[must_use]
+    pub fn with_pools(self, pools: Option<Pools>) -> Self {
+        Self { pools, ..self }
+    }
+
+    /// The pools that there are; `None` where nobody knows.
+    pub const fn pools(&self) -> Option<&Pools> {
+        self.pools.as_ref()
     }
 
     /// The environments that there are.

@@ -32,6 +32,7 @@ mod json_schema;
 mod many;
 mod names;
 mod names_at;
+mod pool;
 mod project;
 mod protection;
 mod reach;
@@ -56,7 +57,7 @@ pub mod yaml;
 pub use code::{Code, Severity};
 pub use environments::{ENVIRONMENTS_FOLDER, Environments, check_environment, is_environment};
 pub use given::{InputCode, InputFault, check_field, check_inputs, parse_input};
-pub use interface::{Interface, Interfaces};
+pub use interface::{Interface, Interfaces, Pools};
 pub use json_schema::{environment_schema, json_schema};
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};
@@ -98,6 +99,8 @@ pub struct Checked {
     pub calls: Vec<(String, Place)>,
     /// Whether what is found depends on the environments that there are.
     pub by_environment: bool,
+    /// Whether what is found depends on the pools that there are.
+    pub by_pool: bool,
 }
 
 /// What is left of a file when its text is gone.
@@ -110,6 +113,8 @@ struct Read {
     calls: draft::Calls,
     /// Whether what is found depends on the environments that there are.
     by_environment: bool,
+    /// Whether what is found depends on the pools that there are.
+    by_pool: bool,
 }
 
 /// Checks a file that starts no other runbooks. Never opens one: `file` is for display only.
@@ -128,19 +133,20 @@ pub fn check_beside(source: &[u8], file: &str, others: &Interfaces) -> Checked {
         let calls = draft.calls.into_iter().map(|(name, span)| (name, place(span))).collect();
         let named = !draft.runbook.name.is_empty();
         let interface = named.then(|| (draft.runbook.name.clone(), Interface::of(&draft.runbook)));
-        let by_environment = draft.by_environment;
+        let by = (draft.by_environment, draft.by_pool);
         let whole = (!report.failed()).then(|| {
             let listed = draft.files.into_iter().map(place).collect();
             (draft.runbook, place(draft.name), listed)
         });
-        Some((whole, interface, calls, by_environment))
+        Some((whole, interface, calls, by))
     });
-    let (whole, interface, calls, by_environment) = found.unwrap_or_default();
+    let (whole, interface, calls, (by_environment, by_pool)) = found.unwrap_or_default();
     let (runbook, name, listed) = match whole {
         Some((runbook, name, listed)) => (Some(runbook), name, listed),
         None => (None, Place::default(), Vec::new()),
     };
-    Checked { runbook, findings, suppressed, name, listed, interface, calls, by_environment, ..Checked::default() }
+    let found = Checked { runbook, findings, suppressed, name, listed, interface, calls, ..Checked::default() };
+    Checked { by_environment, by_pool, ..found }
 }
 
 /// Reads a file that is small enough and UTF-8; with what was found, and how many findings more there were.
@@ -203,7 +209,8 @@ fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read
     }
     let draft::Draft { runbook, name, files, calls, .. } = draft;
     let by_environment = runbook.needs_environment || !runbook.environments.is_empty() || !runbook.schedules.is_empty();
-    Some(Read { runbook, name, files, calls, by_environment })
+    let by_pool = runbook.every_step().iter().any(|step| step.pool.is_some());
+    Some(Read { runbook, name, files, calls, by_environment, by_pool })
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.

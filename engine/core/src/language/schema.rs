@@ -124,6 +124,12 @@ pub static RUNBOOK: Section = Section {
             "How many attempts of one run may be live together.",
         ),
         key(
+            "priority",
+            "`high`, `normal` or `low`",
+            "`normal`",
+            "How early its runs get places, pools, locks and their group where others want them too. A start may say another one.",
+        ),
+        key(
             "on_failure",
             "`stop`, `continue` or `cancel`",
             "`stop`",
@@ -311,9 +317,10 @@ pub static DEFAULTS: Section = Section {
         ),
         key("shell", "`sh` or `bash`", "`sh`", "For every `run`, also of `verify`, `on_cancel` and `rollback`."),
         key("stop", "a map", "as `stop`", "As `stop` of a step. A step's own `stop` replaces it whole."),
+        key("pool", "an id", "none", "As `pool` of a step, for all steps with attempts of their own."),
     ]],
     later: &["working_dir", "env_file", "pass_env"],
-    elsewhere: &[("run", "only `retry timeout env shell stop` have defaults")],
+    elsewhere: &[("run", "only `retry timeout env shell stop pool` have defaults")],
 };
 
 /// `concurrency`.

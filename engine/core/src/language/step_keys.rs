@@ -205,6 +205,12 @@ pub static STEP: Section = Section {
                 "none",
                 "Named locks, taken all at once and held from its first attempt, or the start of what it starts, until it has ended; again for its `rollback`. For commands, blocks and `uses: runbook`.",
             ),
+            key(
+                "pool",
+                "an id",
+                "none",
+                "The pool that each attempt of the step needs a place of; so do its `verify`, `on_cancel` and `rollback`. How many places a pool has is said in the daemon's configuration.",
+            ),
         ],
     ],
     later: &[],
@@ -226,6 +232,8 @@ pub static STEP: Section = Section {
         ("retries", "write `retry: {attempts: 3}`"),
         ("continue-on-error", "write `allow_failure: true`"),
         ("environment", "write `env:`"),
+        ("pools", "write `pool: NAME`"),
+        ("priority", "write it at the top: a run has one"),
     ],
 };
 

@@ -13,6 +13,7 @@ use super::inputs;
 use super::item::{Entry, Fields, Item};
 use super::many;
 use super::names;
+use super::pool;
 use super::report::{Problem, Report};
 use super::step_keys;
 use super::{show, top, work};
@@ -171,6 +172,7 @@ fn step<'t>(
         no_return: false,
         allow_failure: false,
         locks: Vec::new(),
+        pool: None,
     };
     let Some(fields) = entry.value.section(&step_keys::STEP, entry.key.span(), reader.report) else {
         let (needs, undoes) = (Vec::new(), Vec::new());
@@ -265,6 +267,7 @@ fn step<'t>(
     let lenient = step.action().is_some_and(action::may_fail);
     step.allow_failure = fields.get("allow_failure").and_then(|i| i.boolean(reader.report)).unwrap_or(lenient);
     step.locks = top::locks(&fields, owner, reader);
+    step.pool = pool::of_step(&fields, &step, defaults, reader);
     if matches!(step.work, Work::Command(_)) {
         effects(&fields, &step, reader);
     }

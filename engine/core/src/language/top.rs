@@ -17,14 +17,16 @@ use super::schema;
 use super::show;
 use super::steps;
 use crate::definition::{
-    Attention, Concurrency, Objective, OnFailure, OutputDecl, Overlap, Requires, Rollback, RollbackOf, RollbackPolicy,
-    Runbook, Settlement, Template, Tool,
+    Attention, Concurrency, Objective, OnFailure, OutputDecl, Overlap, Priority, Requires, Rollback, RollbackOf,
+    RollbackPolicy, Runbook, Settlement, Template, Tool,
 };
 use crate::limits;
 use crate::time::Span;
 
 const ON_FAILURE: [(&str, OnFailure); 3] =
     [("stop", OnFailure::Stop), ("continue", OnFailure::Continue), ("cancel", OnFailure::Cancel)];
+const PRIORITIES: [(&str, Priority); 3] =
+    [("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)];
 const OVERLAPS: [(&str, Overlap); 3] =
     [("queue", Overlap::Queue), ("skip", Overlap::Skip), ("replace", Overlap::Replace)];
 const ROLLBACK_POLICIES: [(&str, RollbackPolicy); 3] =
@@ -80,6 +82,7 @@ pub(super) fn read<'t>(
             .get("max_parallel")
             .and_then(|item| item.integer(1..=limits::STEPS as i64, reader.report))
             .and_then(|n| u32::try_from(n).ok()),
+        priority: fields.get("priority").and_then(|item| item.word(&PRIORITIES, reader.report)),
         on_failure: fields.get("on_failure").and_then(|item| item.word(&ON_FAILURE, reader.report)).unwrap_or_default(),
         rollback: rollback(&fields, reader.report),
         locks: locks(&fields, Owner::Start, &mut reader),

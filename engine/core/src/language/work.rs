@@ -125,7 +125,13 @@ pub(super) fn nothing() -> Work {
 /// Keys that mean nothing beside `uses`.
 fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<'_, '_, '_>) {
     let of_attempts = ["outputs", "artifacts"].into_iter().filter(|_| !probes);
-    for key in OF_COMMANDS.into_iter().chain(["on_cancel", "rollback", "no_return"]).chain(of_attempts).chain(["locks"])
+    let pool = ["pool"].into_iter().filter(|_| !probes);
+    for key in OF_COMMANDS
+        .into_iter()
+        .chain(["on_cancel", "rollback", "no_return"])
+        .chain(of_attempts)
+        .chain(["locks"])
+        .chain(pool)
     {
         let Some(entry) = fields.entry(key) else { continue };
         let (message, help) = match key {
@@ -168,6 +174,13 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
             "locks" => (
                 format!("`locks` are had from the first attempt on, and `uses: {word}` has none that changes anything"),
                 "leave it out, or put the step into a block with `locks`".to_owned(),
+            ),
+            "pool" => (
+                format!("a place in a pool is for attempts, and `uses: {word}` has none"),
+                match word {
+                    "runbook" => "give it to the steps of the other runbook".to_owned(),
+                    _ => "leave it out".to_owned(),
+                },
             ),
             _ => (
                 format!("`{key}` is for commands, and `uses: {word}` starts none itself"),

@@ -17,31 +17,26 @@ impl Machine {
         let now = now.max(self.now);
         let served = || self.runs.values().filter(|slot| slot.quarantine.is_none());
         let live: usize = served().map(|slot| slot.state.live().count()).sum();
-        if live != self.live {
-            return Err(format!("{live} attempts are live, the index says {}", self.live));
+        if live != self.places.live {
+            return Err(format!("{live} attempts are live, the index says {}", self.places.live));
         }
         let low: usize = served().filter(|s| s.low).map(|s| s.state.live().count()).sum();
-        if low != self.live_low {
-            return Err(format!("{low} low attempts are live, the index says {}", self.live_low));
+        if low != self.places.live_low {
+            return Err(format!("{low} low attempts are live, the index says {}", self.places.live_low));
         }
         if live > self.settings.places {
             return Err(format!("{live} attempts are live, the bound is {}", self.settings.places));
         }
-        for (uid, slot) in &self.runs {
-            let may =
-                slot.quarantine.is_none() && slot.state.next_start(now, |step| self.may_lock(*uid, step)).is_some();
-            let waits =
-                slot.runnable.is_some_and(|(class, ticket)| self.runnable[class.index()].get(&ticket) == Some(uid));
-            // One that waited for a place while another took the lock is looked at when it is its turn.
-            let stale = !may && waits && !slot.state.lock_waits().is_empty();
-            if (may != slot.runnable.is_some() || may != waits) && !stale {
-                return Err(format!("run {uid} may start something: {may}; it waits for a place: {:?}", slot.runnable));
+        let mut in_pools: BTreeMap<String, usize> = BTreeMap::new();
+        for slot in served() {
+            for pool in slot.state.live().filter_map(|(step, ..)| slot.state.pool(step)) {
+                *in_pools.entry(pool.to_owned()).or_default() += 1;
             }
         }
-        let waiting: usize = self.runnable.iter().map(BTreeMap::len).sum();
-        if waiting != self.runs.values().filter(|slot| slot.runnable.is_some()).count() {
-            return Err(format!("{waiting} turns wait for a place, more than there are runs to take them"));
+        if in_pools != self.places.in_pools {
+            return Err(format!("places in pools are {in_pools:?}, the index says {:?}", self.places.in_pools));
         }
+        self.audit_turns(now)?;
         let mut holders: BTreeMap<Resource, BTreeSet<Claim>> = BTreeMap::new();
         for (uid, slot) in &self.runs {
             let (held, waits) = claims(&slot.state, slot.quarantine.is_none());
@@ -82,5 +77,33 @@ impl Machine {
             return Err(format!("wakes are {wakes:?}, the index says {:?}", self.wakes));
         }
         self.schedules.audit(now)
+    }
+    /// The turns that runs wait for.
+    fn audit_turns(&self, now: Timestamp) -> Result<(), String> {
+        let mut turns = 0;
+        for (uid, slot) in &self.runs {
+            let wants = match slot.quarantine {
+                None => slot.state.wants_places(now, |step| self.may_lock(*uid, step)),
+                Some(_) => Vec::new(),
+            };
+            let stands = |pool: &Option<&str>| slot.stands.iter().any(|stand| stand.pool.as_deref() == *pool);
+            // One that waited for a place while another took the lock is looked at when it is its turn.
+            let stale = wants.len() < slot.stands.len() && slot.state.lock_waits().is_empty();
+            if !wants.iter().all(stands) || stale {
+                return Err(format!("run {uid} wants places {wants:?}; it waits for turns {:?}", slot.stands));
+            }
+            for stand in &slot.stands {
+                let queue = self.places.lines.get(&stand.pool).and_then(|line| line.get(stand.class.index()));
+                if queue.and_then(|queue| queue.get(&stand.ticket)) != Some(uid) {
+                    return Err(format!("run {uid} waits for the turn {stand:?}, and nobody knows of it"));
+                }
+            }
+            turns += slot.stands.len();
+        }
+        let known: usize = self.places.lines.values().flatten().map(BTreeMap::len).sum();
+        if known != turns {
+            return Err(format!("{known} turns wait for a place, more than there are runs to take them: {turns}"));
+        }
+        Ok(())
     }
 }

@@ -82,7 +82,7 @@ impl Machine {
 
     fn place(&self, state: &RunState, claim: Claim, above: &[Claim]) -> Turn {
         let bare = !above.iter().any(|claim| self.locks.has_any(*claim));
-        Turn { bare, class: Class::of(state.created().origin), number: state.created().number, claim }
+        Turn { bare, class: Class::of(state.created()), number: state.created().number, claim }
     }
 
     /// Whether a step may have its locks now.

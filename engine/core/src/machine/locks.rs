@@ -16,7 +16,7 @@ pub struct Claim {
     pub step: Option<StepNo>,
 }
 
-/// Where a wait stands: first what belongs to something that has locks, since others wait for that; then by origin and age.
+/// Where a wait stands: first what belongs to something that has locks, since others wait for that; then by priority, origin and age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     /// Whether nothing above it has any lock or group.
@@ -246,7 +246,9 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::class::Asker;
     use super::*;
+    use crate::definition::Priority;
 
     fn lock(name: &str) -> Vec<Resource> {
         vec![Resource::Lock(name.to_owned())]
@@ -261,7 +263,7 @@ mod tests {
     }
 
     fn turn(bare: bool, claim: Claim) -> Turn {
-        Turn { bare, class: Class::Person, number: claim.run.bits() as u64, claim }
+        Turn { bare, class: Class::Of(Priority::Normal, Asker::Person), number: claim.run.bits() as u64, claim }
     }
 
     #[test]

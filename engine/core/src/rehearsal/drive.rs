@@ -150,7 +150,7 @@ pub fn every_failure(
 fn machine(setting: &Setting) -> Machine {
     // Nothing lies anywhere; the place of an artifact is its name.
     let artifacts = ArtifactPaths::new(|_, _, _, name| name.to_owned());
-    Machine::new(Settings { places: setting.places, boot: "rehearsal".to_owned(), artifacts }, 1)
+    Machine::new(Settings { places: setting.places, pools: None, boot: "rehearsal".to_owned(), artifacts }, 1)
 }
 
 struct Drive<'a> {

@@ -13,6 +13,7 @@ use super::hold::Hold;
 use super::legal::{Illegal, LEGAL_STEP_EVENTS};
 use super::pinned::Pinned;
 use super::rollback::Compensation;
+use super::starts::Ready;
 use super::state::{Phase, Progress, RunState, StepState, Vote};
 use crate::definition::Settlement;
 use crate::id::RunUid;
@@ -55,7 +56,8 @@ impl RunState {
             still_since: None,
             steps: vec![StepState::default(); count],
             live: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            in_pools: BTreeMap::new(),
+            ready: Ready::default(),
             to_judge: BTreeSet::new(),
             timed: BTreeSet::new(),
             waits: BTreeSet::new(),

@@ -1,7 +1,7 @@
 //! What the start and the end of an attempt do to a run's state; a part of `apply`. Holds no policy.
 
 use super::event::{AttemptEnd, AttemptKind, How, NotStarted, Then};
-use super::state::{Progress, RunState};
+use super::state::{Attempt, Progress, RunState};
 use crate::definition::Part;
 use crate::id::{AttemptNo, StepNo};
 use crate::time::Timestamp;
@@ -15,6 +15,7 @@ impl RunState {
         kind: AttemptKind,
     ) -> Result<(), String> {
         let part = self.part(step);
+        let is_ready = self.ready.contains(step, self.pool(step));
         let Some(state) = self.steps.get_mut(step.index()) else {
             return Err("no such step".to_owned());
         };
@@ -25,7 +26,7 @@ impl RunState {
             && self.rollback.as_ref().is_some_and(|rollback| rollback.may_start(step, state.ended_at));
         let fits = match state.progress {
             Progress::RollbackRetry(_) => kind == AttemptKind::Rollback,
-            Progress::Pending => kind == AttemptKind::Run && self.ready.contains(&step),
+            Progress::Pending => kind == AttemptKind::Run && is_ready,
             Progress::Ready | Progress::Retry(_) => kind == AttemptKind::Run,
             Progress::Verify(_) => kind == AttemptKind::Verify,
             Progress::OnCancel(_) => kind == AttemptKind::OnCancel,
@@ -61,11 +62,12 @@ impl RunState {
                 rollback.start(step, state.ended_at);
             }
         }
-        self.ready.remove(&step);
+        self.not_ready(step);
         self.take_locks(step, at);
         let progress = Progress::Live(attempt, kind);
         self.set(step, progress);
-        self.live.insert(step, (attempt, kind));
+        self.live.insert(step, Attempt { number: attempt, kind, since: at });
+        self.count_place(step, true);
         Ok(())
     }
 
@@ -89,8 +91,11 @@ impl RunState {
             }
             _ => return Err(format!("attempt {} of step {} is not live", attempt.0, step.0)),
         };
-        if self.live.remove(&step).is_some() && kind == AttemptKind::Run && part == Part::Main {
-            self.run_live_main = self.run_live_main.saturating_sub(1);
+        if self.live.remove(&step).is_some() {
+            self.count_place(step, false);
+            if kind == AttemptKind::Run && part == Part::Main {
+                self.run_live_main = self.run_live_main.saturating_sub(1);
+            }
         }
         self.unknown.remove(&step);
         let Some(state) = self.steps.get_mut(step.index()) else {

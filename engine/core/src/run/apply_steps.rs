@@ -100,7 +100,8 @@ impl RunState {
         if self.pinned.runbook.step(no).is_some_and(Step::starts_run) {
             self.to_call.insert(no);
         } else {
-            self.ready.insert(no);
+            let pinned = Arc::clone(&self.pinned);
+            self.ready.insert(no, pinned.runbook.step(no).and_then(|step| step.pool.as_deref()));
         }
     }
 
@@ -155,7 +156,7 @@ impl RunState {
     /// A step becomes terminal; those that waited for it alone are queued.
     pub(super) fn close(&mut self, step: StepNo, progress: Progress, at: Timestamp) {
         self.set(step, progress);
-        self.ready.remove(&step);
+        self.not_ready(step);
         self.to_call.remove(&step);
         self.to_judge.remove(&step);
         self.wanting.remove(&step);

@@ -76,6 +76,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         None => None,
     };
     let environment = runbook.environment_name().map(str::to_owned);
+    let priority = start.terms.priority.or(runbook.priority.filter(|_| start.parent.is_none()));
     Ok(Fact::Created(Box::new(Created {
         number: start.number,
         runbook: runbook.name.clone(),
@@ -90,7 +91,7 @@ pub fn create(start: &Start) -> Result<Fact, Rejection> {
         request_id: start.request_id.clone(),
         request_digest: start.request_digest,
         commit: start.commit.clone(),
-        terms: Terms { confirmed, environment, target, ..start.terms.clone() },
+        terms: Terms { confirmed, environment, target, priority, ..start.terms.clone() },
         parent: start.parent,
         slot: None,
         items: start.items.clone(),
@@ -121,7 +122,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         ),
         Input::StartAttempt { step, kind, boot } => {
             // Asked again here, so that whoever hands out places cannot start what may not start.
-            if !run.starts(now).any(|start| start == (step, kind)) {
+            if !run.starts_of(now, run.pool(step)).any(|start| start == (step, kind)) {
                 return Ok(Vec::new());
             }
             let attempts = run.step(step).map_or(0, |state| state.attempts);

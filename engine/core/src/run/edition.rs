@@ -100,8 +100,9 @@ const FIXED: [&str; 5] = ["name", "language", "inputs", "locks", "concurrency"];
 const PINS: &str = "pins";
 
 /// Keys of a step that say how it is treated, and not what it does: a step that succeeded has done the same.
-const TREATMENT: [&str; 18] = [
+const TREATMENT: [&str; 19] = [
     "locks",
+    "pool",
     "max_parallel",
     "max_failures",
     "description",

@@ -27,6 +27,7 @@ mod rejection;
 mod repeat;
 pub mod rollback;
 pub mod scope;
+mod starts;
 pub mod state;
 mod terms;
 mod verdict;

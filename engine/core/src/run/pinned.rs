@@ -1,6 +1,6 @@
 //! A definition with what is derived from it once, shared by all runs that are pinned to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct Pinned {
     blocks: HashMap<StepNo, Arc<Self>>,
     /// What each of its steps runs, where these stand for items or iterations.
     inside: Option<Arc<Self>>,
+    /// How many different pools its steps have; none counts as one.
+    pools: usize,
     kind: Kind,
     /// Whether a rollback could compensate something of it.
     undoable: bool,
@@ -90,7 +92,8 @@ impl Pinned {
         let ids = runbook.steps.iter().enumerate();
         let ids = ids.map(|(index, step)| (step.id.clone(), StepNo(index as u32))).collect();
         let (blocks, inside, kind) = (HashMap::new(), None, Kind::Runbook);
-        Self { runbook, digest, ids, dependants, called, blocks, inside, kind, undoable: false }
+        let pools = runbook.steps.iter().map(|step| &step.pool).collect::<HashSet<_>>().len();
+        Self { runbook, digest, ids, dependants, called, blocks, inside, pools, kind, undoable: false }
     }
 
     /// A definition that is pinned nowhere, for rehearsals in an environment. `find` knows the runbooks that steps start, by
@@ -206,6 +209,11 @@ impl Pinned {
         &self.kind
     }
 
+    /// How many different pools its steps have; none counts as one.
+    pub(super) const fn pools(&self) -> usize {
+        self.pools
+    }
+
     /// Whether it is part of another definition, and so takes values along from around it.
     pub const fn is_inner(&self) -> bool {
         !matches!(self.kind, Kind::Runbook)
@@ -237,7 +245,7 @@ impl Pinned {
     /// Itself and all that is pinned with it, each once; blocks left out.
     pub fn with_called(&self) -> Vec<&Self> {
         let mut all = vec![self];
-        let mut seen = std::collections::HashSet::from([self.digest]);
+        let mut seen = HashSet::from([self.digest]);
         let mut next = 0;
         while let Some(pinned) = all.get(next).copied() {
             all.extend(pinned.called.values().map(Arc::as_ref).filter(|other| seen.insert(other.digest)));

@@ -13,6 +13,7 @@ use super::hold::Hold;
 use super::pinned::Pinned;
 use super::repeat::RepeatEnd;
 use super::rollback::Compensation;
+use super::starts::Ready;
 use crate::definition::{Part, Step, WhenSkipped};
 use crate::id::{AttemptNo, RunUid, StepNo};
 use crate::time::Timestamp;
@@ -38,8 +39,10 @@ pub struct RunState {
     pub(super) still_since: Option<Timestamp>,
     pub(super) steps: Vec<StepState>,
     // Indexes over `steps`: each could be found by a scan; a scan per turn would make a run of n steps cost n².
-    pub(super) live: BTreeMap<StepNo, (AttemptNo, AttemptKind)>,
-    pub(super) ready: BTreeSet<StepNo>,
+    pub(super) live: BTreeMap<StepNo, Attempt>,
+    /// How many of them have a place in each pool.
+    pub(super) in_pools: BTreeMap<String, usize>,
+    pub(super) ready: Ready,
     pub(super) to_judge: BTreeSet<StepNo>,
     pub(super) timed: BTreeSet<(Timestamp, StepNo)>,
     /// Steps that wait for a time, and how many of `timed` wait for their next probe.
@@ -156,6 +159,14 @@ pub struct StepState {
     pub ended_at: Option<Timestamp>,
     /// Why it is where it is, for a person.
     pub message: String,
+}
+
+/// An attempt that may have processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub number: AttemptNo,
+    pub kind: AttemptKind,
+    pub since: Timestamp,
 }
 
 /// What a person decided.
@@ -398,7 +409,12 @@ impl RunState {
 
     /// The attempts that may have processes, and how they should be going on.
     pub fn live(&self) -> impl Iterator<Item = (StepNo, AttemptNo, AttemptKind, StopLevel)> {
-        self.live.iter().map(|(step, (attempt, kind))| (*step, *attempt, *kind, self.stop_level(*step, *kind)))
+        self.live.iter().map(|(step, live)| (*step, live.number, live.kind, self.stop_level(*step, live.kind)))
+    }
+
+    /// Since when the attempt of a step that may have processes is on.
+    pub fn live_since(&self, step: StepNo) -> Option<Timestamp> {
+        self.live.get(&step).map(|live| live.since)
     }
 
     /// How many attempts may have processes.
@@ -570,55 +586,6 @@ impl RunState {
             })
             .map(|(_, since)| *since + attention.after)
             .min()
-    }
-
-    /// What may start now: the step and what of it. `None` when nothing may. `free` tells of a step that has not got its
-    /// locks whether it may have them.
-    pub fn next_start(&self, now: Timestamp, free: impl Fn(StepNo) -> bool) -> Option<(StepNo, AttemptKind)> {
-        self.starts(now).find(|(step, _)| !self.needs_locks(*step) || free(*step))
-    }
-
-    /// What may start now but for locks, the next first.
-    pub(super) fn starts(&self, now: Timestamp) -> impl Iterator<Item = (StepNo, AttemptKind)> {
-        let (held, hard) = (self.is_held(), self.phase == Phase::Running && self.ends_hard());
-        let any = self.holds() && self.lets_start();
-        let due =
-            self.timed.iter().take_while(move |(at, _)| any && *at <= now).filter_map(move |(_, step)| {
-                match self.progress(*step) {
-                    Progress::RollbackRetry(_) => Some((*step, AttemptKind::Rollback)),
-                    Progress::Retry(_) if !held => Some((*step, AttemptKind::Run)),
-                    Progress::OnCancel(_) => Some((*step, AttemptKind::OnCancel)),
-                    Progress::Verify(_) if !hard || self.on_cancel_open == 0 => Some((*step, AttemptKind::Verify)),
-                    Progress::Retry(_)
-                    | Progress::Verify(_)
-                    | Progress::Pending
-                    | Progress::Ready
-                    | Progress::Live(..)
-                    | Progress::Waiting { .. }
-                    | Progress::Asking { .. }
-                    | Progress::Child
-                    | Progress::ChildRollback
-                    | Progress::Unknown { .. }
-                    | Progress::Succeeded
-                    | Progress::Failed
-                    | Progress::Skipped
-                    | Progress::Canceled
-                    | Progress::RolledBack
-                    | Progress::RollbackFailed => None,
-                }
-            });
-        let rolls_back = matches!(self.phase, Phase::RollingBack(_));
-        let rollback = self.rollback.iter().filter(move |_| any && rolls_back).flat_map(Compensation::next);
-        let ready = self.ready.iter().filter(move |_| any && !rolls_back && !held && self.has_room());
-        let rollback = rollback.map(|step| (step, AttemptKind::Rollback));
-        due.chain(rollback).chain(ready.map(|step| (*step, AttemptKind::Run)))
-    }
-
-    /// Whether another attempt may start beside those that are live: there is room for it, and where the run goes hard to its
-    /// end the processes of its main steps are gone, which comes before `on_cancel` and `verify`.
-    fn lets_start(&self) -> bool {
-        let room = self.pinned.runbook.max_parallel.is_none_or(|max| self.live.len() < max as usize);
-        room && !(self.phase == Phase::Running && self.ends_hard() && self.run_live_main > 0)
     }
 
     /// Whether a step has locks, and has not got them.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::InputSource;
+use crate::definition::{InputSource, Priority};
 use crate::id::StepNo;
 use crate::selection::Selection;
 use crate::time::{Span, Timestamp};
@@ -39,6 +39,9 @@ pub struct Terms {
     /// What persons are asked before it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<Asks>,
+    /// How early it gets what others want too; normal when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// When it begins, where that is not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<Begin>,

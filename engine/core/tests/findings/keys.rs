@@ -58,4 +58,8 @@ pub const CASES: &[(&str, &str)] = &[
         "name: a\nlanguage: 1\nrollback: {policy: always, off: started, run: undo}\nsteps:\n  a: {argv: [a], rollback: {argv: [b, \"${{ attempt.outputs.y }}\"]}, no_return: true}\n  b: {argv: [a], rollback: automatic}\nfinally:\n  c: {argv: [a], rollback: {argv: [b]}}\n  d: {argv: [a], no_return: true}\n",
     ),
     ("a policy", "name: a\nlanguage: 1\nrollback: auto\nsteps: {a: {argv: [a]}}\n"),
+    (
+        "pools and priorities",
+        "name: a\nlanguage: 1\npriority: urgent\ndefaults: {pool: [a]}\nsteps:\n  a: {argv: [a], pool: Big Disk, priority: high}\n  b: {uses: approval, with: {message: b}, pool: disk}\n  c: {uses: wait, with: {for: 1m}, pool: disk}\n  d: {uses: wait, with: {probe: {argv: [d]}}, pool: disk}\n  e: {pool: disk, steps: {f: {argv: [f]}}}\n  g: {uses: runbook, with: {name: a}, pool: disk}\n  h: {argv: [h], for_each: [1, 2], pool: disk, pools: [disk]}\n",
+    ),
 ];

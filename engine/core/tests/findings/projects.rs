@@ -335,4 +335,17 @@ steps:
             ("sub/environments/d.yml", "name: test\nlanguage: 1\ndefault: false\n"),
         ],
     ),
+    (
+        "pools that the configuration does not have",
+        &[
+            (
+                "a.yaml",
+                "name: a\nlanguage: 1\ndefaults: {pool: backup}\nsteps:\n  a: {argv: [a]}\n  b: {argv: [b], pool: tape}\n  c: {steps: {d: {argv: [d], pool: apy}}}\n",
+            ),
+            (
+                "b.yaml",
+                "name: b\nlanguage: 1\ndefaults: {pool: backups}\nsteps: {a: {argv: [a]}, b: {argv: [b], pool: api}}\n",
+            ),
+        ],
+    ),
 ];

@@ -16,6 +16,7 @@ mod like;
 mod locks;
 mod logs;
 mod plan;
+mod pools;
 mod rehearse;
 mod runbooks;
 mod runs;

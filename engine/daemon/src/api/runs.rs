@@ -22,7 +22,9 @@ use super::from_proto::{Faults, Inputs, InputsFrom};
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::waits::Waits;
-use super::{Shared, compare, edit, errors, from_proto, internal, like, locks, logs, principal, terms, to_proto};
+use super::{
+    Shared, compare, edit, errors, from_proto, internal, like, locks, logs, pools, principal, terms, to_proto,
+};
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::git;
@@ -404,6 +406,16 @@ impl RunService for Runs {
         let size = from_proto::page_size(request.page_size, locks::PAGE.0, locks::PAGE.1)?;
         let after = locks::after(&request.page_token)?;
         let page = self.0.dispatcher.query(move |machine| locks::page(machine, after.as_ref(), size)).await;
+        Ok(Response::new(page.map_err(|_| errors::ending())?))
+    }
+
+    async fn list_pools(
+        &self,
+        request: Request<v1::ListPoolsRequest>,
+    ) -> Result<Response<v1::ListPoolsResponse>, Status> {
+        let v1::ListPoolsRequest { page_size, page_token } = request.into_inner();
+        let size = from_proto::page_size(page_size, pools::PAGE.0, pools::PAGE.1)?;
+        let page = self.0.dispatcher.query(move |machine| pools::page(machine, &page_token, size)).await;
         Ok(Response::new(page.map_err(|_| errors::ending())?))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runbook_core::definition::{InputSource, Part, Runbook};
+use runbook_core::definition::{InputSource, Part, Priority, Runbook};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::StepNo;
 use runbook_core::limits;
@@ -50,7 +50,28 @@ pub(super) fn terms(request: &mut v1::StartRunRequest) -> Result<Terms, Fault> {
     }
     let overridden = Some(overridden).filter(|reason| !reason.trim().is_empty());
     let begin = begin(request.begin_at.take(), request.begin_in.take(), clock::now())?;
-    Ok(Terms { confirmed, dry: request.dry_run, overridden, begin, ..Terms::default() })
+    let priority = priority_of(request.priority)?;
+    Ok(Terms { confirmed, dry: request.dry_run, overridden, priority, begin, ..Terms::default() })
+}
+
+/// How early a request wants its run to get what others want too; `None` where it says nothing of that.
+fn priority_of(it: i32) -> Result<Option<Priority>, Fault> {
+    match v1::Priority::try_from(it) {
+        Ok(v1::Priority::Unspecified) => Ok(None),
+        Ok(v1::Priority::High) => Ok(Some(Priority::High)),
+        Ok(v1::Priority::Normal) => Ok(Some(Priority::Normal)),
+        Ok(v1::Priority::Low) => Ok(Some(Priority::Low)),
+        Err(_) => Err(fault("priority", format!("{it} is none; give HIGH, NORMAL or LOW"))),
+    }
+}
+
+/// The same, as it is told.
+pub(super) const fn priority(it: Priority) -> v1::Priority {
+    match it {
+        Priority::High => v1::Priority::High,
+        Priority::Normal => v1::Priority::Normal,
+        Priority::Low => v1::Priority::Low,
+    }
 }
 
 /// When a run begins that does not begin at once.

@@ -165,6 +165,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         inputs_from: terms::inputs_from(&created.terms),
         overridden: created.terms.overridden.clone().unwrap_or_default(),
         approval: asks::start(run),
+        priority: terms::priority(created.terms.priority.unwrap_or_default()).into(),
     }
 }
 
@@ -274,6 +275,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             // Who has what it waits for is known to those who know all runs.
             waits_for: Vec::new(),
             locks: if run.locked_since(no).is_some() { state.locks.clone() } else { Vec::new() },
+            pool: step.pool.clone().unwrap_or_default(),
             approval: asks::approval(run, no),
             child: state.child.map_or_else(String::new, run_name),
             child_run: None,

@@ -1,4 +1,4 @@
-//! What runs and steps wait for, as people read it: which lock or group, and who keeps it from them.
+//! What runs and steps wait for, as people read it: which lock or group, and who keeps it from them; which pool.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,19 @@ impl Waits {
                     waits.insert(claim, words);
                 }
             }
+            Self::for_places(machine, run.uid(), &mut waits);
         }
         Self(waits)
+    }
+
+    fn for_places(machine: &Machine, run: RunUid, waits: &mut HashMap<Claim, Vec<String>>) {
+        for (step, pool, taken) in machine.waits_for_places(run) {
+            let words = match machine.capacity(&pool) {
+                0 => format!("pool {pool} (the configuration has none of this name)"),
+                capacity => format!("pool {pool} ({taken} of {capacity} taken)"),
+            };
+            waits.entry(Claim { run, step: Some(step) }).or_default().push(words);
+        }
     }
 
     /// Tells it of a run with its steps.

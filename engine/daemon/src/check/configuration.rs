@@ -66,7 +66,7 @@ mod tests {
             of("typed", "inputs: {number: {type: string}}\n"),
             of("broken", "unknown: 1\n"),
         ];
-        let checked = language::check_project(texts, [], [], |_, _| None);
+        let checked = language::check_project(texts, [], [], None, |_, _| None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
         std::fs::write(&path, text).unwrap();

@@ -10,7 +10,7 @@ use runbook_core::id::is_id;
 use runbook_core::language::Code;
 use runbook_core::language::yaml::{self, Content, Value};
 
-use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, Retention, filter, log_format, number};
+use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, POOLS, Retention, filter, log_format, number};
 use crate::files;
 use crate::hooks::{self, Hooks};
 use crate::roles::{Members, Roles};
@@ -22,11 +22,12 @@ pub(super) mod secrets;
 const FILE_BYTES: u64 = 64 << 10;
 
 /// The keys of the file; those of a map behind a dot.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "data_dir",
     "socket",
     "socket_group",
     "max_attempts",
+    "pools",
     "schedules",
     "log",
     "log_format",
@@ -49,6 +50,7 @@ pub(super) struct File {
     pub data_dir: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub max_attempts: Option<usize>,
+    pub pools: BTreeMap<String, usize>,
     pub schedules: Option<bool>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
@@ -68,6 +70,8 @@ pub(crate) struct Looked {
     pub problems: Vec<(u32, String)>,
     /// Which runbook hears of what, with its line.
     pub hooks: Vec<(u32, hooks::Event, String)>,
+    /// How many places each pool has.
+    pub pools: BTreeMap<String, usize>,
 }
 
 /// Looks at a file that nobody goes by yet.
@@ -80,13 +84,13 @@ pub(crate) fn look(path: &Path) -> io::Result<Looked> {
         Ok(text) => text,
         Err(error) => {
             let problem = format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to());
-            return Ok(Looked { problems: vec![(1, problem)], hooks: Vec::new() });
+            return Ok(Looked { problems: vec![(1, problem)], ..Looked::default() });
         }
     };
     let (file, problems) = lines(&text, &path.display().to_string(), path.parent().unwrap_or(path));
     let line = |event: &hooks::Event| file.hook_lines.get(event).copied().unwrap_or(1);
     let hooks = file.hooks.iter().map(|(event, name)| (line(event), *event, name.clone())).collect();
-    Ok(Looked { problems, hooks })
+    Ok(Looked { problems, hooks, pools: file.pools })
 }
 
 /// Reads the file. What is wrong in it goes to `problems`.
@@ -158,6 +162,7 @@ impl Reader {
                 "data_dir" => file.data_dir = self.text(line, name, value).map(PathBuf::from),
                 "socket" => file.socket = self.text(line, name, value).map(PathBuf::from),
                 "max_attempts" => file.max_attempts = self.number(line, name, value, &PLACES_RANGE),
+                "pools" => file.pools = self.pools(line, value),
                 "schedules" => file.schedules = self.boolean(line, name, value),
                 "log" => {
                     file.log = self.text(line, name, value);
@@ -250,6 +255,24 @@ impl Reader {
         range: &std::ops::RangeInclusive<T>,
     ) -> Option<T> {
         self.judge(line, |problems| number(what, shown(&value.content), range, problems))
+    }
+
+    fn pools(&mut self, line: u32, value: &Value) -> BTreeMap<String, usize> {
+        let mut pools = BTreeMap::new();
+        let entries = self.map(line, "pools", "", value, None).unwrap_or_default();
+        if entries.len() > POOLS {
+            self.problem(line, "pools", &format!("there are {} pools; the limit is {POOLS}", entries.len()));
+        }
+        for Entry { name, line, value } in entries {
+            let what = format!("pools.{name}");
+            if !is_id(name) {
+                let problem = "a pool's name has small letters, digits, _ and -, and begins with a letter";
+                self.problem(line, &what, problem);
+            } else if let Some(places) = self.number(line, &what, value, &PLACES_RANGE) {
+                pools.insert(name.to_owned(), places);
+            }
+        }
+        pools
     }
 
     fn retention(&mut self, line: u32, value: &Value) -> Retention {
@@ -393,7 +416,7 @@ mod tests {
             "f:10: secrets.both: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:11: secrets.none: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, schedules, log, log_format, retention, secrets, roles, on",
+            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, pools, schedules, log, log_format, retention, secrets, roles, on",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);

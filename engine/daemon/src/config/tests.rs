@@ -21,9 +21,14 @@ fn a_flag_goes_before_the_file_and_that_before_the_default() {
     assert_eq!((none.max_attempts, none.log.as_str(), none.log_format), (PLACES, LOG, None));
     assert_eq!(none.data_dir, project.join(".runbook"));
     assert_eq!(none.socket, project.join(".runbook/runbookd.sock"));
-    std::fs::write(project.join("runbookd.yaml"), "max_attempts: 3\nlog: warn\ndata_dir: data\nsocket: s\n").unwrap();
+    std::fs::write(
+        project.join("runbookd.yaml"),
+        "max_attempts: 3\npools: {disks: 2}\nlog: warn\ndata_dir: data\nsocket: s\n",
+    )
+    .unwrap();
     let file = load(&project, &[]).unwrap();
     assert_eq!((file.max_attempts, file.log.as_str()), (3, "warn"));
+    assert_eq!(file.pools, BTreeMap::from([("disks".to_owned(), 2)]));
     assert_eq!((file.data_dir, file.socket), (project.join("data"), project.join("s")));
     let flags = load(&project, &["--max-attempts", "4", "--data-dir", "/tmp/x", "--socket", "/tmp/y"]).unwrap();
     assert_eq!((flags.max_attempts, flags.log.as_str()), (4, "warn"));
@@ -45,13 +50,16 @@ fn a_link_to_the_data_directory_is_followed() {
 #[test]
 fn all_errors_come_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("runbookd.yaml"), "max_attempts: 0\nretension: {}\n").unwrap();
+    std::fs::write(folder.path().join("runbookd.yaml"), "max_attempts: 0\nretension: {}\npools: {Disks: 2, api: 0}\n")
+        .unwrap();
     let long = format!("/tmp/{}", "s".repeat(120));
     let flags = ["--max-attempts", "x", "--log-format", "xml", "--log", "a=b=c", "--data-dir", "", "--socket", &long];
     let error = load(folder.path(), &flags).unwrap_err();
     for part in [
         "runbookd.yaml:1: max_attempts: \"0\" is no whole number from 1 to 10000",
         "runbookd.yaml:2: retension: there is no such key; did you mean `retention`?",
+        "runbookd.yaml:3: pools.Disks: a pool's name has small letters, digits, _ and -, and begins with a letter",
+        "runbookd.yaml:3: pools.api: \"0\" is no whole number from 1 to 10000",
         "--max-attempts or RUNBOOKD_MAX_ATTEMPTS: \"x\" is no whole number from 1 to 10000",
         "--log-format or RUNBOOKD_LOG_FORMAT: \"xml\" is neither human nor json",
         "--log or RUNBOOKD_LOG: \"a=b=c\": ",

@@ -1,7 +1,7 @@
 //! One known event of every kind, and every variant within: what the golden files hold. Never to be changed, only
 //! added to.
 
-use runbook_core::definition::{InputSource, Settlement};
+use runbook_core::definition::{InputSource, Priority, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     AfterVote, Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How,
@@ -410,6 +410,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("child-ended-leaves-something", child_left(Outcome::Succeeded, Left::Something, Then::Succeeded)),
         ("child-ended-rolled-back", child_left(Outcome::RolledBack, Left::Nothing, Then::RolledBack)),
         ("child-ended-rollback-failed", child_left(Outcome::Failed, Left::GivenUp, Then::RollbackFailed)),
+        ("created-priority", with_terms(Terms { priority: Some(Priority::High), ..Terms::default() })),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()

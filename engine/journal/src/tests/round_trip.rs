@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
-use runbook_core::definition::{InputSource, Settlement};
+use runbook_core::definition::{InputSource, Priority, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::run::{
     Artifact, Asks, AttemptEnd, AttemptKind, Begin, Created, CutOff, Edited, EndingCause, Event, Fact, How, Left,
@@ -82,7 +82,8 @@ fn terms() -> impl Strategy<Value = Terms> {
     let asks = (option::of(time()), vec(text(), 0..3)).prop_map(|(until, destroys)| Asks { until, destroys });
     let place =
         (option::of(text()), vec((text(), source()), 0..3), option::of(text()), option::of(text()), option::of(asks));
-    (said, place).prop_map(|(said, (environment, sources, overridden, target, asks))| {
+    let priority = option::of(prop::sample::select(Priority::ALL.to_vec()));
+    (said, place, priority).prop_map(|(said, (environment, sources, overridden, target, asks), priority)| {
         let (confirmed, dry, selection, pause_before, begin) = said;
         Terms {
             confirmed,
@@ -94,6 +95,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             overridden,
             target,
             asks,
+            priority,
             sources: sources.into_iter().collect(),
         }
     })

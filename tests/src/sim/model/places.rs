@@ -1,5 +1,8 @@
-//! Rules 9, 10 and 28, and 1: who may start, and who is admitted.
+//! Rules 9, 10, 28 and 135 to 140, and 1: who may start, and who is admitted.
 
+use std::collections::BTreeSet;
+
+use runbook_core::definition::Priority;
 use runbook_core::id::RunUid;
 use runbook_core::run::{AttemptKind, Origin};
 use runbook_core::time::Timestamp;
@@ -13,10 +16,19 @@ use super::{Check, must};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     TidiesUp,
+    Of(Priority, Wanted),
+}
+
+/// Who wanted a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wanted {
     Person,
     Api,
     Schedule,
 }
+
+/// Where a run waits: for a place in this pool, or in none (135, 136).
+pub(crate) type Line = (RunUid, Option<String>);
 
 impl RunModel {
     pub(crate) fn rank(&self) -> Rank {
@@ -28,12 +40,25 @@ impl RunModel {
     }
 
     /// Its rank as long as it does not tidy up.
-    pub(crate) const fn by_origin(&self) -> Rank {
-        match self.created.origin {
-            Origin::Person => Rank::Person,
-            Origin::Api => Rank::Api,
-            Origin::Schedule | Origin::Hook => Rank::Schedule,
-        }
+    pub(crate) fn by_origin(&self) -> Rank {
+        let wanted = match self.created.origin {
+            Origin::Person => Wanted::Person,
+            Origin::Api => Wanted::Api,
+            Origin::Schedule | Origin::Hook => Wanted::Schedule,
+        };
+        // 139
+        Rank::Of(self.created.terms.priority.unwrap_or(Priority::Normal), wanted)
+    }
+
+    /// The pool that attempts of a step need a place of (135).
+    pub(crate) fn pool(&self, no: usize) -> Option<String> {
+        self.design.runbook.steps.get(no)?.pool.clone()
+    }
+
+    /// How many live attempts have a place in a pool.
+    fn live_in(&self, pool: &str) -> usize {
+        let live = self.steps.iter().enumerate().filter(|(_, step)| matches!(step.status, Status::Live(..)));
+        live.filter(|(no, _)| self.pool(*no).as_deref() == Some(pool)).count()
     }
 
     /// Whether its live attempts count for the bound of the API's and the schedules' runs.
@@ -46,7 +71,10 @@ impl RunModel {
         let mut open = self.open(now);
         open.retain(|(no, _)| free(*no));
         if matches!(self.stage, Stage::RollingBack(_)) {
-            return self.first_to_compensate(now, open);
+            // 136
+            let pools: BTreeSet<Option<String>> = open.iter().map(|(no, _)| self.pool(*no)).collect();
+            let of = |pool: &Option<String>| open.iter().copied().filter(|(no, _)| self.pool(*no) == *pool).collect();
+            return pools.iter().flat_map(|pool| self.first_to_compensate(now, of(pool))).collect();
         }
         open
     }
@@ -158,10 +186,25 @@ impl Model {
     /// Whether a run of this rank would get a place (9).
     fn has_place(&self, rank: Rank) -> bool {
         let kept = match rank {
-            Rank::TidiesUp | Rank::Person => 0,
-            Rank::Api | Rank::Schedule => self.places / 4,
+            Rank::TidiesUp | Rank::Of(_, Wanted::Person) => 0,
+            Rank::Of(_, Wanted::Api | Wanted::Schedule) => self.places / 4,
         };
         self.live() < self.places && (kept == 0 || self.low_live() < self.places - kept)
+    }
+
+    /// Whether a place is free in the pool of a step, if it has one (135).
+    fn has_room(&self, run: &RunModel, no: usize) -> bool {
+        run.pool(no).is_none_or(|pool| {
+            let taken: usize = self.runs.values().map(|run| run.live_in(&pool)).sum();
+            taken < self.pools.get(&pool).copied().unwrap_or(0)
+        })
+    }
+
+    /// What of a run could start now, but for places among all attempts.
+    fn with_room(&self, run: &RunModel) -> Vec<(usize, AttemptKind)> {
+        let mut startable = self.startable(run);
+        startable.retain(|(no, _)| self.has_room(run, *no));
+        startable
     }
 
     /// Whether this attempt of a run may start, before all others.
@@ -171,23 +214,24 @@ impl Model {
             format!("{kind:?} of step {step} may not start: rule 5, 9, 10, 28, 59 or 94")
         })?;
         must(self.has_place(run.rank()), || "no place was free for it (9)".to_owned())?;
-        for other in self.runs.values().filter(|other| other.rank() < run.rank()) {
-            must(self.startable(other).is_empty(), || {
-                format!("run {} should have gone first: {:?} before {:?} (9)", other.uid, other.rank(), run.rank())
+        must(self.has_room(run, step), || format!("no place was free in {:?} (135)", run.pool(step)))?;
+        let first = |other: &&RunModel| other.rank() < run.rank() && self.has_place(other.rank());
+        for other in self.runs.values().filter(first) {
+            must(self.with_room(other).is_empty(), || {
+                format!("run {} should have gone first: {:?} before {:?} (9, 139)", other.uid, other.rank(), run.rank())
             })?;
         }
-        self.check_turns(uid)
+        self.check_turns((uid, run.pool(step)))
     }
 
-    /// Among runs of a rank nobody starts twice while another waits (9).
-    fn check_turns(&self, uid: RunUid) -> Check {
-        let run = self.run(uid)?;
-        let Some(last_start) = self.last_start.get(&uid) else { return Ok(()) };
-        for (other, since) in &self.waits_since {
-            let same_rank = self.runs.get(other).is_some_and(|other| other.rank() == run.rank());
-            must(*other == uid || !same_rank || since >= last_start, || {
+    /// Among runs of a rank nobody starts twice in a pool, or in none, while another waits for that (9, 136).
+    fn check_turns(&self, line: Line) -> Check {
+        let run = self.run(line.0)?;
+        let Some(last_start) = self.last_start.get(&line) else { return Ok(()) };
+        for ((other, pool), (since, rank)) in &self.waits {
+            must(*other == line.0 || *pool != line.1 || *rank != run.rank() || since >= last_start, || {
                 let waits = self.runs.get(other).map(|other| self.startable(other));
-                format!("it starts again while run {other} of the same rank waits for its turn with {waits:?} (9)")
+                format!("it starts again while run {other} of the same rank waits for its turn with {waits:?} (9, 136)")
             })?;
         }
         Ok(())
@@ -198,11 +242,15 @@ impl Model {
         let Some(run) = self.runs.get(&uid) else { return };
         let rank = run.rank();
         // What waits for locks may come and go by what others do.
-        if run.startable(self.now, |no| !run.needs_locks(no)).is_empty() {
-            self.waits_since.remove(&uid);
-            self.waits_as.remove(&uid);
-        } else if self.waits_as.insert(uid, rank) != Some(rank) {
-            self.waits_since.insert(uid, self.events_seen);
+        let startable = run.startable(self.now, |no| !run.needs_locks(no));
+        let pools: BTreeSet<Option<String>> = startable.into_iter().map(|(no, _)| run.pool(no)).collect();
+        let seen = self.events_seen;
+        self.waits.retain(|(other, pool), _| *other != uid || pools.contains(pool));
+        for pool in pools {
+            let waits = self.waits.entry((uid, pool)).or_insert((seen, rank));
+            if waits.1 != rank {
+                *waits = (seen, rank);
+            }
         }
     }
 
@@ -212,7 +260,7 @@ impl Model {
             format!("{} attempts are live, the bound is {}", self.live(), self.places)
         })?;
         for run in self.runs.values() {
-            let startable = self.startable(run);
+            let startable = self.with_room(run);
             must(startable.is_empty() || !self.has_place(run.rank()), || {
                 format!("run {}: {startable:?} could start, and a place is free (9)", run.uid)
             })?;

@@ -205,7 +205,12 @@ impl Model {
             request_id: String::new(),
             request_digest: created.request_digest,
             // 114
-            terms: Terms { environment: above.created.terms.environment.clone(), ..Terms::default() },
+            terms: Terms {
+                environment: above.created.terms.environment.clone(),
+                // 139
+                priority: above.created.terms.priority,
+                ..Terms::default()
+            },
             parent: Some(Parent { root: above.root(), run: above.uid, step: parent.step, depth, tidies }),
             slot: None,
             items: above.items(no),

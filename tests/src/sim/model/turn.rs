@@ -16,7 +16,7 @@ use super::super::design::{Design, SLOT};
 use super::ask::{Answer, Ask};
 use super::confirm::to_confirm;
 use super::gate::is_asked_about;
-use super::places::Rank;
+use super::places::{Line, Rank};
 use super::run::RunModel;
 use super::schedules::{Expected, PreparedModel, ScheduleModel};
 use super::{Check, must};
@@ -30,9 +30,12 @@ pub(crate) struct Model {
     pub(crate) now: Timestamp,
     pub(crate) runs: BTreeMap<RunUid, RunModel>,
     pub(crate) events_seen: u64,
-    pub(crate) last_start: BTreeMap<RunUid, u64>,
-    pub(crate) waits_since: BTreeMap<RunUid, u64>,
-    pub(crate) waits_as: BTreeMap<RunUid, Rank>,
+    /// How many places each pool has, and had at most.
+    pub(crate) pools: BTreeMap<String, usize>,
+    pub(crate) most_in_pools: BTreeMap<String, usize>,
+    pub(crate) last_start: BTreeMap<Line, u64>,
+    /// Since when, counted in events, and as what somebody waits for a place.
+    pub(crate) waits: BTreeMap<Line, (u64, Rank)>,
     pub(crate) schedules: BTreeMap<ScheduleName, ScheduleModel>,
     /// What has to be noted in the turn that is followed.
     pub(super) expected: Expected,
@@ -53,9 +56,10 @@ impl Model {
             now: Timestamp(i64::MIN),
             runs: BTreeMap::new(),
             events_seen: 0,
+            pools: BTreeMap::new(),
+            most_in_pools: BTreeMap::new(),
             last_start: BTreeMap::new(),
-            waits_since: BTreeMap::new(),
-            waits_as: BTreeMap::new(),
+            waits: BTreeMap::new(),
             schedules: BTreeMap::new(),
             expected: Expected::default(),
         }
@@ -66,11 +70,15 @@ impl Model {
     }
 
     /// The engine was started anew: it knows the time afresh, and turns begin anew.
-    pub(crate) fn restarted(&mut self, boot: &str, now: Timestamp) {
+    pub(crate) fn restarted(&mut self, boot: &str, now: Timestamp, pools: BTreeMap<String, usize>) {
         boot.clone_into(&mut self.boot);
         self.now = now;
-        self.waits_since.clear();
-        self.waits_as.clear();
+        self.waits.clear();
+        for (pool, places) in &pools {
+            let most = self.most_in_pools.entry(pool.clone()).or_default();
+            *most = (*most).max(*places);
+        }
+        self.pools = pools;
         self.last_start.clear();
         self.schedules.values_mut().for_each(ScheduleModel::forget);
     }
@@ -233,10 +241,10 @@ impl Model {
                 step.opened_at = opened_at;
             }
         }
-        if matches!(event.fact, Fact::AttemptStarting { .. }) {
-            self.last_start.insert(uid, self.events_seen);
-            self.waits_since.remove(&uid);
-            self.waits_as.remove(&uid);
+        if let Fact::AttemptStarting { step, .. } = event.fact {
+            let line = (uid, self.runs.get(&uid).and_then(|run| run.pool(step.index())));
+            self.waits.remove(&line);
+            self.last_start.insert(line, self.events_seen);
         }
         self.note_waiting(uid);
         Ok(())
@@ -407,6 +415,7 @@ impl Model {
         let expected = if is_asked_about(start) { Vec::new() } else { destroys };
         let same = created.terms.dry == dry
             && created.terms.begin == start.terms.begin
+            && created.terms.priority == start.terms.priority.or(design.runbook.priority)
             && created.terms.selection == start.terms.selection;
         must(names == expected && same, || format!("it says that {names:?} is confirmed (54)"))?;
         // 78, 114
