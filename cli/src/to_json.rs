@@ -388,7 +388,8 @@ pub fn pool(pool: &v1::Pool) -> Value {
     })
 }
 
-const fn priority(priority: v1::Priority) -> &'static str {
+/// Its word.
+pub const fn priority(priority: v1::Priority) -> &'static str {
     match priority {
         v1::Priority::High => "high",
         v1::Priority::Low => "low",

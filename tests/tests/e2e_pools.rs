@@ -70,6 +70,9 @@ fn the_next_place_goes_to_the_highest_priority_also_after_a_death_of_the_daemon(
     assert!(holder["since"].is_string(), "{told}");
     let queue: Vec<&Value> = told["queue"].as_array().unwrap().iter().map(|claim| &claim["run_number"]).collect();
     assert_eq!(queue, [&Value::from(4), &Value::from(3), &Value::from(2)], "{told}");
+    let plan = runbook(&project, &["plan", "r", "-i", "n=9", "--output", "json"]);
+    let plan: Value = serde_json::from_str(&plan.out).unwrap_or_else(|error| panic!("{error}: {plan:?}"));
+    assert_eq!((&plan["steps"][1]["pool"], &plan["priority"]), (&"disks".into(), &"normal".into()), "{plan}");
     let table = runbook(&project, &["locks"]).out;
     assert!(table.contains("1 of 1") && table.contains("run 1 copy ("), "{table}");
     for n in 1..=4 {

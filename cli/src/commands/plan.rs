@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{
-    InputSource, Origin, PlanRunRequest, PlanRunResponse, PlannedLock, PlannedStep, StartRunRequest, StepOutlook,
+    InputSource, Origin, PlanRunRequest, PlanRunResponse, PlannedLock, PlannedStep, Priority, StartRunRequest,
+    StepOutlook,
 };
 
 use crate::complete;
@@ -105,6 +106,12 @@ fn human(console: &Console, plan: &PlanRunResponse) -> Result<()> {
         }
     }
     console.line(&Line::new())?;
+    if matches!(plan.priority(), Priority::High | Priority::Low) {
+        console.wrapped_line(
+            &Line::of(Tone::Plain, &format!("Its priority is {}.", to_json::priority(plan.priority()))),
+            INDENT,
+        )?;
+    }
     for line in times(plan).into_iter().chain(way_back(plan)) {
         console.wrapped_line(&line, INDENT)?;
     }
@@ -193,6 +200,9 @@ fn notes(step: &PlannedStep) -> String {
     }
     if matches!(step.outlook(), StepOutlook::Runs | StepOutlook::Open) {
         notes.extend(step.locks.iter().map(step_lock));
+        if !step.pool.is_empty() {
+            notes.push(format!("pool {}", step.pool));
+        }
     }
     if !step.target.is_empty() && !matches!(step.outlook(), StepOutlook::Skipped | StepOutlook::LeftOut) {
         notes.push(format!("destroys {}", step.target));

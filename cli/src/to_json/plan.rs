@@ -3,7 +3,7 @@
 use runbook_proto::v1;
 use serde_json::{Value, json};
 
-use super::{input_source, run, seconds, text, time, value};
+use super::{input_source, priority, run, seconds, text, time, value};
 
 /// A plan.
 pub fn plan(plan: &v1::PlanRunResponse) -> Value {
@@ -29,6 +29,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
         "unmeasured": plan.unmeasured,
         "past_runs": plan.past_runs,
         "targets": plan.targets.iter().map(target).collect::<Vec<_>>(),
+        "priority": priority(plan.priority()),
         "rollback": plan.rollback,
         "rollback_of": plan.rollback_of,
     })
@@ -77,6 +78,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "each": text(&step.each),
         "repeat": text(&step.repeat),
         "locks": step.locks.iter().map(planned_lock).collect::<Vec<_>>(),
+        "pool": text(&step.pool),
         "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }

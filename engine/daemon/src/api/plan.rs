@@ -67,6 +67,7 @@ pub(super) async fn answer(
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
     let approved_by = start.approvals().map(asks::of_start).unwrap_or_default();
     let (selection, sources) = (start.terms.selection.clone(), start.terms.sources.clone());
+    let asked_for = start.terms.priority;
     // What changes nothing excludes nobody.
     let dry = start.terms.dry;
     let (refused, locks) = shared
@@ -75,6 +76,7 @@ pub(super) async fn answer(
         .await
         .map_err(|_| errors::ending())?;
     let runbook = &pinned.runbook;
+    let priority = asked_for.or(runbook.priority).unwrap_or_default();
     let told = told_inputs(runbook, &given, &sources, &inputs);
     let open: IndexMap<String, Value> = runbook
         .inputs
@@ -121,6 +123,7 @@ pub(super) async fn answer(
         unmeasured: plan.unmeasured.iter().map(|no| id(runbook, *no)).collect(),
         past_runs: pasts.get(&runbook.name).map_or(0, |past| past.runs),
         targets,
+        priority: terms::priority(priority).into(),
         rollback: runbook.rollback.policy.name().to_owned(),
         rollback_of: runbook.rollback.of.name().to_owned(),
     })
@@ -268,6 +271,7 @@ fn steps(
             runbook: step.call().map(|call| call.runbook.clone()).unwrap_or_default(),
             below: started.map(|started| started.steps).unwrap_or_default(),
             each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
+            pool: step.pool.clone().unwrap_or_default(),
             locks: step.locks.iter().map(|text| named_lock(runbook, known, text)).collect(),
             repeat: step.many.as_ref().filter(|_| step.repeat().is_some()).map(ToString::to_string).unwrap_or_default(),
         }
