@@ -9,13 +9,14 @@
 )]
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use runbook_proto::v1::{CancelRunRequest, EventType, RunStatus, StepStatus};
 use runbook_tests::e2e::command::{Said, clean, runbook, said};
 use runbook_tests::e2e::server::Server;
 use runbook_tests::e2e::{Daemon, Project, cli, step};
+use tempfile::TempDir;
 
 fn cancel(daemon: &Daemon, name: &str) {
     let request = CancelRunRequest { name: name.to_owned(), ..Default::default() };
@@ -223,11 +224,72 @@ fn as_user(project: &Project, folder: &Path, uid: u32, gid: u32, arguments: &[&s
     said(command)
 }
 
+/// Whether this test can be several users; says so where it cannot.
+fn has_users() -> bool {
+    let can = Command::new("setpriv").args(["--reuid=61001", "--regid=61000", "--clear-groups", "--", "true"]).output();
+    let has = rustix::process::geteuid().is_root() && can.is_ok_and(|output| output.status.success());
+    if !has {
+        println!("skipped: it takes root and setpriv to be several users");
+    }
+    has
+}
+
+/// A folder with the command line and the socket that all users reach; Ann and Bob have the role `dba`.
+fn shared_with_users(project: &Project) -> (TempDir, PathBuf) {
+    let folder = tempfile::Builder::new()
+        .prefix("runbook-people-")
+        .permissions(std::fs::Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    std::fs::copy(cli(), folder.path().join("runbook")).unwrap();
+    let socket = folder.path().join("runbookd.sock");
+    let configuration = format!(
+        "socket: {}\nsocket_group: {GROUP}\nroles:\n  dba: {{users: [{ANN}, {BOB}], groups: [61077]}}\n",
+        socket.display()
+    );
+    project.file("runbookd.yaml", &configuration);
+    (folder, socket)
+}
+
+#[test]
+fn a_start_waits_for_two_of_three_users() {
+    if !has_users() {
+        return;
+    }
+    let project = Project::with("q", "steps: {work: {run: 'echo work >> log'}}\n");
+    let protection = "approvals: {roles: [dba], count: 2}";
+    project
+        .file("runbooks/environments/prod.yaml", &format!("name: prod\nlanguage: 1\nprotection: {{{protection}}}\n"));
+    let (folder, socket) = shared_with_users(&project);
+    let folder = folder.path();
+    let mut server = Server::spawn(&project, |_| {}).with_socket(socket.clone());
+    server.ready();
+    code(&as_user(&project, folder, EVE, GROUP, &["exec", "q", "--env", "prod", "--detach", "--output", "json"]), 0);
+    let refused = as_user(&project, folder, EVE, GROUP, &["approve", "1"]);
+    assert!(refused.err.contains("it takes the role dba, and uid 61003 has no role"), "{refused:?}");
+    code(&as_user(&project, folder, ANN, GROUP, &["approve", "1"]), 0);
+    // One of two; a kill in between loses nothing, and nobody counts twice.
+    server.kill();
+    let mut server = Server::spawn(&project, |_| {}).with_socket(socket);
+    let client = server.ready();
+    let twice = as_user(&project, folder, ANN, GROUP, &["approve", "1"]);
+    assert!(twice.code != 0 && twice.err.contains("decided"), "{twice:?}");
+    assert!(project.lines("log").is_empty());
+    code(&as_user(&project, folder, BOB, GROUP, &["approve", "1"]), 0);
+    assert_eq!(client.over("1").status(), RunStatus::Succeeded);
+    assert_eq!(project.lines("log"), ["work"]);
+    // One word against it is enough, and it is in the history with its name.
+    code(&as_user(&project, folder, EVE, GROUP, &["exec", "q", "--env", "prod", "--detach"]), 0);
+    code(&as_user(&project, folder, BOB, GROUP, &["reject", "2", "--reason", "not on a friday"]), 0);
+    assert_eq!(client.over("2").status(), RunStatus::Canceled);
+    let told = as_user(&project, folder, EVE, GROUP, &["events", "2"]).out;
+    assert!(told.contains("not on a friday") && told.contains("61002"), "{told}");
+    assert_eq!(project.lines("log"), ["work"]);
+}
+
 #[test]
 fn two_of_three_users_approve_and_nobody_else() {
-    let can = Command::new("setpriv").args(["--reuid=61001", "--regid=61000", "--clear-groups", "--", "true"]).output();
-    if !rustix::process::geteuid().is_root() || !can.is_ok_and(|output| output.status.success()) {
-        println!("skipped: it takes root and setpriv to be several users");
+    if !has_users() {
         return;
     }
     let project = Project::with(
@@ -238,19 +300,8 @@ steps:
   work: {needs: [go], run: 'echo "$WHO" >> log', env: {WHO: "${{ string(size(steps.go.outputs.approvers)) }}"}}
 "#,
     );
-    let folder = tempfile::Builder::new()
-        .prefix("runbook-people-")
-        .permissions(std::fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap();
+    let (folder, socket) = shared_with_users(&project);
     let folder = folder.path();
-    std::fs::copy(cli(), folder.join("runbook")).unwrap();
-    let socket = folder.join("runbookd.sock");
-    let configuration = format!(
-        "socket: {}\nsocket_group: {GROUP}\nroles:\n  dba: {{users: [{ANN}, {BOB}], groups: [61077]}}\n",
-        socket.display()
-    );
-    project.file("runbookd.yaml", &configuration);
     let mut server = Server::spawn(&project, |_| {}).with_socket(socket.clone());
     server.ready();
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o7777, 0o660);
