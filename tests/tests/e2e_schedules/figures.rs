@@ -1,15 +1,19 @@
 //! What schedules cost: a start with very many of them, slots that are due together, and how late one starts. The bounds are
-//! those of a build for release on a machine that does nothing else; without optimization there are fewer, and more time.
+//! those of a build for release on a machine that does nothing else; without optimization there are fewer, and more time. A
+//! build for release knows no clock but the machine's, so that its slots are those of the next minute.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use runbook_proto::v1::{GetInfoRequest, ListSchedulesRequest, ListSchedulesResponse, Schedule, ScheduleState};
+use prost_types::Timestamp;
+use runbook_proto::v1::{
+    GetInfoRequest, LedgerKind, ListSchedulesRequest, ListSchedulesResponse, RunStatus, Schedule, ScheduleState,
+};
 use runbook_tests::e2e::server::{Cpu, rss_kib};
 use runbook_tests::e2e::{Daemon, PATIENCE, Project, wait_for};
 
-use super::{Clock, DAY, HOUR, scheduled, seconds};
+use super::{Clock, HOUR, MINUTE, scheduled, seconds, wait_accounted};
 
 /// 2027-01-15T08:00:00Z.
 const MORNING: i64 = 1_800_000_000;
@@ -17,21 +21,46 @@ const RELEASE: bool = !cfg!(debug_assertions);
 /// How often it is looked at while many things are on: looking costs, too.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Many runbooks with many schedules each. All are due at `minute` and `hour` where these are told, otherwise each at its own
-/// time of the day.
-fn many(runbooks: usize, each: usize, at: Option<&str>) -> Project {
-    let project = Project::new();
+/// Many runbooks with many schedules each, due daily: all at `slot`, or each at a time of its own, at least an hour away from it.
+fn many(project: &Project, runbooks: usize, each: usize, slot: i64, together: bool) {
+    let minute = |at: i64| format!("{} {} * * *", at / MINUTE % 60, at / HOUR % 24);
     for book in 0..runbooks {
         let mut text = "schedules:\n".to_owned();
         for schedule in 0..each {
-            let number = book * each + schedule;
-            let own = format!("{} {} * * *", number % 60, number / 60 % 24);
-            writeln!(text, "  s{schedule}: {{cron: '{}', overlap: allow}}", at.unwrap_or(&own)).unwrap();
+            let own = HOUR + (book * each + schedule) as i64 * MINUTE % (22 * HOUR);
+            let at = minute(if together { slot } else { slot + own });
+            writeln!(text, "  s{schedule}: {{cron: '{at}', overlap: allow}}").unwrap();
         }
         text += "steps: {a: {effect: read, argv: ['true'], timeout: 1m}}\n";
         project.runbook(&format!("b{book}"), &text);
     }
-    project
+}
+
+/// What the machine's clock shows, in seconds.
+fn real() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+}
+
+/// A minute that is to come, with time for a start before it.
+fn ahead(clock: &Clock) -> i64 {
+    if RELEASE {
+        return (real() + 20) / MINUTE * MINUTE + MINUTE;
+    }
+    clock.set_before(MORNING, 600.0);
+    MORNING
+}
+
+/// Comes shortly before it.
+fn come_to(clock: &Clock, slot: i64) {
+    match RELEASE {
+        true => pause(Duration::from_secs((slot - real()).max(1) as u64 - 1)),
+        false => clock.set_before(slot, 1.0),
+    }
+}
+
+/// How long after a slot something was, in microseconds.
+fn late(slot: i64, at: &Timestamp) -> i64 {
+    (at.seconds - slot) * 1_000_000 + i64::from(at.nanos) / 1_000
 }
 
 /// All schedules, page by page.
@@ -64,9 +93,14 @@ fn uptime() -> f64 {
     text.split(' ').next().unwrap().parse().unwrap()
 }
 
+/// Lets time pass: at most a minute and a half.
 fn pause(pause: Duration) {
     let begun = Instant::now();
-    wait_for("time to pass", || (begun.elapsed() >= pause).then_some(()));
+    while begun.elapsed() < pause {
+        let rest = pause.saturating_sub(begun.elapsed()).min(Duration::from_secs(30));
+        let part = Instant::now();
+        wait_for("time to pass", || (part.elapsed() >= rest).then_some(()));
+    }
 }
 
 #[test]
@@ -75,10 +109,10 @@ fn very_many_schedules_start_soon_and_cost_little() {
         true => (1_000, 100, Duration::from_secs(2), 120 << 10, 0.001),
         false => (40, 10, PATIENCE, 240 << 10, 0.02),
     };
-    let project = many(runbooks, each, None);
+    let project = Project::new();
     let clock = Clock::of(&project);
-    // No slot falls due while it is looked at: none is at this second.
-    clock.set(MORNING * 1_000_000 + 5_000_000);
+    // No slot falls due while it is looked at.
+    many(&project, runbooks, each, ahead(&clock), false);
     let last = format!("b{}/s{}", runbooks - 1, each - 1);
     let start = || {
         let begun = Instant::now();
@@ -107,15 +141,14 @@ fn very_many_schedules_start_soon_and_cost_little() {
 #[test]
 fn very_many_slots_of_one_second_start_or_wait_soon() {
     let (runbooks, each, soon) = if RELEASE { (100, 100, 5_000_000) } else { (5, 20, 60_000_000) };
-    let project = many(runbooks, each, Some("0 9 * * *"));
+    let project = Project::new();
     let clock = Clock::of(&project);
-    let slot = MORNING + HOUR;
-    assert_eq!(slot % DAY, 9 * HOUR);
-    clock.set_before(slot, 600.0);
+    let slot = ahead(&clock);
+    many(&project, runbooks, each, slot, true);
     let daemon = clock.start(&project);
     let last = format!("b{}/s{}", runbooks - 1, each - 1);
     wait_for("the plan", || is_planned(&daemon, &last).then_some(()));
-    clock.set_before(slot, 1.0);
+    come_to(&clock, slot);
     let mut live = 0;
     wait_for("a run of each", || {
         pause(LOOK);
@@ -124,16 +157,42 @@ fn very_many_slots_of_one_second_start_or_wait_soon() {
         live = live.max(info.live_attempts);
         all(&daemon).iter().all(|schedule| schedule.last_run_number > 0).then_some(())
     });
-    let mut runs = scheduled(&daemon);
+    let runs = scheduled(&daemon);
     assert_eq!(runs.len(), runbooks * each);
     assert_eq!(runs.iter().map(|run| &run.schedule).collect::<BTreeSet<_>>().len(), runs.len());
     assert!(runs.iter().all(|run| seconds(&run.slot) == slot));
-    let late = |run: &runbook_proto::v1::Run| {
-        let created = run.created_at.unwrap();
-        (created.seconds - slot) * 1_000_000 + i64::from(created.nanos) / 1_000
-    };
-    runs.sort_by_key(late);
-    let late = runs.last().map_or(0, late);
+    let late = runs.iter().filter_map(|run| run.created_at.as_ref()).map(|created| late(slot, created)).max();
+    let late = late.unwrap_or(i64::MAX);
     println!("{} slots of one second: the last started or queued after {late} µs, {live} attempts at most", runs.len());
     assert!(late < soon, "{late} µs");
+}
+
+#[test]
+fn a_slot_starts_on_time_and_is_in_the_ledger() {
+    let project = Project::new();
+    let clock = Clock::of(&project);
+    let slot = ahead(&clock);
+    project.runbook(
+        "tick",
+        &format!(
+            "schedules: {{daily: {{cron: '{} {} * * *', overlap: skip}}}}\nsteps: {{a: {{effect: read, run: 'echo $RUNBOOK_RUN >> log'}}}}\n",
+            slot / MINUTE % 60,
+            slot / HOUR % 24
+        ),
+    );
+    let daemon = clock.start(&project);
+    wait_for("the plan", || is_planned(&daemon, "tick/daily").then_some(()));
+    come_to(&clock, slot);
+    let ledger = wait_accounted(&daemon, "tick", slot);
+    let kinds: Vec<LedgerKind> = ledger.iter().map(|entry| entry.kind()).collect();
+    assert_eq!(kinds, [LedgerKind::Planned, LedgerKind::Ran], "{ledger:#?}");
+    let run = daemon.wait_over(&ledger[1].run);
+    assert_eq!((run.status(), run.schedule.as_str()), (RunStatus::Succeeded, "tick/daily"));
+    assert_eq!((seconds(&run.slot), run.number), (slot, ledger[1].run_number));
+    let late = late(slot, &run.created_at.unwrap());
+    println!("the slot started {late} µs after its time");
+    // Without optimization, where others work beside it, the bound says only that it is started.
+    let bound = if RELEASE { 50_000 } else { 5_000_000 };
+    assert!((0..bound).contains(&late), "{late} µs late");
+    assert_eq!(project.lines("log").len(), 1);
 }
