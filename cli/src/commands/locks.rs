@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "POOL   TAKEN   HELD BY                                  WAITING",
+                "POOL   TAKEN   HELD BY                                 WAITING",
                 "api    0 of 5",
                 "disks  2 of 2  run 7 dump (40 s), run 8 a/dump (40 s)  run 9 copy, run 10 copy and 2 more",
             ]
