@@ -145,6 +145,14 @@ impl Items {
         }
     }
 
+    /// The step whose number it asks for.
+    pub(crate) const fn asks(&self) -> Option<usize> {
+        match self {
+            Self::Known(_) => None,
+            Self::UpTo(step) | Self::UpToOrNone(step) => Some(*step),
+        }
+    }
+
     /// The items, by what the step gave; `None` where it is no list.
     pub(crate) fn items(&self, number: impl Fn(usize) -> Option<i64>) -> Option<Vec<i64>> {
         let up_to = |step: usize| (1..=4).filter(|x| *x <= number(step).unwrap_or(0)).collect();

@@ -356,7 +356,9 @@ impl World {
         let settlement = self.random.pick([Settlement::Retry, Settlement::Succeeded, Settlement::Skipped]);
         // A child run goes with its tree.
         let top = self.model.runs.get(&run).map_or(run, RunModel::root);
-        let (run, input) = match self.random.below(6) {
+        // That something below is stuck is rare enough.
+        let ways = if top == run { 6 } else { 3 };
+        let (run, input) = match self.random.below(ways) {
             0 => (top, Input::AbandonRollback { by, reason }),
             1 => (top, Input::Resume { by, reason, confirmed: Vec::new(), edited: None }),
             _ => (run, Input::Resolve { step: StepNo(step as u32), settlement, outputs: IndexMap::new(), by, reason }),

@@ -1,6 +1,6 @@
 //! A dry run changes nothing, whatever its steps are.
 
-use runbook_proto::v1::{RunStatus, StepStatus};
+use runbook_proto::v1::{Run, RunStatus, StepStatus};
 use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::{Daemon, Project, step};
 use serde_json::Value;
@@ -30,6 +30,103 @@ finally:
   tidy: {run: touch wrote-tidy}
   tell: {effect: read, argv: [sh, -c, 'echo "$0" >> read', "${{ run.outcome }}"]}
 "#;
+
+/// What other runbooks, blocks and items do is looked at, too.
+const BELOW: &str = r#"
+inputs: {hosts: {type: list, default: [a, b]}}
+steps:
+  make: {run: touch wrote-make, outputs: {id: string, hosts: list}}
+  call: {needs: [make], uses: runbook, with: {name: one, inputs: {host: c}}}
+  skipped: {needs: [make], dry_run: skip, uses: runbook, with: {name: one, inputs: {host: e}}}
+  given: {needs: [make], uses: runbook, with: {name: one, inputs: {host: "${{ steps.make.outputs.id }}"}}}
+  block:
+    needs: [call]
+    steps:
+      look: {effect: read, run: echo block >> read}
+      deep: {needs: [look], uses: runbook, with: {name: one, inputs: {host: d}}}
+    finally:
+      tidy: {run: touch wrote-block}
+  taking: {needs: [make], steps: {use: {effect: read, argv: [echo, "${{ steps.make.outputs.id }}"]}}}
+  each:
+    for_each: "${{ inputs.hosts }}"
+    effect: read
+    argv: [sh, -c, 'echo "item $0" >> read', "${{ item }}"]
+  writes: {for_each: "${{ inputs.hosts }}", argv: [touch, "wrote-${{ item }}"]}
+  made: {needs: [make], for_each: "${{ steps.make.outputs.hosts }}", effect: read, argv: [echo, "${{ item }}"]}
+  again: {run: touch wrote-again, outputs: {left: integer}, repeat: {until: iteration.outputs.left == 0, max: 3}}
+  asks: {needs: [call], if: steps.call.outputs.id != '', effect: read, argv: [touch, wrote-asks]}
+  last: {needs: [block, each, writes, taking, given, made, again, asks], if: "steps.block.status == 'succeeded'", effect: read, run: echo last >> read}
+"#;
+
+/// What the runbook above starts.
+const ONE: &str = r#"
+inputs: {host: {type: string, required: true}}
+concurrency: {group: one, overlap: skip}
+locks: ["host/${{ inputs.host }}"]
+outputs: {id: {type: string, value: steps.drop.outputs.id}}
+steps:
+  look: {effect: read, argv: [sh, -c, 'echo "look at $0 $RUNBOOK_DRY_RUN" >> read', "${{ inputs.host }}"]}
+  ask: {needs: [look], uses: approval, with: {message: "drop ${{ inputs.host }}?"}}
+  drop: {needs: [ask], effect: destructive, target: "host/${{ inputs.host }}", run: touch wrote-drop, outputs: {id: string}, rollback: {run: touch wrote-back}}
+  broken: {needs: [drop], if: steps.drop.outputs.id == '', uses: fail, with: {message: never}}
+finally:
+  tidy: {run: touch wrote-one}
+"#;
+
+fn below<'r>(run: &'r Run, id: &str) -> &'r Run {
+    step(run, id).child_run.as_ref().unwrap_or_else(|| panic!("no child run of {id}: {run:#?}"))
+}
+
+#[test]
+fn it_goes_down_into_all_that_steps_start() {
+    let project = Project::with("top", BELOW);
+    project.runbook("one", ONE);
+    let daemon = Daemon::start(&project);
+    let said = runbook(&project, &["exec", "top", "--dry-run"]);
+    assert_eq!(said.code, 0, "{said:?}\n{}", daemon.log());
+    assert_eq!(wrote(&project), Vec::<String>::new());
+    let mut read = project.lines("read");
+    read.sort();
+    assert_eq!(read, ["block", "item a", "item b", "last", "look at c true", "look at d true"]);
+    let run = daemon.get("1");
+    let (call, block) = (below(&run, "call"), below(&run, "block"));
+    let deep = below(block, "deep");
+    assert!([&run, call, block, deep, below(&run, "each")].iter().all(|run| run.dry_run));
+    let lacks = |what: &str| format!("with {what}, which a dry run does not have");
+    for (run, id, told) in [
+        (call, "ask", "would ask: drop c?".to_owned()),
+        (call, "drop", "would destroy host/c by `touch wrote-drop`".to_owned()),
+        (call, "broken", "whether it runs depends on steps.drop.outputs.id, which a dry run does not have".to_owned()),
+        (call, "tidy", "would run `touch wrote-one`".to_owned()),
+        (deep, "drop", "would destroy host/d by `touch wrote-drop`".to_owned()),
+        (block, "tidy", "would run `touch wrote-block`".to_owned()),
+        (&run, "skipped", "would start one".to_owned()),
+        (&run, "given", format!("would start one {}", lacks("steps.make.outputs.id"))),
+        (&run, "taking", format!("would run use {}", lacks("steps.make.outputs.id"))),
+        (
+            &run,
+            "made",
+            format!(
+                "would run `echo ${{{{ item }}}}`, for each of steps.make.outputs.hosts {}",
+                lacks("steps.make.outputs.hosts")
+            ),
+        ),
+        (&run, "again", "would run `touch wrote-again`, until iteration.outputs.left == 0, 3 times at most".to_owned()),
+        (&run, "asks", "whether it runs depends on steps.call.outputs.id, which a dry run does not have".to_owned()),
+    ] {
+        let step = step(run, id);
+        assert_eq!(
+            (step.status(), step.message.as_str()),
+            (StepStatus::Skipped, format!("dry run: {told}").as_str()),
+            "{id}"
+        );
+    }
+    let writes = below(&run, "writes");
+    let told: Vec<&str> = writes.steps.iter().map(|step| step.message.as_str()).collect();
+    assert_eq!(told, ["dry run: would run `touch wrote-a`", "dry run: would run `touch wrote-b`"]);
+    let status = runbook(&project, &["status", "1"]);
+    assert!(status.out.contains("would destroy host/d by `touch wrote-drop`"), "{}", status.out);
+}
 
 fn wrote(project: &Project) -> Vec<String> {
     let files = std::fs::read_dir(project.root()).expect("the project").filter_map(Result::ok);

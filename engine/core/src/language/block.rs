@@ -14,7 +14,7 @@ use crate::expression::{IterationField, Reference, RunField};
 use crate::limits;
 
 /// The keys of a step that a block does not have, each with what to do instead.
-const STRANGERS: [(&str, &str); 22] = [
+const STRANGERS: [(&str, &str); 21] = [
     ("run", "make a step inside of it"),
     ("argv", "make a step inside of it"),
     ("uses", "make a step inside of it"),
@@ -32,7 +32,6 @@ const STRANGERS: [(&str, &str); 22] = [
     ("unknown_if", "give it to the steps inside"),
     ("retry", "give it to the steps inside"),
     ("effect", "give it to the steps inside"),
-    ("dry_run", "give it to the steps inside"),
     ("verify", "give it to the steps inside"),
     ("on_cancel", "let `finally` inside of it tidy up"),
     ("target", "give it to the steps inside"),

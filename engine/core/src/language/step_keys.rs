@@ -161,7 +161,7 @@ pub static STEP: Section = Section {
                 "dry_run",
                 "`run` or `skip`",
                 "`run`",
-                "What becomes of a step with `effect: read` in a dry run. Others never run there.",
+                "What becomes in a dry run of a step with `effect: read`, or of one that starts a run. Other commands never run there.",
             ),
             key(
                 "target",

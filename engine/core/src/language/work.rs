@@ -158,7 +158,7 @@ fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<
                 "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
                 "write `fields:` under `with`".to_owned(),
             ),
-            "rollback" | "no_return" | "locks" if word == "runbook" => continue,
+            "rollback" | "no_return" | "locks" | "dry_run" if word == "runbook" => continue,
             "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "rollback" | "no_return" | "effect"
             | "target" => (
                 match word {

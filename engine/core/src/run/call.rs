@@ -76,7 +76,7 @@ pub(crate) fn call(
         request_id: String::new(),
         request_digest: Digest([0; 32]),
         commit: created.commit.clone(),
-        terms: Terms { priority: created.terms.priority, ..Terms::default() },
+        terms: Terms { dry: created.terms.dry, priority: created.terms.priority, ..Terms::default() },
         parent: Some(Parent { root: run.root(), run: run.uid, step: no, depth, tidies: run.tidies() }),
         items,
     })))

@@ -2,7 +2,7 @@
 
 use super::scope::RunScope;
 use super::state::RunState;
-use crate::definition::{Acting, Command, DryRun, Effect, Program, Setting, Step, Wait, Work};
+use crate::definition::{Acting, Command, DryRun, Effect, Given, Items, Many, Program, Setting, Step, Wait, Work};
 use crate::expression::{Expression, Reference, Template};
 use crate::id::StepNo;
 use crate::limits;
@@ -13,44 +13,55 @@ impl RunState {
         self.created().terms.dry
     }
 
-    /// What a step has that was skipped, and stands for one that succeeded.
+    /// Whether something is mentioned that is not there: what a step would have left that was skipped and stands for one
+    /// that succeeded, or whose child run was dry.
     fn lacks(&self, reference: &Reference) -> bool {
-        let stands_in = |id: &str| {
+        let left_nothing = |id: &str| {
             let state = self.pinned().find(id).and_then(|no| self.step(no));
-            state.filter(|state| state.stands_in)
+            state.filter(|state| state.stands_in || state.child.is_some())
         };
         match reference {
-            Reference::StepOutput(id, key) => stands_in(id).is_some_and(|state| !state.outputs.contains_key(key)),
-            Reference::StepArtifact(id, _) => stands_in(id).is_some(),
+            Reference::StepOutput(id, key) => left_nothing(id).is_some_and(|state| !state.outputs.contains_key(key)),
+            Reference::StepArtifact(id, _) => left_nothing(id).is_some(),
             _ => false,
         }
+    }
+
+    /// The first thing of an expression that is not there.
+    fn lacking(&self, expression: &str) -> Option<String> {
+        let expression = Expression::parse(expression).ok()?;
+        let lacking = expression.references().iter().find(|reference| self.lacks(&reference.value))?;
+        Some(lacking.value.to_string())
     }
 }
 
 /// What is told of a step instead of asking its `if`, where that asks for something that a dry run does not have.
 pub(super) fn unasked(run: &RunState, condition: &str) -> Option<String> {
-    let condition = Expression::parse(condition).ok()?;
-    let lacking = condition.references().iter().find(|reference| run.lacks(&reference.value))?;
-    Some(format!("whether it runs depends on {}, which a dry run does not have", lacking.value))
+    Some(format!("whether it runs depends on {}, which a dry run does not have", run.lacking(condition)?))
 }
 
 /// What is told of a step that may run; `None` where it does so in a dry run too.
 pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String> {
     let shown = |text: &str| shown(run, no, text);
+    let lacking = match (&step.work, step.many.as_deref()) {
+        // How often it does its work hangs on what that leaves.
+        (_, Some(Many::Repeat(_))) => None,
+        (Work::Runbook(_) | Work::Block(_), None) | (_, Some(Many::Each(_))) if step.dry_run == DryRun::Run => {
+            Some(lacking_below(run, step)?)
+        }
+        (Work::Command(command), None) if (step.effect, step.dry_run) == (Effect::Read, DryRun::Run) => {
+            Some(command.templates().find_map(|text| lacking(run, text))?)
+        }
+        // What fails by itself fails here too.
+        (Work::Fail(_), None) => return None,
+        _ => None,
+    };
     let mut told = match &step.work {
-        Work::Command(command) if step.many.is_some() => format!("would run `{}`", command_line(command, shown)),
         Work::Command(command) => {
-            let lacking = match (step.effect, step.dry_run) {
-                (Effect::Read, DryRun::Run) => Some(command.templates().find_map(|text| lacking(run, text))?),
-                (Effect::Read | Effect::Idempotent | Effect::Mutating | Effect::Destructive, _) => None,
-            };
             let command = command_line(command, shown);
-            match (lacking, &step.target) {
-                (Some(lacking), _) => {
-                    format!("would run `{command}` with {lacking}, which a dry run does not have")
-                }
-                (None, Some(target)) => format!("would destroy {} by `{command}`", shown(target)),
-                (None, None) => format!("would run `{command}`"),
+            match &step.target {
+                Some(target) if lacking.is_none() => format!("would destroy {} by `{command}`", shown(target)),
+                Some(_) | None => format!("would run `{command}`"),
             }
         }
         Work::Runbook(call) => format!("would start {}", call.runbook),
@@ -58,8 +69,7 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
             let ids: Vec<&str> = block.steps.iter().map(|step| step.id.as_str()).collect();
             format!("would run {}", ids.join(", "))
         }
-        // What fails by itself fails here too.
-        Work::Fail(_) => return None,
+        Work::Fail(message) => format!("would fail: {}", shown(message)),
         Work::Approval(approval) => match approval.roles.is_empty() {
             true => format!("would ask: {}", shown(&approval.message)),
             false => format!("would ask {}: {}", approval.roles.join(" or "), shown(&approval.message)),
@@ -76,8 +86,32 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
     if let Some(many) = &step.many {
         told += &format!(", {many}");
     }
+    if let Some(lacking) = lacking {
+        told += &format!(" with {lacking}, which a dry run does not have");
+    }
     told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
     Some(told)
+}
+
+/// The first thing that is not there of what the child run of a step is given.
+fn lacking_below(run: &RunState, step: &Step) -> Option<String> {
+    let of_list = step.each().and_then(|each| match &each.list {
+        Items::Expression(list) => run.lacking(list),
+        Items::Known(_) => None,
+    });
+    let mut takes = match (step.many.as_deref(), step.block()) {
+        (Some(many), _) => Some(many.takes()),
+        (None, Some(block)) => Some(&block.takes),
+        (None, None) => None,
+    }
+    .into_iter()
+    .flatten();
+    let given = || step.call().filter(|_| step.many.is_none()).into_iter().flat_map(|call| call.inputs.values());
+    let template = |given: &Given| match given {
+        Given::Template(text) => lacking(run, text),
+        Given::Value(_) => None,
+    };
+    of_list.or_else(|| takes.find_map(|text| run.lacking(text))).or_else(|| given().find_map(template))
 }
 
 /// The first thing that a text wants of a step that did not run.

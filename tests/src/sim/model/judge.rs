@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::super::condition::{Cond, ITEM, ITERATION, NUMBER, Names, around};
 use super::super::design::Design;
 use super::run::{RunModel, Stage};
-use super::step::{Over, Past, Status};
-use runbook_core::definition::{DryRun, Effect, WhenSkipped, Work};
+use super::step::{Over, Past, Status, StepModel};
+use runbook_core::definition::{DryRun, Effect, Many, WhenSkipped, Work};
 use runbook_core::id::StepNo;
 use runbook_core::run::{AttemptKind, EndingCause, How, Outcome};
 
@@ -128,12 +128,19 @@ impl RunModel {
     /// Whether a step that may run is shown instead (79).
     fn is_shown(&self, no: usize) -> bool {
         let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
-            _ if step.many.is_some() => false,
+            _ if matches!(step.many.as_deref(), Some(Many::Repeat(_))) => false,
+            _ if step.starts_run() => step.dry_run == DryRun::Run && !self.lacks_below(no),
             Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
             Work::Fail(_) => true,
             Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
         });
         self.created.terms.dry && !runs
+    }
+
+    /// Whether a step would have left a number that a dry run does not have (79).
+    pub(super) fn lacks(&self, no: usize) -> bool {
+        let left_nothing = |step: &&StepModel| step.stands_in || step.child.is_some();
+        self.steps.get(no).filter(left_nothing).is_some_and(|step| !step.outputs.contains_key(NUMBER))
     }
 
     fn condition(&self, no: usize) -> Option<&Cond> {
@@ -155,10 +162,8 @@ impl RunModel {
             return Judgement::SkipForNothing;
         }
         // 79
-        let lacks =
-            |step: usize| self.steps.get(step).is_some_and(|step| step.stands_in && !step.outputs.contains_key(NUMBER));
         let dry = self.created.terms.dry;
-        if dry && self.condition(no).is_some_and(|condition| condition.mentions_output(lacks)) {
+        if dry && self.condition(no).is_some_and(|condition| condition.mentions_output(|step| self.lacks(step))) {
             return Judgement::Show;
         }
         match self.condition(no).map(|condition| condition.holds(&AsSeen { run: self, step: no })) {

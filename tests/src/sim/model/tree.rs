@@ -66,6 +66,17 @@ impl RunModel {
         step.outputs.get(NUMBER)?.as_i64()
     }
 
+    /// Whether the child run of a step would be given something that a dry run does not have (79).
+    pub(super) fn lacks_below(&self, no: usize) -> bool {
+        let Some((started, design)) = self.design.callee(no) else { return false };
+        let lacks = |text: &String| {
+            let of = self.design.runbook.steps.iter().position(|step| *text == around(&step.id));
+            of.is_some_and(|step| self.lacks(step))
+        };
+        let takes = !matches!(started, Started::Runbook(_)) && design.takes().iter().any(lacks);
+        takes || matches!(started, Started::Items(list) if list.asks().is_some_and(|step| self.lacks(step)))
+    }
+
     /// The items that a step does its work for (100).
     fn items(&self, no: usize) -> Vec<Value> {
         let list = self.design.lists.get(no).and_then(Option::as_ref);
@@ -103,6 +114,10 @@ impl RunModel {
     /// How it goes into `finally` now, and with which outputs (30, 69).
     pub(crate) fn finishing(&self) -> (Outcome, IndexMap<String, Value>) {
         let outcome = self.finally_outcome();
+        // 81
+        if self.created.terms.dry {
+            return (outcome, IndexMap::new());
+        }
         // 103
         if let (Outcome::Succeeded, Some(items)) = (outcome, &self.design.items) {
             let of = |name: &String, step: &StepModel| {
@@ -118,10 +133,6 @@ impl RunModel {
         let (Outcome::Succeeded, Some((step, default))) = (outcome, self.design.output) else {
             return (outcome, IndexMap::new());
         };
-        // 81
-        if self.created.terms.dry {
-            return (outcome, IndexMap::new());
-        }
         let left = self.steps.get(step).filter(|step| step.succeeded() || step.stands_in);
         let value = left.and_then(|step| step.outputs.get(NUMBER).cloned()).or(default.map(Value::from));
         match value {
@@ -194,18 +205,21 @@ impl Model {
         let tidies = above.created.parent.is_some_and(|parent| parent.tidies)
             || above.design.runbook.steps.get(no).is_some_and(|step| step.part == Part::Finally);
         let depth = above.created.parent.map_or(0, |parent| parent.depth) + 1;
+        // 79
+        let dry = above.created.terms.dry;
         let wanted = Created {
             number: above.created.number,
             runbook: design.runbook.name.clone(),
             definition: design.digest,
-            group: design.group.as_ref().map(|name| name.rendered(slot, above.environment())),
-            locks: design.locks_of(slot, above.environment()),
+            group: design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot, above.environment())),
+            locks: if dry { Vec::new() } else { design.locks_of(slot, above.environment()) },
             inputs,
             sealed_inputs: Vec::new(),
             request_id: String::new(),
             request_digest: created.request_digest,
             // 114
             terms: Terms {
+                dry,
                 environment: above.created.terms.environment.clone(),
                 // 139
                 priority: above.created.terms.priority,
@@ -235,7 +249,8 @@ impl Model {
         let Some(inputs) = run.given(no) else { return true };
         let slot = inputs.get(SLOT).and_then(Value::as_str).unwrap_or_default();
         let skips = design.runbook.overlap() == Some(Overlap::Skip);
-        let group = design.group.as_ref().map(|name| name.rendered(slot, run.environment()));
+        let group = design.group.as_ref().filter(|_| !run.created.terms.dry);
+        let group = group.map(|name| name.rendered(slot, run.environment()));
         // 97
         let on = |other: &&RunModel| !other.is_terminal() && other.begins.is_none();
         let busy =
