@@ -28,7 +28,7 @@ pub(crate) use many::key_of;
 pub use many::{Each, Items, Many, Repeat, instance_ids, step_path};
 pub use protection::{Approvals, Closed, Freeze, Hours, Protection, Window};
 pub use requires::{Endpoint, Requires, Room, Tool};
-pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, Timed, start_deadline};
+pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, ScheduledStart, Timed, start_deadline};
 pub use work::{Approval, Call, Given, OnTimeout, Probe, Wait, Work};
 
 /// A runbook that passed every check. The default is one of which nothing was said yet, not even a step.

@@ -18,6 +18,7 @@ pub mod graph;
 mod history;
 mod hooks;
 mod instance;
+mod interned;
 mod kept;
 mod layout;
 mod library;

@@ -12,9 +12,11 @@ use runbook_core::definition::{Environment, Runbook, Schedule};
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
 use runbook_core::limits;
+use runbook_core::schedule::Timetable;
 
 use crate::definitions::{self, Text};
 use crate::files::{self, Stamp};
+use crate::interned::Interned;
 
 /// Runbook files in a project.
 const FILES: usize = 10_000;
@@ -150,6 +152,11 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Whether every file could be read and is good.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty() && self.entries.values().all(|entry| entry.runbook().is_some())
+    }
+
     /// All runbooks as others see them, broken ones too.
     pub fn interfaces(&self) -> impl Iterator<Item = (String, Interface)> {
         self.entries.values().filter_map(|entry| {
@@ -165,11 +172,16 @@ impl Generation {
 
     /// Whether the environment of a schedule wants schedules. One that is not there, or broken, is told of when a slot is due.
     pub fn wants(&self, schedule: &Schedule) -> bool {
-        let environment = match &schedule.environment {
+        let environment = match schedule.environment() {
             Some(name) => self.places.get(name).and_then(|place| place.environment()),
             None => self.places.values().filter_map(|place| place.environment()).find(|it| it.is_default),
         };
         environment.is_none_or(|environment| !environment.unscheduled)
+    }
+
+    /// The schedules of a runbook that their environments want, by their names.
+    pub fn schedules<'a>(&'a self, runbook: &'a Runbook) -> impl Iterator<Item = (&'a String, &'a Schedule)> {
+        runbook.schedules.iter().filter(|(_, schedule)| self.wants(schedule))
     }
 
     /// A good runbook with its text.
@@ -199,6 +211,8 @@ pub struct Library {
     current: RwLock<Arc<Generation>>,
     /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
     known: Mutex<BTreeMap<String, Known>>,
+    /// Very many schedules are due alike.
+    timetables: Mutex<Interned<Timetable>>,
     listener: OnceLock<Listener>,
 }
 
@@ -227,6 +241,7 @@ impl Library {
             pools,
             current: RwLock::default(),
             known: Mutex::default(),
+            timetables: Mutex::default(),
             listener: OnceLock::new(),
         }
     }
@@ -280,7 +295,7 @@ impl Library {
             .in_environments(Environments::new(environments))
             .with_pools(Some(self.pools.clone()));
         let places = places(&of_places, &known);
-        let beside = beside(&loaded, &known);
+        let beside = self.beside(&loaded, &known);
         let together: Vec<(&str, &Checked)> = loaded
             .iter()
             .zip(&beside)
@@ -309,6 +324,7 @@ impl Library {
             entries.insert(entry.name.clone(), kept.map_or_else(|| Arc::new(entry), |old| Arc::clone(old)));
         }
         drop(old);
+        self.timetables.lock().unwrap_or_else(PoisonError::into_inner).tidy();
         let (number, pools) = (before.number + 1, Some(self.pools.clone()));
         let generation = Generation { number, entries, places, pools, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
@@ -321,13 +337,68 @@ impl Library {
     /// Reads and checks what is not known already, and forgets what is gone. Says whether anything changed.
     fn load(&self, known: &mut BTreeMap<String, Known>, files: Vec<String>) -> bool {
         let old = std::mem::take(known);
-        let after = side_by_side(&files, |file| look(&self.project, file, old.get(file)));
+        let after = side_by_side(&files, |file| self.look(file, old.get(file)));
         let is_same = |file: &String, after: &Known| {
             old.get(file).is_some_and(|before| Arc::ptr_eq(&before.loaded, &after.loaded))
         };
         let changed = old.len() != files.len() || !files.iter().zip(&after).all(|(file, after)| is_same(file, after));
         known.extend(files.into_iter().zip(after));
         changed
+    }
+
+    /// Reads and checks a file, unless it is known as it is.
+    fn look(&self, file: &str, before: Option<&Known>) -> Known {
+        let path = self.project.join(file);
+        let begin = crate::clock::now();
+        let stamp = fs::metadata(&path).ok().map(|meta| Stamp::of(&meta)).filter(|stamp| stamp.is_settled(begin));
+        if let Some(before) = before.filter(|before| stamp.is_some() && before.stamp == stamp) {
+            return Known { stamp, loaded: Arc::clone(&before.loaded) };
+        }
+        let read = files::read_begin(&path, FILE_BYTES);
+        let (digest, length) = match &read {
+            Ok((bytes, length)) => (Digest::of(bytes), *length),
+            Err(error) => (Digest::of(error.to_string().as_bytes()), 0),
+        };
+        if let Some(before) = before.filter(|before| (before.loaded.digest, before.loaded.length) == (digest, length)) {
+            return Known { stamp, loaded: Arc::clone(&before.loaded) };
+        }
+        let (checked, source) = match read {
+            Err(error) => {
+                let help = "make it a file that the daemon can read, or take it out of the folder";
+                let message = format!("it cannot be read: {error}");
+                (language::unread(Finding::of_file(Code::UnreadableFile, file, message, Some(help))), String::new())
+            }
+            // What is refused for its size alone is not kept.
+            Ok((_, length)) if length > FILE_BYTES => (language::too_large(length, file), String::new()),
+            Ok((bytes, _)) => {
+                let checked = match language::is_environment(file) {
+                    true => language::check_environment(&bytes, file, None),
+                    false => self.sharing(language::check(&bytes, file)),
+                };
+                (checked, String::from_utf8_lossy(&bytes).into_owned())
+            }
+        };
+        Known { stamp, loaded: Arc::new(Loaded { file: file.to_owned(), source, digest, length, checked }) }
+    }
+
+    /// What comes of the files that start other runbooks or depend on environments, now that those are known.
+    fn beside(&self, loaded: &[&Arc<Loaded>], known: &Interfaces) -> Vec<Option<Checked>> {
+        let check = |loaded: &&Arc<Loaded>| {
+            let depends = loaded.checked.depends_on(known);
+            depends.then(|| self.sharing(language::check_beside(loaded.source.as_bytes(), &loaded.file, known)))
+        };
+        loaded.iter().map(check).collect()
+    }
+
+    /// With timetables that others have, too.
+    fn sharing(&self, mut checked: Checked) -> Checked {
+        let mut timetables = self.timetables.lock().unwrap_or_else(PoisonError::into_inner);
+        for schedule in checked.runbook.iter_mut().flat_map(|runbook| runbook.schedules.values_mut()) {
+            if let Ok(timetable) = schedule.when.timetable() {
+                schedule.when = timetables.share(Arc::clone(timetable)).into();
+            }
+        }
+        checked
     }
 
     /// Every file that is listed, by its path.
@@ -361,15 +432,6 @@ impl Loaded {
     fn files(&self) -> &[String] {
         self.checked.interface.as_ref().map_or(&[], |(_, interface)| interface.files.as_slice())
     }
-}
-
-/// What comes of the files that start other runbooks or depend on environments, now that those are known.
-fn beside(loaded: &[&Arc<Loaded>], known: &Interfaces) -> Vec<Option<Checked>> {
-    let check = |loaded: &&Arc<Loaded>| {
-        let depends = loaded.checked.depends_on(known);
-        depends.then(|| language::check_beside(loaded.source.as_bytes(), &loaded.file, known))
-    };
-    loaded.iter().map(check).collect()
 }
 
 /// The environments, held against the runbooks.
@@ -413,41 +475,6 @@ fn side_by_side<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync) -> V
         };
         parts.into_iter().flat_map(done).collect()
     })
-}
-
-/// Reads and checks a file, unless it is known as it is.
-fn look(project: &Path, file: &str, before: Option<&Known>) -> Known {
-    let path = project.join(file);
-    let begin = crate::clock::now();
-    let stamp = fs::metadata(&path).ok().map(|meta| Stamp::of(&meta)).filter(|stamp| stamp.is_settled(begin));
-    if let Some(before) = before.filter(|before| stamp.is_some() && before.stamp == stamp) {
-        return Known { stamp, loaded: Arc::clone(&before.loaded) };
-    }
-    let read = files::read_begin(&path, FILE_BYTES);
-    let (digest, length) = match &read {
-        Ok((bytes, length)) => (Digest::of(bytes), *length),
-        Err(error) => (Digest::of(error.to_string().as_bytes()), 0),
-    };
-    if let Some(before) = before.filter(|before| (before.loaded.digest, before.loaded.length) == (digest, length)) {
-        return Known { stamp, loaded: Arc::clone(&before.loaded) };
-    }
-    let (checked, source) = match read {
-        Err(error) => {
-            let help = "make it a file that the daemon can read, or take it out of the folder";
-            let message = format!("it cannot be read: {error}");
-            (language::unread(Finding::of_file(Code::UnreadableFile, file, message, Some(help))), String::new())
-        }
-        // What is refused for its size alone is not kept.
-        Ok((_, length)) if length > FILE_BYTES => (language::too_large(length, file), String::new()),
-        Ok((bytes, _)) => {
-            let checked = match language::is_environment(file) {
-                true => language::check_environment(&bytes, file, None),
-                false => language::check(&bytes, file),
-            };
-            (checked, String::from_utf8_lossy(&bytes).into_owned())
-        }
-    };
-    Known { stamp, loaded: Arc::new(Loaded { file: file.to_owned(), source, digest, length, checked }) }
 }
 
 /// What the folder holds.

@@ -159,8 +159,8 @@ impl Readiness {
 /// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.
 fn expected(generation: &Generation, runbook: &Runbook) -> Vec<Target> {
     let none = BTreeMap::new();
-    let scheduled = runbook.schedules.values().filter(|schedule| generation.wants(schedule));
-    let scheduled = scheduled.map(|schedule| (schedule.environment.as_deref(), &schedule.inputs));
+    let scheduled =
+        generation.schedules(runbook).map(|(_, schedule)| (schedule.environment(), schedule.inputs().unwrap_or(&none)));
     let bare = (None, &none);
     scheduled
         .chain([bare])

@@ -1,7 +1,7 @@
 //! Schedules on this machine: tells the machine what the folder says of them, and prepares the starts of slots that fell due,
 //! in a thread of its own. What becomes of a slot is the core's to say; nothing here knows the time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Handle;
 use crate::git;
+use crate::interned::Interned;
 use crate::library::{self, Entry, Library};
 use crate::placed;
 use crate::preflight::Preflight;
@@ -91,7 +92,8 @@ pub fn start(inbox: Inbox, workshop: Workshop) -> std::io::Result<()> {
     std::thread::Builder::new().name("schedules".into()).spawn(move || {
         // However this ends, the daemon ends with it: one without it would leave slots alone in silence.
         let _ends = workshop.drain.clone().drop_guard();
-        let mut thread = Thread { workshop, preflight: Preflight::default(), known: HashMap::new() };
+        let mut thread =
+            Thread { workshop, preflight: Preflight::default(), known: BTreeMap::new(), plans: Interned::default() };
         while let Ok(work) = inbox.0.recv() {
             match work {
                 Work::Changed => thread.plan(),
@@ -125,7 +127,9 @@ struct Thread {
     workshop: Workshop,
     preflight: Preflight,
     /// The last good version of each runbook with schedules.
-    known: HashMap<String, Good>,
+    known: BTreeMap<String, Good>,
+    /// Very many schedules are fired alike.
+    plans: Interned<Plan>,
 }
 
 /// A runbook that is ready to start.
@@ -143,48 +147,50 @@ impl Thread {
         if current.number == 0 {
             return;
         }
-        let generation = self.generation(&current);
+        let generation = Generation {
+            whole: current.is_whole(),
+            read: self.read(&current),
+            // A broken runbook keeps its last good version.
+            plans: self.known.values().flat_map(|good| good.wanted(&current)).collect(),
+        };
         self.workshop.dispatcher.plan(Arc::new(generation));
     }
 
-    fn generation(&mut self, current: &library::Generation) -> Generation {
-        let mut generation = Generation {
-            whole: current.problems.is_empty() && current.entries.values().all(|entry| entry.runbook().is_some()),
-            ..Generation::default()
-        };
+    /// Takes in what there is in the folder now; gives the names of the good runbooks.
+    fn read(&mut self, current: &library::Generation) -> BTreeSet<String> {
+        let mut read = BTreeSet::new();
         for entry in current.entries.values() {
             let Some(runbook) = entry.runbook() else { continue };
-            generation.read.insert(runbook.name.clone());
+            read.insert(runbook.name.clone());
             if runbook.schedules.is_empty() {
                 self.known.remove(&runbook.name);
                 continue;
             }
-            let known = self.known.get(&runbook.name).filter(|good| Arc::ptr_eq(&good.entry, entry));
-            if known.is_none() {
-                let plans = runbook.schedules.iter().map(|(name, schedule)| {
-                    let name = ScheduleName::new(&runbook.name, name);
-                    let plan = plan(&name, schedule);
-                    let told =
-                        plan.inspect_err(|why| tracing::error!(schedule = %name, why, "the schedule cannot be fired"));
-                    told.ok().map(Arc::new)
-                });
-                let good = Good { entry: Arc::clone(entry), plans: plans.collect() };
-                self.known.insert(runbook.name.clone(), good);
+            if self.known.get(&runbook.name).is_some_and(|good| Arc::ptr_eq(&good.entry, entry)) {
+                continue;
             }
+            let plans = runbook.schedules.iter().map(|(name, schedule)| {
+                let name = ScheduleName::new(&runbook.name, name);
+                let plan = plan(&name, schedule);
+                let told =
+                    plan.inspect_err(|why| tracing::error!(schedule = %name, why, "the schedule cannot be fired"));
+                Some(self.plans.share(Arc::new(told.ok()?)))
+            });
+            let good = Good { entry: Arc::clone(entry), plans: plans.collect() };
+            self.known.insert(runbook.name.clone(), good);
         }
-        if generation.whole {
-            self.known.retain(|name, _| generation.read.contains(name));
+        if current.is_whole() {
+            self.known.retain(|name, _| read.contains(name));
         }
-        // A broken runbook keeps its last good version.
-        generation.plans = self.known.values().flat_map(|good| good.wanted(current)).collect();
-        generation
+        self.plans.tidy();
+        read
     }
 
     /// Prepares slots, those of one runbook together.
     fn prepare(&mut self, slots: Vec<Slot>) {
         // Whoever edited a runbook just now means what he wrote.
         let current = self.workshop.library.latest();
-        self.generation(&current);
+        self.read(&current);
         let mut ready: HashMap<(String, Option<String>), Result<Ready, String>> = HashMap::new();
         for (name, slot) in slots {
             if self.workshop.drain.is_cancelled() {
@@ -207,7 +213,7 @@ impl Thread {
         let runbook =
             runbook.ok_or_else(|| format!("there is no runbook {} with schedules any more", name.runbook()))?;
         let schedule = runbook.schedules.get(name.schedule());
-        let named = schedule.and_then(|schedule| schedule.environment.as_deref());
+        let named = schedule.and_then(Schedule::environment);
         placed::chosen(current, runbook, named).map_err(|refusal| refusal.to_string())
     }
 
@@ -231,7 +237,8 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
     let Ready { entry, pinned, commit } = ready;
     let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
     let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
-    let given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let given = schedule.inputs().into_iter().flatten();
+    let given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
     let (inputs, sources) = prepare::inputs(pinned, given)?;
     let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "schedule": name, "slot": slot});
     let start = Start {
@@ -246,7 +253,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         request_id: String::new(),
         request_digest: Digest::of(asked.to_string().as_bytes()),
         commit: commit.clone(),
-        terms: Terms { confirmed: schedule.confirm.clone(), sources, ..Terms::default() },
+        terms: Terms { confirmed: schedule.confirm().to_vec(), sources, ..Terms::default() },
         parent: None,
         items: Vec::new(),
     };
@@ -270,6 +277,9 @@ pub fn plan(name: &ScheduleName, schedule: &Schedule) -> Result<Plan, String> {
 
 /// A schedule's share of its jitter: by its name, so that it is the same every night and on every machine.
 fn share(name: &ScheduleName, jitter: Span) -> Span {
+    if jitter == Span::ZERO {
+        return Span::ZERO;
+    }
     let Digest(hash) = Digest::of(name.as_str().as_bytes());
     let hash = hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     let share = (u128::from(jitter.0.unsigned_abs()) * u128::from(hash)) >> 64;

@@ -42,7 +42,7 @@ pub fn wanted(folder: &Generation) -> BTreeMap<Place, Span> {
     let mut wanted = BTreeMap::new();
     for runbook in folder.entries.values().filter_map(|entry| entry.runbook()) {
         let Some(preflight) = runbook.preflight else { continue };
-        for environment in environments(runbook) {
+        for environment in environments(folder, runbook) {
             let place = Place { runbook: runbook.name.clone(), environment };
             wanted.insert(place, preflight.every);
         }
@@ -51,8 +51,8 @@ pub fn wanted(folder: &Generation) -> BTreeMap<Place, Span> {
 }
 
 /// Where a runbook would start: where its schedules do, and where it says that it may; else in none.
-fn environments(runbook: &Runbook) -> BTreeSet<Option<String>> {
-    let scheduled = runbook.schedules.values().map(|schedule| schedule.environment.clone());
+fn environments(folder: &Generation, runbook: &Runbook) -> BTreeSet<Option<String>> {
+    let scheduled = folder.schedules(runbook).map(|(_, schedule)| schedule.environment().map(str::to_owned));
     let said = runbook.environments.iter().cloned().map(Some);
     let mut all: BTreeSet<Option<String>> = scheduled.chain(said).collect();
     if all.is_empty() {

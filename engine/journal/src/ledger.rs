@@ -89,23 +89,26 @@ pub fn record(shared: &Shared, name: &ScheduleName) -> Result<Option<Record>, St
 /// # Errors
 /// One cannot be read.
 pub fn records(shared: &Shared) -> Result<Vec<(ScheduleName, Record)>, StoreError> {
-    let mut records = BTreeMap::new();
+    let mut records = Vec::new();
     let bounds = (Bound::Included(&[keys::SCHEDULE][..]), Bound::Excluded(&[keys::SCHEDULE + 1][..]));
     shared.db.scan::<StoreError>(bounds, false, |key, value| {
         let name = keys::parse_schedule(key);
         let name = name.ok_or_else(|| corrupt(shared, "the record of a schedule".to_owned(), "its key is none"))?;
         let record = parse_record(shared, &name, value)?;
-        records.insert(name, record);
+        records.push((name, record));
         Ok(ControlFlow::Continue(()))
     })?;
     // Asked for after the read: what is under way by then may have been in it.
     for (name, before) in shared.tail().records_under_way() {
-        match before {
-            Some(record) => records.insert(name, record),
-            None => records.remove(&name),
-        };
+        // Keys are in the order of names.
+        match (records.binary_search_by(|(other, _)| other.cmp(&name)), before) {
+            (Ok(at), Some(record)) => records[at].1 = record,
+            (Err(at), Some(record)) => records.insert(at, (name, record)),
+            (Ok(at), None) => drop(records.remove(at)),
+            (Err(_), None) => {}
+        }
     }
-    Ok(records.into_iter().collect())
+    Ok(records)
 }
 
 /// The notes of a schedule below a number, newest first, as of the last durable commit.

@@ -11,7 +11,7 @@ pub const VALUE_BYTES: usize = 16 << 10;
 /// allows. Stored when a journal is made: never to be changed.
 pub const SEGMENT_BYTES: usize = 2 << 20;
 /// The storage engine's page cache, in bytes. No bound on memory; the short tail is.
-pub const CACHE_BYTES: u64 = 16 << 20;
+pub const CACHE_BYTES: u64 = 4 << 20;
 /// How often the storage engine collects garbage and syncs on its own, in milliseconds.
 pub const COLLECT_EVERY_MILLIS: u64 = 10_000;
 /// One commit, in bytes.

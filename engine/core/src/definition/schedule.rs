@@ -14,15 +14,9 @@ use crate::time::Span;
 pub struct Schedule {
     /// When it is due.
     pub when: Written,
-    /// The environment of its runs; the project's default where none is named.
+    /// What its runs are started with, where that is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// The inputs of its runs; checked, without defaults.
-    #[serde(default)]
-    pub inputs: BTreeMap<String, Value>,
-    /// Names of what its runs may destroy without asking anybody.
-    #[serde(default)]
-    pub confirm: Vec<String>,
+    pub start: Option<Box<ScheduledStart>>,
     /// What becomes of slots that nobody started in time.
     #[serde(default)]
     pub missed: Missed,
@@ -38,6 +32,37 @@ pub struct Schedule {
     /// That its runs succeed every so often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+}
+
+/// What the runs of a schedule are started with. Folders have very many schedules, most of them without.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledStart {
+    /// The environment; the project's default where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The inputs; checked, without defaults.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Value>,
+    /// Names of what they may destroy without asking anybody.
+    #[serde(default)]
+    pub confirm: Vec<String>,
+}
+
+impl Schedule {
+    /// The environment of its runs; the project's default where none is named.
+    pub fn environment(&self) -> Option<&str> {
+        self.start.as_ref()?.environment.as_deref()
+    }
+
+    /// The inputs of its runs, where there are any; checked, without defaults.
+    pub fn inputs(&self) -> Option<&BTreeMap<String, Value>> {
+        self.start.as_ref().map(|start| &start.inputs)
+    }
+
+    /// Names of what its runs may destroy without asking anybody.
+    pub fn confirm(&self) -> &[String] {
+        self.start.as_ref().map_or(&[], |start| &start.confirm)
+    }
 }
 
 /// What is expected of runs: where it does not happen, somebody is told.
@@ -60,7 +85,7 @@ pub fn start_deadline() -> Span {
 }
 
 /// What becomes of slots that nobody started in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Missed {
     /// What.
     pub policy: MissedPolicy,
@@ -81,7 +106,7 @@ impl Default for Missed {
 }
 
 /// How missed slots are made up for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissedPolicy {
     /// Not at all.
@@ -94,7 +119,7 @@ pub enum MissedPolicy {
 }
 
 /// What becomes of a slot while another run is on: of the group, or without one of the runbook.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleOverlap {
     /// It is left out.

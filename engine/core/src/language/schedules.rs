@@ -17,7 +17,8 @@ use super::names;
 use super::report::{Problem, Report};
 use super::{schema, show};
 use crate::definition::{
-    Environment, Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, Timed, start_deadline,
+    Environment, Expect, Missed, MissedPolicy, Part, Runbook, Schedule, ScheduleOverlap, ScheduledStart, Timed,
+    start_deadline,
 };
 use crate::destruction::{self, Known};
 use crate::limits;
@@ -89,11 +90,11 @@ fn schedule(
     let jitter = fields.get("jitter").and_then(|item| item.duration(Span::ZERO, report)).unwrap_or_default();
     let expect = expect(&fields, report);
     let deadline = fields.get("start_deadline").and_then(|item| item.duration(Span::seconds(1), report));
+    let start =
+        ScheduledStart { environment: environment.map(str::to_owned), inputs, confirm: confirm.unwrap_or_default() };
     Some(Schedule {
         when: Written::new(cron?, timezone?, dst),
-        environment: environment.map(str::to_owned),
-        inputs,
-        confirm: confirm.unwrap_or_default(),
+        start: (start != ScheduledStart::default()).then(|| Box::new(start)),
         missed,
         overlap,
         jitter,
@@ -231,7 +232,7 @@ fn inputs(
 pub(super) fn placed(root: Item<'_>, runbook: &Runbook, others: &Interfaces, report: &mut Report<'_>) {
     for entry in root.peek("schedules").and_then(|item| item.entries(report)).into_iter().flatten() {
         let Some(schedule) = runbook.schedules.get(entry.key.raw()) else { continue };
-        let named = schedule.environment.as_deref();
+        let named = schedule.environment();
         let called = runbook.called();
         let problem = match others.environments().chosen(named) {
             // That it is unknown was said where it stands.
@@ -255,8 +256,9 @@ pub(super) fn confirmed(root: Item<'_>, runbook: &Runbook, environments: &Enviro
     let principal = Principal::engine().name;
     for entry in root.peek("schedules").and_then(|item| item.entries(report)).into_iter().flatten() {
         let Some(schedule) = runbook.schedules.get(entry.key.raw()) else { continue };
-        let mut given = schedule.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let environment = environments.chosen(schedule.environment.as_deref());
+        let given = schedule.inputs().into_iter().flatten();
+        let mut given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let environment = environments.chosen(schedule.environment());
         // Persons are asked before such a run begins.
         if environment.is_some_and(|it| it.protection.approvals.is_some()) {
             continue;
@@ -267,7 +269,7 @@ pub(super) fn confirmed(root: Item<'_>, runbook: &Runbook, environments: &Enviro
         let (reason, left_out) = ("", &BTreeSet::new());
         let known = Known { runbook, environment, inputs: &inputs, principal: &principal, reason, left_out };
         for target in destruction::targets(&known, |_| true).into_iter().flatten() {
-            if schedule.confirm.contains(&target.name) {
+            if schedule.confirm().contains(&target.name) {
                 continue;
             }
             let name = show(&target.name);

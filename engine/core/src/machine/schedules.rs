@@ -69,6 +69,12 @@ struct Schedule {
 }
 
 impl Schedule {
+    /// From here on it is fired by this.
+    fn plan(&mut self, plan: &Arc<Plan>) {
+        self.record.share(&plan.written());
+        self.plan = Some(Arc::clone(plan));
+    }
+
     /// What is to be done about it now; nothing while a slot is being prepared, or where nobody fires it.
     fn next_step(&self, now: Timestamp) -> Step {
         match &self.plan {
@@ -255,22 +261,33 @@ impl Machine {
 
     /// The folder was read: what schedules there are.
     pub(super) fn plan(&mut self, now: Timestamp, generation: &Generation, batch: &mut Batch) {
-        let schedules = &mut self.schedules;
-        for (name, plan) in &generation.plans {
-            let schedule = schedules.all.entry(name.clone()).or_default();
-            if schedule.plan.as_ref() != Some(plan) {
-                schedule.record.share(&plan.written());
-                schedule.plan = Some(Arc::clone(plan));
-                schedules.open.insert(name.clone());
+        let Schedules { all, open, .. } = &mut self.schedules;
+        let mut plans = generation.plans.iter().peekable();
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
+        // Both are in the order of their names: a hundred thousand cost no search each.
+        for (name, schedule) in all.iter_mut() {
+            while let Some(plan) = plans.next_if(|(of, _)| *of < name) {
+                new.push(plan);
+            }
+            if let Some((_, plan)) = plans.next_if(|(of, _)| *of == name) {
+                if schedule.plan.as_ref() != Some(plan) {
+                    schedule.plan(plan);
+                    open.insert(name.clone());
+                }
+            } else if (generation.whole || generation.read.contains(name.runbook()))
+                && (schedule.plan.is_some() || schedule.record.written.is_some())
+            {
+                gone.push(name.clone());
             }
         }
-        let is_gone = |name: &ScheduleName| {
-            !generation.plans.contains_key(name) && (generation.whole || generation.read.contains(name.runbook()))
-        };
-        let here = |schedule: &Schedule| schedule.plan.is_some() || schedule.record.written.is_some();
-        let gone = schedules.all.iter().filter(|(name, schedule)| here(schedule) && is_gone(name));
-        for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            schedules.remove(now, &name, batch);
+        for (name, plan) in new.into_iter().chain(plans) {
+            let mut schedule = Box::<Schedule>::default();
+            schedule.plan(plan);
+            all.insert(name.clone(), schedule);
+            open.insert(name.clone());
+        }
+        for name in gone {
+            self.schedules.remove(now, &name, batch);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::definition::{Missed, MissedPolicy, ScheduleOverlap};
 use crate::time::{Span, Timestamp};
 
 /// What the folder says of a schedule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// When it is due.
     pub timetable: Arc<Timetable>,

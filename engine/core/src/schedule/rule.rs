@@ -14,7 +14,7 @@ use super::parse::{self, RuleFault};
 /// assert!(!rule.follows_real_time() && !rule.never());
 /// assert_eq!("0 2 * * 8".parse::<Rule>().unwrap_err().column("0 2 * * 8"), 9);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
     pub(super) text: String,
     /// Bits 0 to 59.
@@ -32,7 +32,7 @@ pub struct Rule {
 }
 
 /// How the two fields of days are joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Days {
     /// One of them begins with `*`: a day has to be in both.
     Both,

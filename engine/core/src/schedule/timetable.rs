@@ -25,7 +25,7 @@ const SET_BACK: i64 = 26 * HOUR;
 const REGULAR: i64 = 2_100;
 
 /// What becomes of times that a change of the clocks skips or repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dst {
     /// As cron does: a rule with fixed times as [`Dst::Once`], one that follows real time as [`Dst::RealTime`].
@@ -82,7 +82,7 @@ impl Dst {
 }
 
 /// When something is due: a rule, read in a zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Timetable {
     rule: Rule,
     zone: Zone,

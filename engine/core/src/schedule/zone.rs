@@ -26,7 +26,7 @@ const fn march(year: i64) -> i64 {
 }
 
 /// A time zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Zone(Tz);
 
 /// A name that no zone has.

@@ -105,9 +105,9 @@ async fn prepared(
 ) -> Result<Start, Status> {
     let request = v1::StartRunRequest {
         runbook: name.runbook().to_owned(),
-        inputs: Some(to_proto::object(declared.inputs.iter())),
-        confirm: declared.confirm.clone(),
-        environment: declared.environment.clone().unwrap_or_default(),
+        inputs: Some(to_proto::object(declared.inputs().into_iter().flatten())),
+        confirm: declared.confirm().to_vec(),
+        environment: declared.environment().unwrap_or_default().to_owned(),
         ..v1::StartRunRequest::default()
     };
     Runs(Arc::clone(shared)).prepared(by, roles, request).await

@@ -77,7 +77,7 @@ impl Schedules {
         let mut names = looked.await.map_err(|_| errors::ending())?;
         let runbooks = folder.entries.values().filter_map(|entry| entry.runbook());
         for book in runbooks.filter(|book| runbook.is_empty() || book.name == runbook) {
-            for (schedule, _) in book.schedules.iter().filter(|(_, schedule)| folder.wants(schedule)) {
+            for (schedule, _) in folder.schedules(book) {
                 let behind = |other: &str| {
                     let name = book.name.bytes().chain(iter::once(b'/')).chain(schedule.bytes());
                     name.gt(other.bytes())
@@ -218,8 +218,8 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
         overlap: plan.as_ref().map(|plan| overlap(plan.overlap).to_owned()).unwrap_or_default(),
         jitter: declared.map(|it| it.jitter).filter(|it| *it > Span::ZERO).map(to_proto::duration),
         start_deadline: plan.as_ref().map(|plan| to_proto::duration(plan.start_deadline)),
-        environment: declared.and_then(|it| it.environment.clone()).unwrap_or_default(),
-        inputs: declared.map(|it| to_proto::object(it.inputs.iter())),
+        environment: declared.and_then(Schedule::environment).unwrap_or_default().to_owned(),
+        inputs: declared.map(|it| to_proto::object(it.inputs().into_iter().flatten())),
         next,
         accounted_through: through.filter(|at| at.0 > i64::MIN).map(to_proto::timestamp),
         last_ran: ran.map(|(slot, _)| to_proto::timestamp(slot)),
@@ -495,12 +495,12 @@ impl ScheduleService for Schedules {
         let reason = if reason.is_empty() { format!("schedule {}, run now", name.schedule()) } else { reason };
         let start = v1::StartRunRequest {
             runbook: name.runbook().to_owned(),
-            inputs: Some(to_proto::object(declared.inputs.iter())),
+            inputs: Some(to_proto::object(declared.inputs().into_iter().flatten())),
             origin: v1::Origin::Person.into(),
             reason,
             request_id,
-            confirm: declared.confirm.clone(),
-            environment: declared.environment.clone().unwrap_or_default(),
+            confirm: declared.confirm().to_vec(),
+            environment: declared.environment().unwrap_or_default().to_owned(),
             ..v1::StartRunRequest::default()
         };
         let started = Runs(Arc::clone(&self.0)).start_run(Request::from_parts(metadata, extensions, start)).await?;
