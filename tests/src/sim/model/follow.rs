@@ -276,6 +276,7 @@ impl RunModel {
             | Fact::ApprovalGiven { .. }
             | Fact::StartDecided { .. }
             | Fact::RollbackAsked { .. }
+            | Fact::LocksReleased { .. }
             | Fact::RollbackAbandoned { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
         }

@@ -365,6 +365,10 @@ impl Model {
                     Ok(())
                 }
                 (
+                    Fact::LocksReleased { step, by, reason },
+                    Input::ReleaseLocks { step: Some(no), by: who, reason: why, .. },
+                ) if (step, by, reason) == (no, who, why) => Ok(()),
+                (
                     Fact::Resolved { step, settlement, outputs, by, reason },
                     Input::Resolve { step: no, settlement: wanted, outputs: given, by: who, reason: why },
                 ) if (step, settlement, by, reason) == (no, wanted, who, why) => {
@@ -479,6 +483,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalGiven { .. }
         | Fact::StartDecided { .. }
         | Fact::RollbackAsked { .. }
+        | Fact::LocksReleased { .. }
         | Fact::RollbackAbandoned { .. } => true,
         Fact::Continued { .. } => true,
         Fact::Paused { before, .. } => before.is_none(),
