@@ -182,7 +182,7 @@ pub struct Vote {
     pub approve: bool,
     /// Why.
     pub reason: String,
-    /// What was filled in.
+    /// What was filled in; of what is secret, under which name it is sealed.
     pub fields: IndexMap<String, Value>,
 }
 

@@ -387,7 +387,10 @@ impl Model {
                     let expected = self.run(uid)?.after_vote(step.index(), ballot)?;
                     must(*then == expected, || format!("then {then:?}, must be {expected:?} (50)"))?;
                     let given = outputs.contains_key("decision") && outputs.contains_key("approvers");
-                    must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))
+                    must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))?;
+                    must(!self.run(uid)?.tells_secret(step.index(), outputs)?, || {
+                        "a secret is an output (147)".to_owned()
+                    })
                 }
                 (Fact::StartDecided { approve, by, reason, then }, Input::DecideStart { ballot })
                     if *approve == ballot.approve && *by == ballot.by && *reason == ballot.reason =>
