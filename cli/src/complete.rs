@@ -9,7 +9,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::CompleteEnv;
 use runbook_proto::v1::{
-    GetRunRequest, ListEnvironmentsRequest, ListRunbooksRequest, ListRunsRequest, ListSchedulesRequest, Run,
+    GetRunRequest, ListEnvironmentsRequest, ListLocksRequest, ListRunbooksRequest, ListRunsRequest,
+    ListSchedulesRequest, Lock, Run,
 };
 use tonic::transport::Channel;
 
@@ -69,6 +70,18 @@ pub fn schedule(current: &OsStr) -> Vec<CompletionCandidate> {
         let request = ListSchedulesRequest { page_size: RUNBOOKS, ..Default::default() };
         let page = schedules(channel).list_schedules(request).await.ok()?.into_inner();
         Some(page.schedules.into_iter().map(|it| (it.name, it.explained)).collect())
+    });
+    beginning_with(current, named)
+}
+
+/// The names of locks that somebody has.
+pub fn lock(current: &OsStr) -> Vec<CompletionCandidate> {
+    let named = ask(async |channel, _| {
+        let request = ListLocksRequest { page_size: RUNBOOKS, page_token: String::new() };
+        let page = runs(channel).list_locks(request).await.ok()?.into_inner();
+        let by =
+            |lock: &Lock| lock.holders.first().map(|holder| format!("run {}", holder.run_number)).unwrap_or_default();
+        Some(page.locks.into_iter().filter(|it| !it.group).map(|it| (it.name.clone(), by(&it))).collect())
     });
     beginning_with(current, named)
 }

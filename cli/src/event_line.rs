@@ -66,6 +66,9 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::Continued => {
             about(&run, Tone::Plain, &format!("let go on by {}", who(event.by.as_ref())), &event.reason)
         }
+        EventType::LocksReleased => {
+            step(event, Tone::Warn, &format!("gave its locks up, says {}", who(event.by.as_ref())), &event.reason)
+        }
         EventType::DeadlinesShifted => {
             about(&run, Tone::Warn, "the clock was set; deadlines moved with it", &event.message)
         }

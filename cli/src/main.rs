@@ -15,6 +15,7 @@ mod exit_code;
 mod failure;
 mod follow;
 mod frame;
+mod hidden;
 mod inputs;
 mod instance;
 mod line;

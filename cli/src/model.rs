@@ -431,6 +431,7 @@ impl Model {
             | EventType::ChildWaits
             | EventType::ChildRollingBack
             | EventType::RepeatEnded
+            | EventType::LocksReleased
             | EventType::Resolved => return Ok(self.fold_into(event, at)),
         }
         Ok(Change::Plain)

@@ -177,7 +177,8 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
 /// The command that approves, with the fields that have to be filled in.
 pub fn approve_command(number: u64, approval: &Approval) -> String {
     let fields = approval.fields.iter().filter(|field| field.required);
-    let fields: String = fields.map(|field| format!(" --field {}=…", field.name)).collect();
+    let value = |secret: bool| if secret { "-" } else { "…" };
+    let fields: String = fields.map(|field| format!(" --field {}={}", field.name, value(field.secret))).collect();
     let step = if approval.step.is_empty() { String::new() } else { format!(" {}", approval.step) };
     format!("runbook approve {number}{step}{fields}")
 }

@@ -160,6 +160,7 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::Resumed => "resumed",
         v1::EventType::Resolved => "resolved",
         v1::EventType::DeadlinesShifted => "deadlines_shifted",
+        v1::EventType::LocksReleased => "locks_released",
         v1::EventType::Paused => "paused",
         v1::EventType::Continued => "continued",
         v1::EventType::Due => "due",
@@ -399,23 +400,25 @@ pub const fn priority(priority: v1::Priority) -> &'static str {
 
 /// A lock or a group.
 pub fn lock(lock: &v1::Lock) -> Value {
-    let claim = |claim: &v1::LockClaim| {
-        json!({
-            "run": claim.run,
-            "run_number": claim.run_number,
-            "run_status": run_status(claim.run_status()),
-            "runbook": claim.runbook,
-            "step": text(&claim.step),
-            "started_by": principal(claim.started_by.as_ref()),
-            "since": time(claim.since.as_ref()),
-        })
-    };
     json!({
         "name": lock.name,
         "group": lock.group,
-        "holders": lock.holders.iter().map(claim).collect::<Vec<_>>(),
-        "queue": lock.queue.iter().map(claim).collect::<Vec<_>>(),
+        "holders": lock.holders.iter().map(lock_claim).collect::<Vec<_>>(),
+        "queue": lock.queue.iter().map(lock_claim).collect::<Vec<_>>(),
         "waiting": lock.waiting,
+    })
+}
+
+/// Who has a lock, or waits for it.
+pub fn lock_claim(claim: &v1::LockClaim) -> Value {
+    json!({
+        "run": claim.run,
+        "run_number": claim.run_number,
+        "run_status": run_status(claim.run_status()),
+        "runbook": claim.runbook,
+        "step": text(&claim.step),
+        "started_by": principal(claim.started_by.as_ref()),
+        "since": time(claim.since.as_ref()),
     })
 }
 

@@ -162,3 +162,62 @@ fn a_wait_that_closes_a_circle_fails_at_once_and_names_it() {
     assert_eq!(daemon.wait_over(&first.name).status(), RunStatus::Succeeded);
     assert_eq!(project.lines("log"), ["cross"]);
 }
+
+/// A step that does not know what it did, the first time that it runs.
+const UNKNOWN: &str = r#"
+inputs: {n: {type: string, required: true}}
+steps:
+  change:
+    locks: [orders, disk]
+    unknown_if: exit_code == 9
+    env: {N: "${{ inputs.n }}"}
+    run: |
+      echo "begin $N" >> log
+      while ! test -e "go-$N"; do sleep 0.02; done
+      test -e "once-$N" || { touch "once-$N"; exit 9; }
+"#;
+
+#[test]
+fn a_lock_is_released_by_hand_and_taken_again_before_anything_more_starts() {
+    let project = Project::with("u", UNKNOWN);
+    for file in ["go-1", "once-2"] {
+        project.file(file, "");
+    }
+    let daemon = Daemon::start(&project);
+    let first = daemon.exec("u", &[("n", "1")]);
+    daemon.wait(&first.name, "the doubt", |run| run.status() == RunStatus::Attention);
+    let second = daemon.exec("u", &[("n", "2")]);
+    daemon.wait(&second.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
+    let refused = runbook(&project, &["locks", "release", "orders", "--reason", " "]);
+    assert!(refused.err.contains("say why"), "{refused:?}");
+    let said = runbook(&project, &["locks", "release", "orders", "--reason", "nothing writes there"]);
+    assert!(said.err.contains("run 1 change gave up disk, orders"), "{said:?}");
+    assert!(said.err.contains("orders is had by run 2 change now"), "{said:?}");
+    wait_for("the other run", || (project.lines("log") == ["begin 1", "begin 2"]).then_some(()));
+    // Whoever works under it keeps it.
+    let refused = runbook(&project, &["locks", "release", "orders", "--reason", "impatience"]);
+    assert!(
+        refused.err.contains("step change of run 2 has \"orders\"") && refused.err.contains("at work"),
+        "{refused:?}"
+    );
+    let nobody = runbook(&project, &["locks", "release", "users", "--reason", "a guess"]);
+    assert!(nobody.err.contains("nobody has the lock \"users\""), "{nobody:?}");
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    let event = daemon.events(&first.name).into_iter().find(|event| event.r#type() == EventType::LocksReleased);
+    let event = event.expect("the release in the history");
+    assert_eq!((event.step.as_str(), event.reason.as_str()), ("change", "nothing writes there"));
+    assert!(event.by.is_some_and(|by| by.uid.is_some()));
+    let told = runbook(&project, &["events", "1"]).out;
+    assert!(told.contains("gave its locks up") && told.contains("nothing writes there"), "{told}");
+    let settled = runbook(&project, &["resolve", "1", "change", "--as", "retry", "--reason", "it has nothing"]);
+    assert_eq!(settled.code, 0, "{settled:?}");
+    let waits = daemon.wait(&first.name, "the wait", |run| !step(run, "change").waits_for.is_empty());
+    let by = "(step change of run 2)";
+    assert_eq!(step(&waits, "change").waits_for, [format!("lock disk {by}"), format!("lock orders {by}")]);
+    project.file("go-2", "");
+    for run in [&first, &second] {
+        assert_eq!(daemon.wait_over(&run.name).status(), RunStatus::Succeeded);
+    }
+    assert_eq!(project.lines("log"), ["begin 1", "begin 2", "begin 1"]);
+}

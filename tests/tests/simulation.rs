@@ -159,6 +159,7 @@ fn every_fact_and_every_consequence_is_reached() {
         "rollback_abandoned",
         "paused",
         "continued",
+        "locks_released",
     ];
     assert_eq!(fixed().facts, BTreeSet::from(facts));
     assert_eq!(fixed().thens, BTreeSet::from(Seen::THENS));
@@ -201,6 +202,7 @@ fn every_fault_is_reached() {
         "fenced",
         "folder is broken in part",
         "let go on at last",
+        "lock released by hand",
         "lost with an earlier boot",
         "pools have other places",
         "power cut",

@@ -11,6 +11,7 @@ use crate::console::INDENT;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
+use crate::hidden;
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span};
 use crate::pages;
@@ -112,9 +113,10 @@ fn asks(approval: &Approval) -> String {
 }
 
 fn described(field: &Input) -> String {
+    let secret = if field.secret { ", secret" } else { "" };
     let required = if field.required { ", required" } else { "" };
     let what = if field.description.is_empty() { String::new() } else { format!(", {}", field.description) };
-    format!("{} ({}{required}{what})", field.name, field.r#type)
+    format!("{} ({}{secret}{required}{what})", field.name, field.r#type)
 }
 
 /// What is decided about an approval, and how it is told.
@@ -131,8 +133,22 @@ pub(super) struct Deciding<'a> {
 pub(super) async fn decide(cx: &mut Context, deciding: Deciding<'_>) -> Result<ExitCode> {
     let mut field_texts = HashMap::new();
     let mut twice = Vec::new();
+    let mut hidden = 0;
     for (name, text) in deciding.fields {
-        if field_texts.insert(name.clone(), text.clone()).is_some() {
+        let text = match text.as_str() {
+            hidden::MARK => {
+                hidden += 1;
+                if hidden > 1 && !cx.console.can_ask {
+                    return Err(Failure::usage(
+                        "standard input is one value, and several fields are to be read from it",
+                    )
+                    .next("run it at a terminal, which asks for each"));
+                }
+                hidden::read(&cx.console, name)?
+            }
+            _ => text.clone(),
+        };
+        if field_texts.insert(name.clone(), text).is_some() {
             twice.push((name.clone(), "is given twice".to_owned()));
         }
     }

@@ -1,9 +1,12 @@
-//! `runbook locks`: who has which lock or group or a place in which pool, and who waits for it.
+//! `runbook locks`: who has which lock or group or a place in which pool, and who waits for it; and a lock that is released by
+//! hand.
 
-use clap::Args;
-use runbook_proto::v1::{ListLocksRequest, ListPoolsRequest, Lock, LockClaim, Pool, PoolClaim};
+use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use runbook_proto::v1::{ListLocksRequest, ListPoolsRequest, Lock, LockClaim, Pool, PoolClaim, ReleaseLockRequest};
 use serde_json::json;
 
+use crate::complete;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
@@ -19,17 +22,77 @@ const QUEUE: usize = 3;
 
 /// Arguments of `locks`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  runbook locks\n  runbook locks db/orders\n  runbook locks --output json")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  runbook locks\n  runbook locks db/orders\n  runbook locks --output json\n  \
+    runbook locks release db/orders --reason 'the disk is gone, nothing writes there'"
+)]
 pub struct Locks {
+    /// What to do; without it they are listed
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
     /// Only the lock, group or pool of this name
+    #[arg(add = ArgValueCompleter::new(complete::lock))]
     pub name: Option<String>,
+}
+
+/// What can be done about locks.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Have a step give its locks up, so that others have them
+    #[command(
+        after_help = "The step gives up all the locks that it has, and waits for them again before anything more of it \
+        starts. Refused while an attempt of it may be at work, or what it started is on. A run keeps its own locks and its group \
+        until it is over.\n\n\
+        Example:\n  runbook locks release db/orders --reason 'the disk is gone, nothing writes there'"
+    )]
+    Release(Release),
+}
+
+/// Arguments of `locks release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The lock, as `runbook locks` names it
+    #[arg(add = ArgValueCompleter::new(complete::lock))]
+    pub lock: String,
+    /// Why nobody needs it there now; it stays in the run's history
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Runs the verb.
 ///
 /// # Errors
-/// No daemon answers.
+/// The lock cannot be released, or no daemon answers.
 pub async fn run(cx: &mut Context, args: &Locks) -> Result<ExitCode> {
+    match &args.verb {
+        Some(Verb::Release(args)) => release(cx, args).await,
+        None => list(cx, args.name.as_ref()).await,
+    }
+}
+
+async fn release(cx: &mut Context, args: &Release) -> Result<ExitCode> {
+    let request = ReleaseLockRequest { name: args.lock.clone(), reason: args.reason.clone() };
+    let response = cx.session.tell(async |channel| runs(channel).release_lock(request).await).await?;
+    if cx.console.json {
+        cx.console.json(&json!({
+            "released": response.released.as_ref().map(to_json::lock_claim),
+            "names": response.names,
+            "lock": response.lock.as_ref().map(to_json::lock),
+        }))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    let holder = response.released.as_ref().map(claim).unwrap_or_default();
+    cx.console.say(&format!("{holder} gave up {}", response.names.join(", ")));
+    let next = response.lock.as_ref().and_then(|lock| lock.holders.first()).map(claim);
+    cx.console.say(&match next {
+        Some(next) => format!("{} is had by {next} now", args.lock),
+        None => format!("nobody has {} now", args.lock),
+    });
+    Ok(ExitCode::Succeeded)
+}
+
+async fn list(cx: &mut Context, name: Option<&String>) -> Result<ExitCode> {
     let mut all: Vec<Lock> = pages::all(async |page_size, page_token| {
         let request = ListLocksRequest { page_size, page_token };
         let page = cx.session.ask(async |channel| runs(channel).list_locks(request.clone()).await).await?;
@@ -42,7 +105,7 @@ pub async fn run(cx: &mut Context, args: &Locks) -> Result<ExitCode> {
         Ok((page.pools, page.next_page_token))
     })
     .await?;
-    let wanted = |name: &String| args.name.as_ref().is_none_or(|wanted| wanted == name);
+    let wanted = |other: &String| name.is_none_or(|wanted| wanted == other);
     all.retain(|lock| wanted(&lock.name));
     pools.retain(|pool| wanted(&pool.name));
     if cx.console.json {
@@ -61,7 +124,7 @@ pub async fn run(cx: &mut Context, args: &Locks) -> Result<ExitCode> {
         cx.console.table(&table_of_pools(&pools, Moment::now()))?;
     }
     if all.is_empty() && pools.is_empty() {
-        cx.console.say(match &args.name {
+        cx.console.say(match name {
             None => "nobody has a lock or a group, and there is no pool",
             Some(_) => "nobody has it, and nobody waits for it",
         });

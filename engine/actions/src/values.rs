@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use runbook_core::expression::{Reference, Scope, Template};
 use runbook_core::id::StepNo;
-use runbook_core::run::RunState;
 use runbook_core::run::scope::RunScope;
+use runbook_core::run::{Progress, RunState};
 use serde_json::Value;
 
 use crate::world::World;
@@ -68,6 +68,7 @@ impl<'a> Values<'a> {
         match reference {
             Reference::Secret(_) => true,
             Reference::Input(name) => created.sealed_inputs.contains(name),
+            Reference::StepOutput(id, key) => self.secret_field(id, key).is_some(),
             Reference::Env(name) => self.run.pinned().runbook.env.get(name).is_some_and(|source| {
                 Template::parse(source).is_ok_and(|template| {
                     template.references().any(|located| match &located.value {
@@ -78,6 +79,19 @@ impl<'a> Values<'a> {
             }),
             _ => false,
         }
+    }
+
+    /// The approval whose field it is, if that is a secret one.
+    fn secret_field(&self, id: &str, key: &str) -> Option<StepNo> {
+        let no = self.run.pinned().find(id)?;
+        let approval = self.run.pinned().runbook.step(no)?.approval()?;
+        approval.is_secret(key).then_some(no)
+    }
+
+    fn met(&self, value: Value) -> Value {
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        self.met.borrow_mut().push(text);
+        value
     }
 
     fn keep<T>(&self, found: Result<T, String>) -> Option<T> {
@@ -94,10 +108,13 @@ impl Scope for Values<'_> {
                 Some(Value::String(value))
             }
             Reference::Input(name) if self.run.created().sealed_inputs.contains(name) => {
-                let value = self.keep(self.world.sealed_input(name))?;
-                let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                self.met.borrow_mut().push(text);
-                Some(value)
+                self.keep(self.world.sealed_input(name)).map(|value| self.met(value))
+            }
+            Reference::StepOutput(id, key) if let Some(no) = self.secret_field(id, key) => {
+                // Of an approval that did not succeed there is none, and a text that may meet that says what is taken then.
+                self.run.step(no).filter(|state| state.progress == Progress::Succeeded)?;
+                let sealed = self.run.sealed_field(no, key)?;
+                self.keep(self.world.sealed_field(sealed)).map(|value| self.met(value))
             }
             Reference::Env(name) => {
                 let source = self.run.pinned().runbook.env.get(name)?;

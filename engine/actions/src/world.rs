@@ -26,6 +26,11 @@ pub trait World {
     /// # Errors
     /// In words: it cannot be unsealed.
     fn sealed_input(&self, name: &str) -> Result<serde_json::Value, String>;
+    /// The value that an approver filled in and that is sealed under a name.
+    ///
+    /// # Errors
+    /// In words: it cannot be unsealed.
+    fn sealed_field(&self, name: &str) -> Result<serde_json::Value, String>;
     /// A variable of the daemon's own environment.
     fn variable(&self, name: &str) -> Option<String>;
     /// The text of a file named by `env_file`.

@@ -522,6 +522,7 @@ impl Machine {
             | Fact::Resolved { .. }
             | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
+            | Fact::LocksReleased { .. }
             | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}
         }
@@ -532,7 +533,7 @@ impl Machine {
     /// Brings the indexes in line with a run's state.
     fn index(&mut self, uid: RunUid, now: Timestamp) {
         self.index_places(uid);
-        self.index_locks(uid);
+        self.index_locks(uid, now);
 
         let Some(slot) = self.runs.get(&uid) else { return };
         let state = &slot.state;

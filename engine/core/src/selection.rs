@@ -160,6 +160,9 @@ fn give(runbook: &Runbook, selection: &mut Selection) -> Vec<Unselectable> {
                 let hint = hint.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
                 return Err(fault(format!("{id:?} declares no output {key:?}{hint}")));
             };
+            if step.approval().is_some_and(|approval| approval.is_secret(key)) {
+                return Err(fault(format!("{id}.{key} is secret, and what is given here is stored and shown")));
+            }
             match as_type(*declared, value) {
                 Some(value) => Ok((no, value)),
                 None => Err(fault(format!("{id}.{key} has to be of type {}", declared.name()))),
@@ -273,6 +276,11 @@ impl Left<'_> {
         match reference {
             Reference::StepOutput(id, key) => {
                 let no = left_out(id)?;
+                if self.runbook.step(no)?.approval().is_some_and(|approval| approval.is_secret(key)) {
+                    return Some(format!(
+                        "{id} is left out, and its output {key:?} is secret and cannot be given: let it run"
+                    ));
+                }
                 let given = self.selection.outputs.get(&no).is_some_and(|outputs| outputs.contains_key(key));
                 (!given).then(|| format!("{id} is left out, and its output {key:?} is not given: {id}.{key}=VALUE"))
             }

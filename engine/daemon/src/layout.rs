@@ -64,7 +64,12 @@ impl Layout {
         self.all_sealed().join(run.to_string())
     }
 
-    /// All sealed inputs.
+    /// The sealed fields of approvals of a run at the top, and of all below it.
+    pub fn sealed_fields(&self, root: RunUid) -> PathBuf {
+        self.all_sealed().join(format!("{root}.fields"))
+    }
+
+    /// All sealed inputs, and fields of approvals.
     pub fn all_sealed(&self) -> PathBuf {
         self.root.join("sealed")
     }

@@ -103,6 +103,9 @@ fn tell(state: &RunState, event: &Event) {
         Fact::RollbackAbandoned { by, .. } => {
             tracing::warn!(%run, number, runbook, by = by.name, "rollback given up");
         }
+        Fact::LocksReleased { step, by, reason } => {
+            tracing::warn!(%run, number, step = id(*step), by = by.name, reason, "locks of the step released by hand");
+        }
         Fact::Paused { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run paused"),
         Fact::Continued { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run goes on"),
         Fact::Due => tracing::info!(%run, number, runbook, "run begins: its time has come"),

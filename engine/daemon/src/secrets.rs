@@ -1,13 +1,16 @@
-//! Where secrets come from, and how a run's secret inputs are kept over a restart. Values live in memory only; what
+//! Where secrets come from, and how a run's secret inputs, and what approvers filled in,
+//! are kept over a restart. Values live in memory only; what
 //! is on disk is sealed with the instance's key, in a file for the owner alone.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use runbook_core::id::{Digest, RunUid};
+use runbook_core::id::{Digest, RunUid, StepNo};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::files;
@@ -186,19 +189,35 @@ impl Sealer {
     /// # Errors
     /// They cannot be sealed or written.
     pub fn seal(&self, run: RunUid, inputs: &Map<String, Value>) -> io::Result<()> {
+        self.write(&self.layout.sealed(run), &run.to_string(), &serde_json::to_vec(inputs)?)
+    }
+
+    /// The name under which what an approver filled in is sealed: the same for the same value of the same field, and nobody
+    /// without the instance's key can try out values.
+    pub fn field_name(&self, run: RunUid, step: StepNo, field: &str, value: &Value) -> String {
+        self.blind(serde_json::json!([run.to_string(), step.0, field, value]).to_string().as_bytes()).to_string()
+    }
+
+    /// Keeps what an approver filled in, durably, for a run at the top and all below it.
+    ///
+    /// # Errors
+    /// It cannot be sealed or written.
+    pub fn seal_field(&self, root: RunUid, name: &str, value: &Value) -> io::Result<()> {
+        let path = self.layout.sealed_fields(root).join(name);
+        self.write(&path, &field_aad(root, name), &serde_json::to_vec(value)?)
+    }
+
+    fn write(&self, path: &Path, aad: &str, clear: &[u8]) -> io::Result<()> {
         let nonce = random::<NONCE_BYTES>()?;
-        let clear = serde_json::to_vec(inputs)?;
-        let aad = run.to_string();
-        let payload = Payload { msg: &clear, aad: aad.as_bytes() };
+        let payload = Payload { msg: clear, aad: aad.as_bytes() };
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&nonce), payload)
-            .map_err(|_| io::Error::other("the inputs cannot be sealed"))?;
-        let path = self.layout.sealed(run);
+            .map_err(|_| io::Error::other("it cannot be sealed"))?;
         if let Some(parent) = path.parent() {
             files::make_private_directory(parent)?;
         }
-        files::write_durably(&path, &[&nonce[..], &sealed].concat(), 0o600)
+        files::write_durably(path, &[&nonce[..], &sealed].concat(), 0o600)
     }
 
     /// A run's secret inputs.
@@ -207,18 +226,30 @@ impl Sealer {
     /// In words: they are gone, or were sealed with another key.
     pub fn unseal(&self, run: RunUid) -> Result<Map<String, Value>, String> {
         let limit = (runbook_core::limits::INPUTS * runbook_core::limits::INPUT_BYTES) as u64;
-        let path = self.layout.sealed(run);
-        let bytes = files::read_bounded(&path, limit)
-            .map_err(|e| format!("the run's secret inputs cannot be read from {}: {e}", path.display()))?;
-        let damaged = || format!("the run's secret inputs in {} were sealed with another key", path.display());
+        self.read(&self.layout.sealed(run), &run.to_string(), limit, "the run's secret inputs")
+    }
+
+    /// What an approver filled in.
+    ///
+    /// # Errors
+    /// In words: it is gone, or was sealed with another key.
+    pub fn unseal_field(&self, root: RunUid, name: &str) -> Result<Value, String> {
+        let path = self.layout.sealed_fields(root).join(name);
+        let limit = 2 * runbook_core::limits::INPUT_BYTES as u64;
+        self.read(&path, &field_aad(root, name), limit, "what an approver filled in")
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path, aad: &str, limit: u64, what: &str) -> Result<T, String> {
+        let bytes = files::read_bounded(path, limit)
+            .map_err(|e| format!("{what} cannot be read from {}: {e}", path.display()))?;
+        let damaged = || format!("{what}, in {}, was sealed with another key", path.display());
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(damaged)?;
-        let aad = run.to_string();
         let payload = Payload { msg: sealed, aad: aad.as_bytes() };
         let clear = self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| damaged())?;
         serde_json::from_slice(&clear).map_err(|_| damaged())
     }
 
-    /// Forgets the secret inputs of all runs that do not need them, and what a crash left half-written; says how many.
+    /// Forgets the secrets of all runs that do not need them, and what a crash left half-written; says how many.
     ///
     /// # Errors
     /// Those of `needs`, or a file cannot be removed.
@@ -231,25 +262,53 @@ impl Sealer {
         let mut gone = 0;
         for entry in entries {
             let entry = entry?;
-            let run: Option<RunUid> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let run = run_of(&entry);
             let needed = run.map(&mut needs).transpose()?.unwrap_or(false);
             if !needed {
-                fs::remove_file(entry.path())?;
+                match entry.file_type()?.is_dir() {
+                    true => fs::remove_dir_all(entry.path())?,
+                    false => fs::remove_file(entry.path())?,
+                }
                 gone += 1;
             }
         }
         Ok(gone)
     }
 
-    /// Forgets a run's secret inputs.
+    /// Forgets a run's secret inputs, and what approvers filled in.
     ///
     /// # Errors
     /// They cannot be removed.
     pub fn forget(&self, run: RunUid) -> io::Result<()> {
-        match fs::remove_file(self.layout.sealed(run)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(fs::remove_file(self.layout.sealed(run)))?;
+        remove(fs::remove_dir_all(self.layout.sealed_fields(run)))
+    }
+
+    /// Forgets what an approver filled in.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget_field(&self, root: RunUid, name: &str) -> io::Result<()> {
+        remove(fs::remove_file(self.layout.sealed_fields(root).join(name)))
+    }
+}
+
+/// Binds a field to its place.
+fn field_aad(root: RunUid, name: &str) -> String {
+    format!("{root}.{name}")
+}
+
+/// The run at the top whose secret a file holds.
+fn run_of(entry: &fs::DirEntry) -> Option<RunUid> {
+    let name = entry.file_name();
+    name.to_str()?.split('.').next()?.parse().ok()
+}
+
+/// What is not there is removed.
+fn remove(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -292,6 +351,27 @@ mod tests {
         assert!(!place(run).exists() && place(other).exists());
         again.forget(other).unwrap();
         again.forget(other).unwrap();
+    }
+
+    #[test]
+    fn what_approvers_filled_in_goes_with_its_run() {
+        let (_folder, sealer) = sealer();
+        let (run, other) = (RunUid::from_bits(1), RunUid::from_bits(2));
+        let value = Value::from("4711");
+        let name = sealer.field_name(run, StepNo(3), "pin", &value);
+        assert_eq!(name, sealer.field_name(run, StepNo(3), "pin", &value));
+        assert_ne!(name, sealer.field_name(run, StepNo(3), "pin", &Value::from("4712")));
+        assert_ne!(name, sealer.field_name(run, StepNo(4), "pin", &value));
+        for root in [run, other] {
+            sealer.seal_field(root, &name, &value).unwrap();
+        }
+        assert_eq!(sealer.unseal_field(run, &name), Ok(value));
+        sealer.unseal_field(run, "another").unwrap_err();
+        sealer.forget(run).unwrap();
+        sealer.unseal_field(run, &name).unwrap_err();
+        assert_eq!(sealer.sweep(|_| Ok(true)).unwrap(), 0);
+        sealer.forget_field(other, &name).unwrap();
+        sealer.unseal_field(other, &name).unwrap_err();
     }
 
     #[test]

@@ -126,6 +126,10 @@ impl World for AttemptWorld<'_> {
         inputs.remove(name).ok_or_else(|| format!("the run has no secret input {name:?}"))
     }
 
+    fn sealed_field(&self, name: &str) -> Result<Value, String> {
+        self.shared.sealer.unseal_field(self.root, name)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }

@@ -193,6 +193,9 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         }
         From::RollbackAbandoned(it) => Fact::RollbackAbandoned { by: principal(it.by)?, reason: it.reason },
         From::Due(_) => Fact::Due,
+        From::LocksReleased(it) => {
+            Fact::LocksReleased { step: StepNo(it.step), by: principal(it.by)?, reason: it.reason }
+        }
         From::Paused(it) => Fact::Paused { before: it.before.map(StepNo), by: principal(it.by)?, reason: it.reason },
         From::Continued(it) => Fact::Continued { by: principal(it.by)?, reason: it.reason },
         From::DeadlinesShifted(it) => Fact::DeadlinesShifted { by: Span(it.by_micros) },

@@ -116,6 +116,7 @@ impl RunRow {
             | Fact::Resolved { .. }
             | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
+            | Fact::LocksReleased { .. }
             | Fact::Continued { .. }
             | Fact::Due
             | Fact::DeadlinesShifted { .. } => return false,

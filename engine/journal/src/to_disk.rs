@@ -147,6 +147,9 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::RollbackAbandoned { by, reason } => {
             To::RollbackAbandoned(disk::RollbackAbandoned { by: Some(principal(by)), reason: reason.clone() })
         }
+        Fact::LocksReleased { step, by, reason } => {
+            To::LocksReleased(disk::LocksReleased { step: step.0, by: Some(principal(by)), reason: reason.clone() })
+        }
         Fact::Paused { before, by, reason } => To::Paused(disk::Paused {
             before: before.map(|step| step.0),
             by: Some(principal(by)),

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use runbook_core::definition::{
-    self, Approval, Call, Command, DryRun, Effect, Given, Jitter, OnFailure, OnTimeout, Overlap, Part, Program,
-    RollbackOf, RollbackPolicy, Runbook, Settlement, Step, ValueType, Wait, WhenSkipped, Work,
+    self, Approval, Call, Command, DryRun, Effect, Given, InputDecl, Jitter, OnFailure, OnTimeout, Overlap, Part,
+    Program, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
 use runbook_core::time::Span;
@@ -560,8 +560,10 @@ fn asked(approval: &Approval) -> String {
         text += &format!(", timeout: {}, on_timeout: {on_timeout}", span(timeout));
     }
     let fields = approval.fields.iter();
-    let fields: Vec<String> =
-        fields.map(|(name, field)| format!("{name}: {{type: string, required: {}}}", field.required)).collect();
+    let field = |(name, field): (&String, &InputDecl)| {
+        format!("{name}: {{type: string, required: {}, secret: {}}}", field.required, field.secret)
+    };
+    let fields: Vec<String> = fields.map(field).collect();
     text + &format!(", fields: {{{}}}}}", fields.join(", "))
 }
 

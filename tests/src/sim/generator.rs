@@ -592,6 +592,7 @@ fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
 
 fn approval(random: &mut Random) -> Approval {
     let timeout = random.percent(50).then(|| Span::millis(random.spread(1, 7_200_000)));
+    let secret = random.fork("secret field", 0).percent(30);
     let field = random.percent(40).then(|| InputDecl {
         value_type: ValueType::String,
         required: random.percent(50),
@@ -600,7 +601,7 @@ fn approval(random: &mut Random) -> Approval {
         pattern: None,
         minimum: None,
         maximum: None,
-        secret: false,
+        secret,
         description: String::new(),
     });
     let roles = if random.percent(50) { random.below(ROLES.len() + 1) } else { 0 };

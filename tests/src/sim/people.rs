@@ -7,7 +7,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use runbook_core::definition::{Priority, Settlement};
 use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
-use runbook_core::run::{AttemptEnd, Ballot, Begin, Edit, How, Input, Origin, Principal, Start, Terms};
+use runbook_core::machine::Batch;
+use runbook_core::run::{AttemptEnd, Ballot, Begin, Edit, Fact, How, Input, Origin, Principal, Start, Terms, Then};
 use runbook_core::selection::Selection;
 use runbook_core::time::Span;
 use serde_json::Value;
@@ -23,6 +24,9 @@ use super::world::{Happening, World};
 /// A client that finds nobody comes back after this long, in microseconds.
 const COMES_BACK: i64 = 5_000_000;
 
+/// Somebody who wants a lock does so within this time, in microseconds: before the next try is due.
+const TEMPTED: i64 = 900_000;
+
 /// Of a hundred runs that are opened again, so many go on by an edited runbook.
 const EDITS: u32 = 20;
 
@@ -33,6 +37,8 @@ pub(crate) enum Deed {
     Start { book: usize, slot: &'static str, origin: Origin, request: Option<u64>, content: u64 },
     /// Does something to some run.
     Poke,
+    /// Wants a lock of a run given up.
+    Release(RunUid),
 }
 
 impl Deed {
@@ -82,6 +88,12 @@ impl World {
             Deed::Poke => {
                 if let Some(ask) = self.poke() {
                     self.ask(ask);
+                }
+            }
+            Deed::Release(run) => {
+                if let Some(input) = self.releasing(*run) {
+                    let token = self.token(&deed);
+                    self.ask(Ask::Run { token: Some(token), run: *run, input });
                 }
             }
         }
@@ -218,6 +230,13 @@ impl World {
             .filter(|no| run.steps.get(*no).is_some_and(|step| matches!(step.status, Status::Unknown { .. })))
             .chain(run.stuck().iter().copied())
             .collect();
+        if self.random.fork("release", self.mono as u64).percent(60)
+            && let Some(input) = self.releasing(uid)
+        {
+            let token = self.token(&Deed::Poke);
+            return Some(Ask::Run { token: Some(token), run: uid, input });
+        }
+        let run = self.model.runs.get(&uid)?;
         let named = run.no_way_back();
         let rolls = matches!(run.stage, Stage::RollingBack(_)) || run.asked.is_some();
         let terminal = run.is_terminal();
@@ -322,6 +341,48 @@ impl World {
         };
         let token = self.token(&Deed::Poke);
         Some(Ask::Run { token: Some(token), run: uid, input })
+    }
+
+    /// What follows an attempt of a step with locks is not due at once: somebody may want these before.
+    pub(crate) fn tempt(&mut self, batch: &Batch) {
+        for (uid, event) in &batch.events {
+            let Fact::AttemptEnded { step, then, .. } = &event.fact else { continue };
+            let waits = matches!(
+                then,
+                Then::VerifyAt(_) | Then::OnCancelAt(_) | Then::RollbackAt(_) | Then::RollbackFailed | Then::Unknown
+            );
+            let run = self.model.runs.get(uid);
+            let locked = run.and_then(|run| run.steps.get(step.index())).is_some_and(|step| step.locked);
+            let mut random = self.random.fork("tempted", event.number);
+            if waits && locked && random.percent(40) {
+                let at = self.mono + random.between(0, TEMPTED);
+                self.at(at, Happening::Deed(Box::new(Deed::Release(*uid))));
+            }
+        }
+    }
+
+    /// Somebody wants a lock of a run given up, where a step has one; now and then one that nobody has.
+    fn releasing(&mut self, uid: RunUid) -> Option<Input> {
+        let mut random = self.random.fork("what is released", self.mono as u64);
+        let run = self.model.runs.get(&uid)?;
+        let names: Vec<(usize, &String)> = run
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.locked)
+            .flat_map(|(no, step)| step.locks.iter().map(move |name| (no, name)))
+            .collect();
+        let idle: Vec<(usize, &String)> = names.iter().copied().filter(|(no, name)| run.gives_up(*no, name)).collect();
+        let from = if idle.is_empty() || random.percent(15) { names } else { idle };
+        if from.is_empty() {
+            return None;
+        }
+        let (no, name) = from[random.below(from.len())];
+        let step = (!random.percent(5)).then_some(StepNo(no as u32));
+        let name = if random.percent(5) { "no lock".to_owned() } else { name.clone() };
+        self.seen.mark("lock released by hand");
+        let by = Principal { name: "ann".to_owned(), uid: Some(1_000) };
+        Some(Input::ReleaseLocks { step, name, by, reason: "nothing writes there".to_owned() })
     }
 
     /// The steps of a run that wait for persons.

@@ -415,6 +415,7 @@ impl World {
             }
         }
         self.model.follow(now, asks, batch)?;
+        self.tempt(batch);
         self.mark_notes(&batch.notes);
         checkers::check_preparing(&daemon.machine, &self.model, now)?;
         checkers::check_machine(&daemon.machine, &daemon.folded, batch.wake, now)?;

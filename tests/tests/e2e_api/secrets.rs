@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use runbook_proto::v1::{RunStatus, StartRunRequest};
+use runbook_proto::v1::{RunStatus, StartRunRequest, StepStatus};
 use runbook_shim::redact::Redactor;
+use runbook_tests::e2e::command::{runbook, runbook_with};
 use runbook_tests::e2e::server::Server;
-use runbook_tests::e2e::{Project, step};
+use runbook_tests::e2e::{Project, step, wait_for};
 use rustix::process::Signal;
 
 const TOKEN: &str = "hunter2-is+long/enough";
+const KEY: &str = "unseal/7+keys-of-vault";
 const PIN: &str = "4711 is \"quoted\"";
 
 const LEAKY: &str = r#"
@@ -93,6 +95,86 @@ fn no_form_of_a_secret_is_kept() {
     server.signal(Signal::TERM);
     assert_eq!(server.ended(), Some(0));
     assert!(redactor.is_in(&std::fs::read(project.path("copy")).unwrap()), "the control");
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
+    assert!(!redactor.is_in(server.log().as_bytes()));
+}
+
+/// An approver gives a key; the step behind waits with it over a restart, and another reads it after that.
+const ASKED: &str = r#"
+steps:
+  ask:
+    uses: approval
+    with: {message: the key?, fields: {key: {type: string, secret: true, required: true}, ticket: {type: string}}}
+  use:
+    needs: [ask]
+    effect: idempotent
+    env: {KEY: "${{ steps.ask.outputs.key }}"}
+    run: |
+      echo "it is $KEY"
+      while ! test -e go; do sleep 0.02; done
+  again:
+    needs: [use, ask]
+    effect: idempotent
+    stdin: "${{ steps.ask.outputs.key }}"
+    files: {key: "key=${{ steps.ask.outputs.key }}"}
+    run: cat > copy; cat "$RUNBOOK_FILES/key"; test -e good
+"#;
+
+#[test]
+fn what_an_approver_fills_in_secretly_reaches_the_steps_and_nothing_else() {
+    let project = Project::with("asked", ASKED);
+    let spawn = || {
+        Server::spawn(&project, |command| {
+            command.args(["--log", "trace"]);
+        })
+    };
+    let mut server = spawn();
+    let client = server.ready();
+    let run = client.exec("asked");
+    let asked = runbook(&project, &["approvals"]).out;
+    assert!(asked.contains("key (string, secret, required)"), "{asked}");
+    assert!(asked.contains("runbook approve 1 ask --field key=-"), "{asked}");
+    let two = ["approve", "1", "ask", "--field", "key=-", "--field", "ticket=-"];
+    assert!(runbook_with(&project, &two, "x").err.contains("several fields"));
+    let missing = runbook_with(&project, &["approve", "1", "ask", "--field", "kex=-"], KEY);
+    assert!(missing.err.contains("no such field"), "{missing:?}");
+    let given = ["approve", "1", "ask", "--field", "key=-", "--field", "ticket=OPS-7"];
+    let approved = runbook_with(&project, &given, &format!("{KEY}\n"));
+    assert_eq!(approved.code, 0, "{approved:?}");
+    // What is refused leaves nothing.
+    let late = runbook_with(&project, &given, "another key");
+    assert!(late.err.contains("does not wait for an approval"), "{late:?}");
+    let fields = project.path(&format!(".runbook/sealed/{}.fields", run.uid));
+    assert_eq!(std::fs::read_dir(&fields).unwrap().count(), 1);
+    wait_for("the step", || (step(&client.get(&run.name), "use").status() == StepStatus::Running).then_some(()));
+    server.signal(Signal::KILL);
+    server.status();
+    let mut server = spawn();
+    let client = server.ready();
+    project.file("go", "");
+    let failed = client.over(&run.name);
+    assert_eq!(failed.status(), RunStatus::Failed, "{failed:#?}");
+    assert_eq!(project.read("copy").as_deref(), Some(KEY), "the control");
+    let redactor = Redactor::new([KEY, "another key"]);
+    let events = client.events(&run.name);
+    let outputs = &step(&failed, "ask").outputs.as_ref().unwrap().fields;
+    assert!(outputs.contains_key("ticket") && !outputs.contains_key("key"), "{outputs:?}");
+    let told = ["events", "status", "logs", "diff"].map(|verb| {
+        let said = match verb {
+            "diff" => runbook(&project, &[verb, "1", "1", "--output", "json"]),
+            _ => runbook(&project, &[verb, "1", "--output", "json"]),
+        };
+        format!("{said:?}")
+    });
+    let answers = format!("{failed:?}\n{events:?}\n{told:?}");
+    assert!(!redactor.is_in(answers.as_bytes()), "{answers}");
+    // While the run can be resumed it is kept.
+    project.file("good", "");
+    assert_eq!(runbook(&project, &["resume", "1", "--detach"]).code, 0);
+    assert_eq!(client.over(&run.name).status(), RunStatus::Succeeded);
+    wait_for("nothing sealed", || (!fields.exists()).then_some(()));
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended(), Some(0));
     assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
     assert!(!redactor.is_in(server.log().as_bytes()));
 }

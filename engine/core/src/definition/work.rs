@@ -74,6 +74,11 @@ impl Approval {
     pub const DECISION: &str = "decision";
     /// The output that lists who approved.
     pub const APPROVERS: &str = "approvers";
+
+    /// Whether a field is secret: its value is sealed, and no output.
+    pub fn is_secret(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|field| field.secret)
+    }
 }
 
 /// What happens when nobody decided in time.

@@ -305,7 +305,10 @@ impl<'c> At<'c> {
         let steps = &self.runbook().steps;
         let Some(other) = self.context.ids.get(id).copied() else {
             if let Some(outer) = self.context.outer.filter(|outer| outer.knows(id)) {
-                return outer.step(reference, id, fixed);
+                return match outer.step(reference, id, fixed)? {
+                    of if of.secret => stays_above(reference),
+                    of => Ok(of),
+                };
             }
             let help = self.meant(id, steps.iter().map(|step| step.id.as_str()));
             return fault(FaultKind::UnknownStep, format!("there is no step `{}`", show(id)), help);
@@ -315,9 +318,15 @@ impl<'c> At<'c> {
         let of = match reference {
             Reference::StepOutput(_, key) => {
                 self.declared_output(step, key)?;
-                let of = step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()));
+                let mut of = step.outputs.get(key).map_or(fixed, |declared| Type::of((*declared).into()));
                 // A field that an approver may leave out.
                 let field = step.approval().and_then(|approval| approval.fields.get(key));
+                if field.is_some_and(|field| field.secret) {
+                    if self.owner.step().and_then(|owner| steps.get(owner)).is_some_and(|step| step.many.is_some()) {
+                        return stays_above(reference);
+                    }
+                    of = of.secret();
+                }
                 match field.is_some_and(|field| !field.required && field.default.is_none()) {
                     true => of.nullable(),
                     false => of,
@@ -430,6 +439,14 @@ fn fault(kind: FaultKind, message: String, help: Option<String>) -> Answer {
         Some(help) => fault.with_help(help),
         None => fault,
     })
+}
+
+/// A secret that an approver filled in is for the steps beside the approval.
+fn stays_above(reference: &Reference) -> Answer {
+    misplaced(
+        format!("`{reference}` is a secret, and what a run below is given is stored and shown"),
+        "read it in a step beside the approval, without `for_each` or `repeat`; or ask where it is needed",
+    )
 }
 
 fn misplaced(message: String, help: &str) -> Answer {

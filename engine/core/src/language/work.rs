@@ -319,12 +319,6 @@ fn fields_of_approval(with: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<St
             report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("choose another name"));
         }
         let Some(decl) = inputs::declaration(entry, report) else { continue };
-        if let (true, Some(secret)) = (decl.secret, entry.value.peek("secret")) {
-            report.add(
-                Problem::new(Code::UnsupportedKey, secret.span(), "secret fields are not supported by this version")
-                    .help("list the secret under `requires.secrets`, or make it a secret input of the run"),
-            );
-        }
         fields.insert(name.to_owned(), decl);
     }
     fields

@@ -39,7 +39,7 @@ impl Machine {
         self.audit_turns(now)?;
         let mut holders: BTreeMap<Resource, BTreeSet<Claim>> = BTreeMap::new();
         for (uid, slot) in &self.runs {
-            let (held, waits) = claims(&slot.state, slot.quarantine.is_none());
+            let (held, waits) = claims(&slot.state, slot.quarantine.is_none(), self.now);
             if (&held, &waits) != (&slot.held, &slot.waits) {
                 return Err(format!("run {uid} has {held:?} and waits: {waits:?}; the index is behind"));
             }
@@ -88,7 +88,7 @@ impl Machine {
             };
             let stands = |pool: &Option<&str>| slot.stands.iter().any(|stand| stand.pool.as_deref() == *pool);
             // One that waited for a place while another took the lock is looked at when it is its turn.
-            let stale = wants.len() < slot.stands.len() && slot.state.lock_waits().is_empty();
+            let stale = wants.len() < slot.stands.len() && slot.state.lock_waits(now).is_empty();
             if !wants.iter().all(stands) || stale {
                 return Err(format!("run {uid} wants places {wants:?}; it waits for turns {:?}", slot.stands));
             }

@@ -69,7 +69,7 @@ impl Machine {
             self.fall(now, uid, batch, &mut open);
             // What starts here takes its locks at once, and what it starts looks at them.
             if self.runs.get(&uid).is_some_and(|slot| slot.state.has_calls() || slot.state.compensates()) {
-                self.index_locks(uid);
+                self.index_locks(uid, now);
             }
             if let Some((step, child)) = self.next_undo(uid) {
                 open.push(uid);
@@ -127,7 +127,7 @@ impl Machine {
         batch: &mut Batch,
     ) -> Option<RunUid> {
         self.record(now, uid, Fact::ChildRollingBack { step, child }, batch);
-        self.index_locks(uid);
+        self.index_locks(uid, now);
         let slot = self.runs.get(&child).filter(|slot| slot.quarantine.is_none())?;
         for fact in decide(&slot.state, now, Input::RollBackBelow).unwrap_or_default() {
             self.record(now, child, fact, batch);
@@ -179,7 +179,7 @@ impl Machine {
         let made = match call(state, step, before, &self.settings.artifacts) {
             Ok(Call::Again(child)) => {
                 self.record(now, uid, Fact::ChildStarting { step, child, again: true }, batch);
-                self.index_locks(uid);
+                self.index_locks(uid, now);
                 let again = decide(self.run(child)?, now, Input::Reopen).unwrap_or_default();
                 again.into_iter().for_each(|fact| {
                     self.record(now, child, fact, batch);
@@ -205,7 +205,7 @@ impl Machine {
         if !self.record(now, uid, Fact::ChildStarting { step, child, again: false }, batch) {
             return None;
         }
-        self.index_locks(uid);
+        self.index_locks(uid, now);
         self.make(at, child, &start, created, batch).ok()?;
         Some(child)
     }

@@ -22,8 +22,8 @@ pub(super) fn wanted(state: &RunState, step: Option<StepNo>) -> Vec<Resource> {
 }
 
 /// What a run has, and what it waits for: itself, and its steps.
-pub(super) fn claims(state: &RunState, served: bool) -> (BTreeSet<Claim>, BTreeSet<Claim>) {
-    (held(state).collect(), waiting(state, served).collect())
+pub(super) fn claims(state: &RunState, served: bool, now: Timestamp) -> (BTreeSet<Claim>, BTreeSet<Claim>) {
+    (held(state).collect(), waiting(state, served, now).collect())
 }
 
 /// What a run has, in order.
@@ -34,10 +34,10 @@ fn held(state: &RunState) -> impl Iterator<Item = Claim> {
 
 /// What a run waits for, in order. One that is out of service waits for nothing, and keeps what it has: nobody knows what it
 /// was doing.
-fn waiting(state: &RunState, served: bool) -> impl Iterator<Item = Claim> {
+fn waiting(state: &RunState, served: bool, now: Timestamp) -> impl Iterator<Item = Claim> {
     let own =
         (served && state.phase() == Phase::Queued && state.begins().is_none() && !state.is_gated()).then_some(None);
-    let mut steps = if served { state.lock_waits() } else { Vec::new() };
+    let mut steps = if served { state.lock_waits(now) } else { Vec::new() };
     steps.sort_unstable();
     own.into_iter().chain(steps.into_iter().map(Some)).map(|step| Claim { run: state.uid(), step })
 }
@@ -61,6 +61,11 @@ impl Machine {
     /// The run, or the step, that has a lock or a group.
     pub fn holder(&self, resource: &Resource) -> Option<Claim> {
         self.locks.holders(resource).next()
+    }
+
+    /// What of a run waits for locks: the run as a whole, and steps of it.
+    pub fn waiting_for_locks(&self, run: RunUid) -> impl Iterator<Item = Claim> {
+        self.runs.get(&run).into_iter().flat_map(|slot| slot.waits.iter().copied())
     }
 
     /// What a queued run, or a step that may start but for its locks, waits for, and which claim keeps it from that.
@@ -94,16 +99,16 @@ impl Machine {
     }
 
     /// Brings the index of locks in line with a run's state.
-    pub(super) fn index_locks(&mut self, uid: RunUid) {
+    pub(super) fn index_locks(&mut self, uid: RunUid, now: Timestamp) {
         let Some(slot) = self.runs.get(&uid) else { return };
         let served = slot.quarantine.is_none();
         // Asked after every event of every run: nothing is gathered for the answer that nearly always comes.
         if held(&slot.state).eq(slot.held.iter().copied())
-            && waiting(&slot.state, served).eq(slot.waits.iter().copied())
+            && waiting(&slot.state, served, now).eq(slot.waits.iter().copied())
         {
             return;
         }
-        let (held, waits) = claims(&slot.state, served);
+        let (held, waits) = claims(&slot.state, served, now);
         for gone in slot.held.difference(&held) {
             self.locks.release(*gone);
         }
@@ -163,9 +168,12 @@ impl Machine {
         any
     }
 
-    /// Who closed the circle; but a compensation is not given up while anything else can be.
+    /// Who closed the circle; but neither a compensation nor what has begun is given up while anything else can be.
     fn who_gives_up(&self, closed: Claim, circle: &[Link]) -> Option<Claim> {
-        let may = |claim: &Claim| !self.run(claim.run).is_some_and(RunState::compensates);
+        let may = |claim: &Claim| {
+            let begun = |run: &RunState| claim.step.is_some_and(|step| run.has_let_go(step));
+            !self.run(claim.run).is_some_and(|run| run.compensates() || begun(run))
+        };
         Some(closed).filter(may).or_else(|| circle.iter().map(|link| link.waits).rev().find(may))
     }
 

@@ -126,6 +126,7 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::Resolved { .. }
         | Fact::RepeatEnded { .. }
         | Fact::Paused { .. }
+        | Fact::LocksReleased { .. }
         | Fact::Continued { .. }
         | Fact::Due
         | Fact::DeadlinesShifted { .. } => Vec::new(),

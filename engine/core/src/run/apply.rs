@@ -76,6 +76,7 @@ impl RunState {
             to_call: BTreeSet::new(),
             wanting: BTreeSet::new(),
             locking: BTreeMap::new(),
+            let_go: BTreeSet::new(),
             children: BTreeMap::new(),
             below: BTreeMap::new(),
             attention_below: 0,
@@ -301,6 +302,10 @@ impl RunState {
                         self.set(*step, Progress::Retry(at));
                     }
                 }
+                Ok(())
+            }
+            (Fact::LocksReleased { step, .. }, _) if self.locking.contains_key(step) => {
+                self.let_locks_go(*step);
                 Ok(())
             }
             (Fact::Paused { before, by, reason }, Phase::Queued | Phase::Running) if self.hold.is_none() => {

@@ -156,7 +156,7 @@ impl RunState {
                     rollback.fail(step);
                     // One that waits for a person keeps its locks: nobody knows what is left of it.
                     if rollback.is_abandoned() {
-                        self.locking.remove(&step);
+                        self.drop_locks(step);
                     }
                 }
             }

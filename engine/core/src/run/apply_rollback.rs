@@ -47,6 +47,7 @@ impl RunState {
             Some(_) | None => false,
         };
         self.locking.retain(|step, _| is_open(*step));
+        self.let_go.retain(|step| is_open(*step));
         if let Some(rollback) = &mut self.rollback {
             rollback.abandon(is_open);
         }
@@ -72,7 +73,7 @@ impl RunState {
 
     /// What a step did is compensated, or stays as it is for good.
     pub(super) fn close_compensation(&mut self, step: StepNo, done: bool, at: Timestamp) {
-        self.locking.remove(&step);
+        self.drop_locks(step);
         if done {
             self.set(step, Progress::RolledBack);
             if let Some(state) = self.steps.get_mut(step.index()) {

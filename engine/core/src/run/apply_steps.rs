@@ -110,6 +110,7 @@ impl RunState {
         self.wanting.remove(&no);
         if self.needs_locks(no) {
             self.locking.insert(no, at);
+            self.let_go.remove(&no);
         }
     }
 
@@ -160,7 +161,7 @@ impl RunState {
         self.to_call.remove(&step);
         self.to_judge.remove(&step);
         self.wanting.remove(&step);
-        self.locking.remove(&step);
+        self.drop_locks(step);
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.ended_at = Some(at);
             state.wait_until = None;

@@ -19,7 +19,7 @@ const TIMED_OUT: &str = "timed_out";
 pub struct Ballot {
     /// Whether for it.
     pub approve: bool,
-    /// What was filled in, of the declared types.
+    /// What was filled in, of the declared types; of what is secret, under which name it is sealed.
     pub fields: IndexMap<String, Value>,
     /// The roles that the person has.
     pub roles: Vec<String>,
@@ -120,7 +120,7 @@ fn outputs(
         (Approval::DECISION.to_owned(), Value::from(decision)),
         (Approval::APPROVERS.to_owned(), Value::Array(approvers.map(Value::from).collect())),
     ]);
-    for (name, field) in &approval.fields {
+    for (name, field) in approval.fields.iter().filter(|(_, field)| !field.secret) {
         if let Some(value) = value(name).or_else(|| field.default.clone()) {
             outputs.insert(name.clone(), value);
         }
@@ -151,6 +151,14 @@ pub(super) fn timed_out(run: &RunState, step: StepNo) -> Option<Fact> {
         AfterVote::Open | AfterVote::Failed => IndexMap::new(),
     };
     Some(Fact::ApprovalTimedOut { step, then, message, outputs })
+}
+
+impl RunState {
+    /// Under which name the secret is sealed that an approver filled in, if one did.
+    pub fn sealed_field(&self, step: StepNo, field: &str) -> Option<&str> {
+        self.pinned().runbook.step(step)?.approval().filter(|approval| approval.is_secret(field))?;
+        self.step(step)?.votes.iter().find_map(|vote| vote.fields.get(field)?.as_str())
+    }
 }
 
 /// Who decided what, in words.

@@ -11,7 +11,7 @@ use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, edition, ending, gate, hold, judge, names, repeat, verdict};
+use super::{approval, call, confirm, edition, ending, gate, hold, judge, names, release, repeat, verdict};
 use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
@@ -138,6 +138,7 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Resume { by, reason, edited: None, .. } if run.is_held() => Ok(vec![Fact::Continued { by, reason }]),
         Input::Resume { by, reason, confirmed, edited } => resume(run, by, reason, &confirmed, edited.as_deref()),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
+        Input::ReleaseLocks { step, name, by, reason } => release::release(run, step, name, by, reason),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::DecideStart { ballot } => gate::decide(run, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {

@@ -258,6 +258,15 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A person had a step give its locks up; it takes them again before anything more of it starts.
+    LocksReleased {
+        /// The step.
+        step: StepNo,
+        /// Who said so.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// A step's work was done again and again for the last time.
     RepeatEnded {
         /// The step that stands for the last iteration.

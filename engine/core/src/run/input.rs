@@ -98,6 +98,17 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// Somebody wants a lock given up.
+    ReleaseLocks {
+        /// The step that has it; `None` where the run has it as a whole.
+        step: Option<StepNo>,
+        /// The lock.
+        name: String,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// Somebody decided about an approval.
     Decide {
         /// The step.

@@ -58,6 +58,12 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("rollback_failed", "attempt_starting"),
     ("rollback_retry", "attempt_starting"),
     ("rollback_failed", "resolved"),
+    ("retry", "locks_released"),
+    ("verify", "locks_released"),
+    ("on_cancel", "locks_released"),
+    ("unknown", "locks_released"),
+    ("rollback_retry", "locks_released"),
+    ("rollback_failed", "locks_released"),
 ];
 
 impl Fact {
@@ -90,6 +96,7 @@ impl Fact {
             Self::Finished { .. } => "finished",
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
+            Self::LocksReleased { .. } => "locks_released",
             Self::RepeatEnded { .. } => "repeat_ended",
             Self::Paused { .. } => "paused",
             Self::Continued { .. } => "continued",
@@ -123,6 +130,7 @@ impl Fact {
             | Self::ChildWaits { step, .. }
             | Self::ChildRollingBack { step, .. }
             | Self::RepeatEnded { step, .. }
+            | Self::LocksReleased { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
             | Self::Due

@@ -24,6 +24,7 @@ mod pause;
 pub mod pinned;
 pub(crate) mod protect;
 mod rejection;
+mod release;
 mod repeat;
 pub mod rollback;
 pub mod scope;

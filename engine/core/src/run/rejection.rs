@@ -243,6 +243,22 @@ pub enum Rejection {
         /// cancel, resume
         verb: &'static str,
     },
+    /// Nobody has the lock, or another one by now.
+    #[error("nobody has the lock {name:?}, or another step has it by now; `runbook locks` shows who has which")]
+    LockNotHeld {
+        /// The lock.
+        name: String,
+    },
+    /// Who has the lock may be working under it.
+    #[error("{holder} has {name:?}, and {why}")]
+    LockInUse {
+        /// The lock.
+        name: String,
+        /// Who has it.
+        holder: String,
+        /// What it is used for, and what to do.
+        why: String,
+    },
     /// There is no such schedule, or nobody has fired it yet.
     #[error("there is no schedule {schedule} that has been fired; `runbook schedules list` shows all")]
     NoSuchSchedule {

@@ -147,32 +147,44 @@ impl RunState {
 
     /// Attempts that follow others and whose time has come.
     fn due(&self, now: Timestamp) -> impl Iterator<Item = (StepNo, AttemptKind)> {
-        let (held, hard) = (self.is_held(), self.phase == Phase::Running && self.ends_hard());
         let any = self.holds() && self.lets_start();
-        self.timed.iter().take_while(move |(at, _)| any && *at <= now).filter_map(move |(_, step)| {
-            match self.progress(*step) {
-                Progress::RollbackRetry(_) => Some((*step, AttemptKind::Rollback)),
-                Progress::Retry(_) if !held => Some((*step, AttemptKind::Run)),
-                Progress::OnCancel(_) => Some((*step, AttemptKind::OnCancel)),
-                Progress::Verify(_) if !hard || self.on_cancel_open == 0 => Some((*step, AttemptKind::Verify)),
-                Progress::Retry(_)
-                | Progress::Verify(_)
-                | Progress::Pending
-                | Progress::Ready
-                | Progress::Live(..)
-                | Progress::Waiting { .. }
-                | Progress::Asking { .. }
-                | Progress::Child
-                | Progress::ChildRollback
-                | Progress::Unknown { .. }
-                | Progress::Succeeded
-                | Progress::Failed
-                | Progress::Skipped
-                | Progress::Canceled
-                | Progress::RolledBack
-                | Progress::RollbackFailed => None,
-            }
-        })
+        let due = self.timed.iter().take_while(move |(at, _)| any && *at <= now);
+        due.filter_map(|(_, step)| Some((*step, self.follows_in_time(*step)?)))
+    }
+
+    /// What of a step follows once its time has come, if that may start but for locks and places.
+    fn follows_in_time(&self, step: StepNo) -> Option<AttemptKind> {
+        let hard = self.phase == Phase::Running && self.ends_hard();
+        match self.progress(step) {
+            Progress::RollbackRetry(_) => Some(AttemptKind::Rollback),
+            Progress::Retry(_) if !self.is_held() => Some(AttemptKind::Run),
+            Progress::OnCancel(_) => Some(AttemptKind::OnCancel),
+            Progress::Verify(_) if !hard || self.on_cancel_open == 0 => Some(AttemptKind::Verify),
+            Progress::Retry(_)
+            | Progress::Verify(_)
+            | Progress::Pending
+            | Progress::Ready
+            | Progress::Live(..)
+            | Progress::Waiting { .. }
+            | Progress::Asking { .. }
+            | Progress::Child
+            | Progress::ChildRollback
+            | Progress::Unknown { .. }
+            | Progress::Succeeded
+            | Progress::Failed
+            | Progress::Skipped
+            | Progress::Canceled
+            | Progress::RolledBack
+            | Progress::RollbackFailed => None,
+        }
+    }
+
+    /// The steps that gave their locks up by a person's word, and of which something would start now if they had them again.
+    pub(super) fn wants_again(&self, now: Timestamp) -> impl Iterator<Item = StepNo> {
+        let any = !self.let_go.is_empty() && self.holds() && self.lets_start();
+        let due = move |step: &StepNo| self.progress(*step).due().is_some_and(|at| at <= now);
+        let steps = self.let_go.iter().copied().filter(move |step| any && due(step));
+        steps.filter(|step| self.follows_in_time(*step).is_some())
     }
 
     /// The compensations that may begin, the next first.

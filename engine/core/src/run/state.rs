@@ -70,6 +70,8 @@ pub struct RunState {
     pub(super) wanting: BTreeSet<StepNo>,
     /// Steps that have their locks, and since when: from the start of an attempt or a child run until they are over.
     pub(super) locking: BTreeMap<StepNo, Timestamp>,
+    /// Steps that gave their locks up by a person's word, and have not got them again.
+    pub(super) let_go: BTreeSet<StepNo>,
     /// The child runs that are on.
     pub(super) children: BTreeMap<StepNo, RunUid>,
     /// The steps whose child run waits, and how many of them need a person.
@@ -180,7 +182,7 @@ pub struct Vote {
     pub approve: bool,
     /// Why.
     pub reason: String,
-    /// What was filled in.
+    /// What was filled in; of what is secret, under which name it is sealed.
     pub fields: IndexMap<String, Value>,
 }
 
@@ -270,6 +272,29 @@ impl Progress {
             | Self::Child
             | Self::ChildRollback
             | Self::Unknown { .. } => false,
+        }
+    }
+}
+
+impl Progress {
+    /// When something of the step is due that follows an attempt.
+    pub(super) const fn due(self) -> Option<Timestamp> {
+        match self {
+            Self::Retry(at) | Self::Verify(at) | Self::OnCancel(at) | Self::RollbackRetry(at) => Some(at),
+            Self::Pending
+            | Self::Ready
+            | Self::Live(..)
+            | Self::Waiting { .. }
+            | Self::Asking { .. }
+            | Self::Child
+            | Self::ChildRollback
+            | Self::Unknown { .. }
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Skipped
+            | Self::Canceled
+            | Self::RolledBack
+            | Self::RollbackFailed => None,
         }
     }
 }
@@ -594,17 +619,20 @@ impl RunState {
     }
 
     /// The steps that would start now if they had their locks, places among attempts not counted.
-    pub fn lock_waits(&self) -> Vec<StepNo> {
+    pub fn lock_waits(&self, now: Timestamp) -> Vec<StepNo> {
+        let mut waits: Vec<StepNo> = self.wants_again(now).collect();
         if !self.holds() || self.is_held() {
-            return Vec::new();
+            return waits;
         }
         let attempts = self.lets_start();
         if let (Phase::RollingBack(_), Some(rollback)) = (self.phase, &self.rollback) {
             let own = rollback.next().filter(|_| attempts);
             let below = rollback.next_below().filter(|_| self.has_room());
-            return own.chain(below).filter(|step| self.needs_locks(*step)).collect();
+            waits.extend(own.chain(below).filter(|step| self.needs_locks(*step)));
+            return waits;
         }
-        self.wanting.iter().copied().filter(|step| attempts || self.to_call.contains(step)).collect()
+        waits.extend(self.wanting.iter().copied().filter(|step| attempts || self.to_call.contains(step)));
+        waits
     }
 
     /// Since when a step has its locks, if it has any.

@@ -52,6 +52,10 @@ pub const CASES: &[(&str, &str)] = &[
         "approvals",
         "name: a\nlanguage: 1\nsteps:\n  a: {uses: approval, with: {roles: [dba, dba], approvals: 0, on_timeout: accept}, timeout: 1h, outputs: {x: string}}\n  b: {uses: approval, with: {message: b, roles: [], timeout: 1h, on_timeout: approve, fields: {decision: {type: string}, code: {type: string, secret: true}, n: {type: integer, default: x}}}}\n  c: {uses: approval, with: {message: c, quorum: 2, roles: [Site Admin]}, effect: mutating, env: {A: b}}\n  d: {needs: [b], argv: [d, '${{ steps.b.outputs.n }}', '${{ steps.b.outputs.decision }}', '${{ steps.b.outputs.other }}']}\nfinally:\n  e: {uses: approval, with: {message: 'e ${{ secrets.x }}'}}\n",
     ),
+    (
+        "secret fields",
+        "name: a\nlanguage: 1\noutputs: {k: {type: string, value: steps.ask.outputs.key}}\nsteps:\n  ask: {uses: approval, with: {message: x, fields: {key: {type: string, secret: true, required: true}, old: {type: string, secret: true, default: x}, once: {type: string, secret: true, ephemeral: true}}}}\n  good: {needs: [ask], argv: [a], stdin: \"${{ steps.ask.outputs.key }}\", env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  seen: {needs: [ask], argv: [a, \"${{ steps.ask.outputs.key }}\"], if: \"steps.ask.outputs.key == 'x'\"}\n  inside: {needs: [ask], steps: {b: {argv: [b], env: {K: \"${{ steps.ask.outputs.key }}\"}}}}\n  each: {needs: [ask], for_each: [1, 2], argv: [c], env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  again: {needs: [ask], repeat: {until: iteration.number > 1, max: 2}, argv: [c], stdin: \"${{ steps.ask.outputs.key }}\"}\n",
+    ),
     ("one id in both parts", "name: a\nlanguage: 1\nsteps: {a: {argv: [a]}}\nfinally: {a: {argv: [a]}}\n"),
     (
         "ways back",

@@ -9,10 +9,11 @@ use runbook_core::machine::Machine;
 use runbook_core::run::{Ballot, Input, Principal, RunState};
 use runbook_proto::v1;
 use runbook_proto::v1::approval_service_server::ApprovalService;
+use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
 
 use super::runs::{Runs, step_no};
-use super::{Shared, asks, errors, from_proto, principal, roles, to_proto};
+use super::{Shared, asks, errors, from_proto, internal, principal, roles, to_proto};
 
 /// Approvals in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -26,6 +27,49 @@ impl Approvals {
     /// Who asks, and the roles of that person.
     fn caller<T>(&self, request: &Request<T>) -> (Principal, Vec<String>) {
         (principal(request), roles(&self.0, request))
+    }
+
+    /// Seals what is secret of what was filled in, before anything is decided: the name that it is sealed under takes its
+    /// place. Gives these names by field.
+    async fn seal(
+        &self,
+        run: &RunState,
+        step: StepNo,
+        fields: &mut Map<String, Value>,
+    ) -> Result<Vec<(String, String)>, Status> {
+        let Some(approval) = run.pinned().runbook.step(step).and_then(|step| step.approval()) else {
+            return Ok(Vec::new());
+        };
+        let (root, sealer) = (run.root(), Arc::clone(&self.0.surroundings.sealer));
+        let mut secrets = Vec::new();
+        for (field, value) in fields.iter_mut().filter(|(field, _)| approval.is_secret(field)) {
+            let name = sealer.field_name(run.uid(), step, field, value);
+            secrets.push((field.clone(), name.clone(), std::mem::replace(value, Value::String(name))));
+        }
+        if secrets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let seal = move || -> std::io::Result<Vec<(String, String)>> {
+            secrets.iter().try_for_each(|(_, name, value)| sealer.seal_field(root, name, value))?;
+            Ok(secrets.into_iter().map(|(field, name, _)| (field, name)).collect())
+        };
+        let sealed = tokio::task::spawn_blocking(seal).await.map_err(|error| internal(&error))?;
+        sealed.map_err(|error| errors::not_written(&error, &"the secret fields cannot be sealed"))
+    }
+
+    /// Forgets what was sealed for a decision that was refused, but for what somebody else gave just so.
+    async fn unseal(&self, run: RunUid, step: StepNo, sealed: Vec<(String, String)>) -> Result<(), Status> {
+        let state = self.0.run_state(run).await?;
+        let (root, sealer) = (state.root(), Arc::clone(&self.0.surroundings.sealer));
+        let forget = move || {
+            let unused = sealed.iter().filter(|(field, name)| state.sealed_field(step, field) != Some(name));
+            unused.map(|(_, name)| sealer.forget_field(root, name)).collect::<std::io::Result<Vec<()>>>()
+        };
+        tokio::task::spawn_blocking(forget)
+            .await
+            .map_err(|error| internal(&error))?
+            .map_err(|error| internal(&error))?;
+        Ok(())
     }
 
     /// Puts a decision to a run, and answers with the run that it is part of.
@@ -143,13 +187,18 @@ impl ApprovalService for Approvals {
         let state = self.0.run_state(uid).await?;
         let (state, id, _) = self.0.below(state, &request.step).await?;
         let step = step_no(&state, id)?;
-        let fields = match state.pinned().runbook.step(step).and_then(|step| step.approval()) {
+        let mut fields = match state.pinned().runbook.step(step).and_then(|step| step.approval()) {
             Some(approval) => from_proto::fields(approval, &mut request)?,
             // Refused as what it is by the core.
             None => serde_json::Map::new(),
         };
+        let sealed = self.seal(&state, step, &mut fields).await?;
         let ballot = Ballot { approve, fields: fields.into_iter().collect(), roles, by, reason };
         let input = Input::Decide { step, ballot: Box::new(ballot) };
-        self.put(uid, state.uid(), input).await
+        let answer = self.put(uid, state.uid(), input).await;
+        if answer.is_err() && !sealed.is_empty() {
+            self.unseal(state.uid(), step, sealed).await?;
+        }
+        answer
     }
 }

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::to_proto::{input, object, principal, run_name, timestamp, value};
 
+/// What is told instead of what is secret.
+const SECRET: &str = "(secret)";
+
 /// What a step asks of persons; `None` when it does not.
 pub(super) fn approval(run: &RunState, no: StepNo) -> Option<v1::Approval> {
     let (step, state) = (run.pinned().runbook.step(no)?, run.step(no)?);
@@ -19,7 +22,7 @@ pub(super) fn approval(run: &RunState, no: StepNo) -> Option<v1::Approval> {
         approvals: approval.approvals,
         not_requester: approval.not_requester,
         fields: approval.fields.iter().map(|(name, field)| input(name, field)).collect(),
-        votes: state.votes.iter().map(vote).collect(),
+        votes: state.votes.iter().map(|vote| self::vote(vote, Some(approval))).collect(),
         asked_at: state.started_at.map(timestamp),
         until: until.map(timestamp),
         on_timeout: match approval.on_timeout {
@@ -40,7 +43,7 @@ pub(super) fn start(run: &RunState) -> Option<v1::Approval> {
         roles: approvals.roles.clone(),
         approvals: approvals.count,
         not_requester: approvals.not_requester,
-        votes: gate.votes.iter().map(vote).collect(),
+        votes: gate.votes.iter().map(|vote| self::vote(vote, None)).collect(),
         asked_at: Some(timestamp(run.created_at())),
         until: gate.until.map(timestamp),
         on_timeout: "reject".to_owned(),
@@ -79,18 +82,24 @@ fn of(run: &RunState) -> v1::Approval {
 pub(super) fn inputs(created: &Created) -> prost_types::Struct {
     let mut inputs = object(created.inputs.iter());
     for name in &created.sealed_inputs {
-        inputs.fields.insert(name.clone(), value(&Value::from("(secret)")));
+        inputs.fields.insert(name.clone(), value(&Value::from(SECRET)));
     }
     inputs
 }
 
-fn vote(vote: &Vote) -> v1::Vote {
+fn vote(vote: &Vote, approval: Option<&Approval>) -> v1::Vote {
+    let mut fields = object(vote.fields.iter());
+    for (name, shown) in &mut fields.fields {
+        if approval.is_some_and(|approval| approval.is_secret(name)) {
+            *shown = value(&Value::from(SECRET));
+        }
+    }
     v1::Vote {
         by: Some(principal(&vote.by)),
         at: Some(timestamp(vote.at)),
         approve: vote.approve,
         reason: vote.reason.clone(),
-        fields: Some(object(vote.fields.iter())),
+        fields: Some(fields),
     }
 }
 

@@ -111,6 +111,8 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::DecidedAlready { .. } => (Code::FailedPrecondition, "DECIDED_ALREADY"),
         Rejection::Fields { .. } => (Code::InvalidArgument, "FIELDS"),
         Rejection::ChildRun { .. } => (Code::FailedPrecondition, "CHILD_RUN"),
+        Rejection::LockNotHeld { .. } => (Code::FailedPrecondition, "LOCK_NOT_HELD"),
+        Rejection::LockInUse { .. } => (Code::FailedPrecondition, "LOCK_IN_USE"),
         Rejection::NoSuchSchedule { .. } => (Code::NotFound, "NO_SUCH_SCHEDULE"),
         Rejection::SchedulePaused { .. } => (Code::FailedPrecondition, "SCHEDULE_PAUSED"),
         Rejection::SlotToCome { .. } => (Code::FailedPrecondition, "SLOT_TO_COME"),

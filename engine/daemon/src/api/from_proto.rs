@@ -333,6 +333,17 @@ pub fn why(text: &str) -> Result<String, Fault> {
     reason(text)
 }
 
+/// The name of a lock.
+///
+/// # Errors
+/// No lock can have it.
+pub fn lock_name(name: String) -> Result<String, Fault> {
+    match name.is_empty() {
+        true => Err(fault("name", "say which lock: `runbook locks` lists them")),
+        false => bounded("name", &name, limits::LOCK_NAME_BYTES),
+    }
+}
+
 /// The run that a request names, and the reason that it gives.
 ///
 /// # Errors

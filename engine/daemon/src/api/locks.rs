@@ -1,6 +1,7 @@
 //! The list of locks and groups: who has them, since when, and who waits.
 
 use runbook_core::machine::{Claim, Machine, Resource};
+use runbook_core::run::Rejection;
 use runbook_proto::v1;
 use tonic::Status;
 
@@ -45,6 +46,28 @@ fn lock(machine: &Machine, resource: &Resource) -> v1::Lock {
         queue: machine.queue_of(resource).take(QUEUE).filter_map(|claim| told(machine, claim)).collect(),
         waiting: machine.waiting(resource) as u64,
     }
+}
+
+/// The outermost that has a lock, in words for callers too, with all locks that it has.
+pub(super) fn held(machine: &Machine, name: &str) -> Result<(Claim, Option<v1::LockClaim>, Vec<String>), Rejection> {
+    let lock = Resource::Lock(name.to_owned());
+    let Some(claim) = machine.holders(&lock).next() else {
+        let group = machine.holders(&Resource::Group(name.to_owned())).next();
+        let why = "runs have their group until they are over; `runbook cancel` ends one".to_owned();
+        return Err(match group {
+            Some(claim) => Rejection::LockInUse { name: name.to_owned(), holder: machine.tell(claim), why },
+            None => Rejection::LockNotHeld { name: name.to_owned() },
+        });
+    };
+    let step = claim.step.and_then(|step| machine.run(claim.run)?.step(step));
+    Ok((claim, told(machine, claim), step.map(|step| step.locks.clone()).unwrap_or_default()))
+}
+
+/// A lock that somebody has or waits for.
+pub(super) fn one(machine: &Machine, name: &str) -> Option<v1::Lock> {
+    let wanted = Resource::Lock(name.to_owned());
+    let known = machine.holders(&wanted).next().is_some() || machine.waiting(&wanted) > 0;
+    known.then(|| lock(machine, &wanted))
 }
 
 fn told(machine: &Machine, claim: Claim) -> Option<v1::LockClaim> {

@@ -409,6 +409,26 @@ impl RunService for Runs {
         Ok(Response::new(page.map_err(|_| errors::ending())?))
     }
 
+    async fn release_lock(
+        &self,
+        request: Request<v1::ReleaseLockRequest>,
+    ) -> Result<Response<v1::ReleaseLockResponse>, Status> {
+        let by = principal(&request);
+        let v1::ReleaseLockRequest { name, reason } = request.into_inner();
+        let mut faults = Faults::default();
+        let (name, reason) = (faults.take(from_proto::lock_name(name)), faults.take(from_proto::why(&reason)));
+        let (Some(name), Some(reason)) = (name, reason) else { return Err(faults.refusal()) };
+        let wanted = name.clone();
+        let held = self.0.dispatcher.query(move |machine| locks::held(machine, &wanted)).await;
+        let (claim, released, names) =
+            held.map_err(|_| errors::ending())?.map_err(|refused| errors::rejection(&refused))?;
+        let input = Input::ReleaseLocks { step: claim.step, name: name.clone(), by, reason };
+        self.put(claim.run, input).await?;
+        let lock = self.0.dispatcher.query(move |machine| locks::one(machine, &name)).await;
+        let lock = lock.map_err(|_| errors::ending())?;
+        Ok(Response::new(v1::ReleaseLockResponse { released, names, lock }))
+    }
+
     async fn list_pools(
         &self,
         request: Request<v1::ListPoolsRequest>,

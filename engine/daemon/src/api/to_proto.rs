@@ -569,6 +569,11 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             .to_owned();
             v1::EventType::Resolved
         }
+        Fact::LocksReleased { by, reason, .. } => {
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::LocksReleased
+        }
         Fact::Paused { before, by, reason } => {
             to.by = Some(principal(by));
             to.reason.clone_from(reason);

@@ -22,8 +22,7 @@ impl Waits {
             if let Some(words) = asks::waits(run) {
                 waits.insert(Claim { run: run.uid(), step: None }, vec![words]);
             }
-            let steps = run.lock_waits().into_iter().map(Some);
-            for claim in steps.chain([None]).map(|step| Claim { run: run.uid(), step }) {
+            for claim in machine.waiting_for_locks(run.uid()) {
                 let words = words(machine, claim);
                 if !words.is_empty() {
                     waits.insert(claim, words);

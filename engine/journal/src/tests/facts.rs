@@ -411,6 +411,7 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("child-ended-rolled-back", child_left(Outcome::RolledBack, Left::Nothing, Then::RolledBack)),
         ("child-ended-rollback-failed", child_left(Outcome::Failed, Left::GivenUp, Then::RollbackFailed)),
         ("created-priority", with_terms(Terms { priority: Some(Priority::High), ..Terms::default() })),
+        ("locks-released", Fact::LocksReleased { step: STEP, by: person(), reason: "nothing writes there".to_owned() }),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -443,6 +444,7 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::Resolved { .. } => "resolved",
         Fact::RepeatEnded { .. } => "repeat-ended",
         Fact::Paused { .. } => "paused",
+        Fact::LocksReleased { .. } => "locks-released",
         Fact::Continued { .. } => "continued",
         Fact::Due => "due",
         Fact::DeadlinesShifted { .. } => "deadlines-shifted",

@@ -282,6 +282,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         (option::of(step()), principal(), text()).prop_map(|(before, by, reason)| Fact::Paused { before, by, reason }),
         (principal(), text()).prop_map(|(by, reason)| Fact::Continued { by, reason }),
+        (step(), principal(), text()).prop_map(|(step, by, reason)| Fact::LocksReleased { step, by, reason }),
         Just(Fact::Due),
         any::<i64>().prop_map(|by| Fact::DeadlinesShifted { by: Span(by) }),
     ]

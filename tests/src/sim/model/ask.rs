@@ -1,4 +1,4 @@
-//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65, 91, 115 to 117.
+//! What can be asked of the engine, and how it has to answer: rules 3, 25, 32, 34, 36, 39, 40, 54, 55, 58, 61, 62, 64, 65, 91, 115 to 117, 142.
 
 use std::sync::Arc;
 
@@ -234,6 +234,8 @@ impl RunModel {
                 };
                 accept_if(unknown && possible)
             }
+            // 142
+            Input::ReleaseLocks { step, name, .. } => accept_if(step.is_some_and(|no| self.gives_up(no.index(), name))),
             // 50, 51
             Input::Decide { step, ballot } => accept_if(self.may_decide(step.index(), ballot)),
             // 116

@@ -208,7 +208,7 @@ impl RunModel {
                 must(*until == expected, || format!("it asks until {until:?}, must be {expected:?} (50)"))?;
                 must(*message == approval.message, || format!("it asks {message:?} (50)"))
             }
-            Fact::ApprovalTimedOut { step, then, .. } => {
+            Fact::ApprovalTimedOut { step, then, outputs, .. } => {
                 match self.step(step.index())?.1.status {
                     Status::Asking { until: Some(until) } => {
                         must(until <= now, || format!("they have until {until} (53)"))?;
@@ -220,7 +220,8 @@ impl RunModel {
                     true => AfterVote::Succeeded,
                     false => AfterVote::Failed,
                 };
-                must(*then == expected, || format!("then {then:?}, must be {expected:?} (53)"))
+                must(*then == expected, || format!("then {then:?}, must be {expected:?} (53)"))?;
+                must(!self.tells_secret(step.index(), outputs)?, || "a secret is an output (147)".to_owned())
             }
             Fact::Ending { cause } => match cause {
                 EndingCause::FailureStop(step) | EndingCause::FailureCancel(step) => {
@@ -276,6 +277,7 @@ impl RunModel {
             | Fact::ApprovalGiven { .. }
             | Fact::StartDecided { .. }
             | Fact::RollbackAsked { .. }
+            | Fact::LocksReleased { .. }
             | Fact::RollbackAbandoned { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
         }

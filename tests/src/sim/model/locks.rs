@@ -1,4 +1,4 @@
-//! Rules 1, 73, 74 and 92 to 97: the locks of runs and steps, who has them, who waits, and who waits for himself.
+//! Rules 1, 73, 74, 92 to 97 and 141 to 144: the locks of runs and steps, who has them, who waits, and who waits for himself.
 
 use std::collections::BTreeSet;
 
@@ -38,6 +38,24 @@ impl RunModel {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whether a person may have a step give its locks up: it has the lock, and nothing of it may be at work (142).
+    pub(crate) fn gives_up(&self, no: usize, name: &String) -> bool {
+        let Some(step) = self.steps.get(no) else { return false };
+        let works = matches!(
+            step.status,
+            Status::Live(..)
+                | Status::Unknown { processes_left: true, .. }
+                | Status::Child { .. }
+                | Status::ChildRollback { .. }
+        );
+        step.locked && step.locks.contains(name) && !works
+    }
+
+    /// Whether a step had its locks, and something of it is to come (143).
+    fn has_begun(&self, no: usize) -> bool {
+        self.steps.get(no).is_some_and(|step| matches!(step.status, Status::Waiting(..)))
     }
 
     /// What is over has no locks, unless a person has to say what becomes of it (93).
@@ -203,7 +221,9 @@ impl Model {
             let run = self.run(claim.0)?;
             // 134
             let compensates = matches!(run.stage, Stage::RollingBack(_)) || run.asked.is_some();
-            must(compensates || !self.is_in_circle(claim), || format!("{claim:?} waits for itself (74, 96)"))?;
+            // 144
+            let begun = claim.1.is_some_and(|no| run.has_begun(no));
+            must(compensates || begun || !self.is_in_circle(claim), || format!("{claim:?} waits for itself (74, 96)"))?;
         }
         Ok(())
     }

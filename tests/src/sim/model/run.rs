@@ -520,6 +520,12 @@ impl RunModel {
                     }
                 }
             }
+            // 141
+            Fact::LocksReleased { step, .. } => {
+                if let Some(step) = self.steps.get_mut(step.index()) {
+                    step.locked = false;
+                }
+            }
             Fact::Continued { .. } => self.held = false,
             Fact::Due => self.begins = None,
             Fact::StartDecided { approve, by, then, .. } => {

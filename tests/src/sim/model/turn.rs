@@ -365,6 +365,10 @@ impl Model {
                     Ok(())
                 }
                 (
+                    Fact::LocksReleased { step, by, reason },
+                    Input::ReleaseLocks { step: Some(no), by: who, reason: why, .. },
+                ) if (step, by, reason) == (no, who, why) => Ok(()),
+                (
                     Fact::Resolved { step, settlement, outputs, by, reason },
                     Input::Resolve { step: no, settlement: wanted, outputs: given, by: who, reason: why },
                 ) if (step, settlement, by, reason) == (no, wanted, who, why) => {
@@ -383,7 +387,10 @@ impl Model {
                     let expected = self.run(uid)?.after_vote(step.index(), ballot)?;
                     must(*then == expected, || format!("then {then:?}, must be {expected:?} (50)"))?;
                     let given = outputs.contains_key("decision") && outputs.contains_key("approvers");
-                    must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))
+                    must(given == (*then == AfterVote::Succeeded), || format!("its outputs are {outputs:?} (52)"))?;
+                    must(!self.run(uid)?.tells_secret(step.index(), outputs)?, || {
+                        "a secret is an output (147)".to_owned()
+                    })
                 }
                 (Fact::StartDecided { approve, by, reason, then }, Input::DecideStart { ballot })
                     if *approve == ballot.approve && *by == ballot.by && *reason == ballot.reason =>
@@ -479,6 +486,7 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::ApprovalGiven { .. }
         | Fact::StartDecided { .. }
         | Fact::RollbackAsked { .. }
+        | Fact::LocksReleased { .. }
         | Fact::RollbackAbandoned { .. } => true,
         Fact::Continued { .. } => true,
         Fact::Paused { before, .. } => before.is_none(),

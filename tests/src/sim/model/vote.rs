@@ -1,5 +1,6 @@
-//! Rules 50 to 53: who may decide about an approval, and what follows.
+//! Rules 50 to 53 and 147: who may decide about an approval, and what follows.
 
+use indexmap::IndexMap;
 use runbook_core::definition::Approval;
 use runbook_core::run::{AfterVote, Ballot};
 use serde_json::Value;
@@ -41,6 +42,12 @@ impl RunModel {
             true if so_far + 1 < wanted => AfterVote::Open,
             true => AfterVote::Succeeded,
         })
+    }
+
+    /// Whether what was filled in for a secret field is among its outputs (147).
+    pub(crate) fn tells_secret(&self, no: usize, outputs: &IndexMap<String, Value>) -> Result<bool, String> {
+        let fields = &self.approval(no)?.fields;
+        Ok(fields.iter().any(|(name, field)| field.secret && outputs.contains_key(name)))
     }
 
     /// Whether a required field is not filled in, also not by this (51, 53).
