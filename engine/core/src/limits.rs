@@ -168,6 +168,12 @@ pub const HTTP_FILE_BYTES: i64 = 64 << 30;
 pub const HTTP_FILE_DEFAULT_BYTES: i64 = 1 << 30;
 /// The redirects that an `http` step may follow.
 pub const HTTP_REDIRECTS: i64 = 20;
+/// The recipients of a message that `notify/email` sends.
+pub const MAIL_RECIPIENTS: usize = 50;
+/// An address, or what else stands in a line of the head of such a message, in bytes.
+pub const MAIL_LINE_BYTES: usize = 500;
+/// The text of such a message, in bytes.
+pub const MAIL_TEXT_BYTES: usize = 256 << 10;
 /// The longest wait before the next try that the other side may ask for, in seconds.
 pub const RETRY_AFTER_SECONDS: i64 = 3_600;
 /// The events of one rehearsal.

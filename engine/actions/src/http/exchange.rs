@@ -1,8 +1,6 @@
 //! The exchange: the request is sent, the answer read within its bounds. What goes wrong on the way is told by what it
 //! means for a second try.
 
-use std::error::Error as _;
-
 use indexmap::IndexMap;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
@@ -75,7 +73,7 @@ fn broke(request: &Request, message: &str) -> Done {
 }
 
 /// Whether the other side's certificate is the reason.
-fn is_distrust(error: &reqwest::Error) -> bool {
+pub(crate) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         let inner = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());

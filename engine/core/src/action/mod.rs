@@ -33,6 +33,7 @@ pub static ACTIONS: &[&Action] = &[
     &http::HTTP,
     &notify::SLACK,
     &notify::WEBHOOK,
+    &notify::EMAIL,
     &git::CHECKOUT,
     &terraform::INIT,
     &terraform::VALIDATE,
@@ -64,7 +65,7 @@ pub struct Action {
     pub artifacts: &'static [Artifact],
     /// What a second try could do, unless the step says otherwise.
     pub effect: Effects,
-    /// Whether it runs in a dry run where it changes nothing.
+    /// What it is in a dry run.
     pub dry_run: DryRun,
     /// What it is carried out by.
     pub carried: Carried,

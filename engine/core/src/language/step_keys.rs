@@ -114,7 +114,7 @@ pub static STEP: Section = Section {
         &[
             key(
                 "uses",
-                "`approval`, `fail`, `runbook`, `wait`, `http`, `notify/slack`, `notify/webhook`, `git/checkout`, `terraform/init`, `terraform/validate`, `terraform/fmt`, `terraform/plan`, `terraform/apply`, `terraform/output`, `terraform/drift` or `terraform/destroy`",
+                "`approval`, `fail`, `runbook`, `wait`, `http`, `notify/slack`, `notify/webhook`, `notify/email`, `git/checkout`, `terraform/init`, `terraform/validate`, `terraform/fmt`, `terraform/plan`, `terraform/apply`, `terraform/output`, `terraform/drift` or `terraform/destroy`",
                 "",
                 "What the step does where that is no command of yours; excludes `run`, `argv` and what belongs to them. What has no section here is an action, with a page of its own.",
             ),
@@ -161,7 +161,7 @@ pub static STEP: Section = Section {
                 "dry_run",
                 "`run` or `skip`",
                 "`run`",
-                "What becomes of a step with `effect: read` in a dry run. Others never run there.",
+                "What becomes of a step in a dry run that has `effect: read`, or an action that asks there instead of telling. Others never run there.",
             ),
             key(
                 "target",

@@ -41,7 +41,9 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
         Work::Command(command) if step.many.is_some() => format!("would run `{}`", command_line(command, shown)),
         Work::Command(command) => {
             let lacking = match (step.effect, step.dry_run) {
-                (Effect::Read, DryRun::Run) => Some(command.templates().find_map(|text| lacking(run, text))?),
+                (Effect::Read, DryRun::Run) | (Effect::Read | Effect::Idempotent, DryRun::Ask) => {
+                    Some(command.templates().find_map(|text| lacking(run, text))?)
+                }
                 (Effect::Read | Effect::Idempotent | Effect::Mutating | Effect::Destructive, _) => None,
             };
             let command = command_line(command, shown);

@@ -129,7 +129,11 @@ impl RunModel {
     fn is_shown(&self, no: usize) -> bool {
         let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
             _ if step.many.is_some() => false,
-            Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
+            Work::Command(_) => match step.dry_run {
+                DryRun::Run => step.effect == Effect::Read,
+                DryRun::Ask => matches!(step.effect, Effect::Read | Effect::Idempotent),
+                DryRun::Skip => false,
+            },
             Work::Fail(_) => true,
             Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
         });
