@@ -186,6 +186,16 @@ pub const SCENARIOS: usize = 1_000;
 pub const PREFLIGHT_MISSING: usize = 100;
 /// The same, in bytes.
 pub const PREFLIGHT_BYTES: usize = 8 << 10;
+/// How long it is known how targets stood, in days.
+pub const VERDICT_DAYS: i64 = 90;
+/// The changes of the verdict about one target that are known. Where there are more, the oldest goes.
+pub const VERDICT_CHANGES: usize = 500;
+/// The targets of which it is known how they stood. Others are not told of.
+pub const VERDICT_TARGETS: usize = 500;
+/// Why a target stood as it did, in bytes; the gravest reasons come first.
+pub const VERDICT_BYTES: usize = 2 << 10;
+/// The gaps between backups that are told of a target, the newest; others are counted.
+pub const GAPS: usize = 20;
 /// The stacks of which it is known what differs. Where there are more, the one that was looked at longest ago goes.
 pub const DRIFT_STACKS: usize = 200;
 /// The differences of one stack that are known by their addresses; others are counted.

@@ -42,3 +42,4 @@ pub mod telemetry;
 mod timed;
 mod tool;
 mod unit;
+mod verdicts;
