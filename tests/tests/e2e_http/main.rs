@@ -8,6 +8,7 @@ mod faults;
 mod mail;
 mod notices;
 mod requests;
+mod ways;
 
 use runbook_proto::v1;
 use runbook_tests::e2e::{Daemon, Project, Web};
