@@ -147,6 +147,7 @@ pub(super) static HTTP: Action = Action {
     allow_failure: false,
     program: None,
     initialised: Initialised::Whatever,
+    alone: &[],
     drift: None,
     beside: &[],
     notes: &[

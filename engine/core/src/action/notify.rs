@@ -128,6 +128,7 @@ const fn tells(
         allow_failure: true,
         program: None,
         initialised: Initialised::Whatever,
+        alone: &[],
         drift: None,
         beside: &[],
         notes,

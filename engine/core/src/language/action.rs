@@ -12,7 +12,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::show;
 use crate::action::{self, Action, Takes};
-use crate::definition::{Acting, Backoff, DryRun, Effect, Retry, Setting, ValueType};
+use crate::definition::{Acting, Backoff, DryRun, Effect, Retry, Setting, Template, ValueType};
 use crate::expression::did_you_mean;
 use crate::limits;
 use crate::time::Span;
@@ -314,6 +314,18 @@ pub(super) fn artifacts(acting: &Acting) -> Vec<String> {
 pub(super) fn effect(acting: &Acting) -> Effect {
     let known = action::find(&acting.name);
     known.map_or(Effect::Mutating, |action| action.effect(|key| acting.word(key).map(str::to_owned)))
+}
+
+/// The name of the lock that it has without being told so, as a template.
+pub(super) fn lock(acting: &Acting) -> Option<Template> {
+    let action = action::find(&acting.name)?;
+    let said = |key: &&str| match acting.with.get(*key) {
+        Some(Setting::Template(text)) => Some(text.trim_start_matches("./").trim_end_matches('/').to_owned()),
+        _ => None,
+    };
+    let said: Vec<String> = action.alone.iter().filter_map(said).collect();
+    let family = action.name.split('/').next().unwrap_or_default();
+    (!said.is_empty()).then(|| format!("{family}/{}", said.join("@")))
 }
 
 /// Whether it asks in a dry run instead of telling.

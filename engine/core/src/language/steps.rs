@@ -275,6 +275,11 @@ fn step<'t>(
         effects(&fields, &step, reader);
     }
     many::read(&fields, &mut step, owner, reader);
+    // What is done for each of a list names another thing each time.
+    let own = step.action().filter(|_| step.many.is_none()).and_then(action::lock);
+    if let Some(lock) = own.filter(|lock| !step.locks.contains(lock)) {
+        step.locks.push(lock);
+    }
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);
     if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {
