@@ -113,6 +113,11 @@ impl From<&Timestamp> for Moment {
     }
 }
 
+/// The length of a time that the daemon tells.
+pub fn micros(of: &prost_types::Duration) -> i64 {
+    of.seconds.saturating_mul(MICROS_PER_SECOND).saturating_add(i64::from(of.nanos / NANOS_PER_MICRO))
+}
+
 /// The moment of an optional timestamp.
 pub fn moment(at: Option<&Timestamp>) -> Option<Moment> {
     at.map(Moment::from)

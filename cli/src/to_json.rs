@@ -108,6 +108,7 @@ pub const fn readiness_verdict(verdict: v1::ReadinessVerdict) -> &'static str {
         v1::ReadinessVerdict::Ready => "ready",
         v1::ReadinessVerdict::Unproved => "unproved",
         v1::ReadinessVerdict::Broken => "broken",
+        v1::ReadinessVerdict::Unwanted => "unwanted",
     }
 }
 
@@ -140,6 +141,34 @@ pub fn target_readiness(it: &v1::TargetReadiness) -> Value {
         "restore_median_seconds": seconds(&it.restore_median),
         "restore_p90_seconds": seconds(&it.restore_p90),
         "restores": it.restores,
+        "preflights": it.preflights.iter().map(restore_preflight).collect::<Vec<_>>(),
+        "gaps": it.gaps.iter().map(|gap| json!({"before": evidence(&gap.before), "after": evidence(&gap.after)}))
+            .collect::<Vec<_>>(),
+        "all_gaps": it.all_gaps,
+        "oldest_backup": evidence(&it.oldest_backup),
+    })
+}
+
+/// Whether a runbook could start that restores something.
+fn restore_preflight(it: &v1::RestorePreflight) -> Value {
+    json!({
+        "runbook": it.runbook,
+        "at": time(it.at.as_ref()),
+        "since": time(it.since.as_ref()),
+        "problems": it.problems,
+        "more": it.more,
+    })
+}
+
+/// How a target stood from a time on.
+pub fn readiness_change(it: &v1::ReadinessChange) -> Value {
+    json!({
+        "target": it.target,
+        "environment": text(&it.environment),
+        "at": time(it.at.as_ref()),
+        "until": time(it.until.as_ref()),
+        "verdict": readiness_verdict(it.verdict()),
+        "reasons": it.reasons,
     })
 }
 
@@ -558,6 +587,7 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
         "locks": runbook.locks,
         "environments": runbook.environments,
         "needs_environment": runbook.needs_environment,
+        "objective": runbook.objective.as_ref().map_or(Value::Null, objective),
         "inputs": runbook.inputs.iter().map(input).collect::<Vec<_>>(),
         "steps": steps,
         "findings": runbook.findings.iter().map(finding).collect::<Vec<_>>(),
@@ -566,6 +596,18 @@ pub fn runbook(runbook: &v1::Runbook) -> Value {
         json.insert("source".to_owned(), json!(runbook.source));
     }
     json
+}
+
+/// What the runs of a runbook are for.
+fn objective(it: &v1::Objective) -> Value {
+    let seconds = |span: &Option<prost_types::Duration>| span.as_ref().map_or(Value::Null, |span| json!(seconds(span)));
+    json!({
+        "target": it.target,
+        "rpo_seconds": seconds(&it.rpo),
+        "rto_seconds": seconds(&it.rto),
+        "drill": it.drill,
+        "proves": it.proves,
+    })
 }
 
 /// Two runs side by side.

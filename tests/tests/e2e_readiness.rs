@@ -83,3 +83,125 @@ fn an_objective_is_about_a_target_in_an_environment_and_breaks_with_time() {
     assert_eq!(readiness(&project, &["--env", "prod"]).0.len(), 2);
     drop(daemon);
 }
+
+/// How targets stood, the newest first.
+fn history(project: &Project, arguments: &[&str]) -> Vec<Value> {
+    let said = runbook(project, &[&["readiness", "--history", "--output", "json"], arguments].concat());
+    let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    answer["changes"].as_array().unwrap().clone()
+}
+
+fn verdicts(changes: &[Value]) -> Vec<&str> {
+    changes.iter().map(|change| change["verdict"].as_str().unwrap()).collect()
+}
+
+/// Waits until the verdicts about a target were these, the newest first.
+fn wait_verdicts(project: &Project, target: &str, wanted: &[&str]) -> Vec<Value> {
+    wait_for(&format!("{wanted:?} about {target}"), || {
+        Some(history(project, &["--target", target])).filter(|changes| verdicts(changes) == wanted)
+    })
+}
+
+const DUMP: &str = "objective: {target: db, rpo: RPO, proves: true}\nsteps: {a: {effect: read, argv: [\"true\"]}}\n";
+
+#[test]
+fn what_the_restore_lacks_breaks_the_objective_until_it_is_there() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "1d"));
+    let restore = "preflight: {every: 1m}\nrequires: {disk: [{path: room, free: 1 KiB}]}\nobjective: {target: db, rto: 1h}\n\
+        steps: {a: {effect: read, argv: [\"true\"]}}\n";
+    project.runbook("restore", restore);
+    let daemon = Daemon::start_with(&project, |command| {
+        command.arg("--schedules");
+    });
+    succeed(&daemon, "dump");
+    let (targets, code) = wait_for("the look to count", || {
+        let (targets, code) = readiness(&project, &[]);
+        let lacks =
+            targets.first()?["reasons"][0].as_str().unwrap_or_default().starts_with("restore could not start for ");
+        lacks.then_some((targets, code))
+    });
+    assert_eq!((targets[0]["verdict"].as_str(), code), (Some("broken"), 1), "{targets:#?}");
+    assert_eq!(targets[0]["preflights"][0]["runbook"], "runbooks/restore");
+    assert_eq!(targets[0]["preflights"][0]["problems"].as_array().map(Vec::len), Some(1), "{targets:#?}");
+    let said = runbook(&project, &["readiness"]);
+    assert!(said.out.contains("last pre-flight of restore: ") && said.out.contains("ago, 1 missing"), "{}", said.out);
+    // Under another name it is looked at anew, and not only after a minute.
+    std::fs::create_dir(project.path("room")).unwrap();
+    std::fs::remove_file(project.path("runbooks/restore.yaml")).unwrap();
+    project.runbook("restore-anew", restore);
+    let targets = wait_for("the look that finds all", || {
+        let (targets, code) = readiness(&project, &[]);
+        let looked = targets.first()?["preflights"][0]["runbook"] == "runbooks/restore-anew";
+        (looked && code == 0).then_some(targets)
+    });
+    assert_eq!(targets[0]["verdict"], "unproved", "{targets:#?}");
+    assert_eq!(targets[0]["preflights"][0]["since"], Value::Null, "{targets:#?}");
+    assert!(runbook(&project, &["readiness"]).out.contains("ago, nothing is missing"));
+    drop(daemon);
+}
+
+#[test]
+fn each_change_of_a_verdict_is_kept_over_a_kill() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "3s"));
+    let daemon = Daemon::start(&project);
+    let first = wait_verdicts(&project, "db", &["broken"]);
+    assert_eq!((&first[0]["reasons"][0], &first[0]["until"]), (&"there is no backup".into(), &Value::Null));
+    succeed(&daemon, "dump");
+    wait_verdicts(&project, "db", &["ready", "broken"]);
+    // Time alone makes it old.
+    let changes = wait_verdicts(&project, "db", &["broken", "ready", "broken"]);
+    assert!(changes[0]["reasons"][0].as_str().unwrap().contains("the objective is 3s"), "{changes:#?}");
+    assert_eq!((&changes[0]["at"], &changes[1]["at"]), (&changes[1]["until"], &changes[2]["until"]));
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(history(&project, &[]), changes);
+    // A broken file says nothing of what nobody wants any more.
+    project.runbook("other", "steps: {a: {argv: 1}}\n");
+    std::fs::remove_file(project.path("runbooks/dump.yaml")).unwrap();
+    wait_for("the folder to be broken", || runbook(&project, &["list"]).out.contains("broken").then_some(()));
+    assert_eq!(history(&project, &[]), changes);
+    std::fs::remove_file(project.path("runbooks/other.yaml")).unwrap();
+    let changes = wait_verdicts(&project, "db", &["unwanted", "broken", "ready", "broken"]);
+    assert_eq!(readiness(&project, &[]), (Vec::new(), 0));
+    let said = runbook(&project, &["readiness", "--history"]);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (5, "db"), "{}", said.out);
+    assert!(lines[1].contains("unwanted  for ") && lines[4].contains("broken  was so for "), "{}", said.out);
+    assert_eq!(history(&project, &["--target", "other"]), Vec::<Value>::new());
+    assert_eq!(history(&project, &["--env", "prod"]), Vec::<Value>::new());
+    drop(daemon);
+    // Nothing is said twice.
+    let daemon = Daemon::start(&project);
+    assert_eq!(history(&project, &[]), changes);
+    drop(daemon);
+}
+
+#[test]
+fn gaps_between_backups_are_told_by_the_objective_of_today() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "1s"));
+    let daemon = Daemon::start(&project);
+    let first = succeed(&daemon, "dump");
+    wait_for("the first to be too old", || (readiness(&project, &[]).1 == 1).then_some(()));
+    let second = succeed(&daemon, "dump");
+    let (targets, _) = readiness(&project, &[]);
+    let gap = &targets[0]["gaps"][0];
+    assert_eq!((&gap["before"]["number"], &gap["after"]["number"]), (&first.into(), &second.into()), "{targets:#?}");
+    assert_eq!((&targets[0]["all_gaps"], &targets[0]["oldest_backup"]["number"]), (&1.into(), &first.into()));
+    let said = runbook(&project, &["readiness"]);
+    assert!(said.out.contains("gaps between backups since "), "{}", said.out);
+    let said = runbook(&project, &["show", "dump"]);
+    assert!(said.out.contains("objective: db: newest backup at most 1.0 s old, proves backups\n"), "{}", said.out);
+    project.runbook("dump", &DUMP.replace("RPO", "1d"));
+    // While the file is written there may be nothing of it.
+    let gaps = wait_for("the objective of today", || {
+        let targets = readiness(&project, &[]).0;
+        let target = targets.first().filter(|target| target["rpo_seconds"] == 86_400.0)?;
+        Some(target["all_gaps"].clone())
+    });
+    assert_eq!(gaps, 0);
+    drop(daemon);
+}

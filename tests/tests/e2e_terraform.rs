@@ -256,3 +256,48 @@ steps:
     assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
     assert!(output(&run, "destroy", "destroyed").contains("NumberValue(1.0)"), "{run:#?}");
 }
+
+/// A stand-in for terraform that initialises nothing: it says that it has begun, and waits to be let go on.
+const STAND_IN: &str = r#"#!/bin/sh
+echo "begin ${TF_WORKSPACE:-default}" >> "$LOG"
+while ! test -e "$GO-${TF_WORKSPACE:-default}"; do sleep 0.02; done
+echo "end ${TF_WORKSPACE:-default}" >> "$LOG"
+"#;
+
+#[test]
+fn who_writes_to_a_stack_waits_for_who_does_and_nobody_else_does() {
+    let project = Project::new();
+    let program = project.file("stand-in", STAND_IN);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let init = |more: &str| {
+        format!(
+            "env: {{LOG: '{}', GO: '{}'}}\ninputs: {{dir: {{type: string, default: stack}}}}\nsteps:\n  init:\n    uses: terraform/init\n    \
+            with: {{dir: \"${{{{ inputs.dir }}}}\", program: '{}'{more}}}\n",
+            project.path("log").display(),
+            project.path("go").display(),
+            program.display(),
+        )
+    };
+    project.runbook("one", &init(""));
+    project.runbook("blue", &init(", workspace: blue"));
+    project.file("stack/main.tf", STACK);
+    project.file("other/main.tf", STACK);
+    let daemon = Daemon::start(&project);
+    let first = daemon.exec("one", &[]);
+    wait_for("the first one", || (project.lines("log") == ["begin default"]).then_some(()));
+    let second = daemon.exec("one", &[]);
+    let second = daemon.wait(&second.name, "a wait for the stack", |run| !step(run, "init").waits_for.is_empty());
+    assert_eq!(step(&second, "init").waits_for, [format!("lock terraform/stack (step init of run {})", first.number)]);
+    // Another workspace, and another folder, are other stacks.
+    let blue = daemon.exec("blue", &[]);
+    wait_for("the other workspace", || project.lines("log").contains(&"begin blue".to_owned()).then_some(()));
+    let other = daemon.exec("one", &[("dir", "other")]);
+    wait_for("the other folder", || (project.lines("log").len() == 3).then_some(()));
+    project.file("go-default", "");
+    project.file("go-blue", "");
+    for run in [&first, &second, &blue, &other] {
+        let run = daemon.wait_over(&run.name);
+        assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    }
+    assert_eq!(project.lines("log").iter().filter(|line| *line == "begin default").count(), 3);
+}

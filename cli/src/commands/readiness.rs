@@ -3,7 +3,10 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use prost_types::Duration;
-use runbook_proto::v1::{Evidence, ListReadinessRequest, ReadinessVerdict, TargetReadiness};
+use runbook_proto::v1::{
+    Evidence, ListReadinessChangesRequest, ListReadinessRequest, ReadinessChange, ReadinessVerdict, RestorePreflight,
+    TargetReadiness,
+};
 use serde_json::json;
 
 use crate::complete;
@@ -12,10 +15,13 @@ use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::line::{Line, Tone};
-use crate::moment::{Moment, moment, running_span, span};
+use crate::moment::{Moment, micros, moment, running_span, span};
 use crate::pages;
 use crate::session::system;
 use crate::to_json::{self, readiness_verdict};
+
+/// Gaps between backups that people are told of a target.
+const GAPS: usize = 3;
 
 /// Arguments of `readiness`.
 #[derive(Debug, Args)]
@@ -23,7 +29,8 @@ use crate::to_json::{self, readiness_verdict};
     after_help = "Runbooks say what they are for: `objective: {target: NAME, rpo: 24h}` in a backup, `rto: 1h` in a restore, \
     `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that succeeded.\n\n\
     Ends with code 1 when an objective is broken.\n\n\
-    Examples:\n  runbook readiness\n  runbook readiness --target postgres/orders --env prod\n  runbook readiness --output json"
+    Examples:\n  runbook readiness\n  runbook readiness --target postgres/orders --env prod\n  runbook readiness --output json\n  \
+    runbook readiness --history --target postgres/orders"
 )]
 pub struct Readiness {
     /// Only this target
@@ -32,6 +39,9 @@ pub struct Readiness {
     /// Only targets in this environment
     #[arg(long, value_name = "ENVIRONMENT", add = ArgValueCompleter::new(complete::environment))]
     pub env: Option<String>,
+    /// How targets stood in the last 90 days: each change of a verdict, the newest first
+    #[arg(long)]
+    pub history: bool,
 }
 
 /// Runs the verb.
@@ -39,6 +49,9 @@ pub struct Readiness {
 /// # Errors
 /// No daemon answers.
 pub async fn run(cx: &mut Context, args: &Readiness) -> Result<ExitCode> {
+    if args.history {
+        return history(cx, args).await;
+    }
     let all: Vec<TargetReadiness> = pages::all(async |page_size, page_token| {
         let (target, environment) = (args.target.clone().unwrap_or_default(), args.env.clone().unwrap_or_default());
         let request = ListReadinessRequest { target, environment, page_size, page_token };
@@ -63,24 +76,73 @@ pub async fn run(cx: &mut Context, args: &Readiness) -> Result<ExitCode> {
     Ok(if broken { ExitCode::RunFailed } else { ExitCode::Succeeded })
 }
 
-/// A target for people.
-fn lines(it: &TargetReadiness, now: Moment) -> Vec<Line> {
-    let tone = match it.verdict() {
-        ReadinessVerdict::Ready => Tone::Good,
-        ReadinessVerdict::Broken => Tone::Bad,
-        ReadinessVerdict::Unproved | ReadinessVerdict::Unspecified => Tone::Warn,
-    };
-    let place = if it.environment.is_empty() { String::new() } else { format!(" in {}", it.environment) };
-    let head = Line::of(Tone::Bold, &it.target).with(Tone::Dim, &place).with(Tone::Plain, "  ");
-    let head = head.with(tone, readiness_verdict(it.verdict()));
-    let reasons = it.reasons.iter().map(|why| Line::of(Tone::Plain, &format!("  {why}")));
-    let facts = [backup(it, now), proved(it, now), restore(it, now)];
-    let facts = facts.into_iter().flatten().map(|fact| Line::of(Tone::Dim, &format!("  {fact}")));
-    [head].into_iter().chain(reasons).chain(facts).collect()
+/// Tells how targets stood. That says nothing of today, so it is no failure.
+async fn history(cx: &mut Context, args: &Readiness) -> Result<ExitCode> {
+    let all: Vec<ReadinessChange> = pages::all(async |page_size, page_token| {
+        let (target, environment) = (args.target.clone().unwrap_or_default(), args.env.clone().unwrap_or_default());
+        let request = ListReadinessChangesRequest { target, environment, page_size, page_token };
+        let page =
+            cx.session.ask(async |channel| system(channel).list_readiness_changes(request.clone()).await).await?;
+        Ok((page.changes, page.next_page_token))
+    })
+    .await?;
+    if cx.console.json {
+        let all: Vec<_> = all.iter().map(to_json::readiness_change).collect();
+        cx.console.json(&json!({"changes": all}))?;
+        return Ok(ExitCode::Succeeded);
+    }
+    if all.is_empty() {
+        cx.console
+            .say("no verdict is known yet: one is noted when a runbook has an objective, and whenever it changes");
+    }
+    let mut last = None;
+    for change in &all {
+        let target = (&change.environment, &change.target);
+        if last != Some(target) {
+            cx.console.line(&head(&change.target, &change.environment))?;
+            last = Some(target);
+        }
+        cx.console.wrapped_line(&stood(change, Moment::now()), INDENT)?;
+    }
+    Ok(ExitCode::Succeeded)
 }
 
-fn micros(of: &Duration) -> i64 {
-    of.seconds.saturating_mul(1_000_000).saturating_add(i64::from(of.nanos) / 1_000)
+/// How a target stood, in a line.
+fn stood(it: &ReadinessChange, now: Moment) -> Line {
+    let at = moment(it.at.as_ref()).unwrap_or(now);
+    let (until, still) = moment(it.until.as_ref()).map_or((now, "  for "), |until| (until, "  was so for "));
+    let line = Line::of(Tone::Dim, &format!("  {}  ", at.date_clock()));
+    let line = line.with(tone(it.verdict()), readiness_verdict(it.verdict()));
+    let line = line.with(Tone::Dim, &format!("{still}{}", running_span(until.since(at))));
+    match it.reasons.is_empty() {
+        true => line,
+        false => line.with(Tone::Plain, &format!("  {}", it.reasons.join("; "))),
+    }
+}
+
+const fn tone(verdict: ReadinessVerdict) -> Tone {
+    match verdict {
+        ReadinessVerdict::Ready => Tone::Good,
+        ReadinessVerdict::Broken => Tone::Bad,
+        ReadinessVerdict::Unproved | ReadinessVerdict::Unwanted | ReadinessVerdict::Unspecified => Tone::Warn,
+    }
+}
+
+/// What a target is called, and where it is.
+fn head(target: &str, environment: &str) -> Line {
+    let place = if environment.is_empty() { String::new() } else { format!(" in {environment}") };
+    Line::of(Tone::Bold, target).with(Tone::Dim, &place)
+}
+
+/// A target for people.
+fn lines(it: &TargetReadiness, now: Moment) -> Vec<Line> {
+    let head = head(&it.target, &it.environment).with(Tone::Plain, "  ");
+    let head = head.with(tone(it.verdict()), readiness_verdict(it.verdict()));
+    let reasons = it.reasons.iter().map(|why| Line::of(Tone::Plain, &format!("  {why}")));
+    let facts = [backup(it, now), gaps(it), proved(it, now), restore(it, now)];
+    let looks = it.preflights.iter().map(|look| preflight(look, now));
+    let facts = facts.into_iter().flatten().chain(looks).map(|fact| Line::of(Tone::Dim, &format!("  {fact}")));
+    [head].into_iter().chain(reasons).chain(facts).collect()
 }
 
 fn age(of: &Evidence, now: Moment) -> String {
@@ -91,6 +153,36 @@ fn backup(it: &TargetReadiness, now: Moment) -> Option<String> {
     let rpo = it.rpo.as_ref().map(|rpo| format!(" (objective {})", span(micros(rpo)))).unwrap_or_default();
     let newest = it.backup.as_ref()?;
     Some(format!("newest backup: run {}, {} old{rpo}", newest.number, age(newest, now)))
+}
+
+fn gaps(it: &TargetReadiness) -> Option<String> {
+    let length = |before: &Option<Evidence>, after: &Option<Evidence>| {
+        let began = |it: &Option<Evidence>| it.as_ref().and_then(|it| moment(it.began_at.as_ref()));
+        Some((began(before)?, began(after)?))
+    };
+    let told = it.gaps.iter().filter_map(|gap| {
+        let (from, until) = length(&gap.before, &gap.after)?;
+        Some(format!("{} from {}", span(until.since(from)), from.date_clock()))
+    });
+    let told: Vec<String> = told.take(GAPS).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let more = (it.all_gaps as usize).saturating_sub(told.len());
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let oldest = it.oldest_backup.as_ref().and_then(|oldest| moment(oldest.began_at.as_ref()));
+    let since = oldest.map(|oldest| format!(" since {}", oldest.date_clock())).unwrap_or_default();
+    Some(format!("gaps between backups{since}: {}{more}", told.join(", ")))
+}
+
+fn preflight(it: &RestorePreflight, now: Moment) -> String {
+    let name = it.runbook.strip_prefix("runbooks/").unwrap_or(&it.runbook);
+    let ago = moment(it.at.as_ref()).map(|at| running_span(now.since(at))).unwrap_or_default();
+    let found = match it.since {
+        None => "nothing is missing".to_owned(),
+        Some(_) => format!("{} missing", it.problems.len() as u64 + it.more),
+    };
+    format!("last pre-flight of {name}: {ago} ago, {found}")
 }
 
 fn proved(it: &TargetReadiness, now: Moment) -> Option<String> {

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use runbook_proto::v1::{GetRunbookRequest, Input, Runbook, Step};
+use prost_types::Duration;
+use runbook_proto::v1::{GetRunbookRequest, Input, Objective, Runbook, Step};
 
 use super::check::lines;
 use crate::complete;
@@ -12,6 +13,7 @@ use crate::excerpt::Text;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::line::{Line, Tone};
+use crate::moment::{micros, span};
 use crate::session::runbooks;
 use crate::table::Table;
 use crate::to_json;
@@ -63,6 +65,9 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
             console.line(&Line::of(Tone::Dim, &format!("{what}: ")).with(Tone::Plain, &values.join(", ")))?;
         }
     }
+    if let Some(it) = &runbook.objective {
+        console.line(&Line::of(Tone::Dim, "objective: ").with(Tone::Plain, &objective(it)))?;
+    }
     section(console, "Inputs", &inputs(&runbook.inputs))?;
     section(console, "Steps", &steps(&runbook.steps))?;
     if !runbook.findings.is_empty() {
@@ -82,6 +87,20 @@ fn human(console: &Console, runbook: &Runbook) -> Result<()> {
         console.say(&format!("start it: runbook exec {name}{required}"));
     }
     Ok(())
+}
+
+/// What its runs are for, in words.
+fn objective(it: &Objective) -> String {
+    let within =
+        |word: &str, time: &Option<Duration>| time.as_ref().map(|time| format!("{word} {}", span(micros(time))));
+    let said = [
+        within("newest backup at most", &it.rpo).map(|rpo| format!("{rpo} old")),
+        within("restored within", &it.rto),
+        it.drill.then(|| "a drill".to_owned()),
+        it.proves.then(|| "proves backups".to_owned()),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    format!("{}: {}", it.target, said.join(", "))
 }
 
 fn section(console: &Console, title: &str, table: &Table) -> Result<()> {

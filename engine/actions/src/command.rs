@@ -14,7 +14,7 @@ use runbook_core::time::Span;
 use crate::environment::{self, BASE_VARIABLES};
 use crate::http;
 use crate::inside::{Deed, Inside};
-use crate::notify::Notice;
+use crate::notify::{Notice, Telling};
 use crate::told::Told;
 use crate::values::{Rendered, Values};
 use crate::world::World;
@@ -143,7 +143,10 @@ impl Maker<'_> {
         let repeatable = self.kind != AttemptKind::Run || self.step.effect.repeatable();
         let (path, key) = (|text: &str| self.world.project().join(text), self.idempotency_key());
         let deed = match acting.name.starts_with("notify/") {
-            true => Deed::Notify(Box::new(Notice::new(&acting.name, &told, &key).map_err(wrong)?)),
+            true => {
+                let telling = Telling { key: &key, repeatable, dry: self.run.is_dry() };
+                Deed::Notify(Box::new(Notice::new(&acting.name, &told, &telling, path).map_err(wrong)?))
+            }
             false => Deed::Http(Box::new(http::Request::new(&told, repeatable, &key, path).map_err(wrong)?)),
         };
         Ok(Inside {

@@ -9,6 +9,7 @@ mod command;
 mod environment;
 mod http;
 mod inside;
+mod mail;
 mod notify;
 mod told;
 mod values;

@@ -1,11 +1,14 @@
-//! `notify/*`: a request that tells somebody something, once for each key. Never knows who is told.
+//! `notify/*`: somebody is told something, once for each key, by a request or a message. Never knows who is told.
+
+use std::path::PathBuf;
 
 use runbook_core::action::{DONE, FAILED};
 use runbook_core::time::Span;
 use serde_json::{Value, json};
 
-use crate::http::{self, Clients, Request};
+use crate::http::{self, Clients, Fault, Request};
 use crate::inside::{Desk, Done};
+use crate::mail::{self, Mail};
 use crate::told::Told;
 
 /// How long the same key is not told again, unless the step says otherwise.
@@ -13,25 +16,53 @@ const QUIET: Span = Span::minutes(24 * 60);
 
 /// Something to tell.
 pub(crate) struct Notice {
-    request: Request,
+    way: Way,
     key: String,
     quiet: Span,
+    /// Whether the other side is only asked.
+    dry: bool,
+}
+
+/// How somebody is told.
+enum Way {
+    Request(Box<Request>),
+    Mail(Box<Mail>),
+}
+
+/// What an attempt is like that tells something.
+pub(crate) struct Telling<'a> {
+    /// What the outside world knows this work by, in all its tries.
+    pub key: &'a str,
+    /// Whether a second try does no harm.
+    pub repeatable: bool,
+    /// Whether the run is a dry one.
+    pub dry: bool,
 }
 
 impl Notice {
-    /// What a step wants told. `key` is what it is told once for, unless the step says otherwise.
+    /// What a step wants told: once for the key of the attempt, unless the step says otherwise. `path` makes a path of what the
+    /// step says.
     ///
     /// # Errors
     /// The key of `with`, and in words what is wrong with its value; never a secret.
-    pub(crate) fn new(name: &str, told: &Told, key: &str) -> Result<Self, (String, String)> {
-        let message = match name {
-            "notify/slack" => json!({"text": escape(told.text("text").unwrap_or_default())}),
-            _ => told.value("json").cloned().unwrap_or(Value::Null),
+    pub(crate) fn new(
+        name: &str,
+        told: &Told,
+        telling: &Telling<'_>,
+        path: impl Fn(&str) -> PathBuf,
+    ) -> Result<Self, Fault> {
+        let request =
+            |message: &Value| Request::telling(told, message, telling.key).map(|it| Way::Request(Box::new(it)));
+        let way = match name {
+            "notify/slack" => request(&json!({"text": escape(told.text("text").unwrap_or_default())}))?,
+            "notify/email" => Way::Mail(Box::new(Mail::new(told, telling, path)?)),
+            _ => request(told.value("json").unwrap_or(&Value::Null))?,
         };
         Ok(Self {
-            request: Request::telling(told, &message, key)?,
-            key: format!("{name} {}", told.text("key").unwrap_or(key)),
+            way,
+            key: format!("{name} {}", told.text("key").unwrap_or(telling.key)),
             quiet: told.whole("quiet").map_or(QUIET, Span),
+            dry: telling.dry,
         })
     }
 }
@@ -41,8 +72,12 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Tells it, unless that was done.
+/// Tells it, unless that was done. In a dry run the other side is only asked, and nobody counts as told.
 pub(crate) async fn carry_out(notice: &Notice, clients: &Clients, desk: &dyn Desk) -> Done {
+    if let (Way::Mail(mail), true) = (&notice.way, notice.dry) {
+        let done = mail::ask(mail, desk).await;
+        return if done.code == DONE { told(false) } else { done };
+    }
     match desk.was_told(&notice.key, notice.quiet) {
         Ok(false) => {}
         Ok(true) => {
@@ -51,7 +86,10 @@ pub(crate) async fn carry_out(notice: &Notice, clients: &Clients, desk: &dyn Des
         }
         Err(problem) => return Done::with(FAILED, problem),
     }
-    let done = http::carry_out(&notice.request, clients, desk).await;
+    let done = match &notice.way {
+        Way::Request(request) => http::carry_out(request, clients, desk).await,
+        Way::Mail(mail) => mail::send(mail, desk).await,
+    };
     if done.code != DONE {
         return Done { outputs: Default::default(), ..done };
     }

@@ -461,6 +461,8 @@ pub enum DryRun {
     Run,
     /// It is shown.
     Skip,
+    /// It runs, whatever its effect, as far as it changes nothing: its action asks the other side instead of telling it.
+    Ask,
 }
 
 /// A node of the graph.

@@ -1,6 +1,6 @@
 //! What is kept beside runs and schedules since it outlives the runs that it came of. Data only.
 
-use crate::{drift, preflight};
+use crate::{drift, preflight, verdicts};
 
 /// A change of it, under the name that it has in itself: the newest one of a name is what holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,4 +12,6 @@ pub enum Kept {
     Preflight(preflight::Checked),
     /// Nobody looks at that any more.
     NoPreflight(preflight::Place),
+    /// How what is backed up stood.
+    Verdict(verdicts::Change),
 }

@@ -25,3 +25,4 @@ pub mod run;
 pub mod schedule;
 pub mod selection;
 pub mod time;
+pub mod verdicts;

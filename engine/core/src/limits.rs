@@ -168,6 +168,12 @@ pub const HTTP_FILE_BYTES: i64 = 64 << 30;
 pub const HTTP_FILE_DEFAULT_BYTES: i64 = 1 << 30;
 /// The redirects that an `http` step may follow.
 pub const HTTP_REDIRECTS: i64 = 20;
+/// The recipients of a message that `notify/email` sends.
+pub const MAIL_RECIPIENTS: usize = 50;
+/// An address, or what else stands in a line of the head of such a message, in bytes.
+pub const MAIL_LINE_BYTES: usize = 500;
+/// The text of such a message, in bytes.
+pub const MAIL_TEXT_BYTES: usize = 256 << 10;
 /// The longest wait before the next try that the other side may ask for, in seconds.
 pub const RETRY_AFTER_SECONDS: i64 = 3_600;
 /// The events of one rehearsal.
@@ -180,6 +186,16 @@ pub const SCENARIOS: usize = 1_000;
 pub const PREFLIGHT_MISSING: usize = 100;
 /// The same, in bytes.
 pub const PREFLIGHT_BYTES: usize = 8 << 10;
+/// How long it is known how targets stood, in days.
+pub const VERDICT_DAYS: i64 = 90;
+/// The changes of the verdict about one target that are known. Where there are more, the oldest goes.
+pub const VERDICT_CHANGES: usize = 500;
+/// The targets of which it is known how they stood. Others are not told of.
+pub const VERDICT_TARGETS: usize = 500;
+/// Why a target stood as it did, in bytes; the gravest reasons come first.
+pub const VERDICT_BYTES: usize = 2 << 10;
+/// The gaps between backups that are told of a target, the newest; others are counted.
+pub const GAPS: usize = 20;
 /// The stacks of which it is known what differs. Where there are more, the one that was looked at longest ago goes.
 pub const DRIFT_STACKS: usize = 200;
 /// The differences of one stack that are known by their addresses; others are counted.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use crate::definition::Objective;
 use crate::id::RunUid;
+use crate::limits::GAPS;
+use crate::preflight::Checked;
 use crate::time::{Span, Timestamp};
 
-/// Backups of a target that are remembered, the newest: a proof is about one of them.
-pub const BACKUPS: usize = 64;
+/// Backups of a target that are remembered, the newest: a proof is about one of them, and gaps are between them.
+pub const BACKUPS: usize = 500;
 /// Restores of a target that are remembered, the newest: how long they take is told of these.
 pub const RESTORES: usize = 64;
 
@@ -105,6 +107,23 @@ impl Record {
         self.backups.last()
     }
 
+    /// Where two backups that followed each other are further apart than so long, counted from start to start: the newest of
+    /// these, the newest first, and how many there are in all.
+    pub fn gaps(&self, rpo: Span) -> (Vec<Gap<'_>>, usize) {
+        let pairs = self.backups.iter().zip(self.backups.iter().skip(1));
+        let gaps = pairs.map(|(before, after)| Gap { before, after }).filter(|gap| gap.length() > rpo);
+        let mut gaps: Vec<Gap<'_>> = gaps.collect();
+        let all = gaps.len();
+        gaps.reverse();
+        gaps.truncate(GAPS);
+        (gaps, all)
+    }
+
+    /// The oldest backup that is remembered: gaps before it are not known.
+    pub fn oldest(&self) -> Option<&Evidence> {
+        self.backups.first()
+    }
+
     /// The newest backup that was proved, and by which run.
     pub fn proved(&self) -> Option<(&Evidence, &Evidence)> {
         self.proved.as_ref().map(|(backup, by)| (backup, by))
@@ -126,6 +145,31 @@ impl Record {
         took.sort();
         took
     }
+}
+
+/// A time without backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap<'a> {
+    /// The last one before it.
+    pub before: &'a Evidence,
+    /// The first one after it.
+    pub after: &'a Evidence,
+}
+
+impl Gap<'_> {
+    /// From start to start: what was written first in it would have been lost for so long.
+    pub fn length(&self) -> Span {
+        self.after.began - self.before.began
+    }
+}
+
+/// The newest look whether a runbook could start that restores a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Whether it restores into something that is thrown away.
+    pub drill: bool,
+    /// What was found.
+    pub checked: Checked,
 }
 
 /// Keeps the newest, by their starts.
@@ -159,7 +203,7 @@ impl Goals {
 }
 
 /// How a target stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// All that is wanted is so.
     Ready,
@@ -170,7 +214,7 @@ pub enum Verdict {
 }
 
 /// Judges a target; gives the verdict with its reasons, the gravest first.
-pub fn judge(record: &Record, goals: &Goals, now: Timestamp) -> (Verdict, Vec<String>) {
+pub fn judge(record: &Record, goals: &Goals, looks: &[Look], now: Timestamp) -> (Verdict, Vec<String>) {
     let mut found: Vec<(Verdict, String)> = Vec::new();
     if let Some(rpo) = goals.rpo {
         match record.backup() {
@@ -199,6 +243,7 @@ pub fn judge(record: &Record, goals: &Goals, now: Timestamp) -> (Verdict, Vec<St
             Some(_) => {}
         }
     }
+    found.extend(looks.iter().filter_map(|look| lacks(look, now)));
     match (goals.rpo, record.backup(), record.proved()) {
         (Some(_), Some(_), None) if goals.proves => {
             found.push((Verdict::Unproved, "no backup was ever proved".to_owned()));
@@ -213,9 +258,28 @@ pub fn judge(record: &Record, goals: &Goals, now: Timestamp) -> (Verdict, Vec<St
     (verdict, found.into_iter().map(|(_, why)| why).collect())
 }
 
+/// What a look that missed something says: a restore that cannot start restores nothing.
+fn lacks(look: &Look, now: Timestamp) -> Option<(Verdict, String)> {
+    let (since, runbook) = (look.checked.since?, &look.checked.place.runbook);
+    let mut problems: Vec<&str> = look.checked.missing.iter().map(|missing| missing.problem.as_str()).collect();
+    let more = format!("and {} more", look.checked.left_out);
+    if look.checked.left_out > 0 {
+        problems.push(&more);
+    }
+    let verdict = if look.drill { Verdict::Unproved } else { Verdict::Broken };
+    Some((verdict, format!("{runbook} could not start for {}: {}", now - since, problems.join("; "))))
+}
+
+/// When the verdict changes if nothing happens until then.
+pub fn due(record: &Record, goals: &Goals, now: Timestamp) -> Option<Timestamp> {
+    let old = record.backup()?.began + goals.rpo?;
+    (old >= now).then_some(old + Span(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preflight::{Missing, Place};
 
     const BACKUP: Role = Role { backup: true, restore: false, drill: false, proves: false };
     const VERIFY: Role = Role { backup: false, restore: false, drill: false, proves: true };
@@ -275,7 +339,7 @@ mod tests {
     fn a_verdict_says_what_is_wrong() {
         let goals = Goals { rpo: Some(Span::minutes(24 * 60)), rto: Some(Span::minutes(60)), proves: true };
         let judge = |runs: &[Evidence], hour| {
-            let (verdict, reasons) = judge(&record(runs), &goals, at(hour));
+            let (verdict, reasons) = judge(&record(runs), &goals, &[], at(hour));
             (verdict, reasons.join("; "))
         };
         let (backup, drill) = (run(1, 0, 10, BACKUP), run(2, 1, 30, DRILL));
@@ -291,5 +355,42 @@ mod tests {
         assert_eq!((verdict, reasons.as_str()), (Verdict::Unproved, expected));
         let slow = judge(&[backup, run(2, 1, 90, DRILL)], 3);
         assert_eq!(slow, (Verdict::Broken, "the restore of run 2 took 1h30m; the objective is 1h".to_owned()));
+    }
+
+    #[test]
+    fn what_a_restore_lacks_breaks_the_objective_and_what_a_drill_lacks_leaves_it_unproved() {
+        let goals = Goals { rpo: None, rto: Some(Span::minutes(60)), proves: true };
+        let restored = record(&[run(1, 0, 10, DRILL)]);
+        let look = |drill, problems: &[&str]| {
+            let missing =
+                problems.iter().map(|problem| Missing { subject: "x".to_owned(), problem: (*problem).to_owned() });
+            let place = Place { runbook: "restore".to_owned(), environment: None };
+            Look { drill, checked: Checked::of(place, at(1), missing.collect(), None) }
+        };
+        let judge = |look| judge(&restored, &goals, &[look], at(2));
+        assert_eq!(judge(look(false, &[])), (Verdict::Ready, Vec::new()));
+        let (verdict, reasons) = judge(look(false, &["no age", "no disk"]));
+        let expected = "restore could not start for 1h: no age; no disk";
+        assert_eq!((verdict, reasons), (Verdict::Broken, vec![expected.to_owned()]));
+        assert_eq!(judge(look(true, &["no age"])).0, Verdict::Unproved);
+    }
+
+    #[test]
+    fn gaps_are_between_backups_that_are_further_apart_than_the_objective() {
+        let day = Span::minutes(24 * 60);
+        let runs: Vec<Evidence> =
+            [0, 24, 49, 60, 100].iter().zip(1..).map(|(hour, no)| run(no, *hour, 10, BACKUP)).collect();
+        let record = record(&runs);
+        let (gaps, all) = record.gaps(day);
+        let found: Vec<_> = gaps.iter().map(|gap| (gap.before.number, gap.after.number, gap.length())).collect();
+        assert_eq!((found, all), (vec![(4, 5, Span::minutes(40 * 60)), (2, 3, Span::minutes(25 * 60))], 2));
+        assert_eq!(record.oldest().map(|it| it.number), Some(1));
+        let goals = Goals { rpo: Some(day), ..Goals::default() };
+        // Exactly as old as it may be is not too old.
+        let due = due(&record, &goals, at(100));
+        assert_eq!(due, Some(at(124) + Span(1)));
+        assert_eq!(super::judge(&record, &goals, &[], at(124)).0, Verdict::Unproved);
+        assert_eq!(super::judge(&record, &goals, &[], at(124) + Span(1)).0, Verdict::Broken);
+        assert_eq!(super::due(&record, &goals, at(125)), None);
     }
 }

@@ -10,6 +10,7 @@ use runbook_core::kept::Kept;
 use runbook_core::machine::{Batch, Machine};
 use runbook_core::preflight::{Checked, Place};
 use runbook_core::run::{Fact, Then};
+use runbook_core::verdicts;
 use runbook_journal::{StoreError, View};
 
 /// What is kept.
@@ -19,6 +20,8 @@ pub struct Records {
     pub drift: Book,
     /// Whether runbooks could start that say `preflight:`.
     pub preflights: BTreeMap<Place, Checked>,
+    /// How what is backed up stood.
+    pub verdicts: verdicts::Book,
 }
 
 /// The same, for everybody.
@@ -54,6 +57,7 @@ impl Records {
             Kept::Drift(change) => self.drift.apply(change),
             Kept::Preflight(checked) => drop(self.preflights.insert(checked.place.clone(), checked.clone())),
             Kept::NoPreflight(place) => drop(self.preflights.remove(place)),
+            Kept::Verdict(change) => self.verdicts.apply(change),
         }
     }
 

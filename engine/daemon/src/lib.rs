@@ -43,3 +43,4 @@ pub mod telemetry;
 mod timed;
 mod tool;
 mod unit;
+mod verdicts;

@@ -8,11 +8,14 @@ use indexmap::IndexMap;
 use runbook_core::definition::{Environment, Runbook};
 use runbook_core::destruction::{self, Known};
 use runbook_core::language;
-use runbook_core::readiness::{Evidence, Goals, Record, Role, Verdict, judge};
+use runbook_core::preflight::{Checked, Place};
+use runbook_core::readiness::{Evidence, Goals, Look, Record, Role, Verdict, due, judge};
 use runbook_core::run::{Outcome, RunState};
 use runbook_core::time::Timestamp;
+use runbook_core::verdicts::Target;
 use runbook_journal::{RunRow, StoreError, View};
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 use crate::definitions::Definitions;
 use crate::library::Generation;
@@ -23,9 +26,6 @@ const SCAN: usize = 200_000;
 /// Runs with a target that are looked at, the newest.
 const RUNS: usize = 20_000;
 
-/// A target: its environment, if it is in one, and its name.
-pub type Target = (Option<String>, String);
-
 /// How a target stands.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -35,10 +35,14 @@ pub struct Standing {
     pub goals: Goals,
     /// What runs said about it.
     pub record: Record,
+    /// The newest looks whether the runbooks could start that restore it.
+    pub looks: Vec<Look>,
     /// How it stands.
     pub verdict: Verdict,
     /// Why, the gravest first.
     pub reasons: Vec<String>,
+    /// When that changes if nothing happens until then.
+    pub due: Option<Timestamp>,
 }
 
 /// What runs said.
@@ -46,6 +50,8 @@ pub struct Readiness {
     reader: Arc<dyn View>,
     definitions: Arc<Definitions>,
     known: Mutex<Memory>,
+    /// Told that a run has said something.
+    news: Arc<Notify>,
 }
 
 /// What is known so far.
@@ -61,7 +67,12 @@ struct Memory {
 impl Readiness {
     /// Nothing is known yet.
     pub fn new(reader: Arc<dyn View>, definitions: Arc<Definitions>) -> Self {
-        Self { reader, definitions, known: Mutex::default() }
+        Self { reader, definitions, known: Mutex::default(), news: Arc::default() }
+    }
+
+    /// Told whenever a run has said something; one listens.
+    pub fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     fn known(&self) -> MutexGuard<'_, Memory> {
@@ -89,6 +100,7 @@ impl Readiness {
         } else {
             known.early.push((target, evidence));
         }
+        self.news.notify_one();
     }
 
     /// Asks the journal once. A run whose definition cannot be read says nothing.
@@ -131,26 +143,39 @@ impl Readiness {
         Ok(())
     }
 
-    /// How all targets stand of which the folder says what is wanted, by environment and name. May read the journal.
+    /// How all targets stand of which the folder says what is wanted, by environment and name; `preflights` is what was found of
+    /// whether runbooks could start. May read the journal.
     ///
     /// # Errors
     /// An unreadable row.
-    pub fn look(&self, generation: &Generation, now: Timestamp) -> Result<Vec<Standing>, StoreError> {
+    pub fn look(
+        &self,
+        generation: &Generation,
+        preflights: &BTreeMap<Place, Checked>,
+        now: Timestamp,
+    ) -> Result<Vec<Standing>, StoreError> {
         self.remember()?;
         let known = self.known();
-        let mut goals: BTreeMap<Target, Goals> = BTreeMap::new();
+        let mut goals: BTreeMap<Target, (Goals, Vec<Look>)> = BTreeMap::new();
         for runbook in generation.entries.values().filter_map(|entry| entry.runbook()) {
             let Some(objective) = &runbook.objective else { continue };
             let seen = known.records.iter().filter(|(_, record)| record.runbooks().contains(&runbook.name));
             let seen = seen.map(|(target, _)| target.clone());
             for target in expected(generation, runbook).into_iter().chain(seen) {
-                goals.entry(target).or_default().add(objective);
+                let place = Place { runbook: runbook.name.clone(), environment: target.0.clone() };
+                let look = preflights.get(&place).filter(|_| objective.rto.is_some() && runbook.preflight.is_some());
+                let look = look.map(|checked| Look { drill: objective.drill, checked: checked.clone() });
+                let (goals, looks) = goals.entry(target).or_default();
+                goals.add(objective);
+                // A target can be seen and expected.
+                looks.extend(look.filter(|look| !looks.contains(look)));
             }
         }
-        let standing = |(target, goals): (Target, Goals)| {
+        let standing = |(target, (goals, looks)): (Target, (Goals, Vec<Look>))| {
             let record = known.records.get(&target).cloned().unwrap_or_default();
-            let (verdict, reasons) = judge(&record, &goals, now);
-            Standing { target, goals, record, verdict, reasons }
+            let (verdict, reasons) = judge(&record, &goals, &looks, now);
+            let due = due(&record, &goals, now);
+            Standing { target, goals, record, looks, verdict, reasons, due }
         };
         Ok(goals.into_iter().map(standing).collect())
     }

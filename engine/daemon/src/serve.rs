@@ -34,7 +34,7 @@ use crate::schedules::{self, Workshop};
 use crate::secrets::{Fetcher, Sealer, Secrets};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
-use crate::{clock, descriptors, folder, hooks, maintenance, opening, timed, unit};
+use crate::{clock, descriptors, folder, hooks, maintenance, opening, timed, unit, verdicts};
 
 /// How long a start waits for the folder of runbooks: less than those wait who start a daemon.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3);
@@ -143,17 +143,27 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         drop(inbox);
     }
     let (fires, changed, looks) = (planner.clone(), ear.clone(), Arc::new(Notify::new()));
-    let relook = Arc::clone(&looks);
+    let (relook, judged) = (Arc::clone(&looks), Arc::new(Notify::new()));
+    let rejudge = Arc::clone(&judged);
     library.on_change(move || {
         fires.changed();
         changed.changed();
         relook.notify_one();
+        rejudge.notify_one();
     });
+    let verdicts = verdicts::Workshop {
+        library: Arc::clone(&library),
+        readiness: Arc::clone(&readiness),
+        shelf: Arc::clone(&shelf),
+        dispatcher: handle.clone(),
+        drain: drain.clone(),
+    };
     let timed = timed::Workshop {
         library: Arc::clone(&library),
         surroundings: surroundings.clone(),
         dispatcher: handle.clone(),
         shelf: Arc::clone(&shelf),
+        looked: Arc::clone(&judged),
         drain: drain.clone(),
     };
     let archiver = maintenance::start(journal.archiver(), Arc::clone(&reader), config.data_dir.clone())?;
@@ -201,6 +211,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(stop_on_signals(drain)?);
         tokio::spawn(hooks::run(news, hooks));
         // What nobody was told to start by itself does not look by itself either.
+        tokio::spawn(verdicts::run(judged, verdicts));
         if config.schedules {
             tokio::spawn(timed::run(looks, timed));
         }

@@ -33,6 +33,8 @@ pub struct Workshop {
     pub dispatcher: Handle,
     /// What is kept beside the runs.
     pub shelf: Arc<Shelf>,
+    /// Told that a look was kept.
+    pub looked: Arc<Notify>,
     /// Looks end with it.
     pub drain: CancellationToken,
 }
@@ -143,6 +145,8 @@ impl Workshop {
     }
 
     async fn keep(&self, kept: Vec<Kept>) -> bool {
-        self.dispatcher.keep(move |_| Ok::<_, Infallible>(kept)).await.is_ok()
+        let kept = self.dispatcher.keep(move |_| Ok::<_, Infallible>(kept)).await.is_ok();
+        self.looked.notify_one();
+        kept
     }
 }

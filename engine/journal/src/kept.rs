@@ -7,7 +7,9 @@ use prost::Message as _;
 use runbook_core::drift::{Acceptance, Change, Difference, Found, Looks, Seen, Stack};
 use runbook_core::kept::Kept;
 use runbook_core::preflight::{Checked, Missing, Place};
+use runbook_core::readiness::Verdict;
 use runbook_core::time::Timestamp;
+use runbook_core::verdicts::{self, Stood, Target};
 use runbook_proto::journal as disk;
 
 use crate::db::Batch;
@@ -35,12 +37,23 @@ pub fn name(kept: &Kept) -> Vec<u8> {
             let environment = place.environment.as_deref().unwrap_or_default();
             [b"p", place.runbook.as_bytes(), b"\0", environment.as_bytes()].concat()
         }
+        Kept::Verdict(verdicts::Change::Stood((environment, target), at, _))
+        | Kept::Verdict(verdicts::Change::Forgotten((environment, target), at)) => {
+            let environment = environment.as_deref().unwrap_or_default();
+            let target = target.replace('\0', "?");
+            [b"v", environment.as_bytes(), b"\0", target.as_bytes(), b"\0", &at.0.to_be_bytes()].concat()
+        }
     }
 }
 
 /// Whether there is nothing of its name any more.
 pub const fn is_gone(kept: &Kept) -> bool {
-    matches!(kept, Kept::Drift(Change::Gone(..) | Change::Forgotten(_)) | Kept::NoPreflight(_))
+    match kept {
+        Kept::Drift(change) => matches!(change, Change::Gone(..) | Change::Forgotten(_)),
+        Kept::Verdict(change) => matches!(change, verdicts::Change::Forgotten(..)),
+        Kept::NoPreflight(_) => true,
+        Kept::Preflight(_) => false,
+    }
 }
 
 /// Puts what is kept into a batch.
@@ -82,6 +95,7 @@ pub fn to(kept: &Kept) -> disk::Kept {
         Kept::Drift(change) => change,
         Kept::Preflight(it) => return disk::Kept { what: Some(What::Preflight(to_preflight(it))) },
         Kept::NoPreflight(place) => return disk::Kept { what: Some(What::PreflightGone(to_place(place))) },
+        Kept::Verdict(change) => return disk::Kept { what: Some(to_verdict(change)) },
     };
     let what = match change {
         Change::Looks(stack, looks) => What::DriftLooks(disk::DriftLooks {
@@ -107,6 +121,28 @@ pub fn to(kept: &Kept) -> disk::Kept {
         Change::Forgotten(stack) => What::DriftForgotten(to_stack(stack)),
     };
     disk::Kept { what: Some(what) }
+}
+
+fn to_verdict(it: &verdicts::Change) -> disk::kept::What {
+    use disk::kept::What;
+    let place = |(environment, target): &Target, at: &Timestamp| disk::VerdictPlace {
+        environment: environment.clone(),
+        target: target.clone(),
+        at_micros: at.0,
+    };
+    match it {
+        verdicts::Change::Stood(target, at, stood) => {
+            let word = match stood.verdict {
+                Some(Verdict::Ready) => disk::VerdictWord::Ready,
+                Some(Verdict::Unproved) => disk::VerdictWord::Unproved,
+                Some(Verdict::Broken) => disk::VerdictWord::Broken,
+                None => disk::VerdictWord::Unwanted,
+            };
+            let (place, reasons) = (Some(place(target, at)), stood.reasons.clone());
+            What::Verdict(disk::Verdict { place, word: word.into(), reasons })
+        }
+        verdicts::Change::Forgotten(target, at) => What::VerdictGone(place(target, at)),
+    }
 }
 
 fn to_preflight(it: &Checked) -> disk::Preflight {
@@ -179,8 +215,26 @@ pub fn from(bytes: &[u8]) -> Result<Kept> {
         What::DriftForgotten(stack) => Change::Forgotten(from_stack(Some(stack))?),
         What::Preflight(it) => return from_preflight(it).map(Kept::Preflight),
         What::PreflightGone(place) => return Ok(Kept::NoPreflight(from_place(place))),
+        What::Verdict(it) => return from_verdict(it).map(Kept::Verdict),
+        What::VerdictGone(it) => {
+            let at = Timestamp(it.at_micros);
+            return Ok(Kept::Verdict(verdicts::Change::Forgotten((it.environment, it.target), at)));
+        }
     };
     Ok(Kept::Drift(change))
+}
+
+fn from_verdict(it: disk::Verdict) -> Result<verdicts::Change> {
+    let verdict = match it.word() {
+        disk::VerdictWord::Ready => Some(Verdict::Ready),
+        disk::VerdictWord::Unproved => Some(Verdict::Unproved),
+        disk::VerdictWord::Broken => Some(Verdict::Broken),
+        disk::VerdictWord::Unwanted => None,
+        disk::VerdictWord::Unspecified => return Err(Undecodable::Missing("verdict.word")),
+    };
+    let place = it.place.ok_or(Undecodable::Missing("verdict.place"))?;
+    let stood = Stood { verdict, reasons: it.reasons };
+    Ok(verdicts::Change::Stood((place.environment, place.target), Timestamp(place.at_micros), stood))
 }
 
 fn from_preflight(it: disk::Preflight) -> Result<Checked> {

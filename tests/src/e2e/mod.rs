@@ -2,22 +2,30 @@
 //!
 //! Nothing here sleeps to be on the safe side: it waits on a state, and gives up after [`PATIENCE`].
 
+mod certificates;
 pub mod command;
 mod daemon;
 mod golden;
 pub mod injection;
+mod post;
 mod project;
+mod proxy;
 mod screen;
 pub mod server;
 mod terminal;
+mod tls;
 pub mod tree;
 mod web;
 
+pub use certificates::{Authority, Pair};
 pub use daemon::{Daemon, step};
 pub use golden::{golden, masked, masked_json};
+pub use post::{Post, Secrecy};
 pub use project::Project;
+pub use proxy::Proxy;
 pub use screen::Screen;
 pub use terminal::{CTRL_C, Terminal};
+pub use tls::Tls;
 pub use web::{Asked, Reply, Web};
 
 use std::path::PathBuf;

@@ -105,6 +105,11 @@ impl Web {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it was asked so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()

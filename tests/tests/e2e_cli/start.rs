@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use runbook_proto::v1::system_service_server::{SystemService, SystemServiceServer};
 use runbook_proto::v1::{
     AcceptDriftRequest, AcceptDriftResponse, DrainRequest, DrainResponse, GetInfoRequest, GetInfoResponse,
-    ListDriftRequest, ListDriftResponse, ListFindingsRequest, ListFindingsResponse, ListReadinessRequest,
-    ListReadinessResponse,
+    ListDriftRequest, ListDriftResponse, ListFindingsRequest, ListFindingsResponse, ListReadinessChangesRequest,
+    ListReadinessChangesResponse, ListReadinessRequest, ListReadinessResponse,
 };
 use runbook_tests::e2e::command::{Said, Started, clean, command, runbook, said};
 use runbook_tests::e2e::{Daemon, Project, cli, is_alive, masked, programs, wait_for};
@@ -233,6 +233,13 @@ impl SystemService for Other {
         &self,
         _: Request<ListReadinessRequest>,
     ) -> Result<Response<ListReadinessResponse>, Status> {
+        Err(Status::unimplemented("it is no real one"))
+    }
+
+    async fn list_readiness_changes(
+        &self,
+        _: Request<ListReadinessChangesRequest>,
+    ) -> Result<Response<ListReadinessChangesResponse>, Status> {
         Err(Status::unimplemented("it is no real one"))
     }
 

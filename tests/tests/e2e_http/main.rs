@@ -1,12 +1,14 @@
-//! `uses: http` with the real daemon against a server that answers, and fails, as it is told.
+//! `uses: http` and `notify/*` with the real daemon against servers that answer, and fail, as they are told.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod answers;
 mod boundaries;
 mod faults;
+mod mail;
 mod notices;
 mod requests;
+mod ways;
 
 use runbook_proto::v1;
 use runbook_tests::e2e::{Daemon, Project, Web};

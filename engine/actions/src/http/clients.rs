@@ -117,7 +117,11 @@ fn builder(way: &Way) -> Result<ClientBuilder, String> {
     Ok(builder)
 }
 
-async fn read(path: &Path, key: &str) -> Result<Vec<u8>, String> {
+/// A file of certificates or keys.
+///
+/// # Errors
+/// In words: it cannot be read, or is too long to be one.
+pub(crate) async fn read(path: &Path, key: &str) -> Result<Vec<u8>, String> {
     let wrong = |error: std::io::Error| format!("with.{key}: {}: {error}", path.display());
     let length = tokio::fs::metadata(path).await.map_err(wrong)?.len();
     if length > PEM_BYTES {

@@ -1,8 +1,6 @@
 //! The exchange: the request is sent, the answer read within its bounds. What goes wrong on the way is told by what it
 //! means for a second try.
 
-use std::error::Error as _;
-
 use indexmap::IndexMap;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
@@ -19,6 +17,9 @@ use crate::inside::{Desk, Done};
 const BODY: &str = "body";
 /// How much of an answer that is not as expected goes into the log, in bytes.
 const SHOWN_BYTES: u64 = 2 << 10;
+
+/// As the client says that a proxy wants to know who asks; it has no type for that.
+const PROXY_WANTS_A_USER: &str = "proxy authorization required";
 
 /// Makes the request.
 pub(crate) async fn carry_out(request: &Request, clients: &Clients, desk: &dyn Desk) -> Done {
@@ -54,7 +55,15 @@ fn unanswered(request: &Request, error: &reqwest::Error) -> Done {
             format!("the server redirects too often: {told}; raise `redirects`, or ask it there"),
         );
     }
+    if is_distrusted(error) {
+        let help = "give one that it knows by `client_cert:`";
+        return Done::with(FAILED, format!("the server does not take our certificate: {told}; {help}"));
+    }
     if error.is_connect() {
+        if told.contains(PROXY_WANTS_A_USER) {
+            let help = "write user and password into `proxy:`";
+            return Done::with(FAILED, format!("the proxy does not let us through: {told}; {help}"));
+        }
         return match is_distrust(error) {
             true => {
                 let help = "name its authority by `ca:`, or mend the certificate";
@@ -75,19 +84,47 @@ fn broke(request: &Request, message: &str) -> Done {
 }
 
 /// Whether the other side's certificate is the reason.
-fn is_distrust(error: &reqwest::Error) -> bool {
+pub(crate) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    let tls = tls_fault(error);
+    tls.is_some_and(|tls| matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+/// Whether the other side does not take our certificate, or wants one. It says so before it looks at a request, though we may
+/// have sent that by then.
+fn is_distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        tls_fault(error),
+        Some(rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::DecryptError
+                | Alert::AccessDenied
+        ))
+    )
+}
+
+/// What TLS says is the reason.
+fn tls_fault<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = error.source();
     while let Some(cause) = next {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = cause.downcast_ref::<rustls::Error>().or(inner.and_then(|inner| inner.downcast_ref()));
-        if tls.is_some_and(|tls| {
-            matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-        }) {
-            return true;
+        // One of input and output does not count what it holds among its causes, and may hold another one.
+        let mut inner = Some(cause);
+        while let Some(held) = inner {
+            if let Some(tls) = held.downcast_ref() {
+                return Some(tls);
+            }
+            let held = held.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+            inner = held.map(|held| held as &(dyn std::error::Error + 'static));
         }
         next = cause.source();
     }
-    false
+    None
 }
 
 async fn answered(request: &Request, mut response: Response, desk: &dyn Desk) -> Done {

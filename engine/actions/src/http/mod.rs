@@ -8,6 +8,6 @@ mod judge;
 mod request;
 
 pub use answers::Asker;
-pub(crate) use clients::Clients;
-pub(crate) use exchange::carry_out;
-pub(crate) use request::Request;
+pub(crate) use clients::{Clients, read};
+pub(crate) use exchange::{carry_out, is_distrust};
+pub(crate) use request::{Fault, Request, fault};

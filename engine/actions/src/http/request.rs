@@ -189,7 +189,8 @@ impl Request {
     }
 }
 
-fn fault(key: &str, problem: impl Into<String>) -> Fault {
+/// What is wrong with a key of `with`.
+pub(crate) fn fault(key: &str, problem: impl Into<String>) -> Fault {
     (format!("with.{key}"), problem.into())
 }
 

@@ -47,6 +47,7 @@ pub(super) static CHECKOUT: Action = Action {
     allow_failure: false,
     program: Some(("git", None)),
     initialised: Initialised::Whatever,
+    alone: &[],
     drift: None,
     beside: &["env", "env_file", "pass_env", "stop"],
     notes: &[

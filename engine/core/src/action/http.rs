@@ -147,6 +147,7 @@ pub(super) static HTTP: Action = Action {
     allow_failure: false,
     program: None,
     initialised: Initialised::Whatever,
+    alone: &[],
     drift: None,
     beside: &[],
     notes: &[
@@ -156,7 +157,7 @@ pub(super) static HTTP: Action = Action {
         ),
         (
             "Never tried again",
-            "Any other answer that is not as expected, a certificate that is not trusted, an answer that is too long or is not JSON where it should be.",
+            "Any other answer that is not as expected, a certificate that is not trusted on either side, a proxy that wants another user, an answer that is too long or is not JSON where it should be.",
         ),
         (
             "Nobody knows",

@@ -33,6 +33,7 @@ pub static ACTIONS: &[&Action] = &[
     &http::HTTP,
     &notify::SLACK,
     &notify::WEBHOOK,
+    &notify::EMAIL,
     &git::CHECKOUT,
     &terraform::INIT,
     &terraform::VALIDATE,
@@ -64,7 +65,7 @@ pub struct Action {
     pub artifacts: &'static [Artifact],
     /// What a second try could do, unless the step says otherwise.
     pub effect: Effects,
-    /// Whether it runs in a dry run where it changes nothing.
+    /// What it is in a dry run.
     pub dry_run: DryRun,
     /// What it is carried out by.
     pub carried: Carried,
@@ -80,6 +81,9 @@ pub struct Action {
     pub program: Option<(&'static str, Option<&'static str>)>,
     /// What the folder that its key `dir` names has to be, or is made.
     pub initialised: Initialised,
+    /// The keys of `with` whose values name what only one step at a time may change: it has a lock of that name, beside those that
+    /// the step names. None where it changes nothing of that kind.
+    pub alone: &'static [&'static str],
     /// Where it looks for drift: the source by whose name what its outputs say is kept ([`crate::drift`]).
     pub drift: Option<&'static str>,
     /// The keys of a command that mean something beside it.
@@ -251,6 +255,7 @@ mod tests {
             };
             let whens = action.outputs.iter().map(|it| it.when).chain(action.artifacts.iter().map(|it| it.when));
             assert!(whens.flatten().all(|word| words.contains(word)), "{name}: a word that decides nothing");
+            assert!(action.alone.iter().all(|key| action.key(key).is_some()), "{name}: a key that names nothing");
             if let Effects::By(key, effects) = action.effect {
                 let Some(Takes::Word(words, _)) = action.key(key).map(|key| key.takes) else { panic!("{name}: {key}") };
                 assert_eq!(words.to_vec(), effects.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "{name}");

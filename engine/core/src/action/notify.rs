@@ -51,6 +51,51 @@ static WEBHOOK_WITH: Section = Section {
     elsewhere: &[("body", "write `json:`"), ("payload", "write `json:`")],
 };
 
+const TLS: &[&str] = &["starttls", "implicit", "none"];
+
+const EMAIL_KEYS: [Key; 12] = [
+    required("server", Takes::Text, "The mail server: a name or an address."),
+    key(
+        "port",
+        Takes::Whole(1, 65_535),
+        "`587`; with `tls: implicit` `465`, with `tls: none` `25`",
+        "Its port for messages that are handed in.",
+    ),
+    key(
+        "tls",
+        Takes::Word(TLS, "`starttls`, `implicit` or `none`"),
+        "`starttls`",
+        "How the talk is kept secret. `starttls`: from its beginning on, and not at all where the server does not offer that. `implicit`: before its first word. `none`: not, which is for a server on this machine.",
+    ),
+    key("ca", Takes::Path, "those of the system", "A PEM file of the only certificate authorities that are trusted."),
+    key("user", Takes::Hidden, "none", "With `password`: as whom the message is handed in. Never with `tls: none`."),
+    key("password", Takes::Hidden, "none", "With `user`."),
+    required("from", Takes::Text, "From whom it is: `ops@example.org`, or `Operations <ops@example.org>`."),
+    required("to", Takes::List, "Whom it is for, 50 at most."),
+    required("subject", Takes::Text, "What it is about, in one line of 500 bytes at most."),
+    required("text", Takes::Text, "What they are told: plain text, 256 KiB at most."),
+    KEY,
+    QUIET,
+];
+static EMAIL_SECTION: [schema::Key; EMAIL_KEYS.len()] = section(&EMAIL_KEYS);
+static EMAIL_WITH: Section = Section {
+    name: "`with` of `uses: notify/email`",
+    keys: &[&EMAIL_SECTION],
+    later: &[],
+    elsewhere: &[
+        ("host", "write `server:`"),
+        ("smtp", "write `server:`"),
+        ("username", "write `user:`"),
+        ("body", "write `text:`"),
+        ("message", "write `text:`"),
+        ("html", "write `text:`: messages are plain text"),
+        ("cc", "name them in `to:`"),
+        ("bcc", "send them a message of their own"),
+    ],
+};
+
+const NOT_FATAL: (&str, &str) = ("A failure", "does not fail the run, unless the step says `allow_failure: false`.");
+
 const fn tells(
     name: &'static str,
     doc: &'static str,
@@ -58,6 +103,14 @@ const fn tells(
     with: &'static Section,
     example: &'static str,
 ) -> Action {
+    let notes: &'static [(&'static str, &'static str)] = &[
+        NOT_FATAL,
+        (
+            "Tried again",
+            "As a request of `http` that may be repeated: somebody may be told twice where an answer was lost.",
+        ),
+        ("A dry run", "Shows it."),
+    ];
     Action {
         name,
         doc,
@@ -75,16 +128,10 @@ const fn tells(
         allow_failure: true,
         program: None,
         initialised: Initialised::Whatever,
+        alone: &[],
         drift: None,
         beside: &[],
-        notes: &[
-            ("A failure", "does not fail the run, unless the step says `allow_failure: false`."),
-            (
-                "Tried again",
-                "As a request of `http` that may be repeated: somebody may be told twice where an answer was lost.",
-            ),
-            ("A dry run", "Shows it."),
-        ],
+        notes,
         example,
     }
 }
@@ -116,3 +163,40 @@ pub(super) static WEBHOOK: Action = tells(
       quiet: 1h
 ",
 );
+
+pub(super) static EMAIL: Action = Action {
+    dry_run: DryRun::Ask,
+    notes: &[
+        NOT_FATAL,
+        (
+            "Tried again",
+            "No connection, one that broke, and answers of the server that say so (4xx). Somebody may be told twice where the answer to the whole message was lost; its `Message-ID` is the same then. With `effect: mutating` nobody knows in that case, and it is not sent again by itself.",
+        ),
+        (
+            "Never tried again",
+            "What the server refuses (5xx), a certificate that is not trusted, a server that does not offer what `tls` says. Where it refuses one of the recipients, nobody gets the message.",
+        ),
+        ("A cancel", "Drops the connection. A server that has the whole message delivers it all the same."),
+        (
+            "A dry run",
+            "Asks the server whether it answers, can be trusted and takes user and password, and hands no message in. `told` is false.",
+        ),
+    ],
+    ..tells(
+        "notify/email",
+        "Tells people something by a message to a mail server (SMTP), once for each key.",
+        &EMAIL_KEYS,
+        &EMAIL_WITH,
+        "  tell:
+    uses: notify/email
+    with:
+      server: mail.example.org
+      user: runbook
+      password: \"${{ secrets.smtp_password }}\"
+      from: \"Operations <ops@example.org>\"
+      to: [night@example.org]
+      subject: \"run ${{ run.number }} of ${{ run.runbook }} has begun\"
+      text: \"Follow it by: runbook watch ${{ run.uid }}\"
+",
+    )
+};

@@ -31,6 +31,12 @@ const LOCKED: (&str, &str) = (
     "A lock of the state",
     "that somebody else holds is reported with its holder and the command that frees it, and tried again; it is never forced.",
 );
+/// What is one stack: the folder, and the workspace where one is named.
+const ALONE: &[&str] = &["dir", "workspace"];
+const ONE_AT_A_TIME: (&str, &str) = (
+    "One at a time",
+    "It has the lock `terraform/DIR`, with `workspace` `terraform/DIR@WORKSPACE`, as if the step named it under `locks`: others that write to the stack wait for it, and `runbook locks` shows who. With `for_each` and `repeat` that is so where it stands in a block.",
+);
 const STOPPED: (&str, &str) = (
     "A cancel",
     "Sends INT to terraform alone and waits ten minutes for it, as Ctrl-C at a terminal would. What was done until then is in its state.",
@@ -141,6 +147,7 @@ const fn looks(
         allow_failure: false,
         program: Some(("terraform", Some("program"))),
         initialised: Initialised::Wants,
+        alone: &[],
         drift: None,
         beside: BESIDE,
         notes: &[],
@@ -151,7 +158,8 @@ const fn looks(
 pub(super) static INIT: Action = Action {
     effect: Effects::Fixed(Effect::Idempotent),
     initialised: Initialised::Makes,
-    notes: &[("A dry run", "Shows it.")],
+    alone: ALONE,
+    notes: &[ONE_AT_A_TIME, ("A dry run", "Shows it.")],
     ..looks(
         "terraform/init",
         "Initialises a stack: backend, modules and plugins.",
@@ -246,7 +254,9 @@ pub(super) static APPLY: Action = Action {
     ],
     effect: Effects::Fixed(Effect::Mutating),
     attempts: 3,
+    alone: ALONE,
     notes: &[
+        ONE_AT_A_TIME,
         LOCKED,
         ("A stale plan", "is refused: the state has changed since the plan was made."),
         (
@@ -267,7 +277,6 @@ pub(super) static APPLY: Action = Action {
     if: steps.plan.outputs.changes
     uses: terraform/apply
     with: {dir: infrastructure/network, plan: \"${{ steps.plan.artifacts['plan'] }}\"}
-    locks: [terraform/network]
     verify: {uses: terraform/plan, with: {dir: infrastructure/network, happened: \"!attempt.outputs.changes\"}}
 ",
     )
@@ -290,7 +299,9 @@ pub(super) static OUTPUT: Action = Action {
 pub(super) static DESTROY: Action = Action {
     outputs: &[output("destroyed", ValueType::Integer, "How many resources were removed.")],
     effect: Effects::Fixed(Effect::Destructive),
+    alone: ALONE,
     notes: &[
+        ONE_AT_A_TIME,
         ("Confirmed", "By its `target`, as every step that destroys, and by the workspace that it names."),
         LOCKED,
         STOPPED,

@@ -13,6 +13,8 @@ pub enum Takes {
     Path,
     /// Paths with `${{ }}`, relative to the project folder.
     Paths,
+    /// Texts with `${{ }}`, stored and shown.
+    List,
     /// Names to text with `${{ }}`; secrets may go there.
     Texts,
     /// Any value, with `${{ }}` in its texts; secrets may go there. A text that is one expression and nothing else gives
@@ -39,6 +41,7 @@ impl Takes {
             Self::Hidden => "text with `${{ }}`, secrets too",
             Self::Path => "a path with `${{ }}`",
             Self::Paths => "a list of paths with `${{ }}`",
+            Self::List => "a list of texts with `${{ }}`",
             Self::Texts => "a map of names to text with `${{ }}`, secrets too",
             Self::Tree => "a value with `${{ }}` in its texts, secrets too",
             Self::Duration => "a duration",

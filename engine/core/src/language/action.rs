@@ -12,7 +12,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::show;
 use crate::action::{self, Action, Takes};
-use crate::definition::{Acting, Backoff, Effect, Retry, Setting, ValueType};
+use crate::definition::{Acting, Backoff, DryRun, Effect, Retry, Setting, Template, ValueType};
 use crate::expression::did_you_mean;
 use crate::limits;
 use crate::time::Span;
@@ -67,8 +67,10 @@ pub(super) fn read<'t>(
         }
     }
     answers(action, &with, role, reader.report);
-    if action.name == "http" {
-        http(&acting, &with, reader.report);
+    match action.name {
+        "http" => http(&acting, &with, reader.report),
+        "notify/email" => email(&acting, &with, reader.report),
+        _ => {}
     }
     Some(acting)
 }
@@ -152,10 +154,10 @@ fn setting<'t>(
             }
             Setting::Map(texts)
         }
-        Takes::Paths => {
+        Takes::Paths | Takes::List => {
             let items: Vec<Item<'t>> = value.list(reader.report)?.collect();
-            let paths = items.into_iter().map(|item| text(item, key.raw(), owner, Use::Shown, reader));
-            Setting::List(paths.collect::<Option<_>>()?)
+            let texts = items.into_iter().map(|item| text(item, key.raw(), owner, Use::Shown, reader));
+            Setting::List(texts.collect::<Option<_>>()?)
         }
         Takes::Tree => tree(value, key.raw(), owner, reader)?,
         Takes::Duration => Setting::Value(Value::from(value.duration(Span::millis(1), reader.report)?.0)),
@@ -263,6 +265,39 @@ fn http(acting: &Acting, with: &Fields<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// What keys of `notify/email` mean beside each other.
+fn email(acting: &Acting, with: &Fields<'_>, report: &mut Report<'_>) {
+    for (key, other) in [("user", "password"), ("password", "user")] {
+        if with.find(other).is_none()
+            && let Some(entry) = with.find(key)
+        {
+            let message = format!("`{key}` means nothing without `{other}`");
+            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(format!("add `{other}:`")));
+        }
+    }
+    if acting.word("tls") == Some("none") {
+        for (key, message) in [
+            ("password", "with `tls: none` everybody on the way could read the password"),
+            ("ca", "with `tls: none` no certificate is looked at"),
+        ] {
+            if let Some(entry) = with.find(key) {
+                let help = "write `tls: starttls` or `tls: implicit`, or leave it out";
+                report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+            }
+        }
+    }
+    let Some(to) = with.find("to") else { return };
+    let Some(Setting::List(recipients)) = acting.with.get("to") else { return };
+    if recipients.is_empty() || recipients.len() > limits::MAIL_RECIPIENTS {
+        let message =
+            format!("a message has 1 to {} recipients, and this has {}", limits::MAIL_RECIPIENTS, recipients.len());
+        report.add(
+            Problem::new(Code::OutOfRange, to.value.span(), message)
+                .help("name a list of the mail server by its address"),
+        );
+    }
+}
+
 /// The outputs that an action leaves.
 pub(super) fn outputs(acting: &Acting) -> IndexMap<String, ValueType> {
     let Some((action, word)) = described(acting) else { return IndexMap::new() };
@@ -279,6 +314,23 @@ pub(super) fn artifacts(acting: &Acting) -> Vec<String> {
 pub(super) fn effect(acting: &Acting) -> Effect {
     let known = action::find(&acting.name);
     known.map_or(Effect::Mutating, |action| action.effect(|key| acting.word(key).map(str::to_owned)))
+}
+
+/// The name of the lock that it has without being told so, as a template.
+pub(super) fn lock(acting: &Acting) -> Option<Template> {
+    let action = action::find(&acting.name)?;
+    let said = |key: &&str| match acting.with.get(*key) {
+        Some(Setting::Template(text)) => Some(text.trim_start_matches("./").trim_end_matches('/').to_owned()),
+        _ => None,
+    };
+    let said: Vec<String> = action.alone.iter().filter_map(said).collect();
+    let family = action.name.split('/').next().unwrap_or_default();
+    (!said.is_empty()).then(|| format!("{family}/{}", said.join("@")))
+}
+
+/// Whether it asks in a dry run instead of telling.
+pub(super) fn asks(acting: &Acting) -> bool {
+    action::find(&acting.name).is_some_and(|action| action.dry_run == DryRun::Ask)
 }
 
 /// Whether its failure leaves the run as if it had not failed, unless the step says otherwise.

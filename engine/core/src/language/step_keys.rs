@@ -114,7 +114,7 @@ pub static STEP: Section = Section {
         &[
             key(
                 "uses",
-                "`approval`, `fail`, `runbook`, `wait`, `http`, `notify/slack`, `notify/webhook`, `git/checkout`, `terraform/init`, `terraform/validate`, `terraform/fmt`, `terraform/plan`, `terraform/apply`, `terraform/output`, `terraform/drift` or `terraform/destroy`",
+                "`approval`, `fail`, `runbook`, `wait`, `http`, `notify/slack`, `notify/webhook`, `notify/email`, `git/checkout`, `terraform/init`, `terraform/validate`, `terraform/fmt`, `terraform/plan`, `terraform/apply`, `terraform/output`, `terraform/drift` or `terraform/destroy`",
                 "",
                 "What the step does where that is no command of yours; excludes `run`, `argv` and what belongs to them. What has no section here is an action, with a page of its own.",
             ),
@@ -161,7 +161,7 @@ pub static STEP: Section = Section {
                 "dry_run",
                 "`run` or `skip`",
                 "`run`",
-                "What becomes in a dry run of a step with `effect: read`, or of one that starts a run. Other commands never run there.",
+                "What becomes in a dry run of a step with `effect: read`, of one that starts a run, or of an action that asks there instead of telling. Other commands never run there.",
             ),
             key(
                 "target",

@@ -247,6 +247,9 @@ fn step<'t>(
         step.effect = effect;
     }
     step.dry_run = fields.get("dry_run").and_then(|item| item.word(&DRY_RUN, reader.report)).unwrap_or_default();
+    if step.dry_run == DryRun::Run && step.action().is_some_and(action::asks) {
+        step.dry_run = DryRun::Ask;
+    }
     step.target = reader.template_of(&fields, "target", owner, Use::Shown);
     let follow = |key: &'static str, reader: &mut Reader<'_, '_, 't>| {
         let entry = fields.entry(key)?;
@@ -272,6 +275,11 @@ fn step<'t>(
         effects(&fields, &step, reader);
     }
     many::read(&fields, &mut step, owner, reader);
+    // What is done for each of a list names another thing each time.
+    let own = step.action().filter(|_| step.many.is_none()).and_then(action::lock);
+    if let Some(lock) = own.filter(|lock| !step.locks.contains(lock)) {
+        step.locks.push(lock);
+    }
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);
     if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {
@@ -345,6 +353,7 @@ fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
     }
     if let Some(dry_run) = fields.entry("dry_run")
         && step.effect != Effect::Read
+        && !step.action().is_some_and(action::asks)
     {
         reader.report.add(
             Problem::new(Code::ConflictingKeys, dry_run.key.span(), "`dry_run` is for steps that change nothing only")

@@ -40,16 +40,24 @@ pub(super) fn unasked(run: &RunState, condition: &str) -> Option<String> {
     Some(format!("whether it runs depends on {}, which a dry run does not have", run.lacking(condition)?))
 }
 
+/// Whether the command of a step runs in a dry run: it changes nothing, or asks there instead and may be repeated.
+const fn runs_dry(step: &Step) -> bool {
+    matches!(
+        (step.effect, step.dry_run),
+        (Effect::Read, DryRun::Run) | (Effect::Read | Effect::Idempotent, DryRun::Ask)
+    )
+}
+
 /// What is told of a step that may run; `None` where it does so in a dry run too.
 pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String> {
     let shown = |text: &str| shown(run, no, text);
     let lacking = match (&step.work, step.many.as_deref()) {
         // How often it does its work hangs on what that leaves.
         (_, Some(Many::Repeat(_))) => None,
-        (Work::Runbook(_) | Work::Block(_), None) | (_, Some(Many::Each(_))) if step.dry_run == DryRun::Run => {
+        (Work::Runbook(_) | Work::Block(_), None) | (_, Some(Many::Each(_))) if step.dry_run != DryRun::Skip => {
             Some(lacking_below(run, step)?)
         }
-        (Work::Command(command), None) if (step.effect, step.dry_run) == (Effect::Read, DryRun::Run) => {
+        (Work::Command(command), None) if runs_dry(step) => {
             Some(command.templates().find_map(|text| lacking(run, text))?)
         }
         // What fails by itself fails here too.

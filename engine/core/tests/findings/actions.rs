@@ -29,4 +29,8 @@ pub const CASES: &[(&str, &str)] = &[
         "secrets and nulls",
         "name: a\nlanguage: 1\nrequires: {secrets: [s]}\ninputs: {n: {type: integer}}\nsteps:\n  a: {uses: http, with: {method: POST, url: \"x${{ secrets.s }}\", headers: {A: \"${{ secrets.s }}\"}, json: {n: \"${{ inputs.n }}\", t: \"n ${{ inputs.n }}\"}, ca: \"${{ secrets.s }}\"}}\n",
     ),
+    (
+        "messages to people",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: notify/email, with: {server: x, from: a@b.org, to: [], subject: s, text: t, user: u}}\n  b: {uses: notify/email, with: {server: x, from: a@b.org, to: [c@d.org], subject: s, body: t, tls: none, user: u, password: p, ca: c}}\n  c: {uses: notify/email, dry_run: skip, with: {server: x, port: 0, tls: ssl, from: a@b.org, to: c@d.org, subject: s, text: t}}\n",
+    ),
 ];

@@ -17,6 +17,7 @@ mod locks;
 mod logs;
 mod plan;
 mod pools;
+mod readiness;
 mod rehearse;
 mod runbooks;
 mod runs;

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use runbook_core::plan::Took;
 use runbook_core::preflight::Checked;
-use runbook_core::readiness::{Evidence, Verdict};
 use runbook_proto::v1;
 use runbook_proto::v1::system_service_server::SystemService;
 use tonic::{Request, Response, Status};
 
-use super::{Shared, drift, errors, from_proto, to_proto};
+use super::{Shared, drift, errors, from_proto, readiness, to_proto};
 use crate::clock;
 use crate::findings::{self, Finding, Kind};
 use crate::hooks;
-use crate::readiness::{Standing, Target};
 use crate::timed;
 
 /// Findings in one page, by default and at most.
@@ -39,40 +36,6 @@ fn finding(it: Finding) -> v1::StandingFinding {
         message: it.message,
         help: it.help,
         run_number: it.run_number,
-    }
-}
-
-/// How a target stands, as it is told.
-fn standing(it: &Standing) -> v1::TargetReadiness {
-    let verdict = match it.verdict {
-        Verdict::Ready => v1::ReadinessVerdict::Ready,
-        Verdict::Unproved => v1::ReadinessVerdict::Unproved,
-        Verdict::Broken => v1::ReadinessVerdict::Broken,
-    };
-    let evidence = |it: &Evidence| v1::Evidence {
-        run: to_proto::run_name(it.run),
-        number: it.number,
-        runbook: format!("runbooks/{}", it.runbook),
-        began_at: Some(to_proto::timestamp(it.began)),
-        ended_at: Some(to_proto::timestamp(it.ended)),
-    };
-    let Standing { target: (environment, target), goals, record, .. } = it;
-    let took = Took::of(record.took());
-    v1::TargetReadiness {
-        target: target.clone(),
-        environment: environment.clone().unwrap_or_default(),
-        verdict: verdict.into(),
-        reasons: it.reasons.clone(),
-        rpo: goals.rpo.map(to_proto::duration),
-        rto: goals.rto.map(to_proto::duration),
-        backup: record.backup().map(evidence),
-        proved: record.proved().map(|(backup, _)| evidence(backup)),
-        proved_by: record.proved().map(|(_, by)| evidence(by)),
-        restore: record.restore().map(evidence),
-        drill: record.drill().map(evidence),
-        restore_median: took.as_ref().map(|took| to_proto::duration(took.median)),
-        restore_p90: took.as_ref().map(|took| to_proto::duration(took.p90)),
-        restores: took.map_or(0, |took| took.samples),
     }
 }
 
@@ -178,22 +141,14 @@ impl SystemService for System {
         &self,
         request: Request<v1::ListReadinessRequest>,
     ) -> Result<Response<v1::ListReadinessResponse>, Status> {
-        let v1::ListReadinessRequest { target, environment, page_size, page_token } = request.into_inner();
-        let size = from_proto::page_size(page_size, PAGE.0, PAGE.1)?;
-        let environment = super::environments::bare(&environment).to_owned();
-        let shared = Arc::clone(&self.0);
-        let look = move || shared.readiness.look(&shared.library.current(), clock::now());
-        let all = tokio::task::spawn_blocking(look).await.map_err(|error| super::internal(&error))?;
-        let all = all.map_err(|error| super::internal(&error))?;
-        let here = |standing: &Standing| environment.is_empty() || standing.target.0.as_deref() == Some(&environment);
-        let wanted = |standing: &Standing| here(standing) && (target.is_empty() || standing.target.1 == target);
-        let place = |target: &Target| format!("{} {}", target.0.as_deref().unwrap_or_default(), target.1);
-        let behind = |standing: &Standing| place(&standing.target) > page_token;
-        let mut page: Vec<Standing> = all.into_iter().filter(|it| wanted(it) && behind(it)).take(size + 1).collect();
-        let more = page.len() > size;
-        page.truncate(size);
-        let next_page_token = page.last().filter(|_| more).map(|last| place(&last.target)).unwrap_or_default();
-        Ok(Response::new(v1::ListReadinessResponse { targets: page.iter().map(standing).collect(), next_page_token }))
+        readiness::list(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_readiness_changes(
+        &self,
+        request: Request<v1::ListReadinessChangesRequest>,
+    ) -> Result<Response<v1::ListReadinessChangesResponse>, Status> {
+        readiness::changes(&self.0, &request.into_inner()).map(Response::new)
     }
 
     async fn list_drift(

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
-use runbook_core::definition::{InputDecl, Part, Runbook, Step, WhenSkipped, step_path};
+use runbook_core::definition::{InputDecl, Objective, Part, Runbook, Step, WhenSkipped, step_path};
 use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
+use runbook_core::readiness::Role;
 use runbook_core::run::view::{RunStatus, StepStatus};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress,
@@ -626,6 +627,17 @@ pub fn entry(entry: &Entry, others: &Generation, project: &Path) -> v1::Runbook 
     to
 }
 
+/// What runs are for.
+fn objective(it: &Objective) -> v1::Objective {
+    v1::Objective {
+        target: it.target.clone(),
+        rpo: it.rpo.map(duration),
+        rto: it.rto.map(duration),
+        drill: it.drill,
+        proves: Role::of(it).proves,
+    }
+}
+
 /// A checked runbook.
 pub fn runbook(runbook: &Runbook) -> v1::Runbook {
     let id = |no: &StepNo| runbook.step(*no).map_or_else(String::new, |step| step.id.clone());
@@ -657,6 +669,7 @@ pub fn runbook(runbook: &Runbook) -> v1::Runbook {
         locks: runbook.locks.clone(),
         environments: runbook.environments.clone(),
         needs_environment: runbook.needs_environment,
+        objective: runbook.objective.as_ref().map(objective),
         ..v1::Runbook::default()
     }
 }

@@ -13,9 +13,11 @@ use runbook_core::drift::{Acceptance, Change, Difference, Found, Looks, Seen, St
 use runbook_core::id::RunUid;
 use runbook_core::kept::Kept;
 use runbook_core::preflight::{Checked, Missing, Place};
+use runbook_core::readiness::Verdict;
 use runbook_core::run::Principal;
 use runbook_core::schedule::{Dst, Fate, Miss, Note, NoteFact, Pause, Record, ScheduleName, Skip, Written};
 use runbook_core::time::Timestamp;
+use runbook_core::verdicts::{self, Stood};
 
 use super::facts;
 use crate::cold::{self, End, Stretch};
@@ -187,7 +189,19 @@ fn kept() -> Vec<(&'static str, Kept)> {
     let checked = Checked { place: place.clone(), at: at(60), since: Some(at(0)), missing: vec![missing], left_out: 2 };
     let drift = changes.map(|(name, change)| (name, Kept::Drift(change)));
     let preflight = [("kept-preflight", Kept::Preflight(checked)), ("kept-preflight-gone", Kept::NoPreflight(place))];
-    drift.into_iter().chain(preflight).collect()
+    let target = || (Some("prod".to_owned()), "db/orders".to_owned());
+    let why = vec!["there is no backup".to_owned()];
+    let stood = verdicts::Change::Stood(target(), at(15), Stood { verdict: Some(Verdict::Broken), reasons: why });
+    let verdict = [
+        ("kept-verdict", stood),
+        (
+            "kept-verdict-unwanted",
+            verdicts::Change::Stood(target(), at(20), Stood { verdict: None, reasons: Vec::new() }),
+        ),
+        ("kept-verdict-gone", verdicts::Change::Forgotten(target(), at(15))),
+    ];
+    let verdict = verdict.map(|(name, change)| (name, Kept::Verdict(change)));
+    drift.into_iter().chain(preflight).chain(verdict).collect()
 }
 
 #[test]
@@ -201,7 +215,7 @@ fn what_is_kept_is_written_and_read_as_ever() {
         keys.insert(key);
     }
     // What is gone has the name of what it was.
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 6);
 }
 
 /// A note of every kind and every fate.

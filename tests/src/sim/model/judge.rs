@@ -129,8 +129,12 @@ impl RunModel {
     fn is_shown(&self, no: usize) -> bool {
         let runs = self.design.runbook.steps.get(no).is_some_and(|step| match step.work {
             _ if matches!(step.many.as_deref(), Some(Many::Repeat(_))) => false,
-            _ if step.starts_run() => step.dry_run == DryRun::Run && !self.lacks_below(no),
-            Work::Command(_) => step.effect == Effect::Read && step.dry_run == DryRun::Run,
+            _ if step.starts_run() => step.dry_run != DryRun::Skip && !self.lacks_below(no),
+            Work::Command(_) => match step.dry_run {
+                DryRun::Run => step.effect == Effect::Read,
+                DryRun::Ask => matches!(step.effect, Effect::Read | Effect::Idempotent),
+                DryRun::Skip => false,
+            },
             Work::Fail(_) => true,
             Work::Wait(_) | Work::Approval(_) | Work::Runbook(_) | Work::Block(_) => false,
         });
