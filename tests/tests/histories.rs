@@ -400,3 +400,26 @@ fn a_daemon_that_is_started_with_fewer_places_starts_no_more_before_one_is_free(
     assert_eq!(begun(&history.turn(after(2), vec![ended(1, 0, 1, How::Exited(0))])), []);
     assert_eq!(begun(&history.turn(after(3), vec![ended(2, 0, 1, How::Exited(0))])), [(uid(3), 0)]);
 }
+
+#[test]
+fn a_step_whose_locks_were_released_stands_in_the_queue_once_it_wants_them_again() {
+    let mut history = History::new(4, &format!("steps: {{a: {{run: work, locks: [l], {RETRY}}}}}\n"));
+    let one = |history: &History, number| starts(history, &[(number, None, Origin::Person)]);
+    for number in 1..=3 {
+        let inputs = one(&history, number);
+        history.turn(BEGIN, inputs);
+    }
+    // The first one has the lock also while it waits for its second try, until somebody says otherwise.
+    assert_eq!(begun(&history.turn(after(1), vec![ended(1, 0, 1, How::Exited(1))])), []);
+    let (step, name) = (Some(StepNo(0)), "l".to_owned());
+    let release = Input::ReleaseLocks { step, name, by: ann(), reason: "nothing writes there".to_owned() };
+    assert_eq!(begun(&history.turn(after(2), vec![asked(1, release)])), [(uid(2), 0)]);
+    // It is due, and behind the one that waits longer; who comes later is behind it.
+    assert_eq!(begun(&history.turn(after(11), Vec::new())), []);
+    let inputs = one(&history, 4);
+    assert_eq!(begun(&history.turn(after(12), inputs)), []);
+    for (at, number, attempt, next) in [(20, 2, 1, 3), (21, 3, 1, 1), (22, 1, 2, 4)] {
+        let batch = history.turn(after(at), vec![ended(number, 0, attempt, How::Exited(0))]);
+        assert_eq!(begun(&batch), [(uid(next), 0)]);
+    }
+}
