@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::library::{FOLDER, Library};
+use crate::memory;
 
 /// How long the folder must be quiet before it is loaded again.
 const QUIET: Duration = Duration::from_millis(200);
 /// It is loaded again after this time in any case, where somebody writes all the time.
 const QUIET_MAX: Duration = Duration::from_secs(2);
+/// How long after a load the others have taken in what is new: then what reading took is given back.
+const TAKEN_IN: Duration = Duration::from_secs(2);
 /// How often the folder is loaded again although nothing told that it changed: some file systems tell nothing.
 const PERIOD: Duration = Duration::from_secs(60);
 
@@ -32,7 +35,8 @@ pub fn watch(library: &Arc<Library>) -> std::io::Result<Receiver<()>> {
         loop {
             // The watch first: what changes while it is loaded is told.
             watch.renew();
-            if library.reload() {
+            let is_new = library.reload();
+            if is_new {
                 let generation = library.current();
                 let broken = generation.entries.values().filter(|entry| entry.is_broken()).count();
                 let number = generation.number;
@@ -40,18 +44,30 @@ pub fn watch(library: &Arc<Library>) -> std::io::Result<Receiver<()>> {
             }
             // Nobody waits for it after the first time.
             let _ = first.send(());
-            wait_for_change(&receiver);
+            wait_for_change(&receiver, is_new);
         }
     })?;
     Ok(loaded)
 }
 
 /// Returns when something changed and the folder is quiet again, and now and then in any case.
-fn wait_for_change(receiver: &Receiver<()>) {
-    if receiver.recv_timeout(PERIOD).is_ok() {
-        let begun = Instant::now();
-        while begun.elapsed() < QUIET_MAX && receiver.recv_timeout(QUIET).is_ok() {}
+fn wait_for_change(receiver: &Receiver<()>, is_new: bool) {
+    if is_new {
+        // By then the others have taken in what is new.
+        match receiver.recv_timeout(TAKEN_IN) {
+            Ok(()) => return wait_for_quiet(receiver),
+            Err(_) => memory::give_back(),
+        }
     }
+    if receiver.recv_timeout(PERIOD).is_ok() {
+        wait_for_quiet(receiver);
+    }
+}
+
+/// Returns when the folder is quiet again after a change.
+fn wait_for_quiet(receiver: &Receiver<()>) {
+    let begun = Instant::now();
+    while begun.elapsed() < QUIET_MAX && receiver.recv_timeout(QUIET).is_ok() {}
 }
 
 struct Watch {

@@ -23,6 +23,7 @@ mod kept;
 mod layout;
 mod library;
 mod maintenance;
+pub mod memory;
 mod narrate;
 pub mod offline;
 mod opening;

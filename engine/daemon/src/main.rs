@@ -1,7 +1,6 @@
 //! `runbookd`: reads its arguments, serves or checks, and says how it ended with its exit code.
 
 mod inherited;
-mod memory;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use runbook_journal::OpenError;
 use runbookd::config::{Arguments, Command, Config};
-use runbookd::{actions, check, cron, offline, scenarios, serve, telemetry};
+use runbookd::{actions, check, cron, memory, offline, scenarios, serve, telemetry};
 
 /// The configuration, a path or an argument is wrong.
 const USAGE: u8 = 2;
