@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 
 use super::from_proto::Faults;
 use super::runs::{self, Runs};
+use super::schedules::start_of;
 use super::{Shared, errors, from_proto, internal, to_proto};
 use crate::clock;
 
@@ -103,14 +104,7 @@ async fn prepared(
     declared: &Schedule,
     (by, roles): (Principal, Vec<String>),
 ) -> Result<Start, Status> {
-    let request = v1::StartRunRequest {
-        runbook: name.runbook().to_owned(),
-        inputs: Some(to_proto::object(declared.inputs().into_iter().flatten())),
-        confirm: declared.confirm().to_vec(),
-        environment: declared.environment().unwrap_or_default().to_owned(),
-        ..v1::StartRunRequest::default()
-    };
-    Runs(Arc::clone(shared)).prepared(by, roles, request).await
+    Runs(Arc::clone(shared)).prepared(by, roles, start_of(name, declared)).await
 }
 
 /// The start of one slot: its request id names the slot, whoever asks and however often.

@@ -184,6 +184,17 @@ fn declared<'k>(name: &ScheduleName, known: &'k Known) -> Result<&'k Schedule, S
     })
 }
 
+/// The start of a run that its schedule would start, by whoever asks.
+pub(super) fn start_of(name: &ScheduleName, declared: &Schedule) -> v1::StartRunRequest {
+    v1::StartRunRequest {
+        runbook: name.runbook().to_owned(),
+        inputs: Some(to_proto::object(declared.inputs().into_iter().flatten())),
+        confirm: declared.confirm().to_vec(),
+        environment: declared.environment().unwrap_or_default().to_owned(),
+        ..v1::StartRunRequest::default()
+    }
+}
+
 fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> v1::Schedule {
     // What is fired goes before what is declared: the two differ where the file is broken.
     let plan = known.plan.clone().or_else(|| schedules::plan(name, known.declared.as_ref()?).ok());
@@ -493,16 +504,8 @@ impl ScheduleService for Schedules {
         let (name, known) = self.find(&name).await?;
         let declared = declared(&name, &known)?;
         let reason = if reason.is_empty() { format!("schedule {}, run now", name.schedule()) } else { reason };
-        let start = v1::StartRunRequest {
-            runbook: name.runbook().to_owned(),
-            inputs: Some(to_proto::object(declared.inputs().into_iter().flatten())),
-            origin: v1::Origin::Person.into(),
-            reason,
-            request_id,
-            confirm: declared.confirm().to_vec(),
-            environment: declared.environment().unwrap_or_default().to_owned(),
-            ..v1::StartRunRequest::default()
-        };
+        let origin = v1::Origin::Person.into();
+        let start = v1::StartRunRequest { origin, reason, request_id, ..start_of(&name, declared) };
         let started = Runs(Arc::clone(&self.0)).start_run(Request::from_parts(metadata, extensions, start)).await?;
         let v1::StartRunResponse { run, repeated_request } = started.into_inner();
         Ok(Response::new(v1::RunScheduleResponse { run, repeated_request }))
