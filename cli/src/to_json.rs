@@ -501,7 +501,7 @@ pub fn event(event: &v1::Event) -> Value {
 
 /// A length of time in microseconds.
 pub fn micros(span: Option<&prost_types::Duration>) -> i64 {
-    span.map_or(0, |span| span.seconds.saturating_mul(1_000_000).saturating_add(i64::from(span.nanos / 1_000)))
+    span.map_or(0, crate::moment::micros)
 }
 
 #[allow(clippy::cast_precision_loss)]

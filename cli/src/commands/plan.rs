@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use runbook_proto::v1::{
-    InputSource, Origin, PlanRunRequest, PlanRunResponse, PlannedLock, PlannedStep, Priority, StartRunRequest,
-    StepOutlook,
+    InputSource, Origin, PlanRunRequest, PlanRunResponse, PlannedLock, PlannedStep, StartRunRequest, StepOutlook,
 };
 
+use super::status::uncommon;
 use crate::complete;
 use crate::console::{Console, INDENT};
 use crate::context::Context;
@@ -106,11 +106,9 @@ fn human(console: &Console, plan: &PlanRunResponse) -> Result<()> {
         }
     }
     console.line(&Line::new())?;
-    if matches!(plan.priority(), Priority::High | Priority::Low) {
-        console.wrapped_line(
-            &Line::of(Tone::Plain, &format!("Its priority is {}.", to_json::priority(plan.priority()))),
-            INDENT,
-        )?;
+    let priority = uncommon(plan.priority());
+    if !priority.is_empty() {
+        console.wrapped_line(&Line::of(Tone::Plain, &format!("Its priority is {priority}.")), INDENT)?;
     }
     for line in times(plan).into_iter().chain(way_back(plan)) {
         console.wrapped_line(&line, INDENT)?;

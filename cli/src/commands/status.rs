@@ -107,7 +107,7 @@ fn one(cx: &Context, run: &Run, all: bool) -> Result<ExitCode> {
 }
 
 /// A priority that is not that of most.
-const fn uncommon(priority: Priority) -> &'static str {
+pub(super) const fn uncommon(priority: Priority) -> &'static str {
     match priority {
         Priority::High => "high",
         Priority::Low => "low",
