@@ -22,9 +22,9 @@ use crate::instance::Instance;
 /// The daemon's executable.
 const DAEMON: &str = "runbookd";
 /// How long a daemon may take until it answers.
-const START_LIMIT: Duration = Duration::from_secs(10);
+pub const START_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at something that tells nobody when it is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Where a daemon that nobody sees writes.
 const LOG_NAME: &str = "runbookd.log";
 /// Held by the command that starts a daemon, so that two commands at once start one.
@@ -127,22 +127,12 @@ pub async fn lock(instance: &Instance) -> Result<StartLock> {
     }
 }
 
-/// Starts a daemon that outlives this command, and waits until it answers. Returns its pid.
+/// Tries once to start a daemon that outlives this command, and waits until it answers, but not after `until`. Returns its
+/// pid; `None` where another daemon has the data directory: it answers soon, or is about to let go.
 ///
 /// # Errors
 /// It cannot be started, or ends before it answers; the end of its log is shown.
-pub async fn start(instance: &Instance, fires_schedules: bool, lock: &StartLock) -> Result<u32> {
-    let until = Instant::now() + START_LIMIT;
-    loop {
-        match start_once(instance, fires_schedules, lock, until).await? {
-            Some(pid) => return Ok(pid),
-            None => sleep(LOOK_AGAIN).await,
-        }
-    }
-}
-
-/// One try; `None` when another daemon is about to let go of the data directory.
-async fn start_once(
+pub async fn start(
     instance: &Instance,
     fires_schedules: bool,
     _lock: &StartLock,

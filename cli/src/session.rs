@@ -159,13 +159,18 @@ impl Session {
                 .next("leave --endpoint and RUNBOOK_ENDPOINT out"));
         };
         let lock = daemon_process::lock(instance).await?;
-        // Another command may have started it while this one waited for the lock.
-        let (channel, pid) = match self.connect().await {
-            Err(failure) if failure.connection == Some(Connection::Absent) => {
-                let pid = daemon_process::start(instance, self.fires_schedules, &lock).await?;
-                (self.connect().await?, Some(pid))
+        let until = Instant::now() + daemon_process::START_LIMIT;
+        let (channel, pid) = loop {
+            // Another command may have started it while this one waited for the lock, or somebody else does so now.
+            match self.connect().await {
+                Err(failure) if failure.connection == Some(Connection::Absent) => {
+                    match daemon_process::start(instance, self.fires_schedules, &lock, until).await? {
+                        Some(pid) => break (self.connect().await?, Some(pid)),
+                        None => sleep(daemon_process::LOOK_AGAIN).await,
+                    }
+                }
+                other => break (other?, None),
             }
-            other => (other?, None),
         };
         self.channel = Some(channel);
         Ok(pid)

@@ -11,7 +11,9 @@ use runbook_proto::v1::{
     ListReadinessChangesResponse, ListReadinessRequest, ListReadinessResponse,
 };
 use runbook_tests::e2e::command::{Said, Started, clean, command, runbook, said};
+use runbook_tests::e2e::server::Server;
 use runbook_tests::e2e::{Daemon, Project, cli, is_alive, masked, programs, wait_for};
+use rustix::process::Signal;
 use tonic::{Request, Response, Status};
 
 use crate::project::{project, release, wait_held};
@@ -197,6 +199,34 @@ fn a_daemon_whose_predecessor_is_not_quite_gone_is_tried_again() {
     let said = said(alone(&project, Some(&text), &["list"]));
     assert_eq!((said.code, masked(&project, &said.err).as_str()), (0, STARTED));
     assert_eq!(project.lines("tries").len(), 3);
+}
+
+#[test]
+fn a_daemon_that_somebody_else_starts_meanwhile_is_waited_for() {
+    let project = project();
+    let mut first = Server::spawn(&project, |_| {});
+    // It has the data directory, and does not answer yet.
+    wait_for("the first daemon to hold the data directory", || {
+        let held = File::open(project.path(".runbook/LOCK")).ok()?.try_lock().is_err();
+        held.then(|| first.signal(Signal::STOP))
+    });
+    let command = std::thread::scope(|scope| {
+        let listing = scope.spawn(|| runbook(&project, &["list"]));
+        // The one that the command starts waits for the other to let go.
+        wait_for("the command's own daemon", || {
+            let all = std::fs::read_dir("/proc").ok()?.flatten();
+            let own = project.root().as_os_str().as_encoded_bytes();
+            let mut daemons = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+            let is_it = |line: Vec<u8>| {
+                line.windows(10).any(|part| part == b"--announce") && line.windows(own.len()).any(|part| part == own)
+            };
+            daemons.any(is_it).then_some(())
+        });
+        first.signal(Signal::CONT);
+        listing.join().expect("list")
+    });
+    assert_eq!((command.code, command.err.as_str()), (0, ""), "{}", first.log());
+    first.ready();
 }
 
 #[test]
