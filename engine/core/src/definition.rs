@@ -13,6 +13,8 @@ mod requires;
 mod schedule;
 mod work;
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,9 +98,9 @@ pub struct Runbook {
     /// The environment that its run is started in. Filled when the runbook is pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Box<Environment>>,
-    /// When it starts by itself, by name.
+    /// When it starts by itself, by name. Folders have very many schedules, most of them like others.
     #[serde(default)]
-    pub schedules: IndexMap<String, Schedule>,
+    pub schedules: IndexMap<String, Arc<Schedule>>,
     /// That its runs succeed every so often, whoever starts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,

@@ -12,7 +12,6 @@ use runbook_core::definition::{Environment, Runbook, Schedule};
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
 use runbook_core::limits;
-use runbook_core::schedule::Timetable;
 
 use crate::definitions::{self, Text};
 use crate::files::{self, Stamp};
@@ -181,7 +180,8 @@ impl Generation {
 
     /// The schedules of a runbook that their environments want, by their names.
     pub fn schedules<'a>(&'a self, runbook: &'a Runbook) -> impl Iterator<Item = (&'a String, &'a Schedule)> {
-        runbook.schedules.iter().filter(|(_, schedule)| self.wants(schedule))
+        let all = runbook.schedules.iter().map(|(name, schedule)| (name, &**schedule));
+        all.filter(|(_, schedule)| self.wants(schedule))
     }
 
     /// A good runbook with its text.
@@ -211,8 +211,8 @@ pub struct Library {
     current: RwLock<Arc<Generation>>,
     /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
     known: Mutex<BTreeMap<String, Known>>,
-    /// Very many schedules are due alike.
-    timetables: Mutex<Interned<Timetable>>,
+    /// Very many schedules are alike.
+    schedules: Mutex<Interned<Schedule>>,
     listener: OnceLock<Listener>,
 }
 
@@ -241,7 +241,7 @@ impl Library {
             pools,
             current: RwLock::default(),
             known: Mutex::default(),
-            timetables: Mutex::default(),
+            schedules: Mutex::default(),
             listener: OnceLock::new(),
         }
     }
@@ -324,7 +324,7 @@ impl Library {
             entries.insert(entry.name.clone(), kept.map_or_else(|| Arc::new(entry), |old| Arc::clone(old)));
         }
         drop(old);
-        self.timetables.lock().unwrap_or_else(PoisonError::into_inner).tidy();
+        self.schedules.lock().unwrap_or_else(PoisonError::into_inner).tidy();
         let (number, pools) = (before.number + 1, Some(self.pools.clone()));
         let generation = Generation { number, entries, places, pools, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
@@ -390,13 +390,11 @@ impl Library {
         loaded.iter().map(check).collect()
     }
 
-    /// With timetables that others have, too.
+    /// With schedules that others have, too.
     fn sharing(&self, mut checked: Checked) -> Checked {
-        let mut timetables = self.timetables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
         for schedule in checked.runbook.iter_mut().flat_map(|runbook| runbook.schedules.values_mut()) {
-            if let Ok(timetable) = schedule.when.timetable() {
-                schedule.when = timetables.share(Arc::clone(timetable)).into();
-            }
+            *schedule = schedules.share(Arc::clone(schedule));
         }
         checked
     }

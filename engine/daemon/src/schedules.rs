@@ -213,7 +213,7 @@ impl Thread {
         let runbook =
             runbook.ok_or_else(|| format!("there is no runbook {} with schedules any more", name.runbook()))?;
         let schedule = runbook.schedules.get(name.schedule());
-        let named = schedule.and_then(Schedule::environment);
+        let named = schedule.and_then(|schedule| schedule.environment());
         placed::chosen(current, runbook, named).map_err(|refusal| refusal.to_string())
     }
 

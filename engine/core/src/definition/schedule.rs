@@ -10,7 +10,7 @@ use crate::schedule::Written;
 use crate::time::Span;
 
 /// When a runbook starts by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
     /// When it is due.
     pub when: Written,
@@ -35,7 +35,7 @@ pub struct Schedule {
 }
 
 /// What the runs of a schedule are started with. Folders have very many schedules, most of them without.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScheduledStart {
     /// The environment; the project's default where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ impl Schedule {
 }
 
 /// What is expected of runs: where it does not happen, somebody is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Expect {
     /// At least so often one succeeds.
     pub every: Span,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -41,7 +42,7 @@ pub(super) fn read(
     runbook: &Runbook,
     environments: &Environments,
     report: &mut Report<'_>,
-) -> IndexMap<String, Schedule> {
+) -> IndexMap<String, Arc<Schedule>> {
     let mut schedules = IndexMap::new();
     let Some(item) = fields.get("schedules") else { return schedules };
     let Some(entries) = item.entries(report) else { return schedules };
@@ -51,7 +52,7 @@ pub(super) fn read(
     for entry in entries {
         let name = names::id(entry.key, report);
         if let Some(schedule) = schedule(entry, runbook, environments, report) {
-            schedules.insert(name.to_owned(), schedule);
+            schedules.insert(name.to_owned(), Arc::new(schedule));
         }
     }
     // Folders of very many are kept for long.

@@ -10,25 +10,25 @@ use super::zone::Zone;
 
 /// When a schedule is due, as its author wrote it. Cheap to clone: a hundred thousand schedules share theirs with the
 /// folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Words", into = "Words")]
 pub struct Written(Is);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Is {
     Due(Arc<Timetable>),
     Unreadable(Arc<Unreadable>),
 }
 
 /// What is no timetable in this version.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Unreadable {
     words: Words,
     why: String,
 }
 
 /// The words of the language.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Words {
     cron: String,
     timezone: String,

@@ -45,7 +45,7 @@ pub(super) struct Schedules(pub Arc<Shared>);
 #[derive(Debug, Clone, Default)]
 struct Known {
     /// What its runbook says now.
-    declared: Option<Schedule>,
+    declared: Option<Arc<Schedule>>,
     /// Whether its runbook's file is broken.
     broken: bool,
     record: Option<Record>,
@@ -178,7 +178,7 @@ impl Schedules {
 
 /// What its runbook says of a schedule now.
 fn declared<'k>(name: &ScheduleName, known: &'k Known) -> Result<&'k Schedule, Status> {
-    known.declared.as_ref().ok_or_else(|| {
+    known.declared.as_deref().ok_or_else(|| {
         let message = format!("the schedule {name} is not in its runbook now: {}", state(known, None, true).1);
         errors::status(Code::FailedPrecondition, "SCHEDULE_GONE", message)
     })
@@ -212,7 +212,7 @@ fn schedule(name: &ScheduleName, known: &Known, fires: bool, now: Timestamp) -> 
     let ran = known.record.as_ref().and_then(|record| record.ran);
     let succeeded = known.record.as_ref().and_then(|record| record.succeeded);
     let expected = known.record.as_ref().zip(known.plan.as_ref()).and_then(|(record, plan)| expected_by(record, plan));
-    let declared = known.declared.as_ref();
+    let declared = known.declared.as_deref();
     v1::Schedule {
         name: name.to_string(),
         runbook: name.runbook().to_owned(),
