@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use crate::directory;
 use crate::error::{InFile as _, OpenError, StoreError};
-use crate::limits::{CACHE_BYTES, COLLECT_EVERY_MILLIS, LOCK_TRIES, LOCK_WAIT, SEGMENT_BYTES, VALUE_BYTES};
+use crate::limits::{
+    ASKED_AGAIN, CACHE_BYTES, COLLECT_EVERY_MILLIS, LOCK_TRIES, LOCK_WAIT, SEGMENT_BYTES, VALUE_BYTES,
+};
 
 /// A stored value.
 pub type Value = sled::IVec;
@@ -236,6 +238,19 @@ impl Db {
                 }
             }
         }
+    }
+
+    /// Has the engine's cache keep no more than [`CACHE_BYTES`] of what a scan of these keys has read. The engine drops pages
+    /// once 64 accesses were counted in one of its 256 queues, and a scan counts each page once: however much it reads, all
+    /// of it stays. So some of the keys, from all over, are asked for again.
+    ///
+    /// # Errors
+    /// The engine cannot read.
+    pub fn let_go<K: AsRef<[u8]>>(&self, scanned: impl Iterator<Item = K>) -> Result<(), StoreError> {
+        for key in scanned.step_by(ASKED_AGAIN) {
+            self.get(key.as_ref())?;
+        }
+        Ok(())
     }
 
     /// Makes the changes of a batch, whole or not at all. Not durable before [`Self::sync`].

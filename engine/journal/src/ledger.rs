@@ -98,6 +98,7 @@ pub fn records(shared: &Shared) -> Result<Vec<(ScheduleName, Record)>, StoreErro
         records.push((name, record));
         Ok(ControlFlow::Continue(()))
     })?;
+    shared.db.let_go(records.iter().map(|(name, _)| keys::schedule(name)))?;
     // Asked for after the read: what is under way by then may have been in it.
     for (name, before) in shared.tail().records_under_way() {
         // Keys are in the order of names.

@@ -12,8 +12,12 @@ pub const VALUE_BYTES: usize = 16 << 10;
 pub const SEGMENT_BYTES: usize = 2 << 20;
 /// The storage engine's page cache, in bytes. No bound on memory; the short tail is.
 pub const CACHE_BYTES: u64 = 4 << 20;
-/// How often the storage engine collects garbage and syncs on its own, in milliseconds.
-pub const COLLECT_EVERY_MILLIS: u64 = 10_000;
+/// Of so many scanned keys one is asked for again, so that the cache keeps its bound: a page holds ten and more of them.
+pub const ASKED_AGAIN: usize = 4;
+/// How often the storage engine collects garbage and syncs on its own, in milliseconds. It syncs also where nothing was
+/// written, which on a busy disk is most of what an idle daemon takes of a processor. It collects for half of this time
+/// at most, so that longer pauses make it no slower, and the file larger by what is written in one.
+pub const COLLECT_EVERY_MILLIS: u64 = 30_000;
 /// One commit, in bytes.
 pub const COMMIT_BYTES: usize = 512 << 20;
 /// The length of the live tail above which commits should be archived.
