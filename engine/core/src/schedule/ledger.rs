@@ -344,7 +344,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Dst;
+    use crate::schedule::{Dst, next_slot};
 
     #[test]
     fn names_are_two_ids() {
@@ -401,5 +401,21 @@ mod tests {
         assert_eq!(still.through, Timestamp(day * 3));
         let anew = take(day, NoteFact::Planned(written));
         assert_eq!((anew.through, anew.since), (Timestamp(day), Timestamp(day)));
+    }
+
+    #[test]
+    fn what_was_caught_up_is_not_due_again_where_the_clock_had_been_far_ahead() {
+        let day = limits::CLOCK_AHEAD_HOURS * 3_600_000_000;
+        let mut record = Record::default();
+        let mut take = |at: i64, fact: NoteFact| {
+            let number = record.last + 1;
+            record.apply(&Note { number, at: Timestamp(at), fact }).unwrap();
+            record.timetable().and_then(|timetable| next_slot(&record, timetable))
+        };
+        let written = Written::new("@daily", "UTC", Dst::Cron);
+        assert_eq!(take(day * 5, NoteFact::Planned(written.clone())), Some(Timestamp(day * 6)));
+        take(day * 5 + 1, NoteFact::CaughtUp { slot: Timestamp(day * 2), run: RunUid::from_bits(1), number: 7 });
+        // The control: the slots before and after it are due again.
+        assert_eq!(take(day, NoteFact::Planned(written)), Some(Timestamp(day * 3)));
     }
 }
