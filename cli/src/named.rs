@@ -22,7 +22,7 @@ pub struct Named {
 /// # Errors
 /// The file cannot be read, is empty, or is larger than a runbook may be.
 pub fn named(what: &str) -> Result<Named> {
-    if !what.contains('/') && !has_extension(what) {
+    if !is_file(what) {
         return Ok(Named { runbook: what.to_owned(), ..Named::default() });
     }
     let source = read_source(Path::new(what))?;
@@ -35,9 +35,10 @@ pub fn named(what: &str) -> Result<Named> {
     Ok(Named { runbook: String::new(), source, source_file: what.to_owned() })
 }
 
-fn has_extension(name: &str) -> bool {
-    let extension = Path::new(name).extension();
-    extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
+/// Whether what was typed is the path of a file, and no name.
+pub fn is_file(what: &str) -> bool {
+    let extension = Path::new(what).extension();
+    what.contains('/') || extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// Reads a runbook's file.
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn names_are_told_from_files() {
         for (what, file) in [("backup", false), ("x.yaml", true), ("x.yml", true), ("yaml", false)] {
-            assert_eq!(has_extension(what), file, "{what}");
+            assert_eq!(is_file(what), file, "{what}");
         }
         assert_eq!(named("backup").unwrap(), Named { runbook: "backup".to_owned(), ..Named::default() });
     }

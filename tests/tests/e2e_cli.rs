@@ -12,6 +12,8 @@ mod complete;
 mod inputs;
 #[path = "e2e_cli/json.rs"]
 mod json;
+#[path = "e2e_cli/last_good.rs"]
+mod last_good;
 #[path = "e2e_cli/live.rs"]
 mod live;
 #[path = "e2e_cli/plain.rs"]

@@ -17,7 +17,7 @@ use crate::follow::{follow, interrupts, snapshot};
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, duration, moment, read_span, time_ahead};
-use crate::named::{Named, named};
+use crate::named::{Named, is_file, named};
 use crate::run_name::resolve;
 use crate::selecting::Selecting;
 use crate::session::runs;
@@ -31,7 +31,8 @@ use crate::to_json;
     runbook exec ./try.yaml --input-file inputs.json --output json\n  runbook exec backup --detach\n  runbook exec drop-database -i name=orders --confirm db/orders\n  \
     runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
     runbook exec --like 142 -i keep=9\n  runbook exec deploy --env prod\n  runbook exec backup --at 02:30\n  \
-    runbook exec backup --in 2h\n  runbook exec restore --priority high")]
+    runbook exec backup --in 2h\n  runbook exec restore --priority high\n  \
+    runbook exec restore --last-good")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -69,6 +70,9 @@ pub struct Exec {
     /// Pauses the run before this step; may be repeated
     #[arg(long, value_name = "STEP")]
     pub pause_before: Vec<String>,
+    /// Starts it as its newest run had it, where its file is broken or gone
+    #[arg(long)]
+    pub last_good: bool,
     /// Makes all checks and starts nothing
     #[arg(long)]
     pub validate_only: bool,
@@ -123,7 +127,7 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
             Ok(response) => break response,
             Err(failure) => failure,
         };
-        let Some(names) = confirm::wanted(&failure) else { return Err(with_advice(failure, args.what.as_deref())) };
+        let Some(names) = confirm::wanted(&failure) else { return Err(with_advice(failure, &args)) };
         if args.validate_only || !confirm::can_ask(cx) {
             let runbook = Some(request.runbook.as_str()).filter(|name| !name.is_empty());
             return Err(confirm::advise(cx, failure, &names, runbook).await);
@@ -131,6 +135,10 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
         confirm::ask(cx, &mut interrupts, &failure, &names).await?;
         request.confirm.extend(names);
     };
+    if response.last_good_of > 0 {
+        let of = response.last_good_of;
+        cx.console.say(&format!("its file is broken or gone: this is the runbook as run {of} had it"));
+    }
     let run = response.run.ok_or_else(|| Failure::other("the daemon answered without a run"))?;
     if args.validate_only {
         return validated(cx, &run);
@@ -179,11 +187,13 @@ fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
         environment: args.place.name(),
         input_variables: variables(),
         override_reason: args.r#override.clone().unwrap_or_default(),
+        last_good: args.last_good,
     })
 }
 
-fn with_advice(failure: Failure, what: Option<&str>) -> Failure {
-    let what = what.unwrap_or("RUNBOOK");
+fn with_advice(failure: Failure, args: &Exec) -> Failure {
+    let what = args.what.as_deref().unwrap_or("RUNBOOK");
+    let is_named = !args.last_good && !is_file(what);
     if failure.next.is_some() {
         return failure;
     }
@@ -192,6 +202,10 @@ fn with_advice(failure: Failure, what: Option<&str>) -> Failure {
         Some("SELECTION") => {
             failure.next(format!("`runbook plan {what}` shows the steps, `runbook graph {what}` their order"))
         }
+        Some("BROKEN_RUNBOOK") if is_named => failure.next(format!(
+            "mend the file: `runbook check` shows what is wrong; until then `runbook exec {what} --last-good` starts it as its \
+             newest run had it"
+        )),
         Some("BROKEN_RUNBOOK") => failure.next("mend the file; `runbook check FILE` shows what is wrong"),
         Some("ENVIRONMENT" | "NO_SUCH_ENVIRONMENT" | "BROKEN_ENVIRONMENT") => {
             failure.next("`runbook environments list` shows all; name one with --env")

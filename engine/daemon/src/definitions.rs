@@ -309,6 +309,14 @@ impl Definitions {
         serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
     }
 
+    /// The file and the text that a stored definition was read from.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`].
+    pub fn text(&self, digest: Digest) -> Result<(String, String), DefinitionError> {
+        self.read(digest).map(|stored| (stored.file, stored.source))
+    }
+
     /// The listed files whose contents differ between two stored definitions, or that one of them alone has.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod environments;
 mod errors;
 mod from_proto;
 mod incoming;
+mod last_good;
 mod like;
 mod locks;
 mod logs;

@@ -18,12 +18,14 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use super::asked::{Asked, asked};
-use super::from_proto::{Faults, Inputs, InputsFrom};
+use super::from_proto::{Faults, Inputs, InputsFrom, Wanted};
+use super::last_good::LastGood;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
 use super::waits::Waits;
 use super::{
-    Shared, compare, edit, errors, from_proto, internal, like, locks, logs, pools, principal, terms, to_proto,
+    Shared, compare, edit, errors, from_proto, internal, last_good, like, locks, logs, pools, principal, terms,
+    to_proto,
 };
 use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
@@ -53,6 +55,8 @@ struct Intended {
     reason: String,
     request_id: String,
     terms: run::Terms,
+    /// The run whose version of the runbook it is, where that was asked for.
+    last_good_of: Option<u64>,
 }
 
 impl Runs {
@@ -70,6 +74,17 @@ impl Runs {
             (wanted, reason, request_id, origin, terms)
         else {
             return Err(faults.refusal());
+        };
+        let (wanted, last_good_of) = match wanted {
+            Wanted::Named(name) if request.last_good => {
+                let LastGood { wanted, run } = last_good::last_good(&self.0, name).await?;
+                (wanted, Some(run))
+            }
+            Wanted::Source { .. } if request.last_good => {
+                let problem = "a text that comes with the request has no other version";
+                return Err(errors::bad_field("last_good", problem));
+            }
+            wanted => (wanted, None),
         };
         let asked = asked(&self.0, wanted).await?;
         let of_like = like.as_ref().and_then(|run| run.created().terms.environment.clone());
@@ -91,12 +106,12 @@ impl Runs {
         terms.sources.clone_from(&inputs.sources);
         terms.selection = terms::selection(&asked.runbook, terms::wish(request.selection.take()).unwrap_or(wish))?;
         terms.pause_before = terms::pause_before(&asked.runbook, &request.pause_before)?;
-        Ok(Intended { asked, environment, inputs, origin, reason, request_id, terms })
+        Ok(Intended { asked, environment, inputs, origin, reason, request_id, terms, last_good_of })
     }
 
     /// The start as it would be made: its definition is pinned.
     async fn consider(&self, by: run::Principal, roles: Vec<String>, intended: Intended) -> Result<Considered, Status> {
-        let Intended { asked, environment, inputs, origin, reason, request_id, terms } = intended;
+        let Intended { asked, environment, inputs, origin, reason, request_id, terms, .. } = intended;
         let Inputs { values: inputs, given, .. } = inputs;
         let pinned = self.pin(asked, environment).await?;
         let commit = self.commit().await?;
@@ -306,6 +321,7 @@ impl RunService for Runs {
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let intended = self.preflight(self.intended(request).await?).await?;
+        let last_good_of = intended.last_good_of.unwrap_or_default();
         let Considered { pinned, sealed, start, .. } = self.consider(by, roles, intended).await?;
         if validate_only {
             let run = v1::Run {
@@ -318,7 +334,7 @@ impl RunService for Runs {
             let checked =
                 self.0.dispatcher.query(move |machine| machine.check_start(crate::clock::now(), &start)).await;
             checked.map_err(|_| errors::ending())?.map_err(|rejection| errors::rejection(&rejection))?;
-            return Ok(Response::new(v1::StartRunResponse { run: Some(run), repeated_request: false }));
+            return Ok(Response::new(v1::StartRunResponse { run: Some(run), repeated_request: false, last_good_of }));
         }
         let uid = new_uid();
         if !sealed.is_empty() {
@@ -340,7 +356,8 @@ impl RunService for Runs {
             self.0.surroundings.sealer.forget(uid).map_err(|error| internal(&error))?;
         }
         let run = self.head(reply.run).await?;
-        let mut response = Response::new(v1::StartRunResponse { run: Some(run), repeated_request: reply.repeated });
+        let mut response =
+            Response::new(v1::StartRunResponse { run: Some(run), repeated_request: reply.repeated, last_good_of });
         let version = tonic::metadata::MetadataValue::from_static(env!("CARGO_PKG_VERSION"));
         response.metadata_mut().insert("x-runbook-version", version);
         Ok(response)

@@ -507,7 +507,7 @@ impl ScheduleService for Schedules {
         let origin = v1::Origin::Person.into();
         let start = v1::StartRunRequest { origin, reason, request_id, ..start_of(&name, declared) };
         let started = Runs(Arc::clone(&self.0)).start_run(Request::from_parts(metadata, extensions, start)).await?;
-        let v1::StartRunResponse { run, repeated_request } = started.into_inner();
+        let v1::StartRunResponse { run, repeated_request, .. } = started.into_inner();
         Ok(Response::new(v1::RunScheduleResponse { run, repeated_request }))
     }
 }
