@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
-use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,23 +11,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
 use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::injection::skip;
-use runbook_tests::e2e::{Daemon, Project, Reply, Web, step, tree, wait_for};
+use runbook_tests::e2e::{Daemon, Project, Reply, Web, find, path, step, tree, wait_for};
 
 /// The current release.
 const CURRENT: &str = ".stack/local/site/current";
-
-/// A PATH on which Debian's programs of the PostgreSQL server are found, too.
-fn path() -> OsString {
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
-    folders.extend(versions.map(|version| version.path().join("bin")));
-    std::env::join_paths(folders).expect("a PATH")
-}
-
-/// Where a program is.
-fn find(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path()).map(|folder| folder.join(name)).find(|file| file.is_file())
-}
 
 /// Whether all programs are there; says which one is not.
 fn are_there() -> bool {
