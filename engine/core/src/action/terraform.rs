@@ -1,6 +1,6 @@
 //! `terraform/*`: plans, and exactly what was planned.
 
-use super::{Action, Artifact, Carried, Effects, Initialised, Key, Takes, key, output, required, section};
+use super::{Action, Artifact, Carried, Effects, Initialised, Key, Output, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -41,6 +41,9 @@ const STOPPED: (&str, &str) = (
     "A cancel",
     "Sends INT to terraform alone and waits ten minutes for it, as Ctrl-C at a terminal would. What was done until then is in its state.",
 );
+
+const LEFT_OUT: Output =
+    output("left_out", ValueType::Integer, "How many more there are than `resources` has room for, by address.");
 
 macro_rules! with {
     ($section:ident, $sections:ident, $keys:ident, $name:literal) => {
@@ -201,6 +204,7 @@ pub(super) static PLAN: Action = Action {
         output("replace", ValueType::Integer, "How many it would make anew."),
         output("delete", ValueType::Integer, "How many it would remove."),
         output("resources", ValueType::List, "What it would change: maps with `address` and `action`, never a value."),
+        LEFT_OUT,
     ],
     artifacts: &[Artifact {
         name: "plan",
@@ -225,6 +229,7 @@ pub(super) static DRIFT: Action = Action {
             ValueType::List,
             "What differs: maps with `address`, `action`, and `attributes`, the names of those that differ, never a value.",
         ),
+        LEFT_OUT,
         output("stack", ValueType::String, "The folder of the stack, as `dir` names it."),
         output("workspace", ValueType::String, "The workspace that it looked at."),
     ],
@@ -261,7 +266,7 @@ pub(super) static APPLY: Action = Action {
         ("A stale plan", "is refused: the state has changed since the plan was made."),
         (
             "Nobody knows",
-            "When it was killed. Let `verify` plan again, as above: what is not applied then is planned anew, and approved.",
+            "When it was killed. Let `verify` plan again, as above: where something is left, the same plan is tried once more, which is refused as stale if a part of it was applied. What is left is planned by another run, or in this one where plan and apply are a block with `repeat: {until: \"iteration.status == 'succeeded'\", max: 3}`.",
         ),
         STOPPED,
         ("A dry run", "Shows it; `terraform/plan` before it says what it would do."),

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod boundaries;
+
 use std::process::{Command, Stdio};
 
-use runbook_proto::v1::{CancelRunRequest, Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
 use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Daemon, Project, step, wait_for};
 
@@ -144,83 +146,6 @@ steps:
     assert_eq!(step(&run, "drift").status(), StepStatus::Succeeded, "{run:#?}");
     assert!(output(&run, "drift", "drifted").contains("BoolValue(true)"), "{run:#?}");
     assert!(output(&run, "drift", "resources").contains("input"), "{run:#?}");
-}
-
-/// A stack that takes its time, until a file is there.
-const SLOW: &str = r#"
-resource "terraform_data" "slow" {
-  provisioner "local-exec" {
-    command = "touch begun; while [ ! -e go ]; do sleep 0.1; done"
-  }
-}
-"#;
-
-const APPLY: &str = r#"
-steps:
-  plan: {uses: terraform/plan, with: {dir: stack}}
-  apply:
-    needs: [plan]
-    uses: terraform/apply
-    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
-    verify: {uses: terraform/plan, with: {dir: stack, happened: "!attempt.outputs.changes"}}
-"#;
-
-#[test]
-fn an_apply_outlives_the_daemon() {
-    if !is_there() {
-        return;
-    }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let daemon = Daemon::start(&project);
-    let run = daemon.exec("r", &[]);
-    wait_for("the apply", || project.read("stack/begun"));
-    daemon.kill();
-    let daemon = Daemon::start(&project);
-    project.file("stack/go", "");
-    let run = daemon.wait_over(&run.name);
-    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
-    assert_eq!(step(&run, "apply").attempts, 1);
-}
-
-#[test]
-fn a_cancel_lets_terraform_write_its_state() {
-    if !is_there() {
-        return;
-    }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let daemon = Daemon::start(&project);
-    let run = daemon.exec("r", &[]);
-    wait_for("the apply", || project.read("stack/begun"));
-    let request = CancelRunRequest { name: run.name.clone(), reason: "test".into(), ..Default::default() };
-    daemon.runs(|mut client| async move { client.cancel_run(request).await }).unwrap();
-    let run = daemon.wait_over(&run.name);
-    assert_eq!(run.status(), RunStatus::Canceled, "{run:#?}");
-    // It ended by itself: the lock of the state is free, and the state was written.
-    assert!(!project.path("stack/.terraform.tfstate.lock.info").exists());
-    assert!(project.read("stack/terraform.tfstate").is_some());
-}
-
-#[test]
-fn a_lock_is_told_with_its_holder() {
-    if !is_there() {
-        return;
-    }
-    let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 1}}\n";
-    let project = project(body, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let mut command = Command::new("terraform");
-    command.args(["apply", "-auto-approve", "-input=false"]).current_dir(project.path("stack")).stdout(Stdio::null());
-    let mut holder = command.spawn().expect("terraform runs");
-    wait_for("the apply", || project.read("stack/begun"));
-    let daemon = Daemon::start(&project);
-    let run = exec(&daemon, &[]);
-    let plan = step(&run, "plan");
-    assert!(plan.message.contains("the state is locked by ") && plan.message.contains("force-unlock"), "{plan:#?}");
-    assert_eq!(plan.exit_code, Some(75));
-    project.file("stack/go", "");
-    assert!(holder.wait().expect("it ends").success());
 }
 
 #[test]
