@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use runbook_core::definition::{Environment, Runbook, Schedule};
+use runbook_core::destruction;
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
 use runbook_core::limits;
+use runbook_core::needs;
 use runbook_core::schedule::Timetable;
 
 use crate::definitions::{self, Text};
@@ -191,15 +193,26 @@ impl Generation {
 
     /// A runbook and all that it comes to start, each once, as far as they are there.
     pub fn with_called<'a>(&'a self, runbook: &'a Runbook) -> Vec<&'a Runbook> {
+        self.with(runbook, runbook.called())
+    }
+
+    /// A runbook and all that a start of it comes to start by what is given, each once, as far as they are there.
+    pub fn with_started<'a>(&'a self, known: &destruction::Known<'a>) -> Vec<&'a Runbook> {
+        self.with(known.runbook, needs::started(known))
+    }
+
+    /// A runbook and these, with all that they come to start.
+    fn with<'a>(&'a self, runbook: &'a Runbook, mut called: Vec<&'a str>) -> Vec<&'a Runbook> {
         let mut all = vec![runbook];
         let mut seen = HashSet::from([runbook.name.as_str()]);
         let mut next = 0;
-        while let Some(runbook) = all.get(next).copied() {
+        loop {
+            let new = called.into_iter().filter(|name| seen.insert(name));
+            all.extend(new.filter_map(|name| self.entries.get(name)?.runbook()));
             next += 1;
-            let called = runbook.called().into_iter().filter(|name| seen.insert(name));
-            all.extend(called.filter_map(|name| self.entries.get(name)?.runbook()));
+            let Some(runbook) = all.get(next) else { return all };
+            called = runbook.called();
         }
-        all
     }
 }
 
