@@ -154,9 +154,12 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Whether every file could be read and is good.
+    /// Whether every file could be read and is good: only then what is not there is wanted by nobody. A listed file that is
+    /// missing leaves a runbook what it is.
     pub fn is_whole(&self) -> bool {
-        self.problems.is_empty() && self.entries.values().all(|entry| entry.runbook().is_some())
+        self.problems.is_empty()
+            && self.entries.values().all(|entry| entry.runbook().is_some())
+            && self.places.values().all(|place| place.environment().is_some())
     }
 
     /// All runbooks as others see them, broken ones too.
@@ -645,6 +648,21 @@ mod tests {
             assert!(current.entries[name].is_broken());
         }
         assert_eq!(current.problems, ["runbooks/loop: the same folder comes twice"]);
+    }
+
+    #[test]
+    fn a_folder_is_whole_when_nothing_of_it_is_unknown() {
+        let (folder, library) = project(&[("a.yaml", &format!("name: a\nfiles: [gone.sh]\n{GOOD}"))]);
+        let whole = || library.latest().is_whole();
+        assert!(whole(), "what it lists changes nothing of what it is");
+        for (file, bad) in [("b.yaml", "steps: ["), ("environments/prod.yaml", "name: [")] {
+            write(folder.path(), file, bad);
+            assert!(!whole(), "{file}");
+            fs::remove_file(folder.path().join(FOLDER).join(file)).unwrap();
+            assert!(whole());
+        }
+        std::os::unix::fs::symlink(".", folder.path().join(FOLDER).join("loop")).unwrap();
+        assert!(!whole(), "there may be more than was read");
     }
 
     #[test]
