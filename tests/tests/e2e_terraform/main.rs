@@ -226,3 +226,34 @@ fn who_writes_to_a_stack_waits_for_who_does_and_nobody_else_does() {
     }
     assert_eq!(project.lines("log").iter().filter(|line| *line == "begin default").count(), 3);
 }
+
+#[test]
+fn each_item_writes_to_its_stack_alone() {
+    let project = Project::new();
+    let program = project.file("stand-in", STAND_IN);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.runbook(
+        "all",
+        &format!(
+            "env: {{LOG: '{}', GO: '{}'}}\nsteps:\n  init:\n    for_each: [stack, other, stack]\n    uses: terraform/init\n    \
+            with: {{dir: \"${{{{ item }}}}\", program: '{}', workspace: blue}}\n",
+            project.path("log").display(),
+            project.path("go").display(),
+            program.display(),
+        ),
+    );
+    project.file("stack/main.tf", STACK);
+    project.file("other/main.tf", STACK);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("all", &[]);
+    let items = |run: &Run| step(run, "init").child_run.clone().map(|below| below.steps).unwrap_or_default();
+    let run = daemon.wait(&run.name, "two that write", |run| {
+        project.lines("log").len() == 2 && items(run).iter().any(|item| !item.waits_for.is_empty())
+    });
+    let waits: Vec<String> = items(&run).iter().flat_map(|item| item.waits_for.clone()).collect();
+    assert!(waits.len() == 1 && waits[0].starts_with("lock terraform/stack@blue ("), "{waits:?}");
+    project.file("go-blue", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    assert_eq!(project.lines("log").len(), 6);
+}

@@ -35,7 +35,7 @@ const LOCKED: (&str, &str) = (
 const ALONE: &[&str] = &["dir", "workspace"];
 const ONE_AT_A_TIME: (&str, &str) = (
     "One at a time",
-    "It has the lock `terraform/DIR`, with `workspace` `terraform/DIR@WORKSPACE`, as if the step named it under `locks`: others that write to the stack wait for it, and `runbook locks` shows who. With `for_each` and `repeat` that is so where it stands in a block.",
+    "It has the lock `terraform/DIR`, with `workspace` `terraform/DIR@WORKSPACE`, as if the step named it under `locks`: others that write to the stack wait for it, and `runbook locks` shows who. With `for_each` and `repeat` each item and iteration has its own.",
 );
 const STOPPED: (&str, &str) = (
     "A cancel",
