@@ -8,8 +8,9 @@ mod boundaries;
 use std::process::{Command, Stdio};
 
 use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::injection::skip;
-use runbook_tests::e2e::{Daemon, Project, step, wait_for};
+use runbook_tests::e2e::{Daemon, Project, leaks, step, wait_for};
 
 const STACK: &str = r#"
 variable "size" {
@@ -117,8 +118,10 @@ fn what_was_planned_is_applied_and_read() {
     assert!(output(&run, "plan", "changes").contains("BoolValue(false)"), "{run:#?}");
     assert_eq!(step(&run, "apply").status(), StepStatus::Skipped);
     // What is secret is in the plan and the state, and nowhere else.
-    let found = Command::new("grep").args(["-rlF", "hunter2-hunter2"]).arg(project.path(".runbook")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    drop(daemon);
+    let redactor = Redactor::new(["hunter2-hunter2"]);
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
+    assert!(!redactor.is_in(project.read("runbookd.log").unwrap().as_bytes()));
 }
 
 #[test]
