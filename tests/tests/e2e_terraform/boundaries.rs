@@ -8,7 +8,7 @@ use runbook_tests::e2e::command::command;
 use runbook_tests::e2e::{Daemon, Project, Terminal, step, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{exec, is_there, output, project, terraform};
+use crate::{STACK, exec, is_there, output, project, terraform};
 
 /// A stack that takes its time, until a file is there.
 const SLOW: &str = r#"
@@ -184,4 +184,42 @@ steps:
     let second = rounds[1].child_run.as_ref().expect("a second round");
     // What had been made before the kill was not made again.
     assert!(output(second, "apply", "added").contains("NumberValue(1.0)"), "{second:#?}");
+}
+
+/// A program of OpenTofu's name that is terraform, and dies after an apply before it could say that all is done.
+const DYING: &str = r#"#!/bin/sh
+# Stands in for OpenTofu, which a test cannot have.
+terraform "$@" || exit
+case "$1" in apply) kill -9 $$ ;; esac
+"#;
+
+#[test]
+fn an_apply_that_was_killed_when_all_was_done_has_happened_whatever_the_program_is_called() {
+    if !is_there() {
+        return;
+    }
+    let body = r#"
+steps:
+  plan: {uses: terraform/plan, with: {dir: stack, program: tofu}}
+  apply:
+    needs: [plan]
+    uses: terraform/apply
+    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}", program: tofu}
+    verify: {uses: terraform/plan, with: {dir: stack, program: tofu, happened: "!attempt.outputs.changes"}}
+  tell: {needs: [apply], argv: [echo, "${{ steps.apply.outputs.added }}"]}
+"#;
+    let project = project(body, STACK);
+    terraform(&project, &["init", "-input=false"]);
+    let program = project.file("bin/tofu", DYING);
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let daemon = Daemon::start_with(&project, |command| {
+        command.env("PATH", path);
+    });
+    let run = exec(&daemon, &[]);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+    let told = daemon.events(&run.name).into_iter().map(|event| event.message).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("tofu was killed by signal 9") && told.contains("verify: it happened"), "{told}");
+    // How much it did is not known.
+    assert_eq!(daemon.logs(&run.name, "tell"), ["0"]);
 }

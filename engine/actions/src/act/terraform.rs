@@ -210,6 +210,8 @@ impl<'a> Stack<'a> {
         ]);
         if let Some(condition) = self.told.condition("happened") {
             let happened = condition.holds(&done.outputs).map_err(|problem| Done::with(FAILED, problem))?;
+            // What is verified would have said how much it did. That it was done is known by now, and no more.
+            done.outputs.extend(["added", "changed", "destroyed"].map(|name| (name.to_owned(), Value::from(0))));
             done.outputs.insert("happened".to_owned(), Value::from(if happened { "yes" } else { "no" }));
         }
         Ok(done)
@@ -314,15 +316,18 @@ fn unmade(error: io::Error) -> Done {
     Done::with(FAILED, error.to_string())
 }
 
-/// A folder that goes with the value.
+/// A folder that goes with the value; with the attempt, where we are killed before.
 struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
+    /// Beside what the attempt writes: a plan holds values in clear.
     fn new() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let path = std::env::temp_dir().join(format!("runbook-act-{}", std::process::id()));
+        let output = std::env::var_os("RUNBOOK_OUTPUT").map(PathBuf::from);
+        let folder = output.as_deref().and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let path = folder.join("plan");
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         Ok(Self { path })
@@ -331,7 +336,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left in the folder for temporary files goes with that.
+        // What is left goes with the attempt's folder.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
