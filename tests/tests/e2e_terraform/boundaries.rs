@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use runbook_proto::v1::{CancelRunRequest, RunStatus, StepStatus};
 use runbook_tests::e2e::command::command;
-use runbook_tests::e2e::{Daemon, Project, Terminal, step, wait_for};
+use runbook_tests::e2e::{Daemon, Project, Reply, Terminal, Web, step, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{STACK, exec, is_there, output, project, terraform};
@@ -222,4 +222,34 @@ steps:
     assert!(told.contains("tofu was killed by signal 9") && told.contains("verify: it happened"), "{told}");
     // How much it did is not known.
     assert_eq!(daemon.logs(&run.name, "tell"), ["0"]);
+}
+
+#[test]
+fn a_lock_that_was_left_behind_is_told_with_the_command_that_frees_it_and_never_forced() {
+    if !is_there() {
+        return;
+    }
+    // The state lies on a server, and with it the lock of somebody whose terraform died.
+    let web = Web::serve(|asked, _| match asked.method.as_str() {
+        "LOCK" => Reply::text(
+            423,
+            r#"{"ID": "af-12", "Operation": "OperationTypeApply", "Who": "ada@gone", "Version": "1.4.0", "Created": "2026-11-27T03:00:00Z"}"#,
+        ),
+        _ => Reply::text(404, "there is no state yet"),
+    });
+    let backend = format!(
+        "terraform {{\n  backend \"http\" {{\n    address = \"{url}/state\"\n    lock_address = \"{url}/lock\"\n    unlock_address = \"{url}/lock\"\n  }}\n}}\n",
+        url = web.url()
+    );
+    let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 2, backoff: {initial: 10ms, jitter: none}}}\n";
+    let project = project(body, &format!("{backend}{STACK}"));
+    terraform(&project, &["init", "-input=false"]);
+    let daemon = Daemon::start(&project);
+    let run = exec(&daemon, &[]);
+    let plan = step(&run, "plan");
+    assert_eq!((plan.status(), plan.attempts, plan.exit_code), (StepStatus::Failed, 2, Some(75)), "{plan:#?}");
+    for part in ["the state is locked by somebody whom the backend does not name", "stack force-unlock af-12`"] {
+        assert!(plan.message.contains(part), "{part}: {plan:#?}");
+    }
+    assert!(web.asked().iter().all(|asked| matches!(asked.method.as_str(), "LOCK" | "GET")), "{:#?}", web.asked());
 }

@@ -260,3 +260,31 @@ fn each_item_writes_to_its_stack_alone() {
     assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
     assert_eq!(project.lines("log").len(), 6);
 }
+
+#[test]
+fn one_at_a_time_writes_to_a_cache_of_plugins() {
+    const STACKS: usize = 4;
+    let project = Project::new();
+    let program = project.file("stand-in", STAND_IN);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (log, go) = (project.path("log"), project.path("go"));
+    let mut body = format!("env: {{LOG: '{}', GO: '{}'}}\nsteps:\n", log.display(), go.display());
+    for number in 0..STACKS {
+        project.file(&format!("stack{number}/main.tf"), STACK);
+        body += &format!(
+            "  init{number}: {{uses: terraform/init, with: {{dir: stack{number}, program: '{}', plugin_cache: cache}}}}\n",
+            program.display()
+        );
+    }
+    project.runbook("all", &body);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("all", &[]);
+    let all_run = |run: &Run| run.steps.iter().all(|step| step.status() == StepStatus::Running);
+    let run = daemon.wait(&run.name, "all of them to be on", all_run);
+    wait_for("the first one", || (!project.lines("log").is_empty()).then_some(()));
+    project.file("go-default", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    let expected: Vec<&str> = (0..STACKS).flat_map(|_| ["begin default", "end default"]).collect();
+    assert_eq!(project.lines("log"), expected);
+}

@@ -86,11 +86,16 @@ impl Said {
                 let line = detail.lines().find_map(|line| line.trim().strip_prefix(name));
                 line.map_or("unknown", str::trim).to_owned()
             };
-            let (id, who, since) = (field("ID:"), field("Who:"), field("Created:"));
+            // A state that lies behind HTTP is told with the id of who has it, and below that, who asked in vain: ourselves.
+            let told = detail.split("already locked: ID=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let (id, holder) = match told.filter(|id| *id != field("ID:")) {
+                Some(id) => (id.to_owned(), "somebody whom the backend does not name".to_owned()),
+                None => (field("ID:"), format!("{} since {}", field("Who:"), field("Created:"))),
+            };
             return Done::with(
                 LATER,
                 format!(
-                    "the state is locked by {who} since {since}; once you know that nobody works on it any more, free it by \
+                    "the state is locked by {holder}; once you know that nobody works on it any more, free it by \
                      `terraform -chdir={} force-unlock {id}`",
                     dir.display()
                 ),
