@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use runbook_core::action::{DONE, FAILED};
 use serde_json::{Map, Value, json};
 
-use self::changes::{Change, changes, listed};
+use self::changes::{Change, changes, listed, sorted};
 use self::said::Said;
 use super::tool::{Ended, Tool, folder, killed};
 use super::{Told, artifact, say};
@@ -180,6 +180,11 @@ impl<'a> Stack<'a> {
         if !matches!(code, 0 | CHANGES) {
             return Err(said.failed(&self.tool.dir));
         }
+        Ok(sorted(said.planned))
+    }
+
+    /// What a plan would change, with what differs of it: that is asked for, since the talk about it does not say it.
+    async fn differences(&self, path: &Path) -> Result<Vec<Change>, Done> {
         let mut show = Self::arguments(&["show", "-json"]);
         show.push(path.into());
         let (code, bytes) = self.ask(&show).await?;
@@ -242,7 +247,9 @@ impl<'a> Stack<'a> {
 
     async fn look(&self) -> Result<Done, Done> {
         let scratch = Scratch::new().map_err(unmade)?;
-        let changes = self.make_plan(&scratch.path.join(PLAN), false).await?;
+        let plan = scratch.path.join(PLAN);
+        self.make_plan(&plan, false).await?;
+        let changes = self.differences(&plan).await?;
         for change in &changes {
             say(&format!("{} ({}): {}", change.address, change.action, change.attributes.join(", ")));
         }

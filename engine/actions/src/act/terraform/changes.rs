@@ -10,7 +10,30 @@ pub(super) struct Change {
     pub attributes: Vec<String>,
 }
 
-/// What a plan would change, by address.
+/// What a line of the talk about a plan says that it would change.
+pub(super) fn planned(message: &Value) -> Vec<Change> {
+    let word = |value: &Value| {
+        let words = ["create", "update", "replace", "delete"];
+        words.into_iter().find(|word| value.as_str() == Some(word))
+    };
+    let change = &message["change"];
+    if let (Some(address), Some(action)) = (change["resource"]["addr"].as_str(), word(&change["action"])) {
+        return vec![Change { address: address.to_owned(), action, attributes: Vec::new() }];
+    }
+    let outputs = message["outputs"].as_object().into_iter().flatten();
+    let changed = outputs.filter_map(|(name, output)| {
+        Some(Change { address: format!("output.{name}"), action: word(&output["action"])?, attributes: Vec::new() })
+    });
+    changed.collect()
+}
+
+/// By address: where there is no room for all, the same ones are left out each time.
+pub(super) fn sorted(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort_by(|one, other| one.address.cmp(&other.address));
+    changes
+}
+
+/// What a plan would change, by address, with what differs of it.
 pub(super) fn changes(plan: &Value) -> Vec<Change> {
     let resources = plan["resource_changes"].as_array().into_iter().flatten();
     let mut changes: Vec<Change> = resources
@@ -37,9 +60,7 @@ pub(super) fn changes(plan: &Value) -> Vec<Change> {
         };
         changes.push(Change { address: format!("output.{name}"), action, attributes: vec!["value".to_owned()] });
     }
-    // Where there is no room for all, the same ones are left out each time.
-    changes.sort_by(|one, other| one.address.cmp(&other.address));
-    changes
+    sorted(changes)
 }
 
 /// What is told of changes in one output, as far as there is room for it, and how many there are beyond.
@@ -87,6 +108,20 @@ mod tests {
             .collect();
         let told: Vec<_> = told.iter().map(|(a, b, c)| (a.as_str(), *b, c.as_str())).collect();
         assert_eq!(told, [("a.b", "update", "id,y"), ("a.c", "replace", ""), ("output.url", "create", "value")]);
+    }
+
+    #[test]
+    fn what_is_planned_is_read_from_the_talk_about_it() {
+        let lines = [
+            json!({"type": "planned_change", "change": {"resource": {"addr": "a.b"}, "action": "replace"}}),
+            json!({"type": "planned_change", "change": {"resource": {"addr": "data.c"}, "action": "read"}}),
+            json!({"type": "outputs", "outputs": {"url": {"action": "update"}, "same": {"action": "noop"}}}),
+            json!({"type": "outputs", "outputs": {"applied": {"value": 1}}}),
+        ];
+        let found = lines.iter().flat_map(planned).map(|change| (change.address, change.action));
+        let wanted =
+            [("a.b", "replace"), ("output.url", "update")].map(|(address, action)| (address.to_owned(), action));
+        assert_eq!(found.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use runbook_core::action::{FAILED, LATER};
 use serde_json::{Map, Value};
 
 use super::super::say;
+use super::changes::{Change, planned};
 use crate::inside::Done;
 
 /// The errors that a message tells; the log has all.
@@ -18,6 +19,8 @@ pub(super) struct Said {
     errors: Vec<(String, String)>,
     /// How many resources it made, changed and removed, by its own names for that.
     pub(super) counts: Map<String, Value>,
+    /// What it is going to change.
+    pub(super) planned: Vec<Change>,
     progress: Progress,
 }
 
@@ -69,6 +72,7 @@ impl Said {
                 detail.lines().for_each(say);
                 self.errors.push((text("summary"), detail));
             }
+            Some("planned_change" | "outputs") => self.planned.extend(planned(&message)),
             Some("change_summary") => {
                 if let Some(changes) = message["changes"].as_object() {
                     self.counts.clone_from(changes);
