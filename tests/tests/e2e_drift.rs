@@ -163,6 +163,21 @@ fn an_error_is_no_drift_and_a_dry_run_looks_at_nothing_that_counts() {
 }
 
 #[test]
+fn very_much_drift_is_no_failure_and_all_of_it_is_counted() {
+    let project = project();
+    let daemon = Daemon::start(&project);
+    let names: Vec<String> = (0..5_000).map(|number| format!("module.net.aws_instance.web[{number:04}]")).collect();
+    let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &["size", "tags"][..])).collect();
+    plan(&project, "net", &all);
+    assert_eq!(exec(&project, &["look"]), 0);
+    let (stacks, code) = drift(&project, &[]);
+    let shown = stacks[0]["differences"].as_array().unwrap().len();
+    assert_eq!((shown as u64 + stacks[0]["left_out"].as_u64().unwrap(), code), (5_000, 1));
+    assert_eq!(stacks[0]["differences"][0]["address"], names[0].as_str());
+    drop(daemon);
+}
+
+#[test]
 fn a_stack_is_one_of_its_environment() {
     let project = project();
     let daemon = Daemon::start(&project);

@@ -4,8 +4,9 @@
 
 use std::process::Command;
 
-use runbook_proto::v1::{RunStatus, StepStatus};
-use runbook_tests::e2e::{Daemon, Project, step};
+use runbook_proto::v1::{CancelRunRequest, RunStatus, StepStatus};
+use runbook_shim::redact::Redactor;
+use runbook_tests::e2e::{Daemon, Project, leaks, step, wait_for};
 
 fn git(project: &Project, words: &[&str]) -> String {
     let mut command = Command::new("git");
@@ -52,4 +53,87 @@ steps:
     let run = daemon.wait_over(&daemon.exec("r", &[("ref", "gone")]).name);
     assert_eq!(run.status(), RunStatus::Failed);
     assert!(step(&run, "sources").message.contains("gone of ../../origin cannot be fetched"), "{run:#?}");
+}
+
+/// A repository beside the runbooks, with one commit.
+fn origin(project: &Project) {
+    project.file("origin/page", "one\n");
+    for words in [&["init", "-q"][..], &["add", "page"], &["commit", "-q", "-m", "the first page"]] {
+        git(project, words);
+    }
+}
+
+#[test]
+fn what_a_killed_git_left_is_mended_and_no_other_repository_is_touched() {
+    let project = Project::with(
+        "r",
+        r#"
+requires: {secrets: [token]}
+steps:
+  sources: {uses: git/checkout, with: {url: "../../origin", path: scratch/site, token: "${{ secrets.token }}"}}
+"#,
+    );
+    project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
+    let token = project.file("token", "hunter2-of-git");
+    std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    origin(&project);
+    // The project itself is a repository, and the one in the folder was killed before it was whole.
+    let of_project = |words: &[&str]| git(&project, &[&["-C", ".."], words].concat());
+    of_project(&["init", "-q"]);
+    of_project(&["add", "runbooks"]);
+    of_project(&["commit", "-q", "-m", "the project"]);
+    let head = of_project(&["symbolic-ref", "HEAD"]);
+    project.file("scratch/site/.git/index.lock", "");
+    project.file("scratch/site/.git/config.lock", "");
+    project.file("scratch/site/left", "over");
+    let daemon = Daemon::start(&project);
+    let run = daemon.wait_over(&daemon.exec("r", &[]).name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{:?}", daemon.logs(&run.name, "sources"));
+    assert_eq!(project.read("scratch/site/page").as_deref(), Some("one\n"));
+    assert_eq!(project.read("scratch/site/left"), None);
+    assert_eq!(of_project(&["symbolic-ref", "HEAD"]), head);
+    assert_eq!(of_project(&["log", "--format=%s"]), "the project");
+    assert!(project.path("runbooks/r.yaml").exists());
+    drop(daemon);
+    assert_eq!(leaks(&project.path(".runbook"), &Redactor::new(["hunter2-of-git"])), [""; 0]);
+}
+
+/// Git itself, which waits to be let go on before it fetches.
+const GATED: &str = r#"#!/bin/sh
+if [ "$1" = fetch ]; then
+  echo x >> "$RUNBOOK_PROJECT/begun"
+  while [ ! -e "$RUNBOOK_PROJECT/go" ]; do sleep 0.05; done
+fi
+PATH=${PATH#*:} exec git "$@"
+"#;
+
+#[test]
+fn a_checkout_outlives_the_daemon_and_ends_with_its_run() {
+    let project =
+        Project::with("r", "steps:\n  sources: {uses: git/checkout, with: {url: ../origin, path: scratch}}\n");
+    let program = project.file("bin/git", GATED);
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    origin(&project);
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    let start = || {
+        Daemon::start_with(&project, |command| {
+            command.env("PATH", &path);
+        })
+    };
+    let daemon = start();
+    let run = daemon.exec("r", &[]);
+    wait_for("the fetch", || project.read("begun"));
+    let request = CancelRunRequest { name: run.name.clone(), reason: "test".into(), ..Default::default() };
+    daemon.runs(|mut client| async move { client.cancel_run(request).await }).unwrap();
+    let run = daemon.wait_over(&run.name);
+    assert_eq!((run.status(), step(&run, "sources").status()), (RunStatus::Canceled, StepStatus::Canceled), "{run:#?}");
+    assert_eq!(project.read("scratch/page"), None);
+    let run = daemon.exec("r", &[]);
+    wait_for("the fetch", || (project.lines("begun").len() == 2).then_some(()));
+    daemon.kill();
+    let daemon = start();
+    project.file("go", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!((run.status(), step(&run, "sources").attempts), (RunStatus::Succeeded, 1), "{run:#?}");
+    assert_eq!(project.read("scratch/page").as_deref(), Some("one\n"));
 }

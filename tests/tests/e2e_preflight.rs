@@ -86,6 +86,51 @@ steps:
     drop(daemon);
 }
 
+#[test]
+fn what_is_not_started_by_its_inputs_needs_nothing() {
+    let project = Project::new();
+    project.runbook("deep", "requires: {tools: [no-such-tool]}\nsteps: {a: {effect: read, run: 'true'}}\n");
+    project.runbook("cluster", "requires: {secrets: [gone]}\nsteps: {a: {uses: runbook, with: {name: deep}}}\n");
+    project.runbook(
+        "deploy",
+        "inputs: {cluster: {type: boolean, default: true}}
+steps:
+  part: {if: inputs.cluster, uses: runbook, with: {name: cluster}, when_skipped: go_on}
+  go: {needs: [part], effect: read, run: touch gone}
+",
+    );
+    let daemon = Daemon::start(&project);
+    let subjects = |arguments: &[&str]| -> Vec<String> {
+        problems(&project, arguments).into_iter().map(|(subject, _)| subject).collect()
+    };
+    assert_eq!(subjects(&["deploy"]), ["requires.secrets.gone", "requires.tools.no-such-tool"]);
+    assert_eq!(subjects(&["deploy", "-i", "cluster=false"]), [""; 0]);
+    assert_eq!(subjects(&["deploy", "--skip", "part"]), [""; 0]);
+    assert_eq!(runbook(&project, &["exec", "deploy", "-i", "cluster=false"]).code, 0);
+    assert!(project.path("gone").exists());
+    drop(daemon);
+}
+
+/// An endpoint answers only when all of them have been asked: one that was asked after another would wait for ever.
+#[test]
+fn endpoints_are_asked_together() {
+    const ENDPOINTS: usize = 24;
+    let web = Web::serve(|_, _| Reply::Held(Box::new(Reply::text(204, ""))));
+    let urls: Vec<String> = (0..ENDPOINTS).map(|number| format!("'{}/{number}'", web.url())).collect();
+    let body =
+        format!("requires: {{endpoints: [{}]}}\nsteps: {{a: {{effect: read, run: touch begun}}}}\n", urls.join(", "));
+    let project = Project::with("r", &body);
+    let daemon = Daemon::start(&project);
+    std::thread::scope(|scope| {
+        let plan = scope.spawn(|| problems(&project, &["r"]));
+        assert_eq!(web.wait_asked(ENDPOINTS).len(), ENDPOINTS);
+        web.release();
+        assert_eq!(plan.join().unwrap(), Vec::new());
+    });
+    assert_eq!(runbook(&project, &["exec", "r"]).code, 0);
+    drop(daemon);
+}
+
 /// The findings of the kind `preflight`: the subject and the message.
 fn found(project: &Project) -> Vec<(String, String)> {
     let said = runbook(project, &["findings", "--output", "json"]);

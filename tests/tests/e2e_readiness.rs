@@ -196,12 +196,49 @@ fn gaps_between_backups_are_told_by_the_objective_of_today() {
     let said = runbook(&project, &["show", "dump"]);
     assert!(said.out.contains("objective: db: newest backup at most 1.0 s old, proves backups\n"), "{}", said.out);
     project.runbook("dump", &DUMP.replace("RPO", "1d"));
-    // While the file is written there may be nothing of it.
     let gaps = wait_for("the objective of today", || {
-        let targets = readiness(&project, &[]).0;
-        let target = targets.first().filter(|target| target["rpo_seconds"] == 86_400.0)?;
-        Some(target["all_gaps"].clone())
+        let target = readiness(&project, &[]).0.remove(0);
+        (target["rpo_seconds"] == 86_400.0).then(|| target["all_gaps"].clone())
     });
     assert_eq!(gaps, 0);
+    drop(daemon);
+}
+
+#[test]
+fn what_is_broken_in_the_folder_ends_no_objective() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "1d"));
+    let environment = "runbooks/environments/prod.yaml";
+    let scheduled = "environments: [prod]\nobjective: {target: site, rpo: 1d}\nschedules: {nightly: {cron: '0 2 * * *', environment: prod}}\n\
+        steps: {a: {effect: read, argv: [\"true\"]}}\n";
+    project.runbook("copy", scheduled);
+    project.file(environment, "name: prod\nlanguage: 1\n");
+    let daemon = Daemon::start(&project);
+    succeed(&daemon, "dump");
+    let stand = || -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        readiness(&project, &[]).0.iter().map(|it| (text(&it["target"]), text(&it["verdict"]))).collect()
+    };
+    let named = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+        all.iter().map(|(target, verdict)| ((*target).to_owned(), (*verdict).to_owned())).collect()
+    };
+    let both = named(&[("db", "ready"), ("site", "broken")]);
+    wait_verdicts(&project, "site", &["broken"]);
+    assert_eq!(stand(), both);
+    project.file("runbooks/dump.yaml", "steps: [");
+    project.file(environment, "name: [");
+    for listed in [&["list"][..], &["environments", "list"]] {
+        let told = || runbook(&project, listed).out;
+        wait_for("the folder to be broken", || told().contains("broken: ").then_some(()));
+    }
+    assert_eq!(stand(), both, "they want what they did");
+    // What is good counts as it is now.
+    project.runbook("copy", &scheduled.replace("site", "pages"));
+    project.file(environment, "name: prod\nlanguage: 1\n");
+    wait_for("the other target", || (stand() == named(&[("db", "ready"), ("pages", "broken")])).then_some(()));
+    // Gone is gone, once all is good.
+    std::fs::remove_file(project.path("runbooks/dump.yaml")).unwrap();
+    wait_for("its end", || (stand() == named(&[("pages", "broken")])).then_some(()));
+    wait_verdicts(&project, "db", &["unwanted", "ready", "broken"]);
     drop(daemon);
 }

@@ -23,7 +23,7 @@ use crate::id::{Digest, StepNo};
 use crate::time::Span;
 
 pub use action::{Acting, Setting};
-pub use block::{Block, named_runbook};
+pub use block::{Block, called_by, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use environment::{Environment, InputSource, key_in};
 pub(crate) use many::key_of;
@@ -130,14 +130,7 @@ impl Runbook {
 
     /// The runbooks that steps start, those of blocks too, each once, in the order of the steps.
     pub fn called(&self) -> Vec<&str> {
-        let mut called: Vec<&str> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for call in self.every_step().into_iter().filter_map(Step::call) {
-            if seen.insert(call.runbook.as_str()) {
-                called.push(&call.runbook);
-            }
-        }
-        called
+        called_by(self.steps.iter())
     }
 }
 

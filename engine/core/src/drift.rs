@@ -124,7 +124,16 @@ pub struct Look {
     /// By whom, and when.
     pub seen: Seen,
     /// What it found, or why it failed.
-    pub found: Result<Vec<Found>, String>,
+    pub found: Result<Sight, String>,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// What differs.
+    pub found: Vec<Found>,
+    /// How many more differences there are than it could tell of.
+    pub left_out: u64,
 }
 
 /// A change of what is known: all that has to be kept.
@@ -198,8 +207,8 @@ impl Book {
     fn of_look(&self, stack: Stack, look: Look) -> Vec<Change> {
         let none = Standing::default();
         let known = self.stacks.get(&stack).unwrap_or(&none);
-        let found = match look.found {
-            Ok(found) => found,
+        let Sight { found, left_out } = match look.found {
+            Ok(sight) => sight,
             Err(why) => {
                 let looks = Looks { failed: Some((look.seen, why)), ..known.looks.clone() };
                 return vec![Change::Looks(stack, looks)];
@@ -211,7 +220,7 @@ impl Book {
         found.sort_by(|one, other| one.address.cmp(&other.address));
         found.dedup_by(|one, other| one.address == other.address);
         found.truncate(DRIFT_DIFFERENCES);
-        let left_out = (all - found.len()) as u64;
+        let left_out = left_out + (all - found.len()) as u64;
         let gone = known
             .differences
             .keys()
@@ -313,7 +322,7 @@ fn bounded(mut found: Found) -> Found {
 
 /// The stack and the differences that the outputs of an action say which looks for drift. The stack is there too where it
 /// failed; the differences are only where it did not.
-pub fn read(source: &str, environment: Option<&str>, outputs: &IndexMap<String, Value>) -> Option<(Stack, Vec<Found>)> {
+pub fn read(source: &str, environment: Option<&str>, outputs: &IndexMap<String, Value>) -> Option<(Stack, Sight)> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
     let stack = Stack {
         environment: environment.map(ToOwned::to_owned),
@@ -326,7 +335,8 @@ pub fn read(source: &str, environment: Option<&str>, outputs: &IndexMap<String, 
         let attributes = resource["attributes"].as_array().into_iter().flatten().filter_map(text).collect();
         Some(Found { address: text(&resource["address"])?, action: text(&resource["action"])?, attributes, more: 0 })
     });
-    Some((stack, found.collect()))
+    let left_out = outputs.get("left_out").and_then(Value::as_u64).unwrap_or(0);
+    Some((stack, Sight { found: found.collect(), left_out }))
 }
 
 #[cfg(test)]
@@ -349,7 +359,8 @@ mod tests {
     }
 
     fn look(book: &mut Book, name: &str, number: u64, found: &[Found]) -> Vec<Change> {
-        let look = Look { stack: stack(name), seen: seen(number), found: Ok(found.to_vec()) };
+        let look =
+            Look { stack: stack(name), seen: seen(number), found: Ok(Sight { found: found.to_vec(), left_out: 0 }) };
         let changes = book.take_in(vec![look]);
         changes.iter().for_each(|change| book.apply(change));
         changes
@@ -430,6 +441,11 @@ mod tests {
         look(&mut book, "net", 1, &many);
         let standing = &book.stacks[&stack("net")];
         assert_eq!((standing.differences.len(), standing.looks.left_out), (DRIFT_DIFFERENCES, 5));
+        let sight = Sight { found: many[..7].to_vec(), left_out: 30 };
+        for change in book.take_in(vec![Look { stack: stack("net"), seen: seen(2), found: Ok(sight) }]) {
+            book.apply(&change);
+        }
+        assert_eq!(book.stacks[&stack("net")].looks.left_out, 30, "what the look itself left out");
         let wide = Found { attributes: vec!["x".repeat(1_000); 100], ..found("wide", &[]) };
         let wide = bounded(wide);
         assert_eq!(wide.attributes.len() as u64 + wide.more, 100);
@@ -446,12 +462,12 @@ mod tests {
     #[test]
     fn outputs_are_read_without_values() {
         let outputs = serde_json::from_str(
-            r#"{"stack": "net", "workspace": "default", "drifted": true,
+            r#"{"stack": "net", "workspace": "default", "drifted": true, "left_out": 3,
                 "resources": [{"address": "a.b", "action": "update", "attributes": ["x"]}, {"address": 7}]}"#,
         );
         let outputs: IndexMap<String, Value> = outputs.unwrap();
-        let (of, found) = read("terraform", Some("prod"), &outputs).unwrap();
-        assert_eq!((of, found), (stack("net"), vec![self::found("a.b", &["x"])]));
+        let (of, sight) = read("terraform", Some("prod"), &outputs).unwrap();
+        assert_eq!((of, sight), (stack("net"), Sight { found: vec![self::found("a.b", &["x"])], left_out: 3 }));
         assert_eq!(read("terraform", None, &IndexMap::new()), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{self, Initialised};
-use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, WhenSkipped};
+use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, WhenSkipped, called_by};
 use crate::destruction::{self, Known};
 use crate::id::StepNo;
 use crate::plan;
@@ -34,10 +34,7 @@ pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
     let mut needs = Needs::default();
     for (place, runbook) in runbooks.iter().enumerate() {
         let skipped = match known.filter(|_| place == 0) {
-            Some(known) => {
-                let never = destruction::never(known).into_iter().enumerate();
-                never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect()
-            }
+            Some(known) => skipped(known),
             None => doubtful(runbook),
         };
         needs.look(&runbook.steps, &skipped, runbook.env.contains_key(ELSEWHERE));
@@ -45,6 +42,18 @@ pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
     let Needs { stacks, made, makes_any, .. } = &mut needs;
     stacks.retain(|folder, _| !*makes_any && !made.contains(folder));
     needs
+}
+
+/// The runbooks that the steps start which may run by what is given, each once.
+pub fn started<'a>(known: &Known<'a>) -> Vec<&'a str> {
+    let skipped = skipped(known);
+    called_by(known.runbook.steps.iter().enumerate().filter(|(index, _)| !skipped[*index]).map(|(_, step)| step))
+}
+
+/// Of each step, whether it does not run by what is given.
+fn skipped(known: &Known<'_>) -> Vec<bool> {
+    let never = destruction::never(known).into_iter().enumerate();
+    never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect()
 }
 
 /// Of each step, whether a condition may keep it from running.
@@ -140,10 +149,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::language::{Interface, Interfaces, check_beside};
 
     fn runbook(steps: &str) -> Runbook {
         let head = "name: a\nlanguage: 1\ninputs: {plan: {type: boolean, default: true}}\nsteps:\n";
-        let checked = crate::language::check(format!("{head}{steps}").as_bytes(), "a.yaml");
+        let others = ["one", "two", "three", "four"].map(|name| (name.to_owned(), Interface::default()));
+        let text = format!("{head}{steps}");
+        let checked = check_beside(text.as_bytes(), "a.yaml", &Interfaces::new(others));
         checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings))
     }
 
@@ -215,5 +227,28 @@ mod tests {
         let other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");
         assert_eq!(names(&of(&[&other], None)).1, vec!["net"]);
         assert_eq!(names(&of(&[&other, &it], None)).1, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn only_what_steps_start_that_may_run_is_started() {
+        let it = runbook(
+            "  first: {if: inputs.plan, uses: runbook, with: {name: one}}
+  block: {if: \"!inputs.plan\", steps: {inner: {uses: runbook, with: {name: two}}, again: {uses: runbook, with: {name: one}}}}
+  behind: {needs: [first], uses: runbook, with: {name: three}}
+  left: {uses: runbook, with: {name: four}}
+",
+        );
+        let started = |plan: bool, left_out: &[u32]| -> Vec<String> {
+            let inputs = IndexMap::from([("plan".to_owned(), Value::from(plan))]);
+            let left_out = left_out.iter().copied().map(StepNo).collect();
+            let (principal, reason) = ("", "");
+            let known =
+                Known { runbook: &it, environment: None, inputs: &inputs, principal, reason, left_out: &left_out };
+            super::started(&known).into_iter().map(str::to_owned).collect()
+        };
+        assert_eq!(started(true, &[]), ["one", "three", "four"]);
+        assert_eq!(started(false, &[]), ["two", "one", "four"]);
+        assert_eq!(started(true, &[3]), ["one", "three"]);
+        assert_eq!(it.called(), ["one", "two", "three", "four"]);
     }
 }

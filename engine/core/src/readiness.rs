@@ -325,6 +325,56 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_counts_from_the_moment_on_that_a_backup_ended_and_the_newest_one_is_told() {
+        // The one began as the other ended; and a second proof of the same backup is newer.
+        let of = |runs: &[Evidence]| proved(&record(runs));
+        assert_eq!(of(&[run(1, 0, 60, BACKUP), run(2, 1, 10, VERIFY)]), Some((1, 2)));
+        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, VERIFY), run(3, 2, 10, VERIFY)]), Some((1, 3)));
+    }
+
+    #[test]
+    fn a_run_says_what_it_says_once() {
+        let again = record(&[run(1, 0, 10, BACKUP), run(1, 0, 10, BACKUP), run(2, 1, 10, DRILL), run(2, 1, 10, DRILL)]);
+        assert_eq!((again.backups.len(), again.restores.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_role_follows_from_the_objective() {
+        let objective = |rpo, rto, drill, proves| {
+            let hour = Some(Span::minutes(60));
+            let (rpo, rto) = (hour.filter(|_| rpo), hour.filter(|_| rto));
+            Role::of(&Objective { target: "a".to_owned(), rpo, rto, drill, proves })
+        };
+        let restore = Role { backup: false, restore: true, drill: false, proves: true };
+        assert_eq!(objective(true, false, false, false), BACKUP);
+        assert_eq!(objective(false, false, false, true), VERIFY);
+        // What restores proves that it can be done.
+        assert_eq!((objective(false, true, false, false), objective(false, true, true, false)), (restore, DRILL));
+    }
+
+    #[test]
+    fn the_strictest_of_several_objectives_holds() {
+        let mut goals = Goals::default();
+        for (rpo, rto) in [(Some(60), None), (Some(30), Some(90)), (None, Some(120))] {
+            let (rpo, rto) = (rpo.map(Span::minutes), rto.map(Span::minutes));
+            goals.add(&Objective { target: "a".to_owned(), rpo, rto, drill: false, proves: false });
+        }
+        let wanted = Goals { rpo: Some(Span::minutes(30)), rto: Some(Span::minutes(90)), proves: true };
+        assert_eq!(goals, wanted);
+    }
+
+    #[test]
+    fn a_drill_is_a_restore_and_not_each_restore_a_drill() {
+        let restore = Role { drill: false, ..DRILL };
+        let record = record(&[run(1, 0, 10, DRILL), run(2, 1, 10, restore)]);
+        assert_eq!(record.drill().map(|it| it.number), Some(1));
+        assert_eq!(record.restore().map(|it| it.number), Some(2));
+        // Exactly as long as it may take is not too long.
+        let goals = Goals { rpo: None, rto: Some(Span::minutes(10)), proves: true };
+        assert_eq!(super::judge(&record, &goals, &[], at(2)).0, Verdict::Ready);
+    }
+
+    #[test]
     fn only_the_newest_are_kept_by_their_starts() {
         // A run that was opened again ends after others that began later.
         let late = record(&[run(2, 1, 10, BACKUP), run(1, 0, 100, BACKUP)]);
@@ -373,6 +423,9 @@ mod tests {
         let expected = "restore could not start for 1h: no age; no disk";
         assert_eq!((verdict, reasons), (Verdict::Broken, vec![expected.to_owned()]));
         assert_eq!(judge(look(true, &["no age"])).0, Verdict::Unproved);
+        let mut short = look(false, &["no age"]);
+        short.checked.left_out = 7;
+        assert_eq!(judge(short).1, ["restore could not start for 1h: no age; and 7 more"]);
     }
 
     #[test]
@@ -389,6 +442,7 @@ mod tests {
         // Exactly as old as it may be is not too old.
         let due = due(&record, &goals, at(100));
         assert_eq!(due, Some(at(124) + Span(1)));
+        assert_eq!(super::due(&record, &goals, at(124)), Some(at(124) + Span(1)));
         assert_eq!(super::judge(&record, &goals, &[], at(124)).0, Verdict::Unproved);
         assert_eq!(super::judge(&record, &goals, &[], at(124) + Span(1)).0, Verdict::Broken);
         assert_eq!(super::due(&record, &goals, at(125)), None);

@@ -172,6 +172,15 @@ mod tests {
         look(&mut book, 92 * day, &[("a", Verdict::Ready)], true);
         assert_eq!(known(&book, "a"), [(at(day), Some(Verdict::Ready))]);
         assert_eq!(known(&book, "b"), []);
+        assert_eq!(book.targets().count(), 1, "of what is not known any more nothing takes room");
+    }
+
+    #[test]
+    fn reasons_share_the_room_that_there_is_for_them() {
+        let reasons = ["x".repeat(VERDICT_BYTES - 3), "é".repeat(10), "z".to_owned()];
+        let stood = bounded(&Stood { verdict: Some(Verdict::Broken), reasons: reasons.to_vec() });
+        let lengths: Vec<usize> = stood.reasons.iter().map(String::len).collect();
+        assert_eq!(lengths, [VERDICT_BYTES - 3, 2, 1]);
     }
 
     #[test]

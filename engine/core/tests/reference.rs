@@ -145,8 +145,13 @@ fn actions() -> String {
                 writeln!(out, "| `{}` | artifact{} | {} |", artifact.name, when(action, artifact.when), artifact.doc);
         }
         let timeout = action.timeout.map_or_else(|| "none".to_owned(), |timeout| format!("`{timeout}`"));
-        let _ = writeln!(out, "\nUnless the step says otherwise: `timeout` {timeout}, {} tries.\n", action.attempts);
-        for (head, note) in action.notes {
+        let (effect, stop) = (action.effect_in_words(), action.stop_in_words());
+        let _ = writeln!(
+            out,
+            "\nUnless the step says otherwise: `effect` {effect}; `timeout` {timeout}; {} tries; `stop` {stop}.\n",
+            action.attempts
+        );
+        for (head, note) in action.facts.all() {
             let _ = writeln!(out, "- **{head}.** {note}");
         }
         out.push('\n');

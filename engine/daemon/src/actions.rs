@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use runbook_core::action::{self, ACTIONS, Action, Carried, Effects};
-use runbook_core::definition::Effect;
+use runbook_core::action::{self, ACTIONS, Action, Carried};
 use runbook_core::expression::did_you_mean;
 use serde_json::{Value, json};
 
@@ -64,22 +63,6 @@ fn carried(action: &Action) -> &'static str {
     }
 }
 
-/// What a second try could do, in words.
-fn effect(action: &Action) -> String {
-    match action.effect {
-        Effects::Fixed(effect) => effect.name().to_owned(),
-        Effects::By(key, words) => {
-            let of = |effect: Effect| {
-                let words: Vec<&str> = words.iter().filter(|(_, it)| *it == effect).map(|(word, _)| *word).collect();
-                (!words.is_empty()).then(|| format!("{} with {}", effect.name(), words.join(", ")))
-            };
-            let effects = [Effect::Read, Effect::Idempotent, Effect::Mutating, Effect::Destructive];
-            let told: Vec<String> = effects.into_iter().filter_map(of).collect();
-            format!("by `{key}`: {}", told.join("; "))
-        }
-    }
-}
-
 fn as_text(action: &Action) -> String {
     let mut text = format!("{}: {}\n\nwith:\n", action.name, action.doc);
     for key in action.with.all() {
@@ -105,12 +88,13 @@ fn as_text(action: &Action) -> String {
     let timeout = action.timeout.map_or_else(|| "none".to_owned(), |timeout| timeout.to_string());
     let _ = writeln!(
         text,
-        "\neffect: {}\ntimeout: {timeout}\ntries: {}\ncarried out by: {}",
-        effect(action),
+        "\neffect: {}\ntimeout: {timeout}\ntries: {}\nstop: {}\ncarried out by: {}",
+        action.effect_in_words(),
         action.attempts,
+        action.stop_in_words(),
         carried(action)
     );
-    for (head, note) in action.notes {
+    for (head, note) in action.facts.all() {
         let _ = writeln!(text, "{}: {note}", head.to_lowercase());
     }
     let _ = write!(text, "\nexample:\n{}", action.example);
@@ -128,7 +112,7 @@ fn as_json(action: &Action) -> Value {
         .artifacts
         .iter()
         .map(|artifact| json!({"name": artifact.name, "when": artifact.when, "doc": artifact.doc}));
-    let notes = action.notes.iter().map(|(head, note)| json!({"about": head, "note": note}));
+    let notes = action.facts.all().map(|(head, note)| json!({"about": head, "note": note}));
     json!({
         "name": action.name,
         "doc": action.doc,
@@ -136,9 +120,10 @@ fn as_json(action: &Action) -> Value {
         "decides": action.decides.map(|(key, word)| json!({"key": key, "default": word})),
         "outputs": outputs.collect::<Vec<_>>(),
         "artifacts": artifacts.collect::<Vec<_>>(),
-        "effect": effect(action),
+        "effect": action.effect_in_words(),
         "timeout": action.timeout.map(|timeout| timeout.to_string()),
         "tries": action.attempts,
+        "stop": action.stop_in_words(),
         "carried_out_by": carried(action),
         "notes": notes.collect::<Vec<_>>(),
         "example": action.example,

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use runbook_core::definition::{Environment, Runbook, Schedule};
+use runbook_core::destruction;
 use runbook_core::id::Digest;
 use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
 use runbook_core::limits;
+use runbook_core::needs;
 
 use crate::definitions::{self, Text};
 use crate::files::{self, Stamp};
@@ -151,9 +153,12 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Whether every file could be read and is good.
+    /// Whether every file could be read and is good: only then what is not there is wanted by nobody. A listed file that is
+    /// missing leaves a runbook what it is.
     pub fn is_whole(&self) -> bool {
-        self.problems.is_empty() && self.entries.values().all(|entry| entry.runbook().is_some())
+        self.problems.is_empty()
+            && self.entries.values().all(|entry| entry.runbook().is_some())
+            && self.places.values().all(|place| place.environment().is_some())
     }
 
     /// All runbooks as others see them, broken ones too.
@@ -191,15 +196,26 @@ impl Generation {
 
     /// A runbook and all that it comes to start, each once, as far as they are there.
     pub fn with_called<'a>(&'a self, runbook: &'a Runbook) -> Vec<&'a Runbook> {
+        self.with(runbook, runbook.called())
+    }
+
+    /// A runbook and all that a start of it comes to start by what is given, each once, as far as they are there.
+    pub fn with_started<'a>(&'a self, known: &destruction::Known<'a>) -> Vec<&'a Runbook> {
+        self.with(known.runbook, needs::started(known))
+    }
+
+    /// A runbook and these, with all that they come to start.
+    fn with<'a>(&'a self, runbook: &'a Runbook, mut called: Vec<&'a str>) -> Vec<&'a Runbook> {
         let mut all = vec![runbook];
         let mut seen = HashSet::from([runbook.name.as_str()]);
         let mut next = 0;
-        while let Some(runbook) = all.get(next).copied() {
+        loop {
+            let new = called.into_iter().filter(|name| seen.insert(name));
+            all.extend(new.filter_map(|name| self.entries.get(name)?.runbook()));
             next += 1;
-            let called = runbook.called().into_iter().filter(|name| seen.insert(name));
-            all.extend(called.filter_map(|name| self.entries.get(name)?.runbook()));
+            let Some(runbook) = all.get(next) else { return all };
+            called = runbook.called();
         }
-        all
     }
 }
 
@@ -630,6 +646,21 @@ mod tests {
             assert!(current.entries[name].is_broken());
         }
         assert_eq!(current.problems, ["runbooks/loop: the same folder comes twice"]);
+    }
+
+    #[test]
+    fn a_folder_is_whole_when_nothing_of_it_is_unknown() {
+        let (folder, library) = project(&[("a.yaml", &format!("name: a\nfiles: [gone.sh]\n{GOOD}"))]);
+        let whole = || library.latest().is_whole();
+        assert!(whole(), "what it lists changes nothing of what it is");
+        for (file, bad) in [("b.yaml", "steps: ["), ("environments/prod.yaml", "name: [")] {
+            write(folder.path(), file, bad);
+            assert!(!whole(), "{file}");
+            fs::remove_file(folder.path().join(FOLDER).join(file)).unwrap();
+            assert!(whole());
+        }
+        std::os::unix::fs::symlink(".", folder.path().join(FOLDER).join("loop")).unwrap();
+        assert!(!whole(), "there may be more than was read");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Readiness {
     reader: Arc<dyn View>,
     definitions: Arc<Definitions>,
     known: Mutex<Memory>,
+    /// The newest generation of the folder that was whole.
+    whole: Mutex<Option<Arc<Generation>>>,
     /// Told that a run has said something.
     news: Arc<Notify>,
 }
@@ -67,7 +69,7 @@ struct Memory {
 impl Readiness {
     /// Nothing is known yet.
     pub fn new(reader: Arc<dyn View>, definitions: Arc<Definitions>) -> Self {
-        Self { reader, definitions, known: Mutex::default(), news: Arc::default() }
+        Self { reader, definitions, known: Mutex::default(), whole: Mutex::default(), news: Arc::default() }
     }
 
     /// Told whenever a run has said something; one listens.
@@ -143,21 +145,32 @@ impl Readiness {
         Ok(())
     }
 
+    /// The newest generation that was whole, this one perhaps.
+    fn whole(&self, generation: &Arc<Generation>) -> Option<Arc<Generation>> {
+        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if generation.is_whole() && whole.as_ref().is_none_or(|before| before.number <= generation.number) {
+            *whole = Some(Arc::clone(generation));
+        }
+        whole.clone()
+    }
+
     /// How all targets stand of which the folder says what is wanted, by environment and name; `preflights` is what was found of
-    /// whether runbooks could start. May read the journal.
+    /// whether runbooks could start. A runbook that is broken, or not there while something is, wants what it did when all was
+    /// good: a file that somebody is writing ends no objective. May read the journal.
     ///
     /// # Errors
     /// An unreadable row.
     pub fn look(
         &self,
-        generation: &Generation,
+        generation: &Arc<Generation>,
         preflights: &BTreeMap<Place, Checked>,
         now: Timestamp,
     ) -> Result<Vec<Standing>, StoreError> {
         self.remember()?;
+        let whole = self.whole(generation).filter(|_| !generation.is_whole());
         let known = self.known();
         let mut goals: BTreeMap<Target, (Goals, Vec<Look>)> = BTreeMap::new();
-        for runbook in generation.entries.values().filter_map(|entry| entry.runbook()) {
+        for (generation, runbook) in wanting(generation, whole.as_deref()) {
             let Some(objective) = &runbook.objective else { continue };
             let seen = known.records.iter().filter(|(_, record)| record.runbooks().contains(&runbook.name));
             let seen = seen.map(|(target, _)| target.clone());
@@ -179,6 +192,17 @@ impl Readiness {
         };
         Ok(goals.into_iter().map(standing).collect())
     }
+}
+
+/// The good runbooks of a generation, and those that are good only in the one before it that was whole.
+fn wanting<'g>(
+    generation: &'g Generation,
+    whole: Option<&'g Generation>,
+) -> impl Iterator<Item = (&'g Generation, &'g Runbook)> {
+    let good = |name: &String| generation.entries.get(name).is_some_and(|entry| entry.runbook().is_some());
+    let runbooks = |of: &'g Generation| of.entries.iter().map(move |(name, entry)| (of, name, entry));
+    let before = whole.into_iter().flat_map(runbooks).filter(move |(_, name, _)| !good(name));
+    runbooks(generation).chain(before).filter_map(|(of, _, entry)| Some((of, entry.runbook()?)))
 }
 
 /// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.

@@ -70,7 +70,7 @@ impl Workshop {
         if folder.number == 0 || (unknown && !wanted) {
             return Some(None);
         }
-        let whole = !folder.entries.values().any(|entry| entry.is_broken());
+        let whole = folder.is_whole();
         let (readiness, shelf) = (Arc::clone(&self.readiness), Arc::clone(&self.shelf));
         let look = move || {
             let preflights = shelf.look().preflights.clone();

@@ -173,6 +173,7 @@ pub(super) fn items(random: &mut Random, rich: Richness, design: &mut Design) {
             max_failures: items.max_failures,
             outputs,
             takes: one.takes().into_iter().filter(|text| text != ITEM).collect(),
+            locks: Vec::new(),
         })));
         design.lists[no] = Some(list);
         design.one[no] = Some(Arc::new(one));
@@ -229,6 +230,7 @@ pub(super) fn repeats(random: &mut Random, rich: Richness, design: &mut Design) 
             every: repeat.every,
             any_outcome: repeat.until.asks_of_any(),
             takes,
+            locks: Vec::new(),
         })));
         design.one[no] = Some(Arc::new(one));
     }

@@ -9,11 +9,9 @@ use runbook_proto::v1::{CancelRunRequest, RunStatus, StartRunRequest, StepStatus
 use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::server::{Client, Server};
-use runbook_tests::e2e::{Project, step, wait_for};
+use runbook_tests::e2e::{Project, leaks, step, wait_for};
 use rustix::process::Signal;
 use tonic::Code;
-
-use crate::secrets::leaks;
 
 /// A stand-in: it answers to one way of being called.
 fn stand_in(project: &Project, program: &str, arguments: &str, answer: &str) {
@@ -33,7 +31,7 @@ fn program_file(project: &Project, name: &str, script: &str) {
 fn spawn(project: &Project) -> (Server, Client) {
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
     let mut server = Server::spawn(project, |command| {
-        command.env("PATH", path).args(["--log", "trace"]);
+        command.env("PATH", path).env("FROM_ENV", "env-is-long-enough").args(["--log", "trace"]);
     });
     let client = server.ready();
     (server, client)
@@ -65,13 +63,15 @@ fn a_secret_of_every_provider_reaches_its_step_and_nothing_else() {
         ("from_aws", "aws: {secret: db, region: eu-west-1, field: pass}", "aws-is-long-enough"),
         ("from_exec", "exec: [bin/mine, one]", "exec-is-long-enough"),
         ("from_age", "age: {file: sealed.age, identity: key}", "age-is-long-enough"),
+        ("from_env", "env: FROM_ENV", "env-is-long-enough"),
+        ("from_file", "file: secret", "file-is-long-enough"),
     ];
     let names: Vec<&str> = all.iter().map(|(name, _, _)| *name).collect();
     let steps: String = names
         .iter()
         .map(|name| {
             format!(
-                "  {name}: {{effect: idempotent, env: {{V: \"${{{{ secrets.{name} }}}}\"}}, run: 'echo \"$V\"; echo \"$V\" > got-{name}'}}\n"
+                "  {name}: {{effect: idempotent, env: {{V: \"${{{{ secrets.{name} }}}}\"}}, run: 'echo \"$V\"; printf %s \"$V\" | base64; printf %s \"$V\" | od -An -tx1 | tr -d \" \\n\"; echo; echo \"$V\" > got-{name}'}}\n"
             )
         })
         .collect();
@@ -86,6 +86,8 @@ fn a_secret_of_every_provider_reaches_its_step_and_nothing_else() {
     let aws = "secretsmanager get-secret-value --secret-id db --query SecretString --output text --region eu-west-1";
     stand_in(&project, "aws", aws, &format!("{{\"user\": \"ann\", \"pass\": \"{}\"}}", all[3].2));
     stand_in(&project, "mine", "one", all[4].2);
+    let file = project.file("secret", all[7].2);
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
     if age(&project, all[5].2).is_none() {
         skip("age is not installed; a stand-in takes its place");
         let arguments = format!(

@@ -1,13 +1,12 @@
 //! Secrets reach a step and nothing else: not the journal, not a log, not an answer, in no form.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use runbook_proto::v1::{RunStatus, StartRunRequest, StepStatus};
 use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::command::{runbook, runbook_with};
 use runbook_tests::e2e::server::Server;
-use runbook_tests::e2e::{Project, step, wait_for};
+use runbook_tests::e2e::{Project, leaks, step, wait_for};
 use rustix::process::Signal;
 
 const TOKEN: &str = "hunter2-is+long/enough";
@@ -36,26 +35,6 @@ steps:
   typed: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "echo \"n=$T\" >> \"$RUNBOOK_OUTPUT\"", outputs: {n: integer}}
   good: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "echo \"n=${#T}\" >> \"$RUNBOOK_OUTPUT\"", outputs: {n: integer}}
 "#;
-
-/// Everything below a folder that holds one of the secrets, in whatever form.
-pub fn leaks(folder: &Path, redactor: &Redactor) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_path_buf()];
-    let mut seen = 0;
-    while let Some(path) = open.pop() {
-        let meta = std::fs::symlink_metadata(&path).unwrap();
-        if meta.is_dir() {
-            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if meta.is_file() {
-            seen += 1;
-            if redactor.is_in(&std::fs::read(&path).unwrap()) || redactor.is_in(path.as_os_str().as_encoded_bytes()) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    assert!(seen > 10, "only {seen} files");
-    found
-}
 
 #[test]
 fn no_form_of_a_secret_is_kept() {

@@ -5,7 +5,7 @@ use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Authority, Daemon, Post, Project, Secrecy, step};
 use serde_json::json;
 
-use crate::outputs;
+use crate::{assert_clean, outputs};
 
 const PASSWORD: &str = "p4ssw0rd-of-the-post";
 
@@ -76,8 +76,7 @@ steps:
         assert_eq!(log[1..3], ["the talk is encrypted", "user and password are taken"], "{log:#?}");
         assert!(log.last().unwrap().starts_with("taken: 250 2.0.0 queued"), "{log:#?}");
         drop(daemon);
-        let found = std::process::Command::new("grep").args(["-rlaF", PASSWORD]).arg(project.path(".runbook")).output();
-        assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "", "the password was written");
+        assert_clean(&project, PASSWORD);
     }
 }
 

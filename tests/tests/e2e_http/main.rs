@@ -11,7 +11,8 @@ mod requests;
 mod ways;
 
 use runbook_proto::v1;
-use runbook_tests::e2e::{Daemon, Project, Web};
+use runbook_shim::redact::Redactor;
+use runbook_tests::e2e::{Daemon, Project, Web, leaks};
 
 /// A project with one runbook `r`, in whose body `URL` stands for the server.
 fn project(web: &Web, body: &str) -> Project {
@@ -24,6 +25,13 @@ fn run(project: &Project) -> (Daemon, v1::Run) {
     let run = daemon.exec("r", &[]);
     let run = daemon.wait_over(&run.name);
     (daemon, run)
+}
+
+/// A secret is in nothing that the daemon wrote, in no form. It must be gone by then.
+fn assert_clean(project: &Project, secret: &str) {
+    let redactor = Redactor::new([secret]);
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0], "the secret was written");
+    assert!(!redactor.is_in(project.read("runbookd.log").expect("a log").as_bytes()), "the secret is in the log");
 }
 
 /// The outputs of a step as JSON.

@@ -4,7 +4,7 @@ use runbook_proto::v1::{RunStatus, StepStatus};
 use runbook_tests::e2e::{Daemon, Reply, Web, step};
 use serde_json::json;
 
-use crate::{outputs, project};
+use crate::{assert_clean, outputs, project};
 
 #[test]
 fn people_are_told_once_for_each_key() {
@@ -48,4 +48,39 @@ fn nobody_who_can_be_told_fails_no_run() {
     let daemon = Daemon::start(&project);
     let run = daemon.wait_over(&daemon.exec("r", &[]).name);
     assert_eq!((run.status(), step(&run, "tell").status()), (RunStatus::Succeeded, StepStatus::Failed), "{run:#?}");
+}
+
+#[test]
+fn an_address_that_is_secret_is_told_to_nobody_whatever_the_server_says() {
+    const SECRET: &str = "T0K3N/of+a-webhook";
+    let url_form = SECRET.replace('/', "%2F").replace('+', "%2B");
+    let web = Web::serve(move |asked, _| {
+        // What it was asked, and the secret in base64 and hex.
+        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+        Reply::text(400, &format!("{} {SECRET} {url_form} VDBLM04vb2YrYS13ZWJob29r {hex}", asked.path))
+    });
+    let project = project(
+        &web,
+        r#"
+requires: {secrets: [hook]}
+on_failure: continue
+steps:
+  slack: {uses: notify/slack, with: {url: "URL/${{ secrets.hook }}", text: x}}
+  webhook: {uses: notify/webhook, with: {url: "URL/a", json: {key: "${{ secrets.hook }}"}, headers: {X-Key: "${{ secrets.hook }}"}}}
+"#,
+    );
+    project.file("runbookd.yaml", "secrets: {hook: {file: hook}}\n");
+    let path = project.file("hook", SECRET);
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let daemon = Daemon::start(&project);
+    let run = daemon.wait_over(&daemon.exec("r", &[]).name);
+    for id in ["slack", "webhook"] {
+        assert_eq!(step(&run, id).status(), StepStatus::Failed, "{run:#?}");
+        let log = daemon.logs(&run.name, id);
+        assert!(log.iter().any(|line| line.contains("*** *** *** ***")), "{log:#?}");
+    }
+    assert_eq!(web.asked().len(), 2);
+    assert!(web.asked()[0].path.contains(SECRET) || web.asked()[1].path.contains(SECRET), "the control");
+    drop(daemon);
+    assert_clean(&project, SECRET);
 }

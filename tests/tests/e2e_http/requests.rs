@@ -4,7 +4,7 @@ use runbook_proto::v1::{RunStatus, StepStatus};
 use runbook_tests::e2e::{Daemon, Reply, Web, step};
 use serde_json::json;
 
-use crate::{outputs, project, run};
+use crate::{assert_clean, outputs, project, run};
 
 #[test]
 fn a_request_is_what_the_step_says_and_its_answer_is_typed() {
@@ -99,9 +99,7 @@ steps:
     let log = daemon.logs(&run.name, "refused");
     assert_eq!(log[..3], ["GET to a secret URL", "HTTP/1.1 401 Unauthorized", "no *** here"]);
     drop(daemon);
-    let found = std::process::Command::new("grep").args(["-rlaF", SECRET]).arg(project.path(".runbook")).output();
-    assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "", "the secret was written");
-    assert!(!project.lines("runbookd.log").iter().any(|line| line.contains(SECRET)));
+    assert_clean(&project, SECRET);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Authority, Proxy, Reply, Tls, Web, step};
 use serde_json::json;
 
-use crate::{outputs, project, run};
+use crate::{assert_clean, outputs, project, run};
 
 #[test]
 fn only_the_authority_that_is_named_is_trusted() {
@@ -131,6 +131,5 @@ steps:
     assert!(step(&run, "gone").message.contains("no connection: "), "{run:#?}");
     assert_eq!(run.status(), RunStatus::Failed);
     drop(daemon);
-    let found = std::process::Command::new("grep").args(["-rlaF", PASSWORD]).arg(project.path(".runbook")).output();
-    assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "", "the password was written");
+    assert_clean(&project, PASSWORD);
 }

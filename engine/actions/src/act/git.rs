@@ -1,7 +1,7 @@
 //! `git/checkout`: one commit of a repository in a scratch folder.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use runbook_core::action::{DONE, FAILED, LATER};
 use serde_json::Value;
@@ -24,7 +24,14 @@ async fn run(told: &Told) -> Result<Done, Done> {
         let message = format!("{} holds something that is no repository; name an empty folder", path.display());
         return Err(Done::with(FAILED, message));
     }
-    let mut env = vec![("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())];
+    let path = path.canonicalize().map_err(wrong)?;
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    // Where its repository is broken git would look for one further up, and find the project's.
+    let mut env = vec![
+        ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
+        ("GIT_DIR".to_owned(), text(path.join(".git"))),
+        ("GIT_WORK_TREE".to_owned(), text(path.clone())),
+    ];
     if let Some(token) = told.text("token") {
         // By the environment: arguments are in the process list, and files stay behind.
         env.push(("GIT_CONFIG_COUNT".to_owned(), "1".to_owned()));
@@ -32,9 +39,11 @@ async fn run(told: &Told) -> Result<Done, Done> {
         env.push(("GIT_CONFIG_VALUE_0".to_owned(), format!("Authorization: Bearer {token}")));
     }
     let tool = Tool { program: "git".to_owned(), dir: path.clone(), env };
-    if !repository {
-        git(&tool, &["init", "--quiet"]).await?;
+    if repository {
+        unlock(&path.join(".git")).map_err(wrong)?;
     }
+    // It harms none that is there, and mends one that was left half-way.
+    git(&tool, &["init", "--quiet"]).await?;
     let url = told.text("url").unwrap_or_default();
     let revision = told.text("ref").unwrap_or("HEAD");
     if revision.starts_with('-') || url.starts_with('-') {
@@ -58,14 +67,21 @@ async fn run(told: &Told) -> Result<Done, Done> {
         return Err(Done::with(FAILED, format!("{revision} is the commit {commit}, and {wanted} was wanted")));
     }
     let mut done = Done::with(DONE, "");
-    for (name, value) in [("commit", commit), ("path", absolute(&path)), ("subject", subject)] {
+    for (name, value) in [("commit", commit), ("path", text(path)), ("subject", subject)] {
         done.outputs.insert(name.to_owned(), Value::from(value));
     }
     Ok(done)
 }
 
-fn absolute(path: &Path) -> String {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).to_string_lossy().into_owned()
+/// Removes the locks that a git left which was killed. Nobody else works here: the step has the folder alone.
+fn unlock(repository: &Path) -> std::io::Result<()> {
+    for name in ["index.lock", "HEAD.lock", "shallow.lock", "config.lock"] {
+        match std::fs::remove_file(repository.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn git(tool: &Tool, words: &[&str]) -> Result<String, Done> {

@@ -1,14 +1,19 @@
 //! `terraform/*`: terraform, or OpenTofu by its name, with what it says read from its JSON. Never forces a lock, never applies
 //! but what was planned.
 
+mod changes;
+mod said;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use runbook_core::action::{DONE, FAILED, LATER};
+use runbook_core::action::{DONE, FAILED};
 use serde_json::{Map, Value, json};
 
+use self::changes::{Change, changes, listed, sorted};
+use self::said::Said;
 use super::tool::{Ended, Tool, folder, killed};
 use super::{Told, artifact, say};
 use crate::inside::Done;
@@ -17,8 +22,6 @@ use crate::inside::Done;
 const PLAN: &str = "plan";
 /// The exit code of a plan that would change something.
 const CHANGES: i32 = 2;
-/// The errors that a message tells; the log has all.
-const ERRORS: usize = 3;
 
 /// Carries out one of the actions.
 pub(super) async fn carry_out(what: &str, told: &Told) -> Done {
@@ -41,82 +44,6 @@ pub(super) async fn carry_out(what: &str, told: &Told) -> Done {
 struct Stack<'a> {
     told: &'a Told,
     tool: Tool,
-}
-
-/// What terraform said about one change.
-struct Change {
-    address: String,
-    action: &'static str,
-    attributes: Vec<String>,
-}
-
-/// What a program that speaks JSON line by line said.
-#[derive(Default)]
-struct Said {
-    errors: Vec<(String, String)>,
-    counts: Map<String, Value>,
-}
-
-impl Said {
-    /// Takes a line: what is for people goes into the log.
-    fn line(&mut self, line: &str) {
-        let Ok(message) = serde_json::from_str::<Value>(line) else {
-            say(line);
-            return;
-        };
-        if let Some(text) = message["@message"].as_str() {
-            say(text);
-        }
-        match message["type"].as_str() {
-            Some("diagnostic") if message["diagnostic"]["severity"] == "error" => {
-                let text = |key: &str| message["diagnostic"][key].as_str().unwrap_or_default().to_owned();
-                let detail = text("detail");
-                detail.lines().for_each(say);
-                self.errors.push((text("summary"), detail));
-            }
-            Some("change_summary") => {
-                if let Some(changes) = message["changes"].as_object() {
-                    self.counts.clone_from(changes);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What its errors mean.
-    fn failed(&self, dir: &Path) -> Done {
-        let about = |words: &str| self.errors.iter().find(|(summary, _)| summary.contains(words));
-        if let Some((_, detail)) = about("state lock") {
-            let field = |name: &str| {
-                let line = detail.lines().find_map(|line| line.trim().strip_prefix(name));
-                line.map_or("unknown", str::trim).to_owned()
-            };
-            let (id, who, since) = (field("ID:"), field("Who:"), field("Created:"));
-            return Done::with(
-                LATER,
-                format!(
-                    "the state is locked by {who} since {since}; once you know that nobody works on it any more, free it by \
-                     `terraform -chdir={} force-unlock {id}`",
-                    dir.display()
-                ),
-            );
-        }
-        if about("plan is stale").is_some() {
-            return Done::with(
-                FAILED,
-                "the plan is stale: the state has changed since it was made; plan again, and let that be approved",
-            );
-        }
-        let told: Vec<&str> = self.errors.iter().map(|(summary, _)| summary.as_str()).take(ERRORS).collect();
-        let more = self.errors.len().saturating_sub(ERRORS);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let told = if told.is_empty() { "it failed; the log has what it said".to_owned() } else { told.join("; ") };
-        let left = match dir.join("errored.tfstate").exists() {
-            true => "; the state could not be saved: errored.tfstate in its folder is the newest, push it by hand",
-            false => "",
-        };
-        Done::with(FAILED, format!("{told}{more}{left}"))
-    }
 }
 
 impl<'a> Stack<'a> {
@@ -231,8 +158,8 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Makes a plan at a path; what it would change, and how many of each kind.
-    async fn make_plan(&self, path: &Path, destroy: bool) -> Result<(Vec<Change>, Said), Done> {
+    /// Makes a plan at a path; what it would change.
+    async fn make_plan(&self, path: &Path, destroy: bool) -> Result<Vec<Change>, Done> {
         let mut arguments = Self::arguments(&["plan", "-input=false", "-json", "-detailed-exitcode"]);
         let mut out = OsString::from("-out=");
         out.push(path);
@@ -253,6 +180,11 @@ impl<'a> Stack<'a> {
         if !matches!(code, 0 | CHANGES) {
             return Err(said.failed(&self.tool.dir));
         }
+        Ok(sorted(said.planned))
+    }
+
+    /// What a plan would change, with what differs of it: that is asked for, since the talk about it does not say it.
+    async fn differences(&self, path: &Path) -> Result<Vec<Change>, Done> {
         let mut show = Self::arguments(&["show", "-json"]);
         show.push(path.into());
         let (code, bytes) = self.ask(&show).await?;
@@ -260,7 +192,7 @@ impl<'a> Stack<'a> {
         if code != 0 {
             return Err(Done::with(FAILED, "its own plan cannot be read; the log has what it said"));
         }
-        Ok((changes(&plan), said))
+        Ok(changes(&plan))
     }
 
     async fn plan(&self) -> Result<Done, Done> {
@@ -268,20 +200,23 @@ impl<'a> Stack<'a> {
         let kept = std::env::var_os("RUNBOOK_ARTIFACTS").is_some();
         let scratch = Scratch::new().map_err(unmade)?;
         let path = if kept { artifact(PLAN) } else { scratch.path.join(PLAN) };
-        let (changes, _) = self.make_plan(&path, self.told.flag("destroy") == Some(true)).await?;
+        let changes = self.make_plan(&path, self.told.flag("destroy") == Some(true)).await?;
         let count = |action: &str| Value::from(changes.iter().filter(|change| change.action == action).count());
-        let resources: Vec<Value> =
-            changes.iter().map(|change| json!({"address": change.address, "action": change.action})).collect();
+        let told = |change: &Change| json!({"address": change.address, "action": change.action});
+        let (resources, left_out) = listed(&changes, told);
         let mut done = found([
             ("changes", Value::from(!changes.is_empty())),
             ("create", count("create")),
             ("update", count("update")),
             ("replace", count("replace")),
             ("delete", count("delete")),
-            ("resources", Value::from(resources)),
+            ("resources", resources),
+            ("left_out", Value::from(left_out)),
         ]);
         if let Some(condition) = self.told.condition("happened") {
             let happened = condition.holds(&done.outputs).map_err(|problem| Done::with(FAILED, problem))?;
+            // What is verified would have said how much it did. That it was done is known by now, and no more.
+            done.outputs.extend(["added", "changed", "destroyed"].map(|name| (name.to_owned(), Value::from(0))));
             done.outputs.insert("happened".to_owned(), Value::from(if happened { "yes" } else { "no" }));
         }
         Ok(done)
@@ -312,13 +247,19 @@ impl<'a> Stack<'a> {
 
     async fn look(&self) -> Result<Done, Done> {
         let scratch = Scratch::new().map_err(unmade)?;
-        let (changes, _) = self.make_plan(&scratch.path.join(PLAN), false).await?;
-        let resources = changes.iter().map(|change| {
+        let plan = scratch.path.join(PLAN);
+        self.make_plan(&plan, false).await?;
+        let changes = self.differences(&plan).await?;
+        for change in &changes {
             say(&format!("{} ({}): {}", change.address, change.action, change.attributes.join(", ")));
-            json!({"address": change.address, "action": change.action, "attributes": change.attributes})
-        });
-        let resources: Vec<Value> = resources.collect();
-        Ok(found([("drifted", Value::from(!resources.is_empty())), ("resources", Value::from(resources))]))
+        }
+        let told = |change: &Change| json!({"address": change.address, "action": change.action, "attributes": change.attributes});
+        let (resources, left_out) = listed(&changes, told);
+        Ok(found([
+            ("drifted", Value::from(!changes.is_empty())),
+            ("resources", resources),
+            ("left_out", Value::from(left_out)),
+        ]))
     }
 
     async fn apply(&self) -> Result<Done, Done> {
@@ -367,7 +308,7 @@ impl<'a> Stack<'a> {
         }
         let scratch = Scratch::new().map_err(unmade)?;
         let plan = scratch.path.join(PLAN);
-        let (changes, _) = self.make_plan(&plan, true).await?;
+        let changes = self.make_plan(&plan, true).await?;
         if changes.is_empty() {
             return Ok(found([("destroyed", Value::from(0))]));
         }
@@ -382,15 +323,18 @@ fn unmade(error: io::Error) -> Done {
     Done::with(FAILED, error.to_string())
 }
 
-/// A folder that goes with the value.
+/// A folder that goes with the value; with the attempt, where we are killed before.
 struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
+    /// Beside what the attempt writes: a plan holds values in clear.
     fn new() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let path = std::env::temp_dir().join(format!("runbook-act-{}", std::process::id()));
+        let output = std::env::var_os("RUNBOOK_OUTPUT").map(PathBuf::from);
+        let folder = output.as_deref().and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let path = folder.join("plan");
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         Ok(Self { path })
@@ -399,7 +343,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left in the folder for temporary files goes with that.
+        // What is left goes with the attempt's folder.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
@@ -412,83 +356,4 @@ fn found<const N: usize>(outputs: [(&str, Value); N]) -> Done {
 
 fn unreadable(command: &str) -> Done {
     Done::with(FAILED, format!("what `{command} -json` says cannot be read; the log may tell why"))
-}
-
-/// What a plan would change.
-fn changes(plan: &Value) -> Vec<Change> {
-    let resources = plan["resource_changes"].as_array().into_iter().flatten();
-    let mut changes: Vec<Change> = resources
-        .filter_map(|resource| {
-            let change = &resource["change"];
-            let actions: Vec<&str> = change["actions"].as_array()?.iter().filter_map(Value::as_str).collect();
-            let action = match actions.as_slice() {
-                ["create"] => "create",
-                ["update"] => "update",
-                ["delete"] => "delete",
-                ["create", "delete"] | ["delete", "create"] => "replace",
-                _ => return None,
-            };
-            let address = resource["address"].as_str()?.to_owned();
-            Some(Change { address, action, attributes: attributes(change) })
-        })
-        .collect();
-    for (name, change) in plan["output_changes"].as_object().into_iter().flatten() {
-        let action = match change["actions"][0].as_str() {
-            Some("create") => "create",
-            Some("update") => "update",
-            Some("delete") => "delete",
-            _ => continue,
-        };
-        changes.push(Change { address: format!("output.{name}"), action, attributes: vec!["value".to_owned()] });
-    }
-    changes
-}
-
-/// The names of the attributes that differ; never their values.
-fn attributes(change: &Value) -> Vec<String> {
-    let part = |name: &str| change[name].as_object().cloned().unwrap_or_default();
-    let (before, after, unknown) = (part("before"), part("after"), part("after_unknown"));
-    let mut names: Vec<String> = before.keys().chain(after.keys()).chain(unknown.keys()).cloned().collect();
-    names.sort();
-    names.dedup();
-    names.retain(|name| before.get(name) != after.get(name) || unknown.get(name) == Some(&Value::Bool(true)));
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_is_read_without_its_values() {
-        let plan = json!({
-            "resource_changes": [
-                {"address": "a.b", "change": {"actions": ["update"], "before": {"x": 1, "y": "secret"}, "after": {"x": 1, "y": "other"}, "after_unknown": {"id": true}}},
-                {"address": "a.c", "change": {"actions": ["delete", "create"], "before": {}, "after": {}}},
-                {"address": "a.d", "change": {"actions": ["no-op"]}},
-            ],
-            "output_changes": {"url": {"actions": ["create"]}, "same": {"actions": ["no-op"]}},
-        });
-        let told: Vec<(String, &str, String)> = changes(&plan)
-            .into_iter()
-            .map(|change| (change.address, change.action, change.attributes.join(",")))
-            .collect();
-        let told: Vec<_> = told.iter().map(|(a, b, c)| (a.as_str(), *b, c.as_str())).collect();
-        assert_eq!(told, [("a.b", "update", "id,y"), ("a.c", "replace", ""), ("output.url", "create", "value")]);
-    }
-
-    #[test]
-    fn a_lock_is_told_with_its_holder_and_never_forced() {
-        let mut said = Said::default();
-        let detail = "Error message: resource temporarily unavailable\nLock Info:\n  ID:        af-12\n  Path:      terraform.tfstate\n  Who:       ada@host\n  Created:   2026-11-28 09:00:00 UTC\n";
-        said.errors.push(("Error acquiring the state lock".to_owned(), detail.to_owned()));
-        let done = said.failed(Path::new("/srv/stack"));
-        assert_eq!(done.code, LATER);
-        assert!(
-            done.message.contains("locked by ada@host since 2026-11-28")
-                && done.message.contains("-chdir=/srv/stack force-unlock af-12"),
-            "{}",
-            done.message
-        );
-    }
 }

@@ -1,6 +1,6 @@
 //! `git/checkout`: a commit in a scratch folder.
 
-use super::{Action, Carried, Effects, Initialised, Key, Takes, key, output, required, section};
+use super::{Action, Carried, Effects, Facts, Initialised, Key, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -47,14 +47,25 @@ pub(super) static CHECKOUT: Action = Action {
     allow_failure: false,
     program: Some(("git", None)),
     initialised: Initialised::Whatever,
-    alone: &[],
+    alone: &["path"],
     drift: None,
     beside: &["env", "env_file", "pass_env", "stop"],
-    notes: &[
-        ("Tried again", "What cannot be fetched."),
-        ("A folder that is not empty", "and no repository is refused: nothing of yours is removed."),
-        ("A dry run", "Shows it."),
-    ],
+    facts: Facts {
+        again: "What cannot be fetched, and an attempt that was cut off: it begins anew in what is there.",
+        never: "A folder that holds something else, and a commit that is not the one that `commit` says.",
+        unknown: "Never: whatever an attempt left, the next one puts the same into the folder.",
+        cancel: "Ends git. The folder may hold a part of the commit, until the next attempt.",
+        dry: "Shows it: what needs the folder would find nothing there.",
+        limits: "`depth` commits of one revision, without the tags. How large they are is bounded by the disk alone: say it under `requires.disk`.",
+        secrets: "`token`, which goes by git's environment and is in no argument and no file. What git says is hidden as a command's log is.",
+        more: &[
+            ("A folder that is not empty", "and no repository is refused: nothing of yours is removed."),
+            (
+                "One at a time",
+                "It has the lock `git/PATH`, as if the step named it under `locks`: two steps never work in one folder.",
+            ),
+        ],
+    },
     example: "  sources: {uses: git/checkout, with: {url: \"https://git.example.org/site.git\", ref: main, path: .scratch/site}}
 ",
 };

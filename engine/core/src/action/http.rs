@@ -1,6 +1,8 @@
 //! `http`: one request and its answer.
 
-use super::{Action, Artifact, Carried, Effects, Initialised, Key, Output, Takes, key, output, required, section};
+use super::{
+    Action, Artifact, Carried, Effects, Facts, Initialised, Key, Output, Takes, key, output, required, section,
+};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::limits;
@@ -150,29 +152,19 @@ pub(super) static HTTP: Action = Action {
     alone: &[],
     drift: None,
     beside: &[],
-    notes: &[
-        (
-            "Tried again",
-            "No connection; the statuses 408, 425, 429 and 503; with `effect` read or idempotent also 500, 502, 504 and a connection that broke. `Retry-After` is waited for, up to an hour.",
-        ),
-        (
-            "Never tried again",
-            "Any other answer that is not as expected, a certificate that is not trusted on either side, a proxy that wants another user, an answer that is too long or is not JSON where it should be.",
-        ),
-        (
-            "Nobody knows",
-            "With `effect` mutating: the connection broke or the time was over when the request was under way, or a gateway answered 502 or 504. The step is asked by `verify`, else it is unknown.",
-        ),
-        (
-            "A cancel",
-            "Drops the connection. What the server makes of a request that it has is its own affair: see above.",
-        ),
-        ("A dry run", "Makes requests that read, and shows the others."),
-        (
+    facts: Facts {
+        again: "No connection; the statuses 408, 425, 429 and 503; with `effect` read or idempotent also 500, 502, 504 and a connection that broke. `Retry-After` is waited for, up to an hour.",
+        never: "Any other answer that is not as expected, a certificate that is not trusted on either side, a proxy that wants another user, an answer that is too long or is not JSON where it should be.",
+        unknown: "With `effect` mutating: the connection broke or the time was over when the request was under way, or a gateway answered 502 or 504. The step is asked by `verify`, else it is unknown.",
+        cancel: "Drops the connection. What the server makes of a request that it has is its own affair: see above.",
+        dry: "Makes requests that read, and shows the others.",
+        limits: "The body of an answer by `max_bytes`; one that is an output, with the headers, has 256 KiB at most. One that is longer is refused, by what the server says of it before a byte is read.",
+        secrets: "They may go where the table says so. Of a URL with a secret nothing is shown; in the log they are hidden, and an answer that holds one fails the step, as its outputs would be kept for everybody.",
+        more: &[(
             "When the daemon ends",
             "It waits up to 30 s for requests that are under way. What is not over then, or was under way when it was killed, is lost, and goes by `effect`.",
-        ),
-    ],
+        )],
+    },
     example: "  order:
     uses: http
     with:

@@ -8,7 +8,7 @@ mod notify;
 mod terraform;
 mod words;
 
-use crate::definition::{DryRun, Effect, Stop, ValueType};
+use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
 
@@ -88,10 +88,47 @@ pub struct Action {
     pub drift: Option<&'static str>,
     /// The keys of a command that mean something beside it.
     pub beside: &'static [&'static str],
-    /// What is to be known of it, each with a head: how it is retried, what an unknown end means, what a cancel leaves.
-    pub notes: &'static [(&'static str, &'static str)],
+    /// What is to be known of it.
+    pub facts: Facts,
     /// A step that uses it, as it is written.
     pub example: &'static str,
+}
+
+/// What is to be known of an action, in sentences. Nothing of it can be left open.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Which ends are tried again by themselves.
+    pub again: &'static str,
+    /// Which ends never are.
+    pub never: &'static str,
+    /// When nobody knows what an attempt did, and how that is found out.
+    pub unknown: &'static str,
+    /// What a cancel does to the world outside.
+    pub cancel: &'static str,
+    /// What it does in a dry run.
+    pub dry: &'static str,
+    /// What is bounded.
+    pub limits: &'static str,
+    /// Where secrets may go, and what hides them.
+    pub secrets: &'static str,
+    /// What else there is, each with a head.
+    pub more: &'static [(&'static str, &'static str)],
+}
+
+impl Facts {
+    /// All of them, each with its head.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let asked = [
+            ("Tried again", self.again),
+            ("Never tried again", self.never),
+            ("Nobody knows", self.unknown),
+            ("A cancel", self.cancel),
+            ("A dry run", self.dry),
+            ("Limits", self.limits),
+            ("Secrets", self.secrets),
+        ];
+        asked.into_iter().chain(self.more.iter().copied())
+    }
 }
 
 impl PartialEq for Action {
@@ -190,6 +227,38 @@ impl Action {
         self.artifacts.iter().filter(move |artifact| artifact.when.is_empty() || artifact.when.contains(&word))
     }
 
+    /// What a second try could do, in words.
+    pub fn effect_in_words(&self) -> String {
+        let (key, words) = match self.effect {
+            Effects::Fixed(effect) => return effect.name().to_owned(),
+            Effects::By(key, words) => (key, words),
+        };
+        let of = |effect: Effect| {
+            let words: Vec<&str> = words.iter().filter(|(_, it)| *it == effect).map(|(word, _)| *word).collect();
+            (!words.is_empty()).then(|| format!("{} with {}", effect.name(), words.join(", ")))
+        };
+        let effects = [Effect::Read, Effect::Idempotent, Effect::Mutating, Effect::Destructive];
+        let told: Vec<String> = effects.into_iter().filter_map(of).collect();
+        format!("by `{key}`: {}", told.join("; "))
+    }
+
+    /// How it is stopped, in words.
+    pub fn stop_in_words(&self) -> String {
+        let Stop { signal, to, grace } = self.stop;
+        let signal = match signal {
+            StopSignal::Term => "TERM",
+            StopSignal::Int => "INT",
+        };
+        let to = match to {
+            StopTo::Leader => "leader",
+            StopTo::Group => "group",
+        };
+        match self.carried {
+            Carried::Inside => "at once, without a signal".to_owned(),
+            Carried::Process => format!("`{{signal: {signal}, to: {to}, grace: {grace}}}`"),
+        }
+    }
+
     /// What a second try could do, by the words that `with` gives.
     pub fn effect(&self, given: impl Fn(&str) -> Option<String>) -> Effect {
         match self.effect {
@@ -246,6 +315,9 @@ mod tests {
             assert_eq!(action.with.all().count(), action.keys.len(), "{name}");
             assert_eq!(action.with.name, format!("`with` of `uses: {name}`"));
             assert!(action.example.contains(&format!("uses: {name}")), "{name}: its example uses it");
+            for (head, fact) in action.facts.all() {
+                assert!(fact.len() > 5 && fact.ends_with('.'), "{name}: {head}: {fact:?}");
+            }
             for output in action.outputs {
                 assert!(is_id(output.name), "{name}: {}", output.name);
             }

@@ -1,6 +1,6 @@
 //! `notify/*`: people are told something.
 
-use super::{Action, Carried, Effects, Initialised, Key, Output, Takes, key, output, required, section};
+use super::{Action, Carried, Effects, Facts, Initialised, Key, Output, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -95,6 +95,16 @@ static EMAIL_WITH: Section = Section {
 };
 
 const NOT_FATAL: (&str, &str) = ("A failure", "does not fail the run, unless the step says `allow_failure: false`.");
+const FACTS: Facts = Facts {
+    again: "As a request of `http` that may be repeated: somebody may be told twice where an answer was lost.",
+    never: "As for a request of `http`: an answer that says no, and a server that is not trusted.",
+    unknown: "With `effect: mutating` alone: where the answer was lost. Else it is told once more.",
+    cancel: "Drops the connection. A server that has the whole message tells it all the same.",
+    dry: "Shows it: such an address cannot be asked without telling somebody.",
+    limits: "The message has what its texts have; of the answer nothing is kept but a few lines in the log.",
+    secrets: "The address is one: it is shown nowhere. What else the table says may be secret is hidden in the log.",
+    more: &[NOT_FATAL],
+};
 
 const fn tells(
     name: &'static str,
@@ -103,14 +113,6 @@ const fn tells(
     with: &'static Section,
     example: &'static str,
 ) -> Action {
-    let notes: &'static [(&'static str, &'static str)] = &[
-        NOT_FATAL,
-        (
-            "Tried again",
-            "As a request of `http` that may be repeated: somebody may be told twice where an answer was lost.",
-        ),
-        ("A dry run", "Shows it."),
-    ];
     Action {
         name,
         doc,
@@ -131,7 +133,7 @@ const fn tells(
         alone: &[],
         drift: None,
         beside: &[],
-        notes,
+        facts: FACTS,
         example,
     }
 }
@@ -166,22 +168,16 @@ pub(super) static WEBHOOK: Action = tells(
 
 pub(super) static EMAIL: Action = Action {
     dry_run: DryRun::Ask,
-    notes: &[
-        NOT_FATAL,
-        (
-            "Tried again",
-            "No connection, one that broke, and answers of the server that say so (4xx). Somebody may be told twice where the answer to the whole message was lost; its `Message-ID` is the same then. With `effect: mutating` nobody knows in that case, and it is not sent again by itself.",
-        ),
-        (
-            "Never tried again",
-            "What the server refuses (5xx), a certificate that is not trusted, a server that does not offer what `tls` says. Where it refuses one of the recipients, nobody gets the message.",
-        ),
-        ("A cancel", "Drops the connection. A server that has the whole message delivers it all the same."),
-        (
-            "A dry run",
-            "Asks the server whether it answers, can be trusted and takes user and password, and hands no message in. `told` is false.",
-        ),
-    ],
+    facts: Facts {
+        again: "No connection, one that broke, and answers of the server that say so (4xx). Somebody may be told twice where the answer to the whole message was lost; its `Message-ID` is the same then.",
+        never: "What the server refuses (5xx), a certificate that is not trusted, a server that does not offer what `tls` says. Where it refuses one of the recipients, nobody gets the message.",
+        unknown: "With `effect: mutating` alone: where the answer to the whole message was lost. It is not sent again by itself then.",
+        cancel: "Drops the connection. A server that has the whole message delivers it all the same.",
+        dry: "Asks the server whether it answers, can be trusted and takes user and password, and hands no message in. `told` is false.",
+        limits: "50 recipients, 500 bytes of a subject, 256 KiB of text.",
+        secrets: "User and password, and never without TLS. The message is plain text for people, and takes none.",
+        more: &[NOT_FATAL],
+    },
     ..tells(
         "notify/email",
         "Tells people something by a message to a mail server (SMTP), once for each key.",

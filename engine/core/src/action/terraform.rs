@@ -1,6 +1,8 @@
 //! `terraform/*`: plans, and exactly what was planned.
 
-use super::{Action, Artifact, Carried, Effects, Initialised, Key, Takes, key, output, required, section};
+use super::{
+    Action, Artifact, Carried, Effects, Facts, Initialised, Key, Output, Takes, key, output, required, section,
+};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
@@ -31,16 +33,34 @@ const LOCKED: (&str, &str) = (
     "A lock of the state",
     "that somebody else holds is reported with its holder and the command that frees it, and tried again; it is never forced.",
 );
+const STOPPED: &str = "Sends INT to terraform alone and waits ten minutes for it, as Ctrl-C at a terminal would. What was done until then is in its state.";
+/// Of what changes nothing.
+const LOOKS: Facts = Facts {
+    again: "An attempt that was cut off.",
+    never: "What it says is wrong: the message has its first errors, the log has all.",
+    unknown: "Never: it changes nothing, and is simply done again.",
+    cancel: STOPPED,
+    dry: "Does the same: it changes nothing.",
+    limits: "64 MiB of what terraform says of a whole plan or state, 256 KiB of one output. It has no `timeout` of its own.",
+    secrets: "`env` may hold them. What terraform says is hidden as a command's log is, beside what it hides itself.",
+    more: &[],
+};
+/// Of what plans.
+const PLANS: Facts = Facts {
+    again: "A lock of the state that somebody else holds, and an attempt that was cut off.",
+    limits: "64 MiB of what terraform says of a plan, 256 KiB of `resources`: what there is no room for is counted by `left_out`. It has no `timeout` of its own.",
+    secrets: "`vars` and `env` may hold them; both go by the environment. Outputs hold addresses and names, never a value; what terraform says is hidden as a command's log is.",
+    more: &[LOCKED],
+    ..LOOKS
+};
 /// What is one stack: the folder, and the workspace where one is named.
 const ALONE: &[&str] = &["dir", "workspace"];
 const ONE_AT_A_TIME: (&str, &str) = (
     "One at a time",
-    "It has the lock `terraform/DIR`, with `workspace` `terraform/DIR@WORKSPACE`, as if the step named it under `locks`: others that write to the stack wait for it, and `runbook locks` shows who. With `for_each` and `repeat` that is so where it stands in a block.",
+    "It has the lock `terraform/DIR`, with `workspace` `terraform/DIR@WORKSPACE`, as if the step named it under `locks`: others that write to the stack wait for it, and `runbook locks` shows who. With `for_each` and `repeat` each item and iteration has its own.",
 );
-const STOPPED: (&str, &str) = (
-    "A cancel",
-    "Sends INT to terraform alone and waits ten minutes for it, as Ctrl-C at a terminal would. What was done until then is in its state.",
-);
+const LEFT_OUT: Output =
+    output("left_out", ValueType::Integer, "How many more there are than `resources` has room for, by address.");
 
 macro_rules! with {
     ($section:ident, $sections:ident, $keys:ident, $name:literal) => {
@@ -65,7 +85,7 @@ macro_rules! with {
 
 const INIT_KEYS: [Key; 7] = [
     DIR,
-    key("backend", Takes::Texts, "none", "Settings of the backend. They are arguments: secrets go by `env`."),
+    key("backend", Takes::Shown, "none", "Settings of the backend. They are arguments: secrets go by `env`."),
     key("upgrade", Takes::Flag, "`false`", "Whether newer modules and plugins are taken."),
     key("reconfigure", Takes::Flag, "`false`", "Whether a changed backend is taken without moving the state."),
     WORKSPACE,
@@ -150,7 +170,7 @@ const fn looks(
         alone: &[],
         drift: None,
         beside: BESIDE,
-        notes: &[],
+        facts: LOOKS,
         example,
     }
 }
@@ -159,7 +179,14 @@ pub(super) static INIT: Action = Action {
     effect: Effects::Fixed(Effect::Idempotent),
     initialised: Initialised::Makes,
     alone: ALONE,
-    notes: &[ONE_AT_A_TIME, ("A dry run", "Shows it.")],
+    facts: Facts {
+        unknown: "Never: a second try goes on where the first one ended.",
+        dry: "Shows it.",
+        limits: "One at a time writes to a `plugin_cache`; others wait. It has no `timeout` of its own.",
+        secrets: "`env` alone may hold them: settings of the backend are arguments, which everybody on the machine can read.",
+        more: &[ONE_AT_A_TIME],
+        ..LOOKS
+    },
     ..looks(
         "terraform/init",
         "Initialises a stack: backend, modules and plugins.",
@@ -201,13 +228,14 @@ pub(super) static PLAN: Action = Action {
         output("replace", ValueType::Integer, "How many it would make anew."),
         output("delete", ValueType::Integer, "How many it would remove."),
         output("resources", ValueType::List, "What it would change: maps with `address` and `action`, never a value."),
+        LEFT_OUT,
     ],
     artifacts: &[Artifact {
         name: "plan",
         when: &[],
         doc: "The plan, for `terraform/apply`. It holds values in clear, secret ones too: it is kept for the owner of the daemon alone.",
     }],
-    notes: &[LOCKED, STOPPED, ("A dry run", "Makes the plan: that changes nothing.")],
+    facts: Facts { dry: "Makes the plan: that changes nothing.", ..PLANS },
     ..looks(
         "terraform/plan",
         "Plans what would change, and keeps the plan.",
@@ -225,18 +253,26 @@ pub(super) static DRIFT: Action = Action {
             ValueType::List,
             "What differs: maps with `address`, `action`, and `attributes`, the names of those that differ, never a value.",
         ),
+        LEFT_OUT,
         output("stack", ValueType::String, "The folder of the stack, as `dir` names it."),
         output("workspace", ValueType::String, "The workspace that it looked at."),
     ],
     drift: Some("terraform"),
-    notes: &[
-        ("Drift is no error", "and an error no drift: a difference is told by the outputs of a step that succeeded."),
-        (
-            "What differs is kept",
-            "Beside the runs, with when it was first seen: `runbook drift` lists it, and `runbook drift accept` accepts it for a time.",
-        ),
-        LOCKED,
-    ],
+    facts: Facts {
+        dry: "Looks, and keeps nothing of what it finds.",
+        more: &[
+            (
+                "Drift is no error",
+                "and an error no drift: a difference is told by the outputs of a step that succeeded.",
+            ),
+            (
+                "What differs is kept",
+                "Beside the runs, with when it was first seen: `runbook drift` lists it, and `runbook drift accept` accepts it for a time.",
+            ),
+            LOCKED,
+        ],
+        ..PLANS
+    },
     ..looks(
         "terraform/drift",
         "Compares what is there with what is written, as data.",
@@ -248,24 +284,35 @@ pub(super) static DRIFT: Action = Action {
 
 pub(super) static APPLY: Action = Action {
     outputs: &[
-        output("added", ValueType::Integer, "How many resources were made."),
-        output("changed", ValueType::Integer, "How many were changed in place."),
-        output("destroyed", ValueType::Integer, "How many were removed."),
+        output(
+            "added",
+            ValueType::Integer,
+            "How many resources were made; 0 where `verify` alone knows that it was done.",
+        ),
+        output("changed", ValueType::Integer, "How many were changed in place; the same."),
+        output("destroyed", ValueType::Integer, "How many were removed; the same."),
     ],
     effect: Effects::Fixed(Effect::Mutating),
     attempts: 3,
     alone: ALONE,
-    notes: &[
-        ONE_AT_A_TIME,
-        LOCKED,
-        ("A stale plan", "is refused: the state has changed since the plan was made."),
-        (
-            "Nobody knows",
-            "When it was killed. Let `verify` plan again, as above: what is not applied then is planned anew, and approved.",
-        ),
-        STOPPED,
-        ("A dry run", "Shows it; `terraform/plan` before it says what it would do."),
-    ],
+    facts: Facts {
+        again: "A lock of the state that somebody else holds: nothing was done then.",
+        never: "A stale plan, and what failed while it was applied: what was done until then is in the state, and another run plans the rest.",
+        unknown: "When it was killed. Let `verify` plan again, as above: where something is left, the same plan is tried once more, which is refused as stale if a part of it was applied. What is left is planned by another run, or in this one where plan and apply are a block with `repeat: {until: \"iteration.status == 'succeeded'\", max: 3}`.",
+        dry: "Shows it; `terraform/plan` before it says what it would do.",
+        limits: "What is planned, and nothing else. It has no `timeout` of its own: one that cuts it off leaves a part undone.",
+        secrets: "`env` may hold them; the plan has its variables. What terraform says is hidden as a command's log is.",
+        more: &[
+            ONE_AT_A_TIME,
+            LOCKED,
+            ("A stale plan", "is refused: the state has changed since the plan was made."),
+            (
+                "Progress",
+                "The log, and so the live picture, says `2 of 7` before what it says of a resource: what is done, and what is planned.",
+            ),
+        ],
+        ..LOOKS
+    },
     ..looks(
         "terraform/apply",
         "Applies exactly a plan that was made before.",
@@ -287,6 +334,7 @@ pub(super) static OUTPUT: Action = Action {
         output("values", ValueType::Map, "The outputs of the stack by name, without those that are sensitive."),
         output("sensitive", ValueType::List, "The names of the sensitive ones."),
     ],
+    facts: Facts { secrets: "`env` may hold them. Sensitive outputs are named, never read.", ..LOOKS },
     ..looks(
         "terraform/output",
         "Reads the outputs of a stack. Sensitive ones are named, never read.",
@@ -297,16 +345,26 @@ pub(super) static OUTPUT: Action = Action {
 };
 
 pub(super) static DESTROY: Action = Action {
-    outputs: &[output("destroyed", ValueType::Integer, "How many resources were removed.")],
+    outputs: &[output(
+        "destroyed",
+        ValueType::Integer,
+        "How many resources were removed; 0 where `verify` alone knows that it was done.",
+    )],
     effect: Effects::Fixed(Effect::Destructive),
     alone: ALONE,
-    notes: &[
-        ONE_AT_A_TIME,
-        ("Confirmed", "By its `target`, as every step that destroys, and by the workspace that it names."),
-        LOCKED,
-        STOPPED,
-        ("A dry run", "Shows it; `terraform/plan` with `destroy: true` says what would go."),
-    ],
+    facts: Facts {
+        again: "A lock of the state that somebody else holds: nothing was done then.",
+        never: "Another workspace than the one that is named, and what failed while it was destroyed: a second run destroys the rest.",
+        unknown: "When it was killed. Let `verify` be a `terraform/plan` with `destroy: true` and `happened: \"!attempt.outputs.changes\"`: where something is left, it is destroyed by a second try.",
+        dry: "Shows it; `terraform/plan` with `destroy: true` says what would go.",
+        limits: "64 MiB of what terraform says of its plan. It has no `timeout` of its own: one that cuts it off leaves a part.",
+        more: &[
+            ONE_AT_A_TIME,
+            ("Confirmed", "By its `target`, as every step that destroys, and by the workspace that it names."),
+            LOCKED,
+        ],
+        ..PLANS
+    },
     ..looks(
         "terraform/destroy",
         "Destroys everything that a stack has made.",

@@ -17,6 +17,8 @@ pub enum Takes {
     List,
     /// Names to text with `${{ }}`; secrets may go there.
     Texts,
+    /// Names to text with `${{ }}`, stored and shown.
+    Shown,
     /// Any value, with `${{ }}` in its texts; secrets may go there. A text that is one expression and nothing else gives
     /// the expression's value.
     Tree,
@@ -43,6 +45,7 @@ impl Takes {
             Self::Paths => "a list of paths with `${{ }}`",
             Self::List => "a list of texts with `${{ }}`",
             Self::Texts => "a map of names to text with `${{ }}`, secrets too",
+            Self::Shown => "a map of names to text with `${{ }}`",
             Self::Tree => "a value with `${{ }}` in its texts, secrets too",
             Self::Duration => "a duration",
             Self::Whole(0, _) => "a whole number from 0",

@@ -1,6 +1,6 @@
 //! Blocks: steps of their own inside a step, and what becomes of them when they run. Data only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -60,14 +60,31 @@ impl Runbook {
 
     /// All steps, those of blocks behind the step that they belong to.
     pub fn every_step(&self) -> Vec<&Step> {
-        let mut found = Vec::with_capacity(self.steps.len());
-        let mut open: Vec<&Step> = self.steps.iter().rev().collect();
-        while let Some(step) = open.pop() {
-            found.push(step);
-            open.extend(step.block().into_iter().flat_map(|block| block.steps.iter().rev()));
-        }
-        found
+        every_step(self.steps.iter())
     }
+}
+
+/// These steps, those of blocks behind the step that they belong to.
+fn every_step<'a>(steps: impl DoubleEndedIterator<Item = &'a Step>) -> Vec<&'a Step> {
+    let mut found = Vec::new();
+    let mut open: Vec<&Step> = steps.rev().collect();
+    while let Some(step) = open.pop() {
+        found.push(step);
+        open.extend(step.block().into_iter().flat_map(|block| block.steps.iter().rev()));
+    }
+    found
+}
+
+/// The runbooks that these steps start, those of blocks too, each once, in the order of the steps.
+pub fn called_by<'a>(steps: impl DoubleEndedIterator<Item = &'a Step>) -> Vec<&'a str> {
+    let mut called: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
+    for call in every_step(steps).into_iter().filter_map(Step::call) {
+        if seen.insert(call.runbook.as_str()) {
+            called.push(&call.runbook);
+        }
+    }
+    called
 }
 
 /// The name of the runbook that a run belongs to, by the name of what it runs.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effect, OnFailure, Part, Runbook, Step, ValueType, WhenSkipped};
+use super::{Effect, OnFailure, Part, Runbook, Step, Template, ValueType, WhenSkipped};
 use crate::time::Span;
 
 /// How often a step does its work.
@@ -30,7 +30,15 @@ impl Many {
         }
     }
 
-    /// The same, to be changed.
+    /// The locks of each time that it does its work, to be changed.
+    pub(crate) const fn locks_mut(&mut self) -> &mut Vec<Template> {
+        match self {
+            Self::Each(each) => &mut each.locks,
+            Self::Repeat(repeat) => &mut repeat.locks,
+        }
+    }
+
+    /// What its work takes along, to be changed.
     pub(crate) const fn takes_mut(&mut self) -> &mut BTreeSet<String> {
         match self {
             Self::Each(each) => &mut each.takes,
@@ -69,6 +77,9 @@ pub struct Each {
     /// What the work takes along from around the step, as that of a block.
     #[serde(default)]
     pub takes: BTreeSet<String>,
+    /// Locks that the work for each item has, as templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Template>,
 }
 
 /// Again and again, one after the other.
@@ -87,6 +98,9 @@ pub struct Repeat {
     /// What the work and `until` take along from around the step, as that of a block.
     #[serde(default)]
     pub takes: BTreeSet<String>,
+    /// Locks that each iteration has, as templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Template>,
 }
 
 /// A list of items.
@@ -149,8 +163,8 @@ pub(crate) fn key_of(id: &str) -> &str {
 }
 
 impl Step {
-    /// The work that it does many times, as a step that does it once.
-    fn once(&self) -> Self {
+    /// The work that it does many times, as a step that does it once, with these locks.
+    fn once(&self, locks: &[Template]) -> Self {
         Self {
             part: Part::Main,
             description: String::new(),
@@ -166,7 +180,7 @@ impl Step {
             },
             rollback: None,
             allow_failure: false,
-            locks: Vec::new(),
+            locks: locks.to_vec(),
             ..self.clone()
         }
     }
@@ -175,7 +189,7 @@ impl Step {
 impl Runbook {
     /// The definition that a step runs for the items of its list: one step for each.
     pub(crate) fn of_items(&self, step: &Step, each: &Each, ids: Vec<String>) -> Self {
-        let item = Step { outputs: each.outputs.clone(), ..step.once() };
+        let item = Step { outputs: each.outputs.clone(), ..step.once(&each.locks) };
         Self {
             on_failure: match self.on_failure {
                 OnFailure::Cancel => OnFailure::Cancel,
@@ -189,7 +203,7 @@ impl Runbook {
 
     /// The definition that a step runs which does its work again and again: a step for each iteration that there may be.
     pub(crate) fn of_iterations(&self, step: &Step, repeat: &Repeat) -> Self {
-        let iteration = step.once();
+        let iteration = step.once(&repeat.locks);
         Self {
             on_failure: OnFailure::Stop,
             steps: (1..=repeat.max).map(|number| Step { id: format!("[{number}]"), ..iteration.clone() }).collect(),

@@ -144,11 +144,12 @@ fn setting<'t>(
         }
         Takes::Text | Takes::Path => text(value, key.raw(), owner, Use::Shown, reader)?,
         Takes::Hidden => text(value, key.raw(), owner, Use::Hidden, reader)?,
-        Takes::Texts => {
+        Takes::Texts | Takes::Shown => {
+            let usage = if takes == Takes::Shown { Use::Shown } else { Use::Hidden };
             let mut texts = IndexMap::new();
             for entry in value.entries(reader.report)? {
                 names::no_nul(entry.key, reader.report);
-                if let Some(text) = text(entry.value, entry.key.raw(), owner, Use::Hidden, reader) {
+                if let Some(text) = text(entry.value, entry.key.raw(), owner, usage, reader) {
                     texts.insert(entry.key.raw().to_owned(), text);
                 }
             }

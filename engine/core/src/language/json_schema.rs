@@ -123,7 +123,9 @@ pub(super) fn shape(key: &Key) -> Option<Value> {
         }
         "an action" => json!({"enum": ACTIONS.iter().map(|action| action.name).collect::<Vec<_>>()}),
         "text with `${{ }}`, secrets too" => literal(),
-        "a map of names to text with `${{ }}`, secrets too" => map(None, literal()),
+        "a map of names to text with `${{ }}`" | "a map of names to text with `${{ }}`, secrets too" => {
+            map(None, literal())
+        }
         "a value with `${{ }}` in its texts, secrets too" => json!({}),
         "a list of paths with `${{ }}`" => list(text()),
         "a list of statuses, such as `200` or `2xx`" => list(json!({"anyOf": [

@@ -56,7 +56,7 @@ fn for_each<'t>(fields: &Fields<'t>, step: &mut Step, owner: Owner, reader: &mut
     let lists: IndexMap<String, ValueType> = step.outputs.keys().map(|name| (name.clone(), ValueType::List)).collect();
     let outputs = std::mem::replace(&mut step.outputs, lists);
     let list = list.unwrap_or(Items::Known(Vec::new()));
-    let each = Each { list, max_parallel, max_failures, outputs, takes: Default::default() };
+    let each = Each { list, max_parallel, max_failures, outputs, takes: Default::default(), locks: Vec::new() };
     step.many = Some(Box::new(Many::Each(each)));
 }
 
@@ -76,6 +76,7 @@ fn repeat<'t>(entry: Entry<'t>, fields: &Fields<'t>, step: &mut Step, owner: Own
         every,
         any_outcome: false,
         takes: Default::default(),
+        locks: Vec::new(),
     })));
 }
 

@@ -18,7 +18,7 @@ use super::report::{Problem, Report};
 use super::step_keys;
 use super::{show, top, work};
 use crate::action::UNKNOWN_IF;
-use crate::definition::{DryRun, Effect, Part, Runbook, Step, ValueType, WhenSkipped, Work};
+use crate::definition::{DryRun, Effect, Many, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
 
@@ -275,10 +275,12 @@ fn step<'t>(
         effects(&fields, &step, reader);
     }
     many::read(&fields, &mut step, owner, reader);
-    // What is done for each of a list names another thing each time.
-    let own = step.action().filter(|_| step.many.is_none()).and_then(action::lock);
-    if let Some(lock) = own.filter(|lock| !step.locks.contains(lock)) {
-        step.locks.push(lock);
+    if let Some(lock) = step.action().and_then(action::lock) {
+        // What is done for each of a list names another thing each time.
+        let locks = step.many.as_deref_mut().map_or(&mut step.locks, Many::locks_mut);
+        if !locks.contains(&lock) {
+            locks.push(lock);
+        }
     }
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);

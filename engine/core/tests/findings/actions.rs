@@ -33,4 +33,8 @@ pub const CASES: &[(&str, &str)] = &[
         "messages to people",
         "name: a\nlanguage: 1\nsteps:\n  a: {uses: notify/email, with: {server: x, from: a@b.org, to: [], subject: s, text: t, user: u}}\n  b: {uses: notify/email, with: {server: x, from: a@b.org, to: [c@d.org], subject: s, body: t, tls: none, user: u, password: p, ca: c}}\n  c: {uses: notify/email, dry_run: skip, with: {server: x, port: 0, tls: ssl, from: a@b.org, to: c@d.org, subject: s, text: t}}\n",
     ),
+    (
+        "secrets that would be arguments",
+        "name: a\nlanguage: 1\nrequires: {secrets: [s]}\nsteps:\n  a: {uses: terraform/init, with: {dir: x, backend: {path: y, token: \"${{ secrets.s }}\"}}}\n  b: {uses: git/checkout, with: {path: y, url: \"https://${{ secrets.s }}@x\"}}\n",
+    ),
 ];

@@ -200,7 +200,7 @@ impl Runs {
                 reason: &intended.reason,
                 left_out: &terms.selection.left_out,
             };
-            let runbooks = asked.generation.with_called(&asked.runbook);
+            let runbooks = asked.generation.with_started(&known);
             let missing = shared.preflight.check(&runbooks, Some(&known), environment, &shared.surroundings);
             (intended, missing)
         })

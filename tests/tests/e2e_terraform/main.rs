@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod boundaries;
+
 use std::process::{Command, Stdio};
 
-use runbook_proto::v1::{CancelRunRequest, Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::injection::skip;
-use runbook_tests::e2e::{Daemon, Project, step, wait_for};
+use runbook_tests::e2e::{Daemon, Project, leaks, step, wait_for};
 
 const STACK: &str = r#"
 variable "size" {
@@ -115,8 +118,10 @@ fn what_was_planned_is_applied_and_read() {
     assert!(output(&run, "plan", "changes").contains("BoolValue(false)"), "{run:#?}");
     assert_eq!(step(&run, "apply").status(), StepStatus::Skipped);
     // What is secret is in the plan and the state, and nowhere else.
-    let found = Command::new("grep").args(["-rlF", "hunter2-hunter2"]).arg(project.path(".runbook")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    drop(daemon);
+    let redactor = Redactor::new(["hunter2-hunter2"]);
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
+    assert!(!redactor.is_in(project.read("runbookd.log").unwrap().as_bytes()));
 }
 
 #[test]
@@ -144,83 +149,6 @@ steps:
     assert_eq!(step(&run, "drift").status(), StepStatus::Succeeded, "{run:#?}");
     assert!(output(&run, "drift", "drifted").contains("BoolValue(true)"), "{run:#?}");
     assert!(output(&run, "drift", "resources").contains("input"), "{run:#?}");
-}
-
-/// A stack that takes its time, until a file is there.
-const SLOW: &str = r#"
-resource "terraform_data" "slow" {
-  provisioner "local-exec" {
-    command = "touch begun; while [ ! -e go ]; do sleep 0.1; done"
-  }
-}
-"#;
-
-const APPLY: &str = r#"
-steps:
-  plan: {uses: terraform/plan, with: {dir: stack}}
-  apply:
-    needs: [plan]
-    uses: terraform/apply
-    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
-    verify: {uses: terraform/plan, with: {dir: stack, happened: "!attempt.outputs.changes"}}
-"#;
-
-#[test]
-fn an_apply_outlives_the_daemon() {
-    if !is_there() {
-        return;
-    }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let daemon = Daemon::start(&project);
-    let run = daemon.exec("r", &[]);
-    wait_for("the apply", || project.read("stack/begun"));
-    daemon.kill();
-    let daemon = Daemon::start(&project);
-    project.file("stack/go", "");
-    let run = daemon.wait_over(&run.name);
-    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
-    assert_eq!(step(&run, "apply").attempts, 1);
-}
-
-#[test]
-fn a_cancel_lets_terraform_write_its_state() {
-    if !is_there() {
-        return;
-    }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let daemon = Daemon::start(&project);
-    let run = daemon.exec("r", &[]);
-    wait_for("the apply", || project.read("stack/begun"));
-    let request = CancelRunRequest { name: run.name.clone(), reason: "test".into(), ..Default::default() };
-    daemon.runs(|mut client| async move { client.cancel_run(request).await }).unwrap();
-    let run = daemon.wait_over(&run.name);
-    assert_eq!(run.status(), RunStatus::Canceled, "{run:#?}");
-    // It ended by itself: the lock of the state is free, and the state was written.
-    assert!(!project.path("stack/.terraform.tfstate.lock.info").exists());
-    assert!(project.read("stack/terraform.tfstate").is_some());
-}
-
-#[test]
-fn a_lock_is_told_with_its_holder() {
-    if !is_there() {
-        return;
-    }
-    let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 1}}\n";
-    let project = project(body, SLOW);
-    terraform(&project, &["init", "-input=false"]);
-    let mut command = Command::new("terraform");
-    command.args(["apply", "-auto-approve", "-input=false"]).current_dir(project.path("stack")).stdout(Stdio::null());
-    let mut holder = command.spawn().expect("terraform runs");
-    wait_for("the apply", || project.read("stack/begun"));
-    let daemon = Daemon::start(&project);
-    let run = exec(&daemon, &[]);
-    let plan = step(&run, "plan");
-    assert!(plan.message.contains("the state is locked by ") && plan.message.contains("force-unlock"), "{plan:#?}");
-    assert_eq!(plan.exit_code, Some(75));
-    project.file("stack/go", "");
-    assert!(holder.wait().expect("it ends").success());
 }
 
 #[test]
@@ -300,4 +228,63 @@ fn who_writes_to_a_stack_waits_for_who_does_and_nobody_else_does() {
         assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
     }
     assert_eq!(project.lines("log").iter().filter(|line| *line == "begin default").count(), 3);
+}
+
+#[test]
+fn each_item_writes_to_its_stack_alone() {
+    let project = Project::new();
+    let program = project.file("stand-in", STAND_IN);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.runbook(
+        "all",
+        &format!(
+            "env: {{LOG: '{}', GO: '{}'}}\nsteps:\n  init:\n    for_each: [stack, other, stack]\n    uses: terraform/init\n    \
+            with: {{dir: \"${{{{ item }}}}\", program: '{}', workspace: blue}}\n",
+            project.path("log").display(),
+            project.path("go").display(),
+            program.display(),
+        ),
+    );
+    project.file("stack/main.tf", STACK);
+    project.file("other/main.tf", STACK);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("all", &[]);
+    let items = |run: &Run| step(run, "init").child_run.clone().map(|below| below.steps).unwrap_or_default();
+    let run = daemon.wait(&run.name, "two that write", |run| {
+        project.lines("log").len() == 2 && items(run).iter().any(|item| !item.waits_for.is_empty())
+    });
+    let waits: Vec<String> = items(&run).iter().flat_map(|item| item.waits_for.clone()).collect();
+    assert!(waits.len() == 1 && waits[0].starts_with("lock terraform/stack@blue ("), "{waits:?}");
+    project.file("go-blue", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    assert_eq!(project.lines("log").len(), 6);
+}
+
+#[test]
+fn one_at_a_time_writes_to_a_cache_of_plugins() {
+    const STACKS: usize = 4;
+    let project = Project::new();
+    let program = project.file("stand-in", STAND_IN);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (log, go) = (project.path("log"), project.path("go"));
+    let mut body = format!("env: {{LOG: '{}', GO: '{}'}}\nsteps:\n", log.display(), go.display());
+    for number in 0..STACKS {
+        project.file(&format!("stack{number}/main.tf"), STACK);
+        body += &format!(
+            "  init{number}: {{uses: terraform/init, with: {{dir: stack{number}, program: '{}', plugin_cache: cache}}}}\n",
+            program.display()
+        );
+    }
+    project.runbook("all", &body);
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("all", &[]);
+    let all_run = |run: &Run| run.steps.iter().all(|step| step.status() == StepStatus::Running);
+    let run = daemon.wait(&run.name, "all of them to be on", all_run);
+    wait_for("the first one", || (!project.lines("log").is_empty()).then_some(()));
+    project.file("go-default", "");
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}\n{}", daemon.log());
+    let expected: Vec<&str> = (0..STACKS).flat_map(|_| ["begin default", "end default"]).collect();
+    assert_eq!(project.lines("log"), expected);
 }
