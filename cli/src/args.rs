@@ -120,6 +120,8 @@ pub enum Command {
     Resume(commands::resume::Resume),
     /// Compensate what a run did that failed or was canceled
     Rollback(commands::rollback::Rollback),
+    /// Give values that are kept nowhere to a run that waits for them
+    Provide(commands::provide::Provide),
     /// Settle a step of which nobody knows what it did
     Resolve(commands::resolve::Resolve),
     /// Start, stop or look at the daemon

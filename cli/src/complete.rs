@@ -17,7 +17,9 @@ use tonic::transport::Channel;
 use crate::args::{Cli, Global};
 use crate::commands;
 use crate::console::{Color, Console, Format};
+use crate::hidden;
 use crate::path;
+use crate::report;
 use crate::session::{Session, runbooks, runs, schedules};
 use crate::text::sanitize;
 
@@ -97,17 +99,32 @@ pub fn environment(current: &OsStr) -> Vec<CompletionCandidate> {
     beginning_with(current, named)
 }
 
+/// The run that the line names, with its steps.
+async fn run_of(channel: Channel, line: &ArgMatches) -> Option<Run> {
+    let (_, verb) = line.subcommand()?;
+    let mut name = verb.try_get_one::<String>("run").ok()??.clone();
+    if name == "last" {
+        let request = ListRunsRequest { page_size: 1, ..Default::default() };
+        let page = runs(channel.clone()).list_runs(request).await.ok()?.into_inner();
+        name = page.runs.into_iter().next()?.uid;
+    }
+    runs(channel).get_run(GetRunRequest { name }).await.ok()?.into_inner().run
+}
+
+/// The inputs that the run waits for which the line names, each to be asked for.
+pub fn missing_input(current: &OsStr) -> Vec<CompletionCandidate> {
+    let named = ask(async |channel, line| {
+        let run = run_of(channel, line).await?;
+        let names = report::missing(&run).into_iter();
+        Some(names.map(|name| (format!("{name}={}", hidden::MARK), String::new())).collect())
+    });
+    beginning_with(current, named)
+}
+
 /// The steps of the run that the line names.
 pub fn step(current: &OsStr) -> Vec<CompletionCandidate> {
     let named = ask(async |channel, line| {
-        let (_, verb) = line.subcommand()?;
-        let mut name = verb.try_get_one::<String>("run").ok()??.clone();
-        if name == "last" {
-            let request = ListRunsRequest { page_size: 1, ..Default::default() };
-            let page = runs(channel.clone()).list_runs(request).await.ok()?.into_inner();
-            name = page.runs.into_iter().next()?.uid;
-        }
-        let run = runs(channel).get_run(GetRunRequest { name }).await.ok()?.into_inner().run?;
+        let run = run_of(channel, line).await?;
         let mut named = Vec::new();
         steps_of(&run, "", &current.to_string_lossy(), &mut named);
         Some(named)

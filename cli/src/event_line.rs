@@ -66,6 +66,11 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
         EventType::Continued => {
             about(&run, Tone::Plain, &format!("let go on by {}", who(event.by.as_ref())), &event.reason)
         }
+        EventType::Withheld => step(event, Tone::Warn, &withheld(event, model.number), ""),
+        EventType::Provided => {
+            let what = format!("given by {}: {}", who(event.by.as_ref()), event.inputs.join(", "));
+            about(&run, Tone::Plain, &what, &event.reason)
+        }
         EventType::LocksReleased => {
             step(event, Tone::Warn, &format!("gave its locks up, says {}", who(event.by.as_ref())), &event.reason)
         }
@@ -216,6 +221,12 @@ fn ended(event: &Event, model: &Model) -> Line {
     }
 }
 
+/// What an attempt needs that did not start, and what to type.
+fn withheld(event: &Event, number: u64) -> String {
+    let give: String = event.inputs.iter().map(|name| format!(" -i {name}=-")).collect();
+    format!("needs {}, kept nowhere (`runbook provide {number}{give}`)", event.inputs.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +314,19 @@ mod tests {
                 "event 20 of a kind that this version does not know",
             ),
             (event(21, 95, EventType::WaitEnded, "soak"), "step soak: succeeded: its time has come"),
+            (
+                Event { inputs: vec!["key".into(), "pin".into()], ..event(21, 95, EventType::Withheld, "publish") },
+                "step publish: needs key, pin, kept nowhere (`runbook provide 12 -i key=- -i pin=-`)",
+            ),
+            (
+                Event {
+                    by: alice(),
+                    reason: "a new daemon".into(),
+                    inputs: vec!["key".into()],
+                    ..event(21, 95, EventType::Provided, "")
+                },
+                "run 12: given by alice: key: a new daemon",
+            ),
             (
                 Event {
                     asks: "2 of dba".into(),

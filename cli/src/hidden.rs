@@ -1,6 +1,7 @@
 //! A value that nobody is to see: typed at a terminal that does not show it, else read from standard input. Never knows what it
 //! is for.
 
+use std::collections::HashMap;
 use std::io::{self, Read as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -64,6 +65,35 @@ pub fn read(console: &Console, what: &str) -> Result<String> {
         return Err(cannot(format!("it has more than {VALUE_BYTES} bytes, which is the limit")));
     }
     String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8".to_owned()))
+}
+
+/// Values by their names as a command line gives them, those read of which it has the mark alone. `what` they are, in the
+/// plural.
+///
+/// # Errors
+/// A name is given twice, several are to be read from one standard input, or those of [`read`].
+pub fn texts(console: &Console, given: &[(String, String)], what: &str) -> Result<HashMap<String, String>> {
+    let (mut texts, mut twice, mut hidden) = (HashMap::new(), Vec::new(), 0);
+    for (name, text) in given {
+        let text = match text.as_str() {
+            MARK => {
+                hidden += 1;
+                if hidden > 1 && !console.can_ask {
+                    let problem = format!("standard input is one value, and several {what} are to be read from it");
+                    return Err(Failure::usage(problem).next("run it at a terminal, which asks for each"));
+                }
+                read(console, name)?
+            }
+            _ => text.clone(),
+        };
+        if texts.insert(name.clone(), text).is_some() {
+            twice.push((name.clone(), "is given twice".to_owned()));
+        }
+    }
+    if !twice.is_empty() {
+        return Err(Failure { details: twice, ..Failure::usage(format!("{what} are given more than once")) });
+    }
+    Ok(texts)
 }
 
 /// A line as it is typed, with what was taken back; `None` where the person leaves.

@@ -75,8 +75,10 @@ pub struct Step {
     pub waits_for: Vec<String>,
     /// Whether it started a run.
     pub starts: bool,
-    /// Whether something below it needs a person.
+    /// Whether it, or something below it, needs a person to go on.
     pub held: bool,
+    /// The inputs that it waits for a person to give.
+    pub missing: Vec<String>,
 }
 
 impl Step {
@@ -101,6 +103,7 @@ impl Step {
             waits_for: Vec::new(),
             starts: false,
             held: false,
+            missing: Vec::new(),
         }
     }
 
@@ -127,7 +130,9 @@ impl Step {
             last_line: step.last_line.clone(),
             waits_for: step.waits_for.clone(),
             starts: !step.child.is_empty(),
-            held: step.child_run.as_ref().is_some_and(|child| child.status() == RunStatus::Attention),
+            held: step.child_run.as_ref().is_some_and(|child| child.status() == RunStatus::Attention)
+                || !step.missing_inputs.is_empty(),
+            missing: step.missing_inputs.clone(),
             ..Self::fresh(&path::joined(prefix, &step.id))
         }
     }
@@ -146,9 +151,25 @@ impl Step {
             )
     }
 
+    /// Values are given; it goes on where it waited for nothing else.
+    fn provided(&mut self, inputs: &[String], at: Moment) {
+        if self.missing.is_empty() {
+            return;
+        }
+        self.missing.retain(|name| !inputs.contains(name));
+        if self.missing.is_empty() {
+            self.held = false;
+            self.retry_at = Some(at);
+            if self.status == StepStatus::Waiting {
+                self.status = StepStatus::Retrying;
+            }
+        }
+    }
+
     fn end(&mut self, status: StepStatus, at: Moment) {
         self.status = status;
         self.held = false;
+        self.missing.clear();
         self.running = None;
         self.retry_at = None;
         self.last_line.clear();
@@ -411,6 +432,7 @@ impl Model {
                     step.end(StepStatus::RollbackFailed, at);
                 }
             }
+            EventType::Provided => self.steps.iter_mut().for_each(|step| step.provided(&event.inputs, at)),
             EventType::Finished => self.finished = Some(at),
             EventType::Resumed => {
                 self.reopen(at);
@@ -432,6 +454,7 @@ impl Model {
             | EventType::ChildRollingBack
             | EventType::RepeatEnded
             | EventType::LocksReleased
+            | EventType::Withheld
             | EventType::Resolved => return Ok(self.fold_into(event, at)),
         }
         Ok(Change::Plain)
@@ -462,8 +485,8 @@ impl Model {
     fn end_waits(&mut self, prefix: &str, at: Moment) {
         let above = prefix.strip_suffix('/').filter(|above| !above.is_empty());
         let own = |step: &Step| path::above(&step.id) == above;
-        for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::Waiting && !step.starts && own(step))
-        {
+        let waits = |step: &Step| step.status == StepStatus::Waiting && !step.starts && step.missing.is_empty();
+        for step in self.steps.iter_mut().filter(|step| waits(step) && own(step)) {
             step.end(StepStatus::Canceled, at);
         }
     }
@@ -595,6 +618,14 @@ fn fold_step(step: &mut Step, event: &Event, at: Moment) {
             step.retry_at = None;
             step.last_line.clear();
             step.waits_for.clear();
+        }
+        EventType::Withheld => {
+            if step.status != StepStatus::RollingBack {
+                step.status = StepStatus::Waiting;
+            }
+            step.running = None;
+            step.held = true;
+            step.missing.clone_from(&event.inputs);
         }
         EventType::ChildStarting => {
             step.status = StepStatus::Running;

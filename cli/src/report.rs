@@ -1,11 +1,14 @@
 //! What is told at the end of a run, and when a step of it fails: outcome, duration, outputs, artifacts, and what to
 //! type next. Pure; knows no connection.
 
+use std::collections::BTreeSet;
+
 use runbook_proto::v1::{Approval, LogLine, Run, RunStatus, StepStatus};
 
 use crate::event_line::run_tone;
 use crate::exit_code::ExitCode;
 use crate::frame::counts;
+use crate::hidden;
 use crate::line::{Line, Tone};
 use crate::model::{Model, Step};
 use crate::moment::span;
@@ -132,6 +135,9 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
     for approval in run.approval.iter().chain(of_steps).take(NAMED_STEPS) {
         commands.push((approve_command(number, approval), "or reject; `runbook approvals` says who may"));
     }
+    if let Some(command) = provide_command(run) {
+        commands.push((command, "gives what is kept nowhere"));
+    }
     if !stuck.is_empty() {
         commands.push((format!("runbook resume {number}"), "tries every rollback that failed again"));
         for step in stuck.iter().take(NAMED_STEPS) {
@@ -181,6 +187,23 @@ pub fn approve_command(number: u64, approval: &Approval) -> String {
     let fields: String = fields.map(|field| format!(" --field {}={}", field.name, value(field.secret))).collect();
     let step = if approval.step.is_empty() { String::new() } else { format!(" {}", approval.step) };
     format!("runbook approve {number}{step}{fields}")
+}
+
+/// The inputs that steps of a run, and those below, wait for a person to give.
+pub fn missing(run: &Run) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![run];
+    while let Some(run) = open.pop() {
+        found.extend(run.steps.iter().flat_map(|step| &step.missing_inputs).map(String::as_str));
+        open.extend(run.steps.iter().filter_map(|step| step.child_run.as_ref()));
+    }
+    found
+}
+
+/// The command that gives what is missing, if anything is.
+pub fn provide_command(run: &Run) -> Option<String> {
+    let missing: String = missing(run).into_iter().map(|name| format!(" -i {name}={}", hidden::MARK)).collect();
+    (!missing.is_empty()).then(|| format!("runbook provide {}{missing}", run.number))
 }
 
 /// How a step is settled by hand.
@@ -302,6 +325,18 @@ mod tests {
              (OUTCOME: succeeded, failed, or retry, which runs it once more)\n      \
              runbook watch 12   comes back to it\n"
         );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_to_type() {
+        let mut run = done(RunStatus::Attention, &[("a", StepStatus::Waiting), ("b", StepStatus::Waiting)]);
+        run.finished_at = None;
+        run.steps[0].missing_inputs = vec!["pin".into()];
+        let mut below = done(RunStatus::Attention, &[("c", StepStatus::Waiting)]);
+        below.steps[0].missing_inputs = vec!["key".into(), "pin".into()];
+        run.steps[1].child_run = Some(below);
+        let text = text(&run);
+        assert!(text.contains("next: runbook provide 12 -i key=- -i pin=-  gives what is kept nowhere\n"), "{text}");
     }
 
     #[test]

@@ -190,6 +190,8 @@ pub const fn event_type(kind: v1::EventType) -> &'static str {
         v1::EventType::Resolved => "resolved",
         v1::EventType::DeadlinesShifted => "deadlines_shifted",
         v1::EventType::LocksReleased => "locks_released",
+        v1::EventType::Withheld => "withheld",
+        v1::EventType::Provided => "provided",
         v1::EventType::Paused => "paused",
         v1::EventType::Continued => "continued",
         v1::EventType::Due => "due",
@@ -352,6 +354,7 @@ fn run_step(step: &v1::RunStep) -> Value {
         "waits_for": step.waits_for,
         "locks": step.locks,
         "pool": text(&step.pool),
+        "missing_inputs": step.missing_inputs,
         "outputs": object(step.outputs.as_ref()),
         "artifacts": step.artifacts.iter().map(artifact).collect::<Vec<_>>(),
     });
@@ -487,6 +490,7 @@ pub fn event(event: &v1::Event) -> Value {
         "dry_run": event.dry_run.then_some(true),
         "selection": selecting::to_json(event.selection.as_ref()),
         "before": text(&event.before),
+        "inputs": (!event.inputs.is_empty()).then_some(&event.inputs),
         "environment": text(&event.environment),
         "overridden": text(&event.overridden),
         "inputs_from": (!event.inputs_from.is_empty()).then(|| inputs_from(&event.inputs_from)),
@@ -552,6 +556,7 @@ fn input(input: &v1::Input) -> Value {
         "minimum": input.minimum,
         "maximum": input.maximum,
         "secret": input.secret,
+        "ephemeral": input.ephemeral,
         "description": text(&input.description),
     })
 }

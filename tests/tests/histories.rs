@@ -10,8 +10,8 @@ use runbook_core::id::{AttemptNo, Digest, RunUid, StepNo};
 use runbook_core::language::check;
 use runbook_core::machine::{Batch, Machine, MachineInput, Settings};
 use runbook_core::run::{
-    ArtifactPaths, AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Pinned, Principal, Start, Terms,
-    Then,
+    ArtifactPaths, AttemptEnd, EndingCause, Event, Fact, How, Input, Origin, Outcome, Phase, Pinned, Principal,
+    Progress, Provision, Rejection, Start, Terms, Then,
 };
 use runbook_core::time::{Span, Timestamp};
 
@@ -452,4 +452,130 @@ fn a_step_whose_locks_were_released_stands_in_the_queue_once_it_wants_them_again
         let batch = history.turn(after(at), vec![ended(number, 0, attempt, How::Exited(0))]);
         assert_eq!(begun(&batch), [(uid(next), 0)]);
     }
+}
+
+/// Two values that are kept nowhere, and a step that is told both.
+const VALUES: &str = "inputs: {key: {type: string, secret: true, ephemeral: true}, pin: {type: string, secret: true, ephemeral: true}, keep: {type: string, secret: true}}\n";
+const TOLD: &str = "env: {K: \"${{ default(inputs.key, '') }}\", P: \"${{ default(inputs.pin, '') }}\"}";
+
+fn withheld(step: u32, attempt: u32, inputs: &[&str]) -> MachineInput {
+    let inputs = inputs.iter().map(ToString::to_string).collect();
+    let input = Input::Withheld { step: StepNo(step), attempt: AttemptNo(attempt), inputs };
+    MachineInput::Run { token: None, run: uid(1), input }
+}
+
+fn provide(inputs: &[&str]) -> MachineInput {
+    let inputs = inputs.iter().map(ToString::to_string).collect();
+    let provision = Provision { inputs, by: ann(), roles: Vec::new(), reason: String::new() };
+    asked(1, Input::Provide(Box::new(provision)))
+}
+
+impl History {
+    /// The start of a run with values.
+    fn start_with_values(&self) -> MachineInput {
+        let mut input = self.start(1);
+        if let MachineInput::Start { start, .. } = &mut input {
+            start.sealed_inputs = vec!["key".to_owned(), "pin".to_owned(), "keep".to_owned()];
+        }
+        input
+    }
+
+    fn progress(&self, step: u32) -> Progress {
+        self.machine.run(uid(1)).unwrap().step(StepNo(step)).unwrap().progress
+    }
+}
+
+#[test]
+fn a_step_that_lacks_two_values_waits_for_both_and_no_try_of_it_counts() {
+    let mut history = History::new(1, &format!("{VALUES}timeout: 60s\nsteps: {{s: {{run: work, {RETRY}, {TOLD}}}}}\n"));
+    let start = history.start_with_values();
+    history.turn(BEGIN, vec![start]);
+    let batch = history.turn(BEGIN, vec![withheld(0, 1, &["key", "pin"])]);
+    assert_eq!(kinds(&batch), ["withheld"]);
+    // It waits for ever: the run's timeout does not count.
+    assert_eq!((batch.wake, batch.ended.len(), history.machine.live_attempts()), (None, 1, 0));
+    // Told twice, and of an attempt that is not live.
+    assert_eq!(kinds(&history.turn(after(1), vec![withheld(0, 1, &["key"]), withheld(0, 2, &["key"])])), [""; 0]);
+    assert_eq!(kinds(&history.turn(after(100), vec![provide(&["pin"])])), ["provided"]);
+    let batch = history.turn(after(200), vec![provide(&["key"])]);
+    assert_eq!(kinds(&batch), ["provided", "attempt_starting"]);
+    // What came meanwhile is not the one that is there by now: a value can be given and lost again.
+    assert_eq!(kinds(&history.turn(after(200), vec![withheld(0, 2, &["pin"])])), ["withheld"]);
+    history.turn(after(201), vec![provide(&["pin"])]);
+    // Two tries are allowed, and these are the first two that started.
+    let batch = history.turn(after(202), vec![ended(1, 0, 3, How::Exited(1))]);
+    assert!(matches!(&batch.events[0].1.fact, Fact::AttemptEnded { then: Then::RetryAt(_), .. }), "{batch:?}");
+    history.turn(after(212), Vec::new());
+    let batch = history.turn(after(213), vec![ended(1, 0, 4, How::Exited(1))]);
+    assert!(matches!(&batch.events[0].1.fact, Fact::AttemptEnded { then: Then::Failed, .. }), "{batch:?}");
+    assert_eq!(batch.finished, [uid(1)], "200 s of waiting are no 60 s");
+}
+
+#[test]
+fn a_value_that_is_given_before_the_daemon_says_that_it_lacks_is_noticed() {
+    let mut history = History::new(1, &format!("{VALUES}steps: {{s: {{run: work, {TOLD}}}}}\n"));
+    let start = history.start_with_values();
+    history.turn(BEGIN, vec![start]);
+    let batch = history.turn(BEGIN, vec![provide(&["key"]), withheld(0, 1, &["key"])]);
+    assert_eq!(kinds(&batch), ["provided", "withheld"]);
+    let by = Principal::engine();
+    let inputs = ["key".to_owned(), "pin".to_owned()].into();
+    let there = Provision { inputs, by, roles: Vec::new(), reason: String::new() };
+    let there = || MachineInput::Run { token: None, run: uid(1), input: Input::Available(Box::new(there.clone())) };
+    let batch = history.turn(BEGIN, vec![there()]);
+    assert_eq!(kinds(&batch), ["provided", "attempt_starting"]);
+    assert!(matches!(&batch.events[0].1.fact, Fact::Provided { inputs, .. } if *inputs == ["key"]), "{batch:?}");
+    assert_eq!(kinds(&history.turn(BEGIN, vec![there()])), [""; 0], "nobody waits for it");
+}
+
+#[test]
+fn what_cannot_be_provided_is_refused_for_what_it_is() {
+    let mut history = History::new(
+        1,
+        &format!("{VALUES}steps: {{s: {{run: work, {TOLD}, stdin: \"${{{{ default(inputs.keep, '') }}}}\"}}}}\n"),
+    );
+    let start = history.start_with_values();
+    history.turn(BEGIN, vec![start]);
+    let refused = |history: &mut History, names: &[&str]| {
+        let batch = history.turn(BEGIN, vec![provide(names)]);
+        assert!(batch.events.is_empty(), "{batch:?}");
+        batch.replies[0].1.clone().unwrap_err()
+    };
+    for (names, word) in
+        [(&["keep"][..], "ephemeral: true"), (&["kex"], "did you mean"), (&["key", "none"], "has no such")]
+    {
+        let refusal = refused(&mut history, names);
+        assert!(matches!(refusal, Rejection::NotToProvide { .. }) && refusal.to_string().contains(word), "{refusal}");
+    }
+    history.turn(BEGIN, vec![ended(1, 0, 1, How::Exited(0))]);
+    let pinned = Arc::clone(&history.pinned);
+    let events: Vec<Event> = history.events.iter().map(|(_, event)| event.clone()).collect();
+    history.machine.load(uid(1), pinned, &[], &events, BEGIN).unwrap();
+    assert!(matches!(refused(&mut history, &["key"]), Rejection::AlreadyTerminal { .. }));
+}
+
+#[test]
+fn a_cancel_ends_what_is_withheld_and_what_comes_to_be_so() {
+    let mut history = History::new(
+        2,
+        &format!(
+            "{VALUES}steps: {{a: {{run: a, {TOLD}}}, b: {{run: b, {TOLD}}}}}\nfinally: {{f: {{run: f, {TOLD}}}}}\n"
+        ),
+    );
+    let start = history.start_with_values();
+    history.turn(BEGIN, vec![start]);
+    history.turn(BEGIN, vec![withheld(0, 1, &["key"])]);
+    assert_eq!(history.progress(0).name(), "withheld");
+    let cancel = Input::Cancel { now: false, by: ann(), reason: String::new(), past: Vec::new() };
+    history.turn(BEGIN, vec![asked(1, cancel)]);
+    assert_eq!(history.progress(0), Progress::Canceled);
+    // The stop was on its way when the other one came to be withheld.
+    let batch = history.turn(BEGIN, vec![withheld(1, 1, &["key"])]);
+    assert!(matches!(&batch.events[0].1.fact, Fact::AttemptEnded { then: Then::Canceled, .. }), "{batch:?}");
+    // `finally` waits for its own.
+    history.turn(BEGIN, vec![withheld(2, 1, &["pin"])]);
+    let run = history.machine.run(uid(1)).unwrap();
+    assert_eq!((run.phase(), run.status().name()), (Phase::Finishing(Outcome::Canceled), "attention"));
+    history.turn(BEGIN, vec![provide(&["pin"])]);
+    assert_eq!(history.turn(BEGIN, vec![ended(1, 2, 2, How::Exited(0))]).finished, [uid(1)]);
 }

@@ -160,6 +160,8 @@ fn every_fact_and_every_consequence_is_reached() {
         "paused",
         "continued",
         "locks_released",
+        "withheld",
+        "provided",
     ];
     assert_eq!(fixed().facts, BTreeSet::from(facts));
     assert_eq!(fixed().thens, BTreeSet::from(Seen::THENS));
@@ -177,6 +179,7 @@ fn every_fault_is_reached() {
         "items opened again",
         "items rolled back",
         "items started",
+        "given at last",
         "iterations in vain",
         "iterations opened again",
         "iterations rolled back",
@@ -239,6 +242,8 @@ fn every_fault_is_reached() {
         "spawned after a start",
         "start",
         "until held",
+        "withheld",
+        "withheld for what came meanwhile",
         "verdict found",
         "verdict of left processes found",
     ];
@@ -311,4 +316,14 @@ fn the_checkers_notice_a_kept_lock() {
 #[test]
 fn the_checkers_notice_an_altered_history() {
     noticed(Sabotage::HistoryAltered, &["replayed"]);
+}
+
+#[test]
+fn the_checkers_notice_a_start_without_a_value() {
+    noticed(Sabotage::ValueAssumed, &["starts without the value"]);
+}
+
+#[test]
+fn the_checkers_notice_a_forgotten_provision() {
+    noticed(Sabotage::ProvisionForgotten, &["replayed", "the state is"]);
 }

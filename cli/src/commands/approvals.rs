@@ -1,7 +1,5 @@
 //! `runbook approvals`: what runs ask of persons, with what to type.
 
-use std::collections::HashMap;
-
 use clap::Args;
 use runbook_proto::v1::{Approval, DecideApprovalRequest, Decision, Input, ListApprovalsRequest};
 use serde_json::json;
@@ -10,7 +8,7 @@ use super::changed;
 use crate::console::INDENT;
 use crate::context::Context;
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::hidden;
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, running_span};
@@ -131,30 +129,7 @@ pub(super) struct Deciding<'a> {
 
 /// Sends a decision.
 pub(super) async fn decide(cx: &mut Context, deciding: Deciding<'_>) -> Result<ExitCode> {
-    let mut field_texts = HashMap::new();
-    let mut twice = Vec::new();
-    let mut hidden = 0;
-    for (name, text) in deciding.fields {
-        let text = match text.as_str() {
-            hidden::MARK => {
-                hidden += 1;
-                if hidden > 1 && !cx.console.can_ask {
-                    return Err(Failure::usage(
-                        "standard input is one value, and several fields are to be read from it",
-                    )
-                    .next("run it at a terminal, which asks for each"));
-                }
-                hidden::read(&cx.console, name)?
-            }
-            _ => text.clone(),
-        };
-        if field_texts.insert(name.clone(), text).is_some() {
-            twice.push((name.clone(), "is given twice".to_owned()));
-        }
-    }
-    if !twice.is_empty() {
-        return Err(Failure { details: twice, ..Failure::usage("fields are given more than once") });
-    }
+    let field_texts = hidden::texts(&cx.console, deciding.fields, "fields")?;
     let request = DecideApprovalRequest {
         run: resolve(cx, deciding.run).await?,
         step: deciding.step.unwrap_or_default().to_owned(),

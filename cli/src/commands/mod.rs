@@ -18,6 +18,7 @@ pub mod locks;
 pub mod logs;
 pub mod pause;
 pub mod plan;
+pub mod provide;
 pub mod readiness;
 pub mod rehearse;
 pub mod reject;
@@ -89,6 +90,7 @@ pub async fn run(cli: Cli, console: &Rc<Console>) -> Result<ExitCode> {
         Command::Cancel(args) => cancel::run(cx, &args).await,
         Command::Resume(args) => resume::run(cx, &args).await,
         Command::Rollback(args) => rollback::run(cx, &args).await,
+        Command::Provide(args) => provide::run(cx, &args).await,
         Command::Resolve(args) => resolve::run(cx, args).await,
         Command::Daemon(args) => daemon::run(cx, &args).await,
         Command::Completions(args) => completions::run(console, &args),

@@ -141,6 +141,9 @@ fn inputs(plan: &PlanRunResponse) -> Table {
         };
         let value = match (value, input.secret) {
             (Some(value), _) => to_json::value(value).to_string(),
+            (None, true) if input.source() != InputSource::Absent && input.ephemeral => {
+                "(secret; kept nowhere: after a restart of the daemon `runbook provide` gives it)".to_owned()
+            }
             (None, true) if input.source() != InputSource::Absent => "(secret)".to_owned(),
             (None, _) => "null".to_owned(),
         };

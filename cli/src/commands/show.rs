@@ -117,7 +117,11 @@ fn inputs(inputs: &[Input]) -> Table {
     for input in inputs {
         let default = if input.required { "required" } else { input.default_json.as_str() };
         let tone = if input.required { Tone::Warn } else { Tone::Plain };
-        let secret = if input.secret { " (secret)" } else { "" };
+        let secret = match (input.secret, input.ephemeral) {
+            (_, true) => " (secret, kept nowhere)",
+            (true, false) => " (secret)",
+            (false, false) => "",
+        };
         table.row(vec![
             (Tone::Bold, input.name.clone()),
             (Tone::Plain, format!("{}{secret}", input.r#type)),

@@ -10,7 +10,7 @@ pub fn plan(plan: &v1::PlanRunResponse) -> Value {
     let inputs = plan.inputs.iter().map(|input| {
         let source = input_source(input.source());
         let value = input.value.as_ref().map_or(Value::Null, value);
-        json!({"name": input.name, "value": value, "source": source, "secret": input.secret})
+        json!({"name": input.name, "value": value, "source": source, "secret": input.secret, "ephemeral": input.ephemeral})
     });
     let problems = plan.problems.iter().map(|problem| json!({"subject": problem.subject, "problem": problem.problem}));
     json!({

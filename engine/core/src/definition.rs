@@ -231,6 +231,9 @@ pub struct InputDecl {
     /// Whether the value must never be shown or stored in clear.
     #[serde(default)]
     pub secret: bool,
+    /// Whether the value is never stored at all; only of what is secret.
+    #[serde(default)]
+    pub ephemeral: bool,
     /// What it is for.
     #[serde(default)]
     pub description: String,

@@ -440,6 +440,10 @@ impl Machine {
             Input::Resume { edited: Some(edit), .. } => Some(Arc::clone(&edit.pinned)),
             _ => None,
         };
+        let provision = match &input {
+            Input::Provide(provision) => Some(provision.clone()),
+            _ => None,
+        };
         let facts = match decide(&slot.state, now, input) {
             Ok(facts) => facts,
             Err(rejection) => {
@@ -457,6 +461,9 @@ impl Machine {
             }
         }
         self.follow(now, uid, batch);
+        if let Some(provision) = provision {
+            self.provide_below(now, uid, &provision, batch);
+        }
         Ok(self.reply(uid))
     }
 
@@ -477,7 +484,7 @@ impl Machine {
                 let attempt = AttemptRef { run: uid, step: *step, attempt: *attempt };
                 batch.starts.push((attempt, *kind));
             }
-            Fact::AttemptEnded { step, attempt, .. } => {
+            Fact::AttemptEnded { step, attempt, .. } | Fact::Withheld { step, attempt, .. } => {
                 batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
             }
             Fact::Ending { cause } => {
@@ -523,6 +530,7 @@ impl Machine {
             | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
             | Fact::LocksReleased { .. }
+            | Fact::Provided { .. }
             | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}
         }

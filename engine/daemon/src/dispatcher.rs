@@ -3,7 +3,7 @@
 
 mod starting;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,10 +13,13 @@ use runbook_core::kept::Kept;
 use runbook_core::machine::{
     AttemptRef, Batch, CatchUp, Generation, Machine, MachineInput, Prepared, Reply, ScheduleInput, Token,
 };
-use runbook_core::run::{AttemptEnd, AttemptKind, Input, Outcome, Phase, Rejection, RunState, Start};
+use runbook_core::run::{
+    AttemptEnd, AttemptKind, Fact, Input, Outcome, Phase, Principal, Provision, Rejection, RunState, Start,
+};
 use runbook_core::schedule::ScheduleName;
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{Journal, Retention, Store as _, View};
+use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
 use crate::attempts::{Attempts, Report};
@@ -72,6 +75,24 @@ pub enum Message {
         input: Box<Input>,
         /// Who waits.
         answer: oneshot::Sender<Answer>,
+    },
+    /// A person gives values to a run; they are there for what starts in the same turn.
+    Provide {
+        /// The run at the top.
+        run: RunUid,
+        /// Who gives which.
+        provision: Box<Provision>,
+        /// The values.
+        values: Map<String, Value>,
+        /// Who waits.
+        answer: oneshot::Sender<Answer>,
+    },
+    /// A step of a run was withheld for values that are there: they were given while that was on its way.
+    Available {
+        /// The run.
+        run: RunUid,
+        /// Their inputs.
+        inputs: BTreeSet<String>,
     },
     /// These schedules are to be fired.
     Schedules(Arc<Generation>),
@@ -145,6 +166,21 @@ impl Handle {
     pub async fn run(&self, run: RunUid, input: Input) -> Result<Answer, Ending> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Run { run, input: Box::new(input), answer })?;
+        answered.await.map_err(|_| Ending)
+    }
+
+    /// Gives values to a run.
+    ///
+    /// # Errors
+    /// The daemon is ending; the inner error is a refusal.
+    pub async fn provide(
+        &self,
+        run: RunUid,
+        provision: Provision,
+        values: Map<String, Value>,
+    ) -> Result<Answer, Ending> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Provide { run, provision: Box::new(provision), values, answer })?;
         answered.await.map_err(|_| Ending)
     }
 
@@ -302,6 +338,7 @@ struct Turn {
     changes: Vec<Change>,
     answers: HashMap<Token, oneshot::Sender<Answer>>,
     about_schedules: HashMap<Token, oneshot::Sender<Result<(), Rejection>>>,
+    provided: HashMap<Token, (RunUid, Map<String, Value>)>,
     restarts: Vec<AttemptRef>,
     fetched: Vec<(AttemptRef, Fetched)>,
     loaded: Vec<RunUid>,
@@ -420,6 +457,7 @@ impl Dispatcher {
             changes: Vec::new(),
             answers: HashMap::new(),
             about_schedules: HashMap::new(),
+            provided: HashMap::new(),
             restarts: Vec::new(),
             fetched: Vec::new(),
             loaded: Vec::new(),
@@ -479,6 +517,20 @@ impl Dispatcher {
                 turn.answers.insert(*next_token, answer);
                 turn.inputs.push(MachineInput::Run { token: Some(*next_token), run, input: *input });
             }
+            Message::Provide { run, provision, values, answer } => {
+                self.load(run, turn);
+                *next_token += 1;
+                turn.answers.insert(*next_token, answer);
+                turn.provided.insert(*next_token, (run, values));
+                let input = Input::Provide(provision);
+                turn.inputs.push(MachineInput::Run { token: Some(*next_token), run, input });
+            }
+            Message::Available { run, inputs } => {
+                let (by, reason) = (Principal::engine(), "it was given before anybody waited for it".to_owned());
+                let provision = Provision { inputs, by, roles: Vec::new(), reason };
+                let input = Input::Available(Box::new(provision));
+                turn.inputs.push(MachineInput::Run { token: None, run, input });
+            }
             Message::Schedules(generation) => turn.inputs.push(MachineInput::Schedules(generation)),
             Message::Slot { schedule, slot, prepared } => {
                 turn.inputs.push(MachineInput::Slot { schedule, slot, prepared });
@@ -505,6 +557,10 @@ impl Dispatcher {
                 turn.inputs.push(verdict(attempt, end));
             }
             Message::Report(Report::NeedsStart(attempt)) => turn.restarts.push(attempt),
+            Message::Report(Report::Withheld(AttemptRef { run, step, attempt }, inputs)) => {
+                let input = Input::Withheld { step, attempt, inputs };
+                turn.inputs.push(MachineInput::Run { token: None, run, input });
+            }
             Message::Fetched(attempt, fetched) => turn.fetched.push((attempt, fetched)),
             Message::Stop => turn.stop = true,
         }
@@ -537,6 +593,11 @@ impl Dispatcher {
 
     /// The batch is durable: now it may be acted upon and told.
     fn act(&mut self, batch: &Batch, turn: &mut Turn) {
+        for (token, answer) in &batch.replies {
+            if let (Some((run, values)), Ok(_)) = (turn.provided.remove(token), answer) {
+                self.surroundings.ephemeral.keep(run, values);
+            }
+        }
         for (attempt, kind) in &batch.starts {
             self.start(*attempt, *kind, Fetched::new());
         }
@@ -545,6 +606,11 @@ impl Dispatcher {
         }
         for (attempt, level) in &batch.stops {
             self.stop(*attempt, *level);
+        }
+        for (run, event) in &batch.events {
+            if let Fact::Withheld { inputs, .. } = &event.fact {
+                self.look_again(*run, inputs);
+            }
         }
         for attempt in &batch.ended {
             self.attempts.clean(*attempt, batch.finished.contains(&attempt.run));
@@ -562,6 +628,7 @@ impl Dispatcher {
         }
         for run in &batch.finished {
             let Some(state) = self.machine.run(*run) else { continue };
+            self.surroundings.ephemeral.forget(*run);
             if state.phase() != Phase::Terminal(Outcome::Succeeded) {
                 continue;
             }
@@ -587,6 +654,17 @@ impl Dispatcher {
         }
         self.ear.hear(&self.machine, batch);
         self.publish(batch);
+    }
+
+    /// A step is withheld for these inputs, and their values may have come since its attempt was to start.
+    fn look_again(&self, run: RunUid, inputs: &[String]) {
+        let Some(root) = self.machine.run(run).map(RunState::root) else { return };
+        let there = |name: &&String| self.surroundings.ephemeral.get(root, name).is_some();
+        let inputs: BTreeSet<String> = inputs.iter().filter(there).cloned().collect();
+        if !inputs.is_empty() {
+            // When the loop has ended, they are there no longer.
+            let _ = self.handle.send(Message::Available { run, inputs });
+        }
     }
 
     fn publish(&self, batch: &Batch) {

@@ -11,7 +11,7 @@ use runbook_core::definition::{Runbook, ValueType, named_runbook};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::{Batch, Machine};
-use runbook_core::run::{Fact, Origin, Outcome, Phase, Principal, Rejection, RunState, Start, Terms, Then};
+use runbook_core::run::{Fact, Origin, Outcome, Phase, Principal, Rejection, RunState, Start, Terms, Then, provide};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{RunRow, View};
 use serde_json::{Map, Value, json};
@@ -133,7 +133,7 @@ impl Ear {
         let mut seen = HashSet::new();
         for (uid, event) in &batch.events {
             let matters = match &event.fact {
-                Fact::Finished { .. } | Fact::ApprovalAsked { .. } => true,
+                Fact::Finished { .. } | Fact::ApprovalAsked { .. } | Fact::Withheld { .. } => true,
                 Fact::AttemptEnded { then, .. } => matches!(then, Then::Unknown | Then::RollbackFailed),
                 _ => false,
             };
@@ -189,6 +189,13 @@ fn of_run(machine: &Machine, state: &RunState) -> Vec<Occurrence> {
                     true => format!("nobody knows whether {} happened; settle it with `runbook resolve`", step(no)),
                     false => format!("{} could not be rolled back; settle it with `runbook resolve`", step(no)),
                 };
+                let key = format!("{} {} {attempt}", state.uid(), no.0);
+                found.push(about(state, Event::Attention, &key, &step(no), "attention", &message));
+            }
+            for (no, missing) in state.withheld() {
+                let attempt = state.step(no).map_or(0, |step| step.attempts);
+                let missing = missing.iter().map(String::as_str).collect();
+                let message = format!("{}: {}", step(no), provide::told(state.created().number, &missing));
                 let key = format!("{} {} {attempt}", state.uid(), no.0);
                 found.push(about(state, Event::Attention, &key, &step(no), "attention", &message));
             }

@@ -103,6 +103,13 @@ fn tell(state: &RunState, event: &Event) {
         Fact::RollbackAbandoned { by, .. } => {
             tracing::warn!(%run, number, runbook, by = by.name, "rollback given up");
         }
+        Fact::Withheld { step, attempt, inputs } => {
+            let (step, attempt, inputs) = (id(*step), attempt.0, inputs.join(", "));
+            tracing::warn!(%run, number, step, attempt, inputs, "the attempt needs values that are kept nowhere: a person must give them");
+        }
+        Fact::Provided { inputs, by, .. } => {
+            tracing::info!(%run, number, runbook, by = by.name, inputs = inputs.join(", "), "values given");
+        }
         Fact::LocksReleased { step, by, reason } => {
             tracing::warn!(%run, number, step = id(*step), by = by.name, reason, "locks of the step released by hand");
         }

@@ -16,9 +16,11 @@ use serde_json::{Map, Value};
 use crate::files;
 use crate::layout::Layout;
 
+mod ephemeral;
 mod fetch;
 mod source;
 
+pub use ephemeral::Ephemeral;
 pub use fetch::{Fetched, Fetcher};
 pub use source::Source;
 

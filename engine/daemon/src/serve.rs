@@ -73,6 +73,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         definitions: Arc::clone(&definitions),
         secrets: Arc::new(Secrets::new(config.secrets.clone())),
         sealer: Arc::new(Sealer::open(&layout).context("the instance's key cannot be had")?),
+        ephemeral: Arc::default(),
     };
     opening::sweep(&*reader, &definitions, &surroundings.sealer)?;
     let places = layout.clone();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runbook_actions::World;
-use runbook_core::id::{AttemptNo, RunUid, StepNo};
+use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::machine::AttemptRef;
 use runbook_core::run::{Pinned, RunState};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::definitions::Definitions;
 use crate::files;
 use crate::layout::Layout;
-use crate::secrets::{Fetched, Purpose, Sealer, Secrets, Source};
+use crate::secrets::{Ephemeral, Fetched, Purpose, Sealer, Secrets, Source};
 
 /// The most that an `env_file` may have, in bytes.
 const ENV_FILE_BYTES: u64 = 1 << 20;
@@ -34,6 +34,8 @@ pub struct Surroundings {
     pub secrets: Arc<Secrets>,
     /// The seal of secret inputs.
     pub sealer: Arc<Sealer>,
+    /// The values of inputs that are kept nowhere.
+    pub ephemeral: Arc<Ephemeral>,
 }
 
 /// The surroundings of one attempt.
@@ -41,7 +43,8 @@ pub struct AttemptWorld<'a> {
     shared: &'a Surroundings,
     pinned: &'a Pinned,
     attempt: AttemptRef,
-    root: RunUid,
+    /// The run at the top of its tree.
+    top: &'a RunState,
     directory: PathBuf,
     purpose: Purpose<'a>,
     /// Secrets that take long to read, as far as they were read.
@@ -50,21 +53,30 @@ pub struct AttemptWorld<'a> {
     missing: RefCell<BTreeSet<String>>,
     /// Those that were asked for.
     read: RefCell<BTreeSet<String>>,
+    /// Inputs that are kept nowhere, and that a person has to give first.
+    withheld: RefCell<BTreeSet<String>>,
 }
 
 impl Surroundings {
-    /// As one attempt of a run sees them, with the secrets that were fetched for it.
-    pub fn of<'a>(&'a self, run: &'a RunState, attempt: AttemptRef, fetched: Fetched) -> AttemptWorld<'a> {
+    /// As one attempt of a run sees them, with the run at the top of its tree, and the secrets that were fetched for it.
+    pub fn of<'a>(
+        &'a self,
+        run: &'a RunState,
+        top: &'a RunState,
+        attempt: AttemptRef,
+        fetched: Fetched,
+    ) -> AttemptWorld<'a> {
         AttemptWorld {
             shared: self,
             pinned: run.pinned(),
             attempt,
-            root: run.root(),
+            top,
             directory: self.layout.attempt(attempt),
             purpose: purpose(run),
             fetched,
             missing: RefCell::default(),
             read: RefCell::default(),
+            withheld: RefCell::default(),
         }
     }
 }
@@ -80,6 +92,11 @@ impl AttemptWorld<'_> {
     /// What has to be fetched before its texts are what they should be, and what was fetched so far. Nothing: they are.
     pub fn into_missing(self) -> (BTreeSet<String>, Fetched) {
         (self.missing.into_inner(), self.fetched)
+    }
+
+    /// The inputs without whose values its texts are not what they should be, and that a person has to give.
+    pub fn withheld(&self) -> BTreeSet<String> {
+        self.withheld.borrow().clone()
     }
 
     /// The names of the secrets that its texts are made of.
@@ -122,12 +139,19 @@ impl World for AttemptWorld<'_> {
     }
 
     fn sealed_input(&self, name: &str) -> Result<Value, String> {
-        let mut inputs = self.shared.sealer.unseal(self.root)?;
+        if self.top.pinned().runbook.inputs.get(name).is_some_and(|decl| decl.ephemeral) {
+            return Ok(self.shared.ephemeral.get(self.top.uid(), name).unwrap_or_else(|| {
+                self.withheld.borrow_mut().insert(name.to_owned());
+                // Whatever comes of it is thrown away.
+                Value::Null
+            }));
+        }
+        let mut inputs = self.shared.sealer.unseal(self.top.uid())?;
         inputs.remove(name).ok_or_else(|| format!("the run has no secret input {name:?}"))
     }
 
     fn sealed_field(&self, name: &str) -> Result<Value, String> {
-        self.shared.sealer.unseal_field(self.root, name)
+        self.shared.sealer.unseal_field(self.top.uid(), name)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

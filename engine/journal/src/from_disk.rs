@@ -193,6 +193,10 @@ fn fact(fact: disk::event::Fact) -> Result<Fact> {
         }
         From::RollbackAbandoned(it) => Fact::RollbackAbandoned { by: principal(it.by)?, reason: it.reason },
         From::Due(_) => Fact::Due,
+        From::Withheld(it) => {
+            Fact::Withheld { step: StepNo(it.step), attempt: AttemptNo(it.attempt), inputs: it.inputs }
+        }
+        From::Provided(it) => Fact::Provided { inputs: it.inputs, by: principal(it.by)?, reason: it.reason },
         From::LocksReleased(it) => {
             Fact::LocksReleased { step: StepNo(it.step), by: principal(it.by)?, reason: it.reason }
         }

@@ -117,6 +117,8 @@ impl RunRow {
             | Fact::RepeatEnded { .. }
             | Fact::Paused { .. }
             | Fact::LocksReleased { .. }
+            | Fact::Withheld { .. }
+            | Fact::Provided { .. }
             | Fact::Continued { .. }
             | Fact::Due
             | Fact::DeadlinesShifted { .. } => return false,

@@ -147,6 +147,12 @@ fn fact(fact: &Fact) -> Result<disk::event::Fact, serde_json::Error> {
         Fact::RollbackAbandoned { by, reason } => {
             To::RollbackAbandoned(disk::RollbackAbandoned { by: Some(principal(by)), reason: reason.clone() })
         }
+        Fact::Withheld { step, attempt, inputs } => {
+            To::Withheld(disk::Withheld { step: step.0, attempt: attempt.0, inputs: inputs.clone() })
+        }
+        Fact::Provided { inputs, by, reason } => {
+            To::Provided(disk::Provided { inputs: inputs.clone(), by: Some(principal(by)), reason: reason.clone() })
+        }
         Fact::LocksReleased { step, by, reason } => {
             To::LocksReleased(disk::LocksReleased { step: step.0, by: Some(principal(by)), reason: reason.clone() })
         }

@@ -190,6 +190,15 @@ impl Client {
         self.block_on(self.runs().start_run(request)).map(tonic::Response::into_inner)
     }
 
+    /// Gives values to a run.
+    ///
+    /// # Errors
+    /// As the daemon says.
+    pub fn provide(&self, request: v1::ProvideInputsRequest) -> Result<v1::Run, Status> {
+        let response = self.block_on(self.runs().provide_inputs(request)).map(tonic::Response::into_inner);
+        response.map(|response| response.run.expect("a run"))
+    }
+
     /// Starts a run of a runbook without inputs.
     ///
     /// # Errors

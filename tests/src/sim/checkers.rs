@@ -87,6 +87,7 @@ pub(crate) fn check_state(state: &RunState, model: &RunModel) -> Check {
             | (Progress::ChildRollback, Status::ChildRollback { uid, waits }) => {
                 state.children().get(&no) == Some(&uid) && state.waits_below(no) == waits
             }
+            (Progress::Withheld(kind), Status::Withheld(wanted)) => kind == wanted && step.missing == expected.missing,
             (Progress::Unknown { processes_left }, Status::Unknown { processes_left: left, .. }) => {
                 processes_left == left
             }
@@ -157,6 +158,8 @@ pub(crate) fn check_spawn(outside: &Outside, model: &Model, attempt: AttemptRef,
         });
         must(other.is_none(), || format!("step {} is compensated beside {other:?}, which comes after it", step.0))?;
     }
+    let lacks = run.needs_values(step.index(), kind).into_iter().find(|name| !model.is_there(run.root(), name));
+    must(lacks.is_none(), || format!("step {} starts without the value of {lacks:?} (148)", step.0))?;
     must(run.holds(), || "an attempt of a run that holds nothing starts".to_owned())?;
     let running: Vec<AttemptRef> = outside.running().collect();
     must(running.len() < model.places, || format!("{} processes run and one more starts", running.len()))?;

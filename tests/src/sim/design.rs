@@ -9,12 +9,16 @@ use runbook_core::definition::{
     Program, RollbackOf, RollbackPolicy, Runbook, Settlement, Step, ValueType, Wait, WhenSkipped, Work,
 };
 use runbook_core::id::Digest;
+use runbook_core::run::AttemptKind;
 use runbook_core::time::Span;
 
 use super::condition::{Codes, Cond, ITEM, ITERATION, around};
 
 /// The input that names of locks and groups may depend on.
 pub(crate) const SLOT: &str = "slot";
+
+/// The inputs whose values are kept nowhere, where a runbook has them.
+pub(crate) const VALUES: [&str; 2] = ["key", "pin"];
 
 /// The environments that runs are started in.
 pub(crate) const ENVIRONMENTS: [&str; 3] = ["prod", "dev", "gated"];
@@ -301,6 +305,20 @@ impl Design {
         self.blocks.get(step).is_some_and(Option::is_some)
     }
 
+    /// The inputs whose values are kept nowhere and that an attempt of a step is told.
+    pub(crate) fn values_of(&self, step: usize, kind: AttemptKind) -> BTreeSet<String> {
+        let Some(step) = self.runbook.steps.get(step) else { return BTreeSet::new() };
+        let own = match kind {
+            AttemptKind::Run => step.command(),
+            AttemptKind::Verify => step.verify.as_ref(),
+            AttemptKind::OnCancel => step.on_cancel.as_ref(),
+            AttemptKind::Rollback => step.rollback.as_ref(),
+        };
+        let told: Vec<&String> = own.into_iter().flat_map(|command| command.env.values()).collect();
+        let mentions = |name: &&str| told.iter().any(|text| text.contains(&format!("inputs.{name},")));
+        VALUES.iter().filter(|name| mentions(name)).map(|name| (*name).to_owned()).collect()
+    }
+
     /// Whether a step is of `steps`, not of `finally`.
     pub(crate) fn is_main(&self, step: usize) -> bool {
         self.runbook.steps.get(step).is_some_and(|step| step.part == Part::Main)
@@ -328,7 +346,10 @@ impl Design {
     pub(crate) fn yaml(&self) -> String {
         let runbook = &self.runbook;
         let mut text = format!("name: {}\nlanguage: 1\n", runbook.name);
-        text += &format!("inputs: {{{SLOT}: {{type: string, default: a, pattern: {SLOTS:?}}}}}\n");
+        let values = VALUES.iter().filter(|name| runbook.inputs.contains_key(**name));
+        let values: String =
+            values.map(|name| format!(", {name}: {{type: string, secret: true, ephemeral: true}}")).collect();
+        text += &format!("inputs: {{{SLOT}: {{type: string, default: a, pattern: {SLOTS:?}}}{values}}}\n");
         text += &self.outputs_yaml();
         if let Some(timeout) = runbook.timeout {
             text += &format!("timeout: {}\n", span(timeout));
@@ -403,7 +424,12 @@ impl Design {
         let mut text = format!("  {}:\n", step.id);
         let mut line = |line: String| text += &format!("    {line}\n");
         match &step.work {
-            Work::Command(work) => line(command(work)),
+            Work::Command(work) => {
+                line(program(work));
+                if let Some(env) = environment(work) {
+                    line(env);
+                }
+            }
             Work::Fail(message) => line(format!("uses: fail\n    with: {{message: {message}}}")),
             Work::Wait(wait) => line(format!("uses: wait\n    with: {}", with(wait))),
             Work::Approval(approval) => line(format!("uses: approval\n    with: {}", asked(approval))),
@@ -567,7 +593,18 @@ fn asked(approval: &Approval) -> String {
     text + &format!(", fields: {{{}}}}}", fields.join(", "))
 }
 
+/// A command in braces.
 fn command(command: &Command) -> String {
+    let env = environment(command).map(|env| format!(", {env}")).unwrap_or_default();
+    format!("{}{env}", program(command))
+}
+
+fn environment(command: &Command) -> Option<String> {
+    let all: Vec<String> = command.env.iter().map(|(name, text)| format!("{name}: {text:?}")).collect();
+    (!all.is_empty()).then(|| format!("env: {{{}}}", all.join(", ")))
+}
+
+fn program(command: &Command) -> String {
     match &command.program {
         Program::Action(acting) => format!("uses: {}", acting.name),
         Program::Argv(words) => format!("argv: [{}]", words.join(", ")),

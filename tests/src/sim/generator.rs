@@ -16,7 +16,7 @@ use runbook_core::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::condition::{Codes, Cond, NUMBER};
-use super::design::{CallDesign, Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, SLOTS, SlotGiven, StepCodes};
+use super::design::{CallDesign, Design, FIELD, Name, OUTPUT_TYPES, ROLES, SLOT, SLOTS, SlotGiven, StepCodes, VALUES};
 use super::faults::Settings;
 use super::inner;
 use super::random::Random;
@@ -54,6 +54,7 @@ pub(crate) struct Richness {
     pools: u32,
     pub(super) items: u32,
     pub(super) repeats: u32,
+    values: u32,
 }
 
 impl Richness {
@@ -62,11 +63,13 @@ impl Richness {
         let locks = random.fork("locks", 0).pick([0, 5, 15, 30]);
         let repeats = random.fork("repeats", 0).pick([0, 5, 15, 30]);
         let pools = random.fork("pools", 0).pick([0, 0, 20, 60]);
+        let values = random.fork("values", 0).pick([0, 0, 0, 15, 40]);
         let mut draw = || random.pick([0, 10, 30, 60]);
         Self {
             locks,
             pools,
             repeats,
+            values,
             conditions: draw(),
             retries: draw(),
             repeatable: draw(),
@@ -83,6 +86,22 @@ impl Richness {
             calls: draw() / 2,
             blocks: draw() / 3,
             items: draw() / 3,
+        }
+    }
+}
+
+impl Richness {
+    /// Whether runbooks have inputs whose values are kept nowhere.
+    pub(crate) const fn has_values(self) -> bool {
+        self.values > 0
+    }
+}
+
+/// Lets a command be told values that are kept nowhere.
+fn tell(random: &mut Random, rich: Richness, command: &mut Command) {
+    for name in VALUES {
+        if random.percent(rich.values) {
+            command.env.insert(name.to_uppercase(), format!("${{{{ default(inputs.{name}, 'none') }}}}"));
         }
     }
 }
@@ -295,7 +314,7 @@ pub(super) fn design(random: &mut Random, index: usize, most: usize, rich: Richn
         if hyphens { format!("{letter}-{step}") } else { format!("{letter}{step}") }
     };
     let mut design = Design {
-        runbook: runbook(random, index),
+        runbook: runbook(random, index, rich),
         digest: Digest::of(format!("definition {index}").as_bytes()),
         conditions: Vec::new(),
         codes: Vec::new(),
@@ -370,12 +389,29 @@ fn upstream(random: &mut Random, edges: &[Vec<usize>], no: usize) -> Vec<usize> 
     seen
 }
 
-fn runbook(random: &mut Random, index: usize) -> Runbook {
+/// An input whose value is kept nowhere.
+fn value() -> InputDecl {
+    InputDecl {
+        value_type: ValueType::String,
+        required: false,
+        default: None,
+        choices: Vec::new(),
+        pattern: None,
+        minimum: None,
+        maximum: None,
+        secret: true,
+        ephemeral: true,
+        description: String::new(),
+    }
+}
+
+fn runbook(random: &mut Random, index: usize, rich: Richness) -> Runbook {
+    let values = VALUES.iter().filter(|_| rich.has_values()).map(|name| ((*name).to_owned(), value()));
     Runbook {
         name: format!("book{index}"),
         description: String::new(),
         labels: IndexMap::new(),
-        inputs: IndexMap::from([(
+        inputs: std::iter::once((
             SLOT.to_owned(),
             InputDecl {
                 value_type: ValueType::String,
@@ -386,9 +422,12 @@ fn runbook(random: &mut Random, index: usize) -> Runbook {
                 minimum: None,
                 maximum: None,
                 secret: false,
+                ephemeral: false,
                 description: String::new(),
             },
-        )]),
+        ))
+        .chain(values)
+        .collect(),
         requires: Default::default(),
         timeout: random.percent(25).then(|| Span::seconds(random.spread(1, 7_200))),
         max_parallel: random.percent(30).then(|| random.between(1, 6) as u32),
@@ -509,7 +548,7 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
     let on_cancel = main && random.percent(rich.on_cancels);
     let rollback = main && random.percent(rich.rollbacks);
     let no_return = main && !rollback && random.percent(rich.no_returns);
-    let step = Step {
+    let mut step = Step {
         id,
         part,
         description: String::new(),
@@ -538,6 +577,15 @@ fn step(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
         locks: Vec::new(),
         pool: None,
     };
+    let mut random = random.fork("values", 0);
+    if let Work::Command(work) = &mut step.work {
+        tell(&mut random, rich, work);
+        for command in [&mut step.verify, &mut step.on_cancel, &mut step.rollback].into_iter().flatten() {
+            // They begin with what the step has.
+            command.env.clone_from(&work.env);
+            tell(&mut random, rich, command);
+        }
+    }
     (step, codes)
 }
 
@@ -557,8 +605,10 @@ fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
             codes.until = random.percent(50).then(|| self::codes(random, &[0, 2]));
             codes.fail_if = random.percent(rich.codes).then(|| Codes { negated: false, codes: vec![3, 255] });
             let every = Span::millis(random.spread(1_000, 60_000));
+            let mut probe = command("look", Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS)));
+            tell(&mut random.fork("values", 0), rich, &mut probe);
             Work::Wait(Box::new(Wait::Probe(Box::new(Probe {
-                command: command("look", Some(Span::seconds(limits::PROBE_TIMEOUT_SECONDS))),
+                command: probe,
                 until: codes.until.as_ref().map(Codes::text),
                 fail_if: codes.fail_if.as_ref().map(Codes::text),
                 every,
@@ -602,6 +652,7 @@ fn approval(random: &mut Random) -> Approval {
         minimum: None,
         maximum: None,
         secret,
+        ephemeral: false,
         description: String::new(),
     });
     let roles = if random.percent(50) { random.below(ROLES.len() + 1) } else { 0 };

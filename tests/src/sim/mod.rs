@@ -15,6 +15,7 @@
 //! - the wall clock is set, forwards and backwards, noticed or too little to be noticed;
 //! - the folder of runbooks is edited, is broken in part, is read late; schedules are new, gone, back, paused; slots are
 //!   prepared slowly, or cannot be;
+//! - values that are kept nowhere are gone with the daemon, and attempts do not start for want of them;
 //! - clients ask for what is not possible, repeat themselves, vanish with the daemon and come back.
 //!
 //! Not in it: a journal that loses or changes what it called durable (`journal`'s own tests), events that are illegal
@@ -41,6 +42,7 @@ mod schedules;
 mod seen;
 mod trace;
 mod turn;
+mod values;
 mod world;
 mod yaml;
 

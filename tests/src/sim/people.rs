@@ -39,6 +39,8 @@ pub(crate) enum Deed {
     Poke,
     /// Wants a lock of a run given up.
     Release(RunUid),
+    /// Gives values to a run at the top.
+    Provide(RunUid),
 }
 
 impl Deed {
@@ -90,6 +92,11 @@ impl World {
                     self.ask(ask);
                 }
             }
+            Deed::Provide(run) => {
+                if let Some(ask) = self.providing(*run) {
+                    self.ask(ask);
+                }
+            }
             Deed::Release(run) => {
                 if let Some(input) = self.releasing(*run) {
                     let token = self.token(&deed);
@@ -111,6 +118,7 @@ impl World {
         let priority =
             random.pick([None, None, None, Some(Priority::High), Some(Priority::Normal), Some(Priority::Low)]);
         let environment = self.environment();
+        let given = self.given(&design);
         let (roles, overridden) = self.standing();
         let mut confirmed = to_confirm(&design, slot, &selection.left_out, |_| true);
         if self.random.percent(5) {
@@ -120,7 +128,7 @@ impl World {
             number: 0,
             pinned: self.pinned(&design, environment),
             inputs: IndexMap::from([(SLOT.to_owned(), Value::from(*slot))]),
-            sealed_inputs: Vec::new(),
+            sealed_inputs: given,
             origin: *origin,
             by: self.principal(),
             roles,
@@ -235,6 +243,12 @@ impl World {
         {
             let token = self.token(&Deed::Poke);
             return Some(Ask::Run { token: Some(token), run: uid, input });
+        }
+        if self.random.fork("provide", self.mono as u64).percent(15)
+            && self.settings.rich.has_values()
+            && let Some(ask) = self.providing(uid)
+        {
+            return Some(ask);
         }
         let run = self.model.runs.get(&uid)?;
         let named = run.no_way_back();

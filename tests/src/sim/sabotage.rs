@@ -30,11 +30,15 @@ pub enum Sabotage {
     LockKept,
     /// One event more than what happened is made durable.
     HistoryAltered,
+    /// Attempts start although values that they are told are not there.
+    ValueAssumed,
+    /// That values were given is not made durable with its batch.
+    ProvisionForgotten,
 }
 
 impl Sabotage {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::NeedIgnored,
         Self::RetryLost,
         Self::DoubleStart,
@@ -43,6 +47,8 @@ impl Sabotage {
         Self::CancelForgotten,
         Self::LockKept,
         Self::HistoryAltered,
+        Self::ValueAssumed,
+        Self::ProvisionForgotten,
     ];
 }
 
@@ -71,6 +77,13 @@ impl World {
                     .position(|(_, event)| matches!(&event.fact, Fact::Ending { cause: EndingCause::Cancel { .. } }));
                 if let Some((_, event)) = cancel.and_then(|place| events.get_mut(place)) {
                     event.fact = Fact::DeadlinesShifted { by: Span::ZERO };
+                }
+            }
+            Some(Sabotage::ProvisionForgotten) => {
+                for (_, event) in &mut events {
+                    if matches!(event.fact, Fact::Provided { .. }) {
+                        event.fact = Fact::DeadlinesShifted { by: Span::ZERO };
+                    }
                 }
             }
             Some(Sabotage::HistoryAltered) => {

@@ -69,6 +69,8 @@ pub(crate) fn line(model: &Model, uid: RunUid, event: &Event) -> String {
         Fact::Resumed { epoch, .. } => format!("epoch {epoch}"),
         Fact::Resolved { settlement, .. } => format!("{settlement:?}"),
         Fact::Paused { before, by, .. } => format!("before {before:?}, by {by:?}"),
+        Fact::Withheld { attempt, inputs, .. } => format!("{} for {inputs:?}", attempt.0),
+        Fact::Provided { inputs, by, .. } => format!("{inputs:?} by {by:?}"),
         Fact::LocksReleased { by, .. } => format!("by {by:?}"),
         Fact::Due => String::new(),
         Fact::StartDecided { approve, by, then, .. } => format!("{approve} by {by:?}, then {then:?}"),

@@ -1,6 +1,6 @@
 //! The daemon as far as the core can tell: gather, turn, append, act; and its death at any line of that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::{AttemptRef, Batch, Machine, MachineInput, Reply};
@@ -42,6 +42,8 @@ pub(crate) struct Daemon {
     pub(crate) shift: Option<(i64, i64)>,
     pub(crate) tokens: u64,
     pub(crate) waiting: BTreeMap<u64, Deed>,
+    /// The inputs whose values it has, by the run at the top.
+    pub(crate) memory: BTreeSet<(RunUid, String)>,
     /// Runs that are none, for a sabotage.
     pub(crate) ghosts: u64,
     /// The last good version of each schedule that it has read.
@@ -121,6 +123,7 @@ impl World {
             shift: None,
             tokens: self.turns << 20,
             waiting: BTreeMap::new(),
+            memory: BTreeSet::new(),
             ghosts: 0,
             good: BTreeMap::new(),
         });
@@ -190,6 +193,13 @@ impl World {
         if level > StopLevel::Run && self.random.percent(50) {
             self.seen.mark("fenced");
             return self.fence(attempt, How::NotStarted(NotStarted::Canceled));
+        }
+        if let Some(daemon) = self.daemon.take() {
+            let lacks = self.lacks(&daemon, attempt, kind);
+            self.daemon = Some(daemon);
+            if !lacks.is_empty() {
+                return self.withhold_for_good(attempt, lacks);
+            }
         }
         self.seen.mark("spawned after a start");
         self.spawn(attempt, kind)?;
@@ -329,6 +339,7 @@ impl World {
             self.seen.mark("death after acting");
             return Ok(true);
         }
+        self.look_again(daemon, &batch);
         daemon.machine.committed(&batch);
         for uid in loaded {
             daemon.machine.forget(uid);
@@ -383,6 +394,9 @@ impl World {
                 }
                 Ask::Run { .. } | Ask::Clock(_) | Ask::Folder(_) | Ask::Slot(_) | Ask::Pause { .. } => {}
             }
+            if let Ask::Start { uid, start, .. } = &ask {
+                daemon.memory.extend(start.sealed_inputs.iter().map(|name| (*uid, name.clone())));
+            }
             asks.push(ask);
         }
         if let Some((_, by)) = daemon.shift.take() {
@@ -436,6 +450,7 @@ impl World {
 
     /// Acts upon a durable batch, at most so many times; tells whether that was all.
     fn act(&mut self, daemon: &mut Daemon, batch: &Batch, most: usize) -> Result<bool, String> {
+        self.remember(daemon, batch);
         let mut actions = Vec::new();
         actions.extend(batch.starts.iter().map(|(attempt, kind)| Action::Start(*attempt, *kind)));
         actions.extend(batch.stops.iter().map(|(attempt, level)| Action::Stop(*attempt, *level)));
@@ -448,7 +463,10 @@ impl World {
         let all = actions.len() <= most;
         for action in actions.into_iter().take(most) {
             match action {
-                Action::Start(attempt, kind) => self.spawn(attempt, kind)?,
+                Action::Start(attempt, kind) => match self.lacks(daemon, attempt, kind) {
+                    lacks if lacks.is_empty() => self.spawn(attempt, kind)?,
+                    lacks => self.withhold(attempt, lacks),
+                },
                 Action::Stop(attempt, level) => self.stop(attempt, level),
                 // What processes left is still to be heard of.
                 Action::Clean(attempt) if self.is_open(attempt) => {}

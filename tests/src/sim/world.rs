@@ -61,6 +61,8 @@ pub(crate) enum Happening {
     Report(AttemptRef, Box<AttemptEnd>),
     /// A daemon that was started anew starts an attempt that never ran.
     Respawn(AttemptRef, AttemptKind),
+    /// The daemon of this start learns that an attempt does not start, for want of these inputs.
+    Withhold { attempt: AttemptRef, inputs: BTreeSet<String>, daemon: u64 },
     /// The wall clock is set.
     ClockStep(i64),
     /// The wall clock, which was days off, is set right.
@@ -243,6 +245,7 @@ impl World {
             Happening::Process(attempt) => self.process(attempt),
             Happening::Report(attempt, end) => self.report(attempt, *end),
             Happening::Respawn(attempt, kind) => self.respawn(attempt, kind)?,
+            Happening::Withhold { attempt, inputs, daemon } => self.withheld(attempt, inputs, daemon),
             Happening::ClockStep(by) => {
                 self.set_clock(by);
                 // What is off by days is seen and set right, mostly while nothing but slots went by.
@@ -348,11 +351,12 @@ impl World {
     /// With the faults off and nothing left to happen: every run is terminal, or waits for a person, or for one that does.
     fn check_waiting(&self) -> Check {
         let waits = |uid: &RunUid| {
-            self.model
-                .runs
-                .get(uid)
-                .is_some_and(|run| run.has_unknown() || run.is_held() || !run.stuck().is_empty() || run.has_child())
-                || !self.asking(*uid).is_empty()
+            self.model.runs.get(uid).is_some_and(|run| {
+                let lacks =
+                    |missing: &BTreeSet<String>| missing.iter().any(|name| !self.model.is_there(run.root(), name));
+                let withheld = run.withheld().any(|(_, missing)| lacks(missing));
+                withheld || run.has_unknown() || run.is_held() || !run.stuck().is_empty() || run.has_child()
+            }) || !self.asking(*uid).is_empty()
         };
         for run in self.model.runs.values().filter(|run| !run.is_terminal()) {
             let kept = self.model.is_kept(run);
@@ -380,9 +384,16 @@ impl World {
             let held: Vec<RunUid> = held.collect();
             let stuck: Vec<(RunUid, usize)> =
                 self.model.runs.values().filter_map(|run| Some((run.uid, *run.stuck().first()?))).collect();
-            if unknown.is_empty() && asking.is_empty() && held.is_empty() && stuck.is_empty() {
+            let lacking = self.lacking();
+            let settled = unknown.is_empty() && asking.is_empty() && held.is_empty() && stuck.is_empty();
+            if settled && lacking.is_empty() {
                 let Some(resumes) = backs.next() else { return Ok(()) };
                 self.come_back_to_all(resumes);
+            }
+            for run in lacking {
+                self.seen.mark("given at last");
+                let ask = self.provide_all(run);
+                self.ask(ask);
             }
             for (run, step) in stuck {
                 self.seen.mark("compensation settled at last");

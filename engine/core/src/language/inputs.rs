@@ -58,6 +58,7 @@ pub(super) fn declaration(entry: Entry<'_>, report: &mut Report<'_>) -> Option<I
         minimum: fields.get("minimum").and_then(|i| i.number(report)),
         maximum: fields.get("maximum").and_then(|i| i.number(report)),
         secret: fields.get("secret").and_then(|i| i.boolean(report)).unwrap_or(false),
+        ephemeral: fields.get("ephemeral").and_then(|i| i.boolean(report)).unwrap_or(false),
         description: text(&fields, "description", report),
     };
     decl.pattern = fields.get("pattern").and_then(|item| pattern(item, report));
@@ -114,6 +115,13 @@ fn exclusions(fields: &Fields<'_>, decl: &InputDecl, value_type: Option<ValueTyp
             "default",
             "the default of a secret would stand in this file for all to read".to_owned(),
             "leave it out, or use `${{ secrets.NAME }}`",
+        );
+    }
+    if decl.ephemeral && !decl.secret {
+        conflict(
+            "ephemeral",
+            "only the value of a secret is never stored, and this input is none".to_owned(),
+            "add `secret: true`, or leave it out",
         );
     }
     let Some(value_type) = value_type else { return };

@@ -219,6 +219,11 @@ fn inputs(
     for fault in check_inputs(runbook, &all).err().into_iter().flatten() {
         let place = places.iter().find(|(name, _)| *name == fault.input).map(|(_, span)| span.clone());
         let help = match fault.code {
+            InputCode::Missing if runbook.inputs.get(&fault.input).is_some_and(|input| input.secret) => {
+                let help =
+                    "a schedule gives no secrets: list it under `requires: {secrets: [NAME]}`, or start it by hand";
+                Some(help.to_owned())
+            }
             InputCode::Missing => Some(format!("write `inputs: {{{}: …}}` in the schedule", fault.input)),
             _ if completed.contains(&fault.input) => Some("it comes from the environment: give it here".to_owned()),
             _ => fault.help,

@@ -215,9 +215,15 @@ pub static INPUT: Section = Section {
         key("minimum", "a number", "none", "The smallest number, or the shortest text (in characters) or list."),
         key("maximum", "a number", "none", "The largest number, or the longest text (in characters) or list."),
         key("secret", "`true` or `false`", "`false`", "Whether the value must never be shown or stored in clear."),
+        key(
+            "ephemeral",
+            "`true` or `false`",
+            "`false`",
+            "Whether the value is never stored at all: after a restart a person gives it anew, by `runbook provide`. Secrets only.",
+        ),
         key("description", "text", "none", "What it is for."),
     ]],
-    later: &["ephemeral"],
+    later: &[],
     elsewhere: &[
         ("options", "write `enum:`"),
         ("choices", "write `enum:`"),

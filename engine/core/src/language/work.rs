@@ -318,7 +318,11 @@ fn fields_of_approval(with: &Fields<'_>, report: &mut Report<'_>) -> IndexMap<St
             let message = format!("`{name}` is an output of every approval, and no field");
             report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("choose another name"));
         }
-        let Some(decl) = inputs::declaration(entry, report) else { continue };
+        let Some(mut decl) = inputs::declaration(entry, report) else { continue };
+        if std::mem::take(&mut decl.ephemeral) {
+            let message = "`ephemeral` is for inputs of a runbook: what is filled in is sealed until the run succeeded";
+            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message.to_owned()).help("leave it out"));
+        }
         fields.insert(name.to_owned(), decl);
     }
     fields

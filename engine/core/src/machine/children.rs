@@ -11,7 +11,8 @@ use crate::limits;
 use crate::run::call::{Call, call, why_ended};
 use crate::run::decide::create;
 use crate::run::{
-    Event, Fact, Illegal, Input, Outcome, Phase, Principal, Rejection, RunState, Start, Waits, decide, settle,
+    Event, Fact, Illegal, Input, Outcome, Phase, Principal, Provision, Rejection, RunState, Start, Waits, decide,
+    settle,
 };
 use crate::time::Timestamp;
 
@@ -166,6 +167,22 @@ impl Machine {
             self.follow(now, uid, batch);
         }
         Ok(())
+    }
+
+    /// Tells the child runs below a run at the top of values that it was given.
+    pub(super) fn provide_below(&mut self, now: Timestamp, root: RunUid, provision: &Provision, batch: &mut Batch) {
+        for uid in self.tree(root).to_vec() {
+            let Some(slot) = self.runs.get(&uid).filter(|slot| slot.quarantine.is_none()) else { continue };
+            // Nothing that comes from above is refused.
+            let facts = decide(&slot.state, now, Input::Available(Box::new(provision.clone()))).unwrap_or_default();
+            if facts.is_empty() {
+                continue;
+            }
+            for fact in facts {
+                self.record(now, uid, fact, batch);
+            }
+            self.follow(now, uid, batch);
+        }
     }
 
     fn next_call(&self, uid: RunUid) -> Option<StepNo> {

@@ -127,6 +127,8 @@ fn marks(runbook: &Runbook, fact: &Fact) -> Vec<Mark> {
         | Fact::RepeatEnded { .. }
         | Fact::Paused { .. }
         | Fact::LocksReleased { .. }
+        | Fact::Withheld { .. }
+        | Fact::Provided { .. }
         | Fact::Continued { .. }
         | Fact::Due
         | Fact::DeadlinesShifted { .. } => Vec::new(),

@@ -64,6 +64,7 @@ impl RunState {
             probing: 0,
             asking: BTreeSet::new(),
             unknown: BTreeMap::new(),
+            withheld: BTreeSet::new(),
             open_main: 0,
             open_finally: 0,
             on_cancel_open: 0,
@@ -302,6 +303,11 @@ impl RunState {
                         self.set(*step, Progress::Retry(at));
                     }
                 }
+                Ok(())
+            }
+            (Fact::Withheld { step, attempt, inputs }, _) if self.holds() => self.withhold(*step, *attempt, inputs),
+            (Fact::Provided { inputs, .. }, phase) if !matches!(phase, Phase::Terminal(_)) => {
+                self.provided(inputs, at);
                 Ok(())
             }
             (Fact::LocksReleased { step, .. }, _) if self.locking.contains_key(step) => {

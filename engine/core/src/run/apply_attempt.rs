@@ -36,6 +36,7 @@ impl RunState {
             | Progress::Child
             | Progress::ChildRollback
             | Progress::Unknown { .. }
+            | Progress::Withheld(_)
             | Progress::RolledBack => false,
             Progress::Succeeded
             | Progress::Failed
@@ -79,7 +80,6 @@ impl RunState {
         end: &AttemptEnd,
         then: Then,
     ) -> Result<(), String> {
-        let part = self.part(step);
         // An attempt whose processes were left ends twice, and counts once.
         let counted = matches!(self.progress(step), Progress::Unknown { .. });
         let kind = match self.progress(step) {
@@ -91,12 +91,7 @@ impl RunState {
             }
             _ => return Err(format!("attempt {} of step {} is not live", attempt.0, step.0)),
         };
-        if self.live.remove(&step).is_some() {
-            self.count_place(step, false);
-            if kind == AttemptKind::Run && part == Part::Main {
-                self.run_live_main = self.run_live_main.saturating_sub(1);
-            }
-        }
+        self.give_place_back(step, kind);
         self.unknown.remove(&step);
         let Some(state) = self.steps.get_mut(step.index()) else {
             return Err("no such step".to_owned());
@@ -167,5 +162,15 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// An attempt is live no longer, if it was.
+    pub(super) fn give_place_back(&mut self, step: StepNo, kind: AttemptKind) {
+        if self.live.remove(&step).is_some() {
+            self.count_place(step, false);
+            if kind == AttemptKind::Run && self.part(step) == Part::Main {
+                self.run_live_main = self.run_live_main.saturating_sub(1);
+            }
+        }
     }
 }

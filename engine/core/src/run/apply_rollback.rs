@@ -37,7 +37,8 @@ impl RunState {
             self.skip_finally(at);
             return;
         }
-        let waiting: Vec<StepNo> = self.timed.iter().map(|(_, step)| *step).collect();
+        let waiting: Vec<StepNo> =
+            self.timed.iter().map(|(_, step)| *step).chain(self.withheld.iter().copied()).collect();
         for step in waiting {
             self.set(step, Progress::RollbackFailed);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::event::{Edited, EndingCause, Left};
+use super::event::{AttemptKind, Edited, EndingCause, Left};
 use super::pinned::Pinned;
 use super::repeat::RepeatEnd;
 use super::state::{Phase, Progress, RunState, StepState};
@@ -29,11 +29,15 @@ impl RunState {
                 continue;
             }
             match self.progress(no) {
-                Progress::Pending | Progress::Ready | Progress::Retry(_) if hard => {
+                Progress::Pending | Progress::Ready | Progress::Retry(_) | Progress::Withheld(AttemptKind::Run)
+                    if hard =>
+                {
                     self.close(no, Progress::Canceled, at);
                 }
                 Progress::Waiting { .. } | Progress::Asking { .. } => self.close(no, Progress::Canceled, at),
-                Progress::Retry(_) if step.probe().is_some() => self.close(no, Progress::Canceled, at),
+                Progress::Retry(_) | Progress::Withheld(AttemptKind::Run) if step.probe().is_some() => {
+                    self.close(no, Progress::Canceled, at)
+                }
                 Progress::Pending | Progress::Ready
                     if !step.condition.as_ref().is_some_and(|c| c.accepts_failure()) =>
                 {

@@ -142,9 +142,16 @@ impl RunState {
         if before.asks {
             self.asking.remove(&step);
         }
+        if before.withheld {
+            self.withheld.remove(&step);
+            if let Some(state) = self.steps.get_mut(step.index()) {
+                state.missing.clear();
+            }
+        }
         self.timed.extend(after.timed.map(|when| (when, step)));
         self.waits.extend(after.waits.map(|until| (until, step)));
         self.asking.extend(after.asks.then_some(step));
+        self.withheld.extend(after.withheld.then_some(step));
         self.probing = self.probing.saturating_sub(before.probes.into()) + usize::from(after.probes);
         self.on = self.on.saturating_sub(before.on.into()) + usize::from(after.on);
         self.on_cancel_open =
@@ -203,7 +210,9 @@ struct Marks {
     waits: Option<Timestamp>,
     /// It asks persons.
     asks: bool,
-    /// Its `on_cancel` is due or live.
+    /// It waits for values that a person has to give.
+    withheld: bool,
+    /// Its `on_cancel` is due, live or withheld.
     on_cancel: bool,
     /// It has begun and is not over.
     on: bool,
@@ -220,6 +229,7 @@ impl Marks {
             Progress::Asking { until } => Self { waits: until, asks: true, ..on },
             Progress::OnCancel(when) => Self { timed: Some(when), on_cancel: true, ..on },
             Progress::Live(_, AttemptKind::OnCancel) => Self { on_cancel: true, ..on },
+            Progress::Withheld(kind) => Self { withheld: true, on_cancel: kind == AttemptKind::OnCancel, ..on },
             Progress::Live(..) | Progress::Child | Progress::ChildRollback | Progress::Unknown { .. } => on,
             Progress::Pending
             | Progress::Ready

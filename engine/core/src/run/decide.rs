@@ -11,7 +11,7 @@ use super::rollback::Compensation;
 use super::scope::ArtifactPaths;
 use super::state::{Phase, Progress, RunState, StepState};
 use super::terms::Terms;
-use super::{approval, call, confirm, edition, ending, gate, hold, judge, names, release, repeat, verdict};
+use super::{approval, call, confirm, edition, ending, gate, hold, judge, names, provide, release, repeat, verdict};
 use crate::definition::{Settlement, key_in};
 use crate::expression::{Reference, Scope, Template};
 use crate::id::{AttemptNo, StepNo};
@@ -139,6 +139,9 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::Resume { by, reason, confirmed, edited } => resume(run, by, reason, &confirmed, edited.as_deref()),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::ReleaseLocks { step, name, by, reason } => release::release(run, step, name, by, reason),
+        Input::Withheld { step, attempt, inputs } => Ok(provide::withheld(run, step, attempt, inputs, now)),
+        Input::Provide(provision) => provide::provide(run, *provision),
+        Input::Available(provision) => Ok(provide::available(run, &provision)),
         Input::Decide { step, ballot } => approval::decide(run, step, *ballot).map(|fact| vec![fact]),
         Input::DecideStart { ballot } => gate::decide(run, *ballot).map(|fact| vec![fact]),
         Input::ClockSet { by } => {

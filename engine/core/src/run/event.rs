@@ -267,6 +267,24 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// An attempt did not start, since values that it needs are kept nowhere: the step waits for a person to give them.
+    Withheld {
+        /// The step.
+        step: StepNo,
+        /// The attempt's number.
+        attempt: AttemptNo,
+        /// The inputs of the run at the top that it needs, sorted, without repetition; at least one.
+        inputs: Vec<String>,
+    },
+    /// A person gave values that are kept nowhere; steps that waited for nothing else go on.
+    Provided {
+        /// The inputs of the run at the top, sorted, without repetition; at least one. Their values are no part of the history.
+        inputs: Vec<String>,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// A step's work was done again and again for the last time.
     RepeatEnded {
         /// The step that stands for the last iteration.

@@ -1,5 +1,6 @@
 //! What can be put to a run, and what a new one has to be told. Data only: what comes of it is in `decide`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use super::approval::Ballot;
 use super::event::{AttemptEnd, AttemptKind, EndingCause, Left, Origin, Outcome, Parent, Principal, Waits};
 use super::pinned::Pinned;
+use super::provide::Provision;
 use super::terms::Terms;
 use crate::definition::Settlement;
 use crate::id::{AttemptNo, Digest, RunUid, StepNo};
@@ -109,6 +111,19 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// An attempt did not start: values that it needs are nowhere.
+    Withheld {
+        /// The step.
+        step: StepNo,
+        /// The attempt.
+        attempt: AttemptNo,
+        /// The inputs of the run at the top that it needs.
+        inputs: BTreeSet<String>,
+    },
+    /// A person gives values that are kept nowhere.
+    Provide(Box<Provision>),
+    /// The run at the top was given them, or has them by now.
+    Available(Box<Provision>),
     /// Somebody decided about an approval.
     Decide {
         /// The step.

@@ -64,6 +64,8 @@ pub const LEGAL_STEP_EVENTS: &[(&str, &str)] = &[
     ("unknown", "locks_released"),
     ("rollback_retry", "locks_released"),
     ("rollback_failed", "locks_released"),
+    ("live", "withheld"),
+    ("withheld", "locks_released"),
 ];
 
 impl Fact {
@@ -97,6 +99,8 @@ impl Fact {
             Self::Resumed { .. } => "resumed",
             Self::Resolved { .. } => "resolved",
             Self::LocksReleased { .. } => "locks_released",
+            Self::Withheld { .. } => "withheld",
+            Self::Provided { .. } => "provided",
             Self::RepeatEnded { .. } => "repeat_ended",
             Self::Paused { .. } => "paused",
             Self::Continued { .. } => "continued",
@@ -131,6 +135,7 @@ impl Fact {
             | Self::ChildRollingBack { step, .. }
             | Self::RepeatEnded { step, .. }
             | Self::LocksReleased { step, .. }
+            | Self::Withheld { step, .. }
             | Self::Resolved { step, .. } => Some(*step),
             Self::Created(_)
             | Self::Due
@@ -143,6 +148,7 @@ impl Fact {
             | Self::Finishing { .. }
             | Self::Finished { .. }
             | Self::Resumed { .. }
+            | Self::Provided { .. }
             | Self::Paused { .. }
             | Self::Continued { .. }
             | Self::DeadlinesShifted { .. } => None,
@@ -165,6 +171,7 @@ impl Progress {
             Self::Child => "child",
             Self::ChildRollback => "child_rollback",
             Self::Unknown { .. } => "unknown",
+            Self::Withheld(_) => "withheld",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Skipped => "skipped",

@@ -153,6 +153,22 @@ pub enum Rejection {
         /// The roles.
         roles: Vec<String>,
     },
+    /// Who gives a value has none of the roles that start runs in the environment.
+    #[error("values for runs in the environment {environment} are given by who has the role {}", roles.join(" or "))]
+    MayNotProvide {
+        /// The environment.
+        environment: String,
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// The input is none that a person gives while the run is on.
+    #[error("the input {input:?} cannot be given: {why}")]
+    NotToProvide {
+        /// The input.
+        input: String,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// Nothing is started in the environment now.
     #[error("nothing is started in the environment {environment}: {why}")]
     Frozen {

@@ -65,6 +65,7 @@ pub(super) fn release(
         | Progress::OnCancel(_)
         | Progress::RollbackRetry(_)
         | Progress::Unknown { processes_left: false }
+        | Progress::Withheld(_)
         | Progress::RollbackFailed
         | Progress::Pending
         | Progress::Ready

@@ -139,6 +139,7 @@ const fn status_word(progress: Progress) -> &'static str {
         | Progress::Retry(_)
         | Progress::Waiting { .. }
         | Progress::Asking { .. }
+        | Progress::Withheld(_)
         | Progress::Verify(_)
         | Progress::OnCancel(_)
         | Progress::RollbackRetry(_)

@@ -170,6 +170,7 @@ impl RunState {
             | Progress::Child
             | Progress::ChildRollback
             | Progress::Unknown { .. }
+            | Progress::Withheld(_)
             | Progress::Succeeded
             | Progress::Failed
             | Progress::Skipped

@@ -51,6 +51,8 @@ pub struct RunState {
     /// Steps that wait for persons; those that do so for a time only are in `waits` too.
     pub(super) asking: BTreeSet<StepNo>,
     pub(super) unknown: BTreeMap<StepNo, Timestamp>,
+    /// Steps that wait for values which a person has to give.
+    pub(super) withheld: BTreeSet<StepNo>,
     pub(super) open_main: usize,
     pub(super) open_finally: usize,
     pub(super) on_cancel_open: usize,
@@ -147,6 +149,8 @@ pub struct StepState {
     pub votes: Vec<Vote>,
     /// When a step that probes fails unless a probe says that its wait is over.
     pub wait_until: Option<Timestamp>,
+    /// While it is withheld, the inputs of the run at the top that it still waits for.
+    pub missing: BTreeSet<String>,
     /// The names of its locks, as they were when it was judged last.
     pub locks: Vec<String>,
     /// Its latest child run.
@@ -234,6 +238,8 @@ pub enum Progress {
         /// Processes of it are left that could not be killed; a later verdict settles it.
         processes_left: bool,
     },
+    /// An attempt of this kind did not start, for want of values that are kept nowhere: it waits for a person to give them.
+    Withheld(AttemptKind),
     /// It is over, well.
     Succeeded,
     /// It is over, badly.
@@ -271,6 +277,7 @@ impl Progress {
             | Self::RollbackRetry(_)
             | Self::Child
             | Self::ChildRollback
+            | Self::Withheld(_)
             | Self::Unknown { .. } => false,
         }
     }
@@ -288,6 +295,7 @@ impl Progress {
             | Self::Asking { .. }
             | Self::Child
             | Self::ChildRollback
+            | Self::Withheld(_)
             | Self::Unknown { .. }
             | Self::Succeeded
             | Self::Failed
@@ -476,9 +484,9 @@ impl RunState {
         self.asking.iter().copied()
     }
 
-    /// Whether nobody but a person can help: a step of it, or of a child run below, is unknown.
+    /// Whether nobody but a person can help: a step of it, or of a child run below, is unknown or withheld.
     pub fn needs_person(&self) -> bool {
-        !self.unknown.is_empty() || self.attention_below > 0
+        !self.unknown.is_empty() || !self.withheld.is_empty() || self.attention_below > 0
     }
 
     /// The place of a child run; `None` for a run at the top.

@@ -54,7 +54,7 @@ pub enum StepStatus {
     Running,
     /// It waits for its next attempt.
     Retrying,
-    /// It waits for a time, for its next probe, or for persons, or all that goes on below it does.
+    /// It waits for a time, for its next probe, for persons or for a value that one has to give, or all that goes on below it does.
     Waiting,
     /// Nobody knows what it did.
     Unknown,
@@ -102,6 +102,7 @@ impl RunState {
             Phase::Queued if self.hold().is_some() => RunStatus::Paused,
             Phase::Queued if self.begins().is_some() || self.is_gated() => RunStatus::Waiting,
             Phase::Queued => RunStatus::Queued,
+            Phase::Finishing(_) if self.waits_in_finally() => RunStatus::Attention,
             Phase::Finishing(_) => RunStatus::Finishing,
             Phase::RollingBack(_) if self.waits_in_rollback() => RunStatus::Attention,
             Phase::RollingBack(_) => RunStatus::RollingBack,
@@ -132,7 +133,8 @@ impl RunState {
             Progress::Live(_, AttemptKind::Run | AttemptKind::Verify | AttemptKind::OnCancel)
             | Progress::Verify(_)
             | Progress::OnCancel(_) => StepStatus::Running,
-            Progress::Waiting { .. } | Progress::Asking { .. } => StepStatus::Waiting,
+            Progress::Withheld(AttemptKind::Rollback) => StepStatus::RollingBack,
+            Progress::Waiting { .. } | Progress::Asking { .. } | Progress::Withheld(_) => StepStatus::Waiting,
             Progress::Retry(_) if self.pinned().runbook.step(no).is_some_and(|step| step.probe().is_some()) => {
                 StepStatus::Waiting
             }

@@ -56,6 +56,11 @@ pub const CASES: &[(&str, &str)] = &[
         "secret fields",
         "name: a\nlanguage: 1\noutputs: {k: {type: string, value: steps.ask.outputs.key}}\nsteps:\n  ask: {uses: approval, with: {message: x, fields: {key: {type: string, secret: true, required: true}, old: {type: string, secret: true, default: x}, once: {type: string, secret: true, ephemeral: true}}}}\n  good: {needs: [ask], argv: [a], stdin: \"${{ steps.ask.outputs.key }}\", env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  seen: {needs: [ask], argv: [a, \"${{ steps.ask.outputs.key }}\"], if: \"steps.ask.outputs.key == 'x'\"}\n  inside: {needs: [ask], steps: {b: {argv: [b], env: {K: \"${{ steps.ask.outputs.key }}\"}}}}\n  each: {needs: [ask], for_each: [1, 2], argv: [c], env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  again: {needs: [ask], repeat: {until: iteration.number > 1, max: 2}, argv: [c], stdin: \"${{ steps.ask.outputs.key }}\"}\n",
     ),
+    ("a key of a later version", "name: a\nlanguage: 1\ndefaults: {working_dir: /srv}\nsteps: {a: {argv: [a]}}\n"),
+    (
+        "values that are kept nowhere",
+        "name: a\nlanguage: 1\ninputs:\n  key: {type: string, ephemeral: true}\n  pin: {type: string, secret: true, ephemeral: true, default: x}\n  old: {type: string, ephemeral: yes please}\n  need: {type: string, secret: true, ephemeral: true, required: true}\nschedules:\n  none: {cron: '0 0 * * *'}\n  given: {cron: '0 0 * * *', inputs: {need: x}}\nsteps: {a: {argv: [a], stdin: '${{ inputs.need }}', env: {P: \"${{ default(inputs.pin, '') }}\", K: \"${{ default(inputs.key, default(inputs.old, '')) }}\"}}, b: {argv: [b, '${{ inputs.need }}']}}\n",
+    ),
     ("one id in both parts", "name: a\nlanguage: 1\nsteps: {a: {argv: [a]}}\nfinally: {a: {argv: [a]}}\n"),
     (
         "ways back",

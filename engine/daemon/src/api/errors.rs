@@ -100,6 +100,8 @@ fn kind(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::Unconfirmed { .. } => (Code::FailedPrecondition, "UNCONFIRMED"),
         Rejection::MayNotStart { .. } => (Code::PermissionDenied, "MAY_NOT_START"),
         Rejection::MayNotOverride { .. } => (Code::PermissionDenied, "MAY_NOT_OVERRIDE"),
+        Rejection::MayNotProvide { .. } => (Code::PermissionDenied, "MAY_NOT_PROVIDE"),
+        Rejection::NotToProvide { .. } => (Code::FailedPrecondition, "NOT_TO_PROVIDE"),
         Rejection::Frozen { .. } => (Code::FailedPrecondition, "FROZEN"),
         Rejection::OutsideHours { .. } => (Code::FailedPrecondition, "OUTSIDE_HOURS"),
         Rejection::GroupBusy { .. } => (Code::FailedPrecondition, "GROUP_BUSY"),

@@ -1,7 +1,7 @@
 //! From the API's types to ours: the one door in. Everything is validated here, and becomes a strong type or a typed
 //! refusal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use prost_types::Struct;
 use prost_types::value::Kind;
@@ -312,6 +312,62 @@ pub fn fields(approval: &Approval, request: &mut v1::DecideApprovalRequest) -> R
     let fields: Vec<(String, String)> =
         faults.iter().map(|(name, problem)| (format!("fields.{name}"), problem.clone())).collect();
     Err(errors::bad_fields("FIELDS", list.join("\n"), &fields))
+}
+
+/// The inputs that a request gives values for.
+///
+/// # Errors
+/// There are none, or more than a runbook has.
+pub fn provided_names(request: &v1::ProvideInputsRequest) -> Result<BTreeSet<String>, Fault> {
+    let typed = request.inputs.iter().flat_map(|inputs| inputs.fields.keys());
+    let names: BTreeSet<String> = typed.chain(request.input_texts.keys()).cloned().collect();
+    match names.len() {
+        0 => Err(fault("inputs", "say which inputs: `runbook status` names those that are missing")),
+        count if count > limits::INPUTS => {
+            Err(fault("inputs", format!("there are {count}, the limit is {}", limits::INPUTS)))
+        }
+        _ => Ok(names),
+    }
+}
+
+/// The values that a person gives for inputs which the runbook declares; all faults at once.
+///
+/// # Errors
+/// A `BadRequest` with everything that is wrong.
+pub fn provided(runbook: &Runbook, request: &mut v1::ProvideInputsRequest) -> Result<Map<String, Value>, Status> {
+    let typed = request.inputs.take().map(|inputs| inputs.fields).unwrap_or_default();
+    let typed = typed.into_iter().map(|(name, item)| (name, value(item, 0)));
+    let texts = std::mem::take(&mut request.input_texts).into_iter().map(|(name, text)| {
+        let read = runbook.inputs.get(&name).map_or(Ok(Value::Null), |decl| language::parse_input(decl, &text));
+        (name, read)
+    });
+    let mut given: Vec<_> = typed.chain(texts).collect();
+    given.sort_by(|a, b| a.0.cmp(&b.0));
+    let (mut taken, mut faults) = (Map::new(), Vec::new());
+    for (name, read) in given {
+        let field = format!("inputs.{name}");
+        let Some(decl) = runbook.inputs.get(&name) else {
+            faults.push((field, format!("{} has no such input", runbook.name)));
+            continue;
+        };
+        let checked = read.and_then(|value| {
+            language::check_field(&name, decl, value).map_err(|fault| match fault.help {
+                Some(help) => format!("{} ({help})", fault.message),
+                None => fault.message,
+            })
+        });
+        match checked.map(|value| taken.insert(name, value)) {
+            Ok(None) => {}
+            Ok(Some(_)) => faults.push((field, "it is given twice".to_owned())),
+            Err(problem) => faults.push((field, problem)),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(taken);
+    }
+    let list: Vec<String> =
+        faults.iter().map(|(field, problem)| format!("{}: {problem}", field.trim_start_matches("inputs."))).collect();
+    Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
 }
 
 /// A text of a person, bounded.

@@ -36,8 +36,10 @@ pub(super) struct Considered {
     pub given: Vec<String>,
     /// All inputs, secret ones too.
     pub inputs: Map<String, Value>,
-    /// The secret ones that have a value.
+    /// The secret ones that have a value and are kept for the run.
     pub sealed: Map<String, Value>,
+    /// The secret ones that have a value and are kept nowhere.
+    pub ephemeral: Map<String, Value>,
     /// The start as it would be made.
     pub start: Start,
 }
@@ -157,6 +159,7 @@ fn told_inputs(
             value: value.filter(|_| !decl.secret).map(to_proto::value),
             source: source.into(),
             secret: decl.secret,
+            ephemeral: decl.ephemeral,
         }
     };
     runbook.inputs.iter().map(told).collect()

@@ -116,20 +116,23 @@ impl Runs {
         let pinned = self.pin(asked, environment).await?;
         let commit = self.commit().await?;
         let digest = request_digest(&pinned, &inputs, &by, &terms, &self.0.surroundings.sealer);
-        let (mut open, mut sealed) = (inputs.clone(), serde_json::Map::new());
+        let (mut open, mut sealed, mut ephemeral) = (inputs.clone(), serde_json::Map::new(), serde_json::Map::new());
         for (name, decl) in &pinned.runbook.inputs {
             if decl.secret
                 && let Some(value) = open.shift_remove(name)
                 && !value.is_null()
             {
-                sealed.insert(name.clone(), value);
+                let kept = if decl.ephemeral { &mut ephemeral } else { &mut sealed };
+                kept.insert(name.clone(), value);
             }
         }
+        let secret =
+            pinned.runbook.inputs.keys().filter(|name| sealed.contains_key(*name) || ephemeral.contains_key(*name));
         let start = Start {
             number: 0,
             pinned: Arc::clone(&pinned),
             inputs: open.into_iter().collect(),
-            sealed_inputs: sealed.keys().cloned().collect(),
+            sealed_inputs: secret.cloned().collect(),
             origin,
             by,
             roles,
@@ -141,7 +144,7 @@ impl Runs {
             parent: None,
             items: Vec::new(),
         };
-        Ok(Considered { pinned, given, inputs, sealed, start })
+        Ok(Considered { pinned, given, inputs, sealed, ephemeral, start })
     }
 
     /// A start that could be made at once: what must be there is there, and its definition is pinned.
@@ -299,6 +302,9 @@ fn request_digest(
     sealer: &Sealer,
 ) -> Digest {
     let terms = terms::repeated(terms);
+    // What is kept nowhere leaves no trace either, by which a value could be tried out.
+    let kept = |name: &String| !pinned.runbook.inputs.get(name).is_some_and(|input| input.ephemeral);
+    let inputs: serde_json::Map<_, _> = inputs.clone().into_iter().filter(|(name, _)| kept(name)).collect();
     let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "uid": by.uid, "terms": terms});
     let asked = asked.to_string();
     if pinned.runbook.inputs.values().any(|input| input.secret) {
@@ -322,7 +328,7 @@ impl RunService for Runs {
         let validate_only = request.validate_only;
         let intended = self.preflight(self.intended(request).await?).await?;
         let last_good_of = intended.last_good_of.unwrap_or_default();
-        let Considered { pinned, sealed, start, .. } = self.consider(by, roles, intended).await?;
+        let Considered { pinned, sealed, ephemeral, start, .. } = self.consider(by, roles, intended).await?;
         if validate_only {
             let run = v1::Run {
                 runbook: pinned.runbook.name.clone(),
@@ -344,15 +350,19 @@ impl RunService for Runs {
                 .map_err(|error| internal(&error))?
                 .map_err(|error| errors::not_written(&error, &"the run's secret inputs cannot be sealed"))?;
         }
+        let in_memory = &self.0.surroundings.ephemeral;
+        in_memory.keep(uid, ephemeral);
         let answer = self.0.dispatcher.start(uid, start).await.map_err(|_| errors::ending())?;
         let reply = match answer {
             Ok(reply) => reply,
             Err(rejection) => {
+                in_memory.forget(uid);
                 self.0.surroundings.sealer.forget(uid).map_err(|error| internal(&error))?;
                 return Err(errors::rejection(&rejection));
             }
         };
         if reply.repeated {
+            in_memory.forget(uid);
             self.0.surroundings.sealer.forget(uid).map_err(|error| internal(&error))?;
         }
         let run = self.head(reply.run).await?;
@@ -633,6 +643,27 @@ impl RunService for Runs {
         }
         let run = self.put(uid, Input::Resume { by, reason, confirmed, edited }).await?;
         Ok(Response::new(v1::ResumeRunResponse { run: Some(run), edition }))
+    }
+
+    async fn provide_inputs(
+        &self,
+        request: Request<v1::ProvideInputsRequest>,
+    ) -> Result<Response<v1::ProvideInputsResponse>, Status> {
+        super::check_open(&self.0)?;
+        let (by, roles) = (principal(&request), super::roles(&self.0, &request));
+        let mut request = request.into_inner();
+        let (name, reason) = from_proto::name_and_reason(&request.name, &request.reason)?;
+        let inputs = from_proto::provided_names(&request)?;
+        let uid = self.0.run_uid(name).await?;
+        let state = self.0.run_state(uid).await?;
+        let provision = run::Provision { inputs, by, roles, reason };
+        // Before anybody looks at a value: whether this run takes it at all.
+        let input = Input::Provide(Box::new(provision.clone()));
+        run::decide(&state, crate::clock::now(), input).map_err(|refused| errors::rejection(&refused))?;
+        let values = from_proto::provided(&state.pinned().runbook, &mut request)?;
+        let answer = self.0.dispatcher.provide(uid, provision, values).await;
+        let run = self.answered(uid, answer).await?;
+        Ok(Response::new(v1::ProvideInputsResponse { run: Some(run) }))
     }
 
     async fn resolve_step(

@@ -1,6 +1,6 @@
 //! From our types to the API's: the one door out. Decides nothing, and shows no secret.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
@@ -9,6 +9,7 @@ use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{Finding, Severity};
 use runbook_core::machine::AttemptRef;
 use runbook_core::readiness::Role;
+use runbook_core::run::provide;
 use runbook_core::run::view::{RunStatus, StepStatus};
 use runbook_core::run::{
     AfterVote, Artifact, AttemptKind, EndingCause, Event, Fact, How, Origin, Outcome, Phase, Principal, Progress,
@@ -199,6 +200,10 @@ fn run_message(run: &RunState) -> String {
         let steps = unknown.join(", ");
         return format!("nobody knows whether {steps} happened; settle it with `runbook resolve`");
     }
+    if let Some((step, _)) = run.withheld().next() {
+        let missing: BTreeSet<&str> = run.withheld().flat_map(|(_, missing)| missing).map(String::as_str).collect();
+        return format!("{}: {}", id(step), provide::told(run.created().number, &missing));
+    }
     let held: Vec<&str> =
         run.waiting_below().filter(|(_, waits)| *waits == Waits::Attention).map(|(no, _)| id(no)).collect();
     if !held.is_empty() {
@@ -277,6 +282,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             waits_for: Vec::new(),
             locks: if run.locked_since(no).is_some() { state.locks.clone() } else { Vec::new() },
             pool: step.pool.clone().unwrap_or_default(),
+            missing_inputs: state.missing.iter().cloned().collect(),
             approval: asks::approval(run, no),
             child: state.child.map_or_else(String::new, run_name),
             child_run: None,
@@ -339,6 +345,7 @@ pub(super) fn input(name: &str, input: &InputDecl) -> v1::Input {
         minimum: input.minimum,
         maximum: input.maximum,
         secret: input.secret,
+        ephemeral: input.ephemeral,
         description: input.description.clone(),
     }
 }
@@ -569,6 +576,16 @@ pub fn event(event: &Event, runbook: &Runbook) -> v1::Event {
             }
             .to_owned();
             v1::EventType::Resolved
+        }
+        Fact::Withheld { inputs, .. } => {
+            to.inputs.clone_from(inputs);
+            v1::EventType::Withheld
+        }
+        Fact::Provided { inputs, by, reason } => {
+            to.inputs.clone_from(inputs);
+            to.by = Some(principal(by));
+            to.reason.clone_from(reason);
+            v1::EventType::Provided
         }
         Fact::LocksReleased { by, reason, .. } => {
             to.by = Some(principal(by));

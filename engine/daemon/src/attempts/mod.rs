@@ -18,7 +18,7 @@ pub use inside::Insiders;
 use place::ShimOrder;
 pub use place::{ShimCopy, StartOrder};
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -46,6 +46,8 @@ pub enum Report {
     Ended(AttemptRef, Box<AttemptEnd>),
     /// An attempt provably never ran and is to be spawned again.
     NeedsStart(AttemptRef),
+    /// An attempt provably never ran, and does not: these inputs are missing.
+    Withheld(AttemptRef, BTreeSet<String>),
 }
 
 /// Takes the reports. Called from several threads.
@@ -82,6 +84,7 @@ enum Job {
     Adopt(Adoption),
     Stop(AttemptRef, StopLevel),
     CallOff(AttemptRef),
+    Withhold(AttemptRef, BTreeSet<String>),
     Look(AttemptRef),
     Overdue(AttemptRef),
     Clean(AttemptRef, bool),
@@ -237,6 +240,11 @@ impl Attempts {
     /// Sees to it that an attempt never begins, which this daemon has not begun.
     pub fn call_off(&self, attempt: AttemptRef) {
         send(&self.workers, attempt, Job::CallOff(attempt));
+    }
+
+    /// Sees to it that an attempt never begins that these inputs are missing for, unless it has begun already.
+    pub fn withhold(&self, attempt: AttemptRef, inputs: BTreeSet<String>) {
+        send(&self.workers, attempt, Job::Withhold(attempt, inputs));
     }
 
     /// Keeps what is worth keeping of an attempt whose end is durable, and removes the rest; where its run is over,

@@ -1,6 +1,7 @@
 //! What is done for an attempt, one thing after another. Every error of the system ends in something the dispatcher is
 //! told, or in another look later.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -29,13 +30,24 @@ const SLACK: Duration = Duration::from_secs(40);
 /// What is said of an attempt that was stopped before it began.
 const CALLED_OFF: &str = "it was canceled before it started";
 
+/// What is told of an attempt that never begins.
+enum Unstarted {
+    /// That it is over.
+    Ended(NotStarted, String),
+    /// That a person has to give these inputs first.
+    Withheld(BTreeSet<String>),
+}
+
 pub(super) fn run(shared: &Arc<Shared>, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Start(order) => start(shared, &order),
             Job::Adopt(adoption) => adopt(shared, adoption),
             Job::Stop(attempt, level) => stop(shared, attempt, level),
-            Job::CallOff(attempt) => settle_unstarted(shared, attempt, NotStarted::Canceled, CALLED_OFF.to_owned()),
+            Job::CallOff(attempt) => {
+                settle_unstarted(shared, attempt, Unstarted::Ended(NotStarted::Canceled, CALLED_OFF.to_owned()));
+            }
+            Job::Withhold(attempt, inputs) => settle_unstarted(shared, attempt, Unstarted::Withheld(inputs)),
             Job::Look(attempt) => look(shared, attempt),
             Job::Overdue(attempt) => overdue(shared, attempt),
             // It ended as far as anybody can say, but processes of it are left: what they are known by is still needed.
@@ -96,24 +108,33 @@ fn start(shared: &Arc<Shared>, order: &ShimOrder) {
             // Before "not started" may be said, no shim may be able to start it.
             let errno = error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error());
             let message = format!("its shim could not be started: {error}");
-            settle_unstarted(shared, attempt, NotStarted::Errno(errno), message);
+            settle_unstarted(shared, attempt, Unstarted::Ended(NotStarted::Errno(errno), message));
         }
     }
 }
 
 /// Fences the attempt and says that it did not start; where a shim was faster, looks at what it does.
-fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, reason: NotStarted, message: String) {
+fn settle_unstarted(shared: &Arc<Shared>, attempt: AttemptRef, why: Unstarted) {
     let directory = shared.layout.attempt(attempt);
     match fence(&directory) {
-        Ok(true) => tell_end(shared, attempt, not_started(reason, message)),
+        Ok(true) => tell_unstarted(shared, attempt, why),
         Ok(false) => look(shared, attempt),
         // Without a directory no shim can be in it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tell_end(shared, attempt, not_started(reason, message));
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => tell_unstarted(shared, attempt, why),
         Err(error) => {
             tracing::warn!(%error, run = %attempt.run, step = shared.step(attempt), attempt = attempt.attempt.0, "an attempt cannot be fenced; trying again");
             shared.waiter.look_after(attempt, AGAIN);
+        }
+    }
+}
+
+fn tell_unstarted(shared: &Shared, attempt: AttemptRef, why: Unstarted) {
+    match why {
+        Unstarted::Ended(reason, message) => tell_end(shared, attempt, not_started(reason, message)),
+        Unstarted::Withheld(inputs) => {
+            shared.records().remove(&attempt);
+            shared.waiter.forget(attempt);
+            (shared.report)(Report::Withheld(attempt, inputs));
         }
     }
 }
@@ -361,13 +382,13 @@ fn never_ran(shared: &Arc<Shared>, attempt: AttemptRef) {
         return shared.waiter.look_after(attempt, AGAIN);
     }
     if level > StopLevel::Run {
-        return settle_unstarted(shared, attempt, NotStarted::Canceled, CALLED_OFF.to_owned());
+        return settle_unstarted(shared, attempt, Unstarted::Ended(NotStarted::Canceled, CALLED_OFF.to_owned()));
     }
     if spawns >= SPAWNS {
         let why = exit_code
             .and_then(Refusal::from_code)
             .map_or_else(|| format!("its shim ended {spawns} times without a word"), |refusal| refusal.to_string());
-        return settle_unstarted(shared, attempt, NotStarted::Fenced, why);
+        return settle_unstarted(shared, attempt, Unstarted::Ended(NotStarted::Fenced, why));
     }
     // The first try is at once; a shim that exited is followed by the next after 1 s, then 2 s.
     let exited = shared.records().get_mut(&attempt).is_some_and(|record| std::mem::take(&mut record.exited));

@@ -13,8 +13,14 @@ impl Dispatcher {
     /// Starts an attempt, or first fetches the secrets that it needs beside those that were fetched.
     pub(super) fn start(&mut self, attempt: AttemptRef, kind: AttemptKind, fetched: Fetched) {
         let Some(state) = self.machine.run(attempt.run) else { return };
-        let world = self.surroundings.of(state, attempt, fetched);
+        let Some(top) = self.machine.run(state.root()) else { return };
+        let world = self.surroundings.of(state, top, attempt, fetched);
         let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world);
+        let withheld = world.withheld();
+        if !withheld.is_empty() {
+            self.attempts.withhold(attempt, withheld);
+            return;
+        }
         let read = world.secrets_read();
         let (missing, fetched) = world.into_missing();
         if !missing.is_empty() {

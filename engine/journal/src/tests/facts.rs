@@ -412,6 +412,18 @@ pub fn all() -> Vec<(&'static str, Event)> {
         ("child-ended-rollback-failed", child_left(Outcome::Failed, Left::GivenUp, Then::RollbackFailed)),
         ("created-priority", with_terms(Terms { priority: Some(Priority::High), ..Terms::default() })),
         ("locks-released", Fact::LocksReleased { step: STEP, by: person(), reason: "nothing writes there".to_owned() }),
+        (
+            "withheld",
+            Fact::Withheld { step: STEP, attempt: AttemptNo(2), inputs: vec!["password".to_owned(), "pin".to_owned()] },
+        ),
+        (
+            "provided",
+            Fact::Provided {
+                inputs: vec!["password".to_owned()],
+                by: person(),
+                reason: "the daemon was new".to_owned(),
+            },
+        ),
     ];
     let event = |fact| Event { number: 17, at: AT, fact };
     facts.into_iter().map(|(name, fact)| (name, event(fact))).collect()
@@ -445,6 +457,8 @@ pub const fn kind(fact: &Fact) -> &'static str {
         Fact::RepeatEnded { .. } => "repeat-ended",
         Fact::Paused { .. } => "paused",
         Fact::LocksReleased { .. } => "locks-released",
+        Fact::Withheld { .. } => "withheld",
+        Fact::Provided { .. } => "provided",
         Fact::Continued { .. } => "continued",
         Fact::Due => "due",
         Fact::DeadlinesShifted { .. } => "deadlines-shifted",

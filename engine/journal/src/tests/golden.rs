@@ -68,7 +68,7 @@ fn every_event_is_written_and_read_as_ever() {
 #[test]
 fn every_kind_of_event_has_a_golden_file() {
     let kinds: BTreeSet<&str> = facts::all().iter().map(|(_, event)| facts::kind(&event.fact)).collect();
-    assert_eq!(kinds.len(), 31, "{kinds:?}");
+    assert_eq!(kinds.len(), 33, "{kinds:?}");
     for (name, event) in facts::all() {
         assert!(name.starts_with(facts::kind(&event.fact)), "{name}");
     }

@@ -283,6 +283,12 @@ fn fact() -> impl Strategy<Value = Fact> {
         (option::of(step()), principal(), text()).prop_map(|(before, by, reason)| Fact::Paused { before, by, reason }),
         (principal(), text()).prop_map(|(by, reason)| Fact::Continued { by, reason }),
         (step(), principal(), text()).prop_map(|(step, by, reason)| Fact::LocksReleased { step, by, reason }),
+        (step(), any::<u32>(), vec(text(), 0..3)).prop_map(|(step, attempt, inputs)| Fact::Withheld {
+            step,
+            attempt: AttemptNo(attempt),
+            inputs
+        }),
+        (vec(text(), 0..3), principal(), text()).prop_map(|(inputs, by, reason)| Fact::Provided { inputs, by, reason }),
         Just(Fact::Due),
         any::<i64>().prop_map(|by| Fact::DeadlinesShifted { by: Span(by) }),
     ]

@@ -234,6 +234,9 @@ impl RunModel {
                 };
                 accept_if(unknown && possible)
             }
+            Input::Withheld { step, attempt, .. } => self.answer_withheld(step.index(), attempt.0),
+            Input::Provide(provision) => self.answer_provision(provision),
+            Input::Available(provision) => self.answer_available(&provision.inputs),
             // 142
             Input::ReleaseLocks { step, name, .. } => accept_if(step.is_some_and(|no| self.gives_up(no.index(), name))),
             // 50, 51

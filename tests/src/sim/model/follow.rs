@@ -278,6 +278,8 @@ impl RunModel {
             | Fact::StartDecided { .. }
             | Fact::RollbackAsked { .. }
             | Fact::LocksReleased { .. }
+            | Fact::Withheld { .. }
+            | Fact::Provided { .. }
             | Fact::RollbackAbandoned { .. }
             | Fact::DeadlinesShifted { .. } => Err("nobody asked for it".to_owned()),
         }
@@ -330,6 +332,7 @@ impl RunModel {
                 Status::Pending
                 | Status::Ready
                 | Status::Live(..)
+                | Status::Withheld(_)
                 | Status::Unknown { .. }
                 | Status::Child { .. }
                 | Status::ChildRollback { .. }

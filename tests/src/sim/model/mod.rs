@@ -22,6 +22,7 @@ mod tree;
 mod turn;
 mod undo;
 mod vote;
+mod withheld;
 
 pub(crate) use ask::{Answer, Ask};
 pub(crate) use confirm::to_confirm;

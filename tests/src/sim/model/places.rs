@@ -97,7 +97,12 @@ impl RunModel {
             return Vec::new();
         }
         let tidying = |status: Status| {
-            matches!(status, Status::Live(_, AttemptKind::OnCancel) | Status::Waiting(AttemptKind::OnCancel, _))
+            matches!(
+                status,
+                Status::Live(_, AttemptKind::OnCancel)
+                    | Status::Waiting(AttemptKind::OnCancel, _)
+                    | Status::Withheld(AttemptKind::OnCancel)
+            )
         };
         let on_cancel_open = self.steps.iter().any(|step| tidying(step.status));
         let held = self.is_held();
@@ -123,6 +128,7 @@ impl RunModel {
                 Status::Live(..)
                 | Status::Paused { .. }
                 | Status::Asking { .. }
+                | Status::Withheld(_)
                 | Status::Unknown { .. }
                 | Status::Child { .. }
                 | Status::ChildRollback { .. }

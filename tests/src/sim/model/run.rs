@@ -181,6 +181,14 @@ impl RunModel {
         })
     }
 
+    /// Whether a step is withheld for its next probe (150).
+    fn lacks_for_probe(&self, no: usize) -> bool {
+        let probes = |(step, model): (&Step, &StepModel)| {
+            step.probe().is_some() && model.status == Status::Withheld(AttemptKind::Run)
+        };
+        self.step(no).is_ok_and(probes)
+    }
+
     /// Whether the run's timeout does not count (4).
     pub(crate) fn stands_still(&self) -> bool {
         let waits = |no: usize| {
@@ -217,7 +225,8 @@ impl RunModel {
                 let alone = self.rolls_back_alone(no);
                 (alone || self.has_room()) && self.free_to_compensate().contains(&no)
             }
-            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Unknown { .. }) | None => false,
+            Some(Status::Paused { .. } | Status::Asking { .. } | Status::Withheld(_) | Status::Unknown { .. })
+            | None => false,
         }
     }
 
@@ -342,7 +351,10 @@ impl RunModel {
                 Some(
                     Status::Live(_, AttemptKind::Rollback) | Status::ChildRollback { .. } | Status::Unknown { .. },
                 ) => rolling.left.push(no),
-                Some(status @ Status::Waiting(..)) => *status = Status::Over(Over::RollbackFailed),
+                // 150
+                Some(status @ (Status::Waiting(..) | Status::Withheld(_))) => {
+                    *status = Status::Over(Over::RollbackFailed);
+                }
                 Some(_) | None => {}
             }
         }
@@ -426,6 +438,8 @@ impl RunModel {
                 }
             }
             Fact::AttemptEnded { step, attempt, end, then } => self.ended(step.index(), attempt.0, end, *then, at),
+            Fact::Withheld { step, inputs, .. } => self.withhold(step.index(), inputs),
+            Fact::Provided { inputs, .. } => self.provided(inputs, at),
             Fact::Ending { cause } => self.begin_ending(cause),
             Fact::ChildStarting { step, child, again } => {
                 self.set(step.index(), Status::Child { uid: *child, waits: Waits::No });
@@ -555,6 +569,7 @@ impl RunModel {
                         Status::Pending
                         | Status::Ready
                         | Status::Live(..)
+                        | Status::Withheld(_)
                         | Status::Child { .. }
                         | Status::ChildRollback { .. }
                         | Status::Over(_) => {}
@@ -664,7 +679,7 @@ impl RunModel {
         for no in 0..self.steps.len() {
             let main = self.design.is_main(no);
             let needs: Vec<usize> = self.design.needs(no).collect();
-            let probing = self.is_probing(no);
+            let probing = self.is_probing(no) || self.lacks_for_probe(no);
             let Some(step) = self.steps.get_mut(no) else { continue };
             if !main {
                 // 31
@@ -676,7 +691,9 @@ impl RunModel {
                 step.status = Status::Over(Over::Canceled);
             } else if hard {
                 // 27
-                if step.is_before() || matches!(step.status, Status::Waiting(AttemptKind::Run, _)) {
+                let waits =
+                    matches!(step.status, Status::Waiting(AttemptKind::Run, _) | Status::Withheld(AttemptKind::Run));
+                if step.is_before() || waits {
                     (step.status, step.over_at) = (Status::Over(Over::Canceled), at);
                 }
             } else if step.is_before() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runbook_core::definition::{MissedPolicy, ScheduleOverlap};
 use runbook_core::id::RunUid;
 use runbook_core::machine::Batch;
-use runbook_core::run::{Input, Principal, Start, Waits};
+use runbook_core::run::{Input, Principal, Provision, Start, Waits};
 use runbook_core::schedule::{Fate, Miss, NoteFact, Pause, ScheduleName, Skip};
 use runbook_core::time::Timestamp;
 
@@ -83,6 +83,8 @@ pub(super) struct Expected {
     pub(super) cancels: Vec<(RunUid, Principal)>,
     /// Compensations that a resume tries again (133 of `docs/runs.md`).
     pub(super) tries: BTreeSet<(RunUid, usize)>,
+    /// Runs below one that was given values, and what they are told of it (149 of `docs/runs.md`).
+    pub(super) provided: BTreeMap<RunUid, Provision>,
     /// Runs that may be named as the reason for a skip.
     busy: Vec<(ScheduleName, i64, Vec<u64>)>,
     replies: Vec<bool>,
@@ -362,8 +364,10 @@ impl Model {
         for name in self.schedules.keys().cloned().collect::<Vec<_>>() {
             self.deal(&name);
         }
-        let Expected { notes, succeeded, slots, cancels, tries, busy, replies } = std::mem::take(&mut self.expected);
+        let Expected { notes, succeeded, slots, cancels, tries, provided, busy, replies } =
+            std::mem::take(&mut self.expected);
         must(tries.is_empty(), || format!("{tries:?} are not tried again (61, 133)"))?;
+        must(provided.is_empty(), || format!("{:?} are not told what was given (149)", provided.keys()))?;
         must(cancels.is_empty(), || format!("runs {cancels:?} are not replaced (23, 91)"))?;
         must(batch.stopped.is_empty(), || format!("not fired any more: {:?}", batch.stopped))?;
         for (name, schedule) in &mut self.schedules {

@@ -1,5 +1,7 @@
 //! Where one step of a run is, and what it went through.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use runbook_core::definition::Settlement;
 use runbook_core::id::RunUid;
@@ -37,6 +39,8 @@ pub(crate) enum Status {
     Asking {
         until: Option<Timestamp>,
     },
+    /// An attempt of this kind did not start: it waits for values (148).
+    Withheld(AttemptKind),
     Unknown {
         processes_left: bool,
         since: Timestamp,
@@ -103,6 +107,8 @@ pub(crate) struct StepModel {
     pub(crate) opened_at: u64,
     /// What that left when it was over last (130).
     pub(crate) left: Left,
+    /// The inputs that it waits for (148).
+    pub(crate) missing: BTreeSet<String>,
     /// Its locks, as it was judged last (92), and whether it has them.
     pub(crate) locks: Vec<String>,
     pub(crate) locked: bool,
@@ -132,6 +138,7 @@ impl StepModel {
             child,
             opened_at: 0,
             left: Left::Nothing,
+            missing: BTreeSet::new(),
             locks: Vec::new(),
             locked: false,
         }

@@ -7,7 +7,7 @@ use runbook_core::run::{Created, EndingCause, Fact, Left, Outcome, Parent, Princ
 use serde_json::Value;
 
 use super::super::condition::{ITEM, ITERATION, NUMBER, around};
-use super::super::design::{SLOT, Started};
+use super::super::design::{SLOT, Started, VALUES};
 use super::run::{RunModel, Stage};
 use super::step::{Over, Status, StepModel};
 use super::turn::Model;
@@ -23,7 +23,7 @@ impl RunModel {
     /// 75
     pub(crate) fn needs_person(&self) -> bool {
         let below = |step: &StepModel| waits_of(step.status) == Some(Waits::Attention);
-        self.has_unknown() || self.steps.iter().any(below)
+        self.has_unknown() || self.withheld().next().is_some() || self.steps.iter().any(below)
     }
 
     /// Whether a child run of it is on.
@@ -39,7 +39,11 @@ impl RunModel {
     /// What the child run of a step is given; `None` where it would be refused (67).
     fn given(&self, no: usize) -> Option<IndexMap<String, Value>> {
         let (started, design) = self.design.callee(no)?;
-        let slot = |slot: String| IndexMap::from([(SLOT.to_owned(), Value::from(slot))]);
+        let slot = |slot: String| {
+            let absent = VALUES.iter().filter(|name| design.runbook.inputs.contains_key(**name));
+            let absent = absent.map(|name| ((*name).to_owned(), Value::Null));
+            std::iter::once((SLOT.to_owned(), Value::from(slot))).chain(absent).collect()
+        };
         match started {
             Started::Runbook(call) => call.given(self.slot()).map(slot),
             // 100
@@ -207,6 +211,8 @@ impl Model {
         let depth = above.created.parent.map_or(0, |parent| parent.depth) + 1;
         // 79
         let dry = above.created.terms.dry;
+        let many = above.design.step_has_items(no) || above.design.repeat_of(no).is_some();
+        let inside = many || above.design.step_is_block(no);
         let wanted = Created {
             number: above.created.number,
             runbook: design.runbook.name.clone(),
@@ -214,7 +220,8 @@ impl Model {
             group: design.group.as_ref().filter(|_| !dry).map(|name| name.rendered(slot, above.environment())),
             locks: if dry { Vec::new() } else { design.locks_of(slot, above.environment()) },
             inputs,
-            sealed_inputs: Vec::new(),
+            // 148: what is inside a step reads what the run at the top was given; another runbook is not given it.
+            sealed_inputs: if inside { above.created.sealed_inputs.clone() } else { Vec::new() },
             request_id: String::new(),
             request_digest: created.request_digest,
             // 114

@@ -19,6 +19,7 @@ use super::gate::is_asked_about;
 use super::places::{Line, Rank};
 use super::run::RunModel;
 use super::schedules::{Expected, PreparedModel, ScheduleModel};
+use super::withheld::is_provision;
 use super::{Check, must};
 
 /// All runs that ever were.
@@ -37,6 +38,8 @@ pub(crate) struct Model {
     /// Since when, counted in events, and as what somebody waits for a place.
     pub(crate) waits: BTreeMap<Line, (u64, Rank)>,
     pub(crate) schedules: BTreeMap<ScheduleName, ScheduleModel>,
+    /// The inputs whose values are in the daemon's memory, by the run at the top (148).
+    pub(crate) given: BTreeSet<(RunUid, String)>,
     /// What has to be noted in the turn that is followed.
     pub(super) expected: Expected,
 }
@@ -61,6 +64,7 @@ impl Model {
             last_start: BTreeMap::new(),
             waits: BTreeMap::new(),
             schedules: BTreeMap::new(),
+            given: BTreeSet::new(),
             expected: Expected::default(),
         }
     }
@@ -74,6 +78,7 @@ impl Model {
         boot.clone_into(&mut self.boot);
         self.now = now;
         self.waits.clear();
+        self.given.clear();
         for (pool, places) in &pools {
             let most = self.most_in_pools.entry(pool.clone()).or_default();
             *most = (*most).max(*places);
@@ -157,6 +162,9 @@ impl Model {
             }
             Ask::Run { token, run, input } => {
                 asked.answers.extend(token.map(|token| (token, answer, *run)));
+                if let (Input::Provide(provision), Answer::Accepted) = (input, answer) {
+                    self.hear_provision(*run, provision);
+                }
                 if let (Input::Resume { .. }, Answer::Accepted, Some(run)) = (input, answer, self.runs.get(run)) {
                     let tries = self.stuck_below(run);
                     self.expected.tries.extend(tries);
@@ -179,6 +187,8 @@ impl Model {
             must(Some(*by) == shift, || format!("the clock was not set by {by}, or too late (37)"))?;
         } else if self.tries_again(uid, &event.fact, asked) {
             // One resume, and several compensations that are tried again (61).
+        } else if self.is_provided_below(uid, &event.fact) {
+            // The run at the top was given it (149).
         } else if let Some(followed) = self.follows_in_tree(uid, &event.fact) {
             followed?;
             if let (Fact::Created(created), Some(parent)) = (&event.fact, event.fact.parent()) {
@@ -231,6 +241,7 @@ impl Model {
             self.hear_success(uid);
         }
         self.events_seen += 1;
+        self.remember(uid, &event.fact);
         if let Some(run) = self.runs.get_mut(&uid) {
             run.take(event);
         }
@@ -295,6 +306,12 @@ impl Model {
             ) if by == who && reason == why => {
                 let stuck = self.expected.tries.remove(&(uid, step.index()));
                 must(stuck, || "its compensation did not fail (61)".to_owned())
+            }
+            (fact, Ask::Run { run, input: input @ Input::Withheld { .. }, .. }) if *run == uid => {
+                self.run(uid)?.withheld_follows(fact, input)
+            }
+            (fact, Ask::Run { run, input: input @ (Input::Provide(_) | Input::Available(_)), .. }) if *run == uid => {
+                is_provision(self.run(uid)?, fact, input)
             }
             (fact, Ask::Run { run, input, .. }) if *run == uid => match (fact, input) {
                 (
@@ -487,6 +504,8 @@ fn is_asked_for(fact: &Fact) -> bool {
         | Fact::StartDecided { .. }
         | Fact::RollbackAsked { .. }
         | Fact::LocksReleased { .. }
+        | Fact::Withheld { .. }
+        | Fact::Provided { .. }
         | Fact::RollbackAbandoned { .. } => true,
         Fact::Continued { .. } => true,
         Fact::Paused { before, .. } => before.is_none(),
@@ -519,6 +538,7 @@ fn check_lists(batch: &Batch) -> Check {
     must(batch.quarantined.is_empty(), || format!("quarantined: {:?}", batch.quarantined))?;
     let starts = batch.events.iter().filter(|(_, event)| matches!(event.fact, Fact::AttemptStarting { .. })).count();
     must(starts == batch.starts.len(), || format!("{starts} starts are facts, {} are to be done", batch.starts.len()))?;
-    let ends = batch.events.iter().filter(|(_, event)| matches!(event.fact, Fact::AttemptEnded { .. })).count();
+    let ends = |fact: &Fact| matches!(fact, Fact::AttemptEnded { .. } | Fact::Withheld { .. });
+    let ends = batch.events.iter().filter(|(_, event)| ends(&event.fact)).count();
     must(ends == batch.ended.len(), || format!("{ends} ends are facts, {} are told", batch.ended.len()))
 }

@@ -28,7 +28,7 @@ fn defaults_complete_what_is_given_in_the_order_of_the_file() {
     let resolved = check_inputs(&runbook(EXAMPLE), &given(json!({"password": "p", "keep": 3.0, "database": "orders"})));
     assert_eq!(
         serde_json::to_string(&resolved.unwrap()).unwrap(),
-        r#"{"database":"orders","keep":3,"mode":"full","tables":["a",{"b":1}],"password":"p","note":null}"#
+        r#"{"database":"orders","keep":3,"mode":"full","tables":["a",{"b":1}],"password":"p","passphrase":null,"note":null}"#
     );
 }
 
@@ -43,7 +43,7 @@ fn everything_that_is_wrong_is_told_at_once() {
             "tables input-type a list is wanted, this is a map",
             "password missing-input the input `password` is required / give it as `-i password=…`, text",
             "databse unknown-input `backup-postgres` has no input `databse` / did you mean `database`?",
-            "zzz unknown-input `backup-postgres` has no input `zzz` / possible: database, keep, mode, tables, password, note",
+            "zzz unknown-input `backup-postgres` has no input `zzz` / possible: database, keep, mode, tables, password, passphrase, note",
         ]
     );
     assert_eq!(
