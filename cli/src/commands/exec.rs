@@ -1,6 +1,6 @@
 //! `runbook exec`: starts a run, and watches it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -14,6 +14,7 @@ use crate::environment::{InEnvironment, variables};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::follow::{follow, interrupts, snapshot};
+use crate::hidden;
 use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, duration, moment, read_span, time_ahead};
@@ -32,7 +33,7 @@ use crate::to_json;
     runbook exec drop-database -i name=orders --dry-run\n  runbook exec deploy --from restart --set-output build.image=app:7\n  \
     runbook exec --like 142 -i keep=9\n  runbook exec deploy --env prod\n  runbook exec backup --at 02:30\n  \
     runbook exec backup --in 2h\n  runbook exec restore --priority high\n  \
-    runbook exec restore --last-good")]
+    runbook exec restore --last-good\n  runbook exec unseal --ask key")]
 pub struct Exec {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", required_unless_present = "like", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -40,6 +41,9 @@ pub struct Exec {
     /// An input, read by its declared type; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub input: Vec<(String, String)>,
+    /// An input, most often a secret, whose value is asked for without showing it, or read from standard input; may be repeated
+    #[arg(long, value_name = "KEY")]
+    pub ask: Vec<String>,
     /// A JSON file with inputs, `-` for standard input; --input wins over it
     #[arg(long, value_name = "FILE")]
     pub input_file: Option<PathBuf>,
@@ -161,7 +165,14 @@ fn interrupted() -> Failure {
 }
 
 fn request(cx: &Context, args: &Exec) -> Result<StartRunRequest> {
-    let inputs = collect(&args.input, args.input_file.as_deref())?;
+    if !args.ask.is_empty() && args.input_file.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage("--ask and --input-file - both read standard input")
+            .next("put the inputs into a file, or leave one of the two out"));
+    }
+    let asked: Vec<_> = args.ask.iter().map(|name| (name.clone(), hidden::MARK.to_owned())).collect();
+    let asked = hidden::texts(&cx.console, &asked, "inputs")?;
+    let given: Vec<_> = args.input.iter().cloned().chain(asked).collect();
+    let inputs = collect(&given, args.input_file.as_deref())?;
     let Named { runbook, source, source_file } = args.what.as_deref().map(named).transpose()?.unwrap_or_default();
     let origin = if cx.console.person { Origin::Person } else { Origin::Api };
     Ok(StartRunRequest {

@@ -54,6 +54,17 @@ fn a_file_of_inputs_is_read_and_what_is_typed_wins() {
     let piped = runbook_with(&project, &["exec", "echo", "-q", "--input-file", "-"], r#"{"text": "piped"}"#);
     assert_eq!(piped.code, 0, "{piped:?}");
     assert_eq!(project.read("got").as_deref(), Some("piped|1|false|"));
+    let asked = runbook_with(&project, &["exec", "echo", "-q", "--ask", "text", "-i", "count=2"], "not to be seen\n");
+    assert_eq!(asked.code, 0, "{asked:?}");
+    assert_eq!(project.read("got").as_deref(), Some("not to be seen|2|false|"));
+    for (more, why) in [
+        (&["--ask", "flag"][..], "several inputs are to be read from it"),
+        (&["--input-file", "-"], "both read standard input"),
+        (&["-i", "text=x"], "inputs are given more than once"),
+    ] {
+        let said = runbook_with(&project, &[&["exec", "echo", "-q", "--ask", "text"], more].concat(), "x");
+        assert!(said.code == 2 && said.err.contains(why), "{said:?}");
+    }
     for (text, why) in [
         (r#"{"text": "a", "count": 1, "text": "b"}"#, "the key \"text\" is given twice at line 1 column "),
         (r#"{"labels": {"a": 1, "a": 2}}"#, "the key \"a\" is given twice at line 1 column "),
