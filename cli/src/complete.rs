@@ -20,6 +20,7 @@ use crate::console::{Color, Console, Format};
 use crate::hidden;
 use crate::path;
 use crate::report;
+use crate::run_name;
 use crate::session::{Session, runbooks, runs, schedules};
 use crate::text::sanitize;
 
@@ -60,7 +61,7 @@ pub fn run(current: &OsStr) -> Vec<CompletionCandidate> {
     let named = ask(async |channel, _| {
         let request = ListRunsRequest { page_size: RUNS, ..Default::default() };
         let page = runs(channel).list_runs(request).await.ok()?.into_inner();
-        let newest = page.runs.first().map(|run| ("last".to_owned(), run.runbook.clone()));
+        let newest = page.runs.first().map(|run| (run_name::LAST.to_owned(), run.runbook.clone()));
         Some(newest.into_iter().chain(page.runs.iter().map(|it| (it.number.to_string(), it.runbook.clone()))).collect())
     });
     beginning_with(current, named)
@@ -103,9 +104,8 @@ pub fn environment(current: &OsStr) -> Vec<CompletionCandidate> {
 async fn run_of(channel: Channel, line: &ArgMatches) -> Option<Run> {
     let (_, verb) = line.subcommand()?;
     let mut name = verb.try_get_one::<String>("run").ok()??.clone();
-    if name == "last" {
-        let request = ListRunsRequest { page_size: 1, ..Default::default() };
-        let page = runs(channel.clone()).list_runs(request).await.ok()?.into_inner();
+    if name == run_name::LAST {
+        let page = runs(channel.clone()).list_runs(run_name::newest()).await.ok()?.into_inner();
         name = page.runs.into_iter().next()?.uid;
     }
     runs(channel).get_run(GetRunRequest { name }).await.ok()?.into_inner().run

@@ -11,7 +11,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
 use crate::prompt::{LOOK_AGAIN, typed_line};
 use crate::session::runbooks;
-use crate::text::sanitize;
+use crate::text::quoted;
 
 /// The reason by which the daemon refuses what is not confirmed.
 const UNCONFIRMED: &str = "UNCONFIRMED";
@@ -106,16 +106,6 @@ fn input(pair: &str, open: &HashSet<String>) -> String {
     match pair.split_once('=') {
         Some((name, _)) if !open.contains(name) => format!("{name}=…"),
         Some(_) | None => quoted(pair),
-    }
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let word = sanitize(word);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.into_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::line::{Line, Tone};
 use crate::model::{Model, how};
 use crate::moment::{Moment, moment, span};
 use crate::selecting::typed;
+use crate::text::quoted;
 use crate::to_json::run_status;
 
 /// The line of an event, without its time. `model` has the event folded in already.
@@ -85,7 +86,7 @@ pub fn event_line(event: &Event, model: &Model) -> Line {
             step(event, Tone::Plain, &format!("waits, until {until} at the latest"), "")
         }
         EventType::ApprovalAsked => {
-            let what = format!("asks {} (`runbook approve {} {}`)", event.asks, model.number, event.step);
+            let what = format!("asks {} (`runbook approve {} {}`)", event.asks, model.number, quoted(&event.step));
             step(event, Tone::Warn, &what, &event.message)
         }
         EventType::ApprovalGiven => {

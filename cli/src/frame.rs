@@ -8,7 +8,7 @@ use crate::line::{Line, Tone};
 use crate::model::{Model, Running, Step, is_terminal};
 use crate::moment::{Moment, running_span, span};
 use crate::path;
-use crate::text::{plural, width};
+use crate::text::{plural, quoted, width};
 use crate::to_json::{run_status, step_status};
 
 /// The column of the steps' names is at most this wide.
@@ -151,6 +151,10 @@ fn row<'a>(model: &Model, step: &'a Step, now: Moment) -> Row<'a> {
         _ => String::new(),
     };
     let (time, words) = match step.status {
+        StepStatus::RollingBack if step.held => (String::new(), "its rollback needs a person, below".to_owned()),
+        StepStatus::RollingBack if step.running.is_none() && step.retry_at.is_none() => {
+            (String::new(), "is rolled back below".to_owned())
+        }
         StepStatus::RollingBack if step.running.is_none() => {
             let left = step.retry_at.map_or(0, |at| at.since(now));
             let again = format!("rollback again in {}", running_span(left));
@@ -194,7 +198,7 @@ fn running(step: &Step) -> String {
 /// How long a step still waits, and for what.
 fn waiting(model: &Model, step: &Step, now: Moment) -> String {
     if step.asks.is_some() {
-        let what = format!("asks: runbook approve {} {}", model.number, step.id);
+        let what = format!("asks: runbook approve {} {}", model.number, quoted(&step.id));
         return words(&[&what, &step.how]);
     }
     let left = |at: Option<Moment>| at.map_or(0, |at| at.since(now).max(0));

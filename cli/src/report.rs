@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use runbook_proto::v1::{Approval, LogLine, Run, RunStatus, StepStatus};
+use runbook_proto::v1::{Approval, LogLine, Run, RunStatus, RunStep, StepStatus};
 
 use crate::event_line::run_tone;
 use crate::exit_code::ExitCode;
@@ -12,7 +12,8 @@ use crate::hidden;
 use crate::line::{Line, Tone};
 use crate::model::{Model, Step};
 use crate::moment::span;
-use crate::text::truncate;
+use crate::path;
+use crate::text::{quoted, truncate};
 use crate::to_json;
 
 /// At most so many lines of outputs, and of artifacts.
@@ -115,77 +116,110 @@ pub fn bytes(length: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// Something to type next.
+struct Next {
+    command: String,
+    /// What it does; told where all such texts fit the line.
+    what: &'static str,
+    /// What stands in it for something, on a line of its own.
+    note: &'static str,
+}
+
+impl Next {
+    const fn of(command: String, what: &'static str) -> Self {
+        Self { command, what, note: "" }
+    }
+}
+
 /// What to type next.
 fn next(run: &Run, columns: usize) -> Vec<Line> {
     let number = run.number;
-    let of = |status: StepStatus| run.steps.iter().filter(move |step| step.status() == status);
-    let mut commands: Vec<(String, &str)> = Vec::new();
+    let tree = every_step(run);
+    let of = |status: StepStatus| tree.iter().filter(move |place| place.step.status() == status);
+    let mut commands: Vec<Next> = Vec::new();
     let rolling_back = matches!(run.status(), RunStatus::RollingBack | RunStatus::Attention);
     let stuck: Vec<_> = of(StepStatus::RollbackFailed).filter(|_| rolling_back).collect();
-    let unknown = of(StepStatus::Unknown).next().or(stuck.first().copied());
-    if let Some(step) = unknown.or_else(|| of(StepStatus::Failed).next())
-        && step.attempts > 0
-    {
-        commands.push((format!("runbook logs {number} {}", step.id), "shows all that it wrote"));
+    let unknown: Vec<_> = of(StepStatus::Unknown).collect();
+    let mut wrote = unknown.iter().chain(&stuck).copied().chain(of(StepStatus::Failed));
+    if let Some(place) = wrote.find(|place| place.step.attempts > 0) {
+        commands.push(Next::of(format!("runbook logs {number} {}", quoted(&place.path)), "shows all that it wrote"));
     }
-    for step in of(StepStatus::Unknown).take(NAMED_STEPS) {
-        commands.push((resolve_command(number, &step.id), ""));
+    unknown
+        .iter()
+        .take(NAMED_STEPS)
+        .for_each(|place| commands.push(Next::of(resolve_command(number, &place.path), "")));
+    if let Some(last) = commands.last_mut().filter(|_| !unknown.is_empty()) {
+        last.note = if unknown.iter().any(|place| place.ending) { SETTLEMENTS_AT_THE_END } else { SETTLEMENTS };
     }
-    let of_steps = run.steps.iter().filter_map(|step| step.approval.as_ref());
-    for approval in run.approval.iter().chain(of_steps).take(NAMED_STEPS) {
-        commands.push((approve_command(number, approval), "or reject; `runbook approvals` says who may"));
+    let of_steps = tree.iter().filter_map(|place| Some((place.step.approval.as_ref()?, place.path.as_str())));
+    let of_start = run.approval.iter().map(|approval| (approval, ""));
+    for (approval, step) in of_start.chain(of_steps).take(NAMED_STEPS) {
+        commands.push(Next::of(approve_command(number, approval, step), "or reject; `runbook approvals` says who may"));
     }
     if let Some(command) = provide_command(run) {
-        commands.push((command, "gives what is kept nowhere"));
+        commands.push(Next::of(command, "gives what is kept nowhere"));
     }
     if !stuck.is_empty() {
-        commands.push((format!("runbook resume {number}"), "tries every rollback that failed again"));
-        for step in stuck.iter().take(NAMED_STEPS) {
-            commands.push((resolve_command(number, &step.id), "OUTCOME: succeeded (by hand), skipped or retry"));
+        commands.push(Next::of(format!("runbook resume {number}"), "tries every rollback that failed again"));
+        stuck
+            .iter()
+            .take(NAMED_STEPS)
+            .for_each(|place| commands.push(Next::of(resolve_command(number, &place.path), "")));
+        if let Some(last) = commands.last_mut() {
+            last.note = SETTLEMENTS_OF_ROLLBACKS;
         }
-        commands.push((format!("runbook rollback {number} --abandon --reason WHY"), "gives the rollback up"));
+        commands.push(Next::of(format!("runbook rollback {number} --abandon --reason WHY"), "gives the rollback up"));
     }
     match run.status() {
         RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
             // What could not be rolled back is not built upon.
             if of(StepStatus::RollbackFailed).next().is_none() {
-                commands.push((format!("runbook resume {number}"), "goes on; what succeeded is kept"));
+                let what = match run.status() {
+                    RunStatus::RolledBack => "goes on; what was rolled back runs again",
+                    _ => "goes on; what succeeded is kept",
+                };
+                commands.push(Next::of(format!("runbook resume {number}"), what));
             }
             if run.can_roll_back {
                 let past: String = run.no_return.iter().map(|step| format!(" --past {step}")).collect();
-                commands.push((format!("runbook rollback {number}{past}"), "compensates what was done"));
+                commands.push(Next::of(format!("runbook rollback {number}{past}"), "compensates what was done"));
             }
         }
         RunStatus::Succeeded => {}
-        RunStatus::Paused => commands.push((format!("runbook resume {number}"), "lets it go on")),
-        _ => commands.push((format!("runbook watch {number}"), "comes back to it")),
+        RunStatus::Paused => commands.push(Next::of(format!("runbook resume {number}"), "lets it go on")),
+        _ => commands.push(Next::of(format!("runbook watch {number}"), "comes back to it")),
     }
-    let explained = commands.iter().filter(|(_, what)| !what.is_empty());
-    let width = explained.clone().map(|(command, _)| command.len()).max().unwrap_or(0);
-    let fits = explained.clone().all(|(_, what)| LABEL_COLUMNS + width + 2 + what.len() <= columns);
-    let settles = commands.iter().rposition(|(_, what)| what.is_empty());
+    told(&commands, columns)
+}
+
+/// The commands, line by line.
+fn told(commands: &[Next], columns: usize) -> Vec<Line> {
+    let explained = commands.iter().filter(|next| !next.what.is_empty());
+    let width = explained.clone().map(|next| next.command.len()).max().unwrap_or(0);
+    let fits = explained.clone().all(|next| LABEL_COLUMNS + width + 2 + next.what.len() <= columns);
     let mut lines = Vec::new();
-    for (place, (command, what)) in commands.iter().enumerate() {
+    for (place, Next { command, what, note }) in commands.iter().enumerate() {
         let label = if place == 0 { "next: " } else { "      " };
         let mut line = Line::of(Tone::Dim, label).with(Tone::Bold, command);
         if fits && !what.is_empty() {
             line.push(Tone::Dim, &format!("{}  {what}", " ".repeat(width - command.len())));
         }
         lines.push(line);
-        if settles == Some(place) {
-            let what = Line::of(Tone::Dim, &format!("      ({SETTLEMENTS})"));
-            lines.extend(what.wrap(columns, LABEL_COLUMNS + 1));
+        if !note.is_empty() {
+            let note = Line::of(Tone::Dim, &format!("      ({note})"));
+            lines.extend(note.wrap(columns, LABEL_COLUMNS + 1));
         }
     }
     lines
 }
 
-/// The command that approves, with the fields that have to be filled in.
-pub fn approve_command(number: u64, approval: &Approval) -> String {
+/// The command that approves, with the fields that have to be filled in. `step` is its name from the run at the top; empty
+/// where it is about the start.
+pub fn approve_command(number: u64, approval: &Approval, step: &str) -> String {
     let fields = approval.fields.iter().filter(|field| field.required);
     let value = |secret: bool| if secret { "-" } else { "…" };
     let fields: String = fields.map(|field| format!(" --field {}={}", field.name, value(field.secret))).collect();
-    let step = if approval.step.is_empty() { String::new() } else { format!(" {}", approval.step) };
+    let step = if step.is_empty() { String::new() } else { format!(" {}", quoted(step)) };
     format!("runbook approve {number}{step}{fields}")
 }
 
@@ -208,11 +242,40 @@ pub fn provide_command(run: &Run) -> Option<String> {
 
 /// How a step is settled by hand.
 pub fn resolve_command(number: u64, step: &str) -> String {
-    format!("runbook resolve {number} {step} --as OUTCOME --reason WHY")
+    format!("runbook resolve {number} {} --as OUTCOME --reason WHY", quoted(step))
 }
 
 /// What the outcomes of a settled step are.
 const SETTLEMENTS: &str = "OUTCOME: succeeded, failed, or retry, which runs it once more";
+/// What they are where nothing begins any more.
+const SETTLEMENTS_AT_THE_END: &str = "OUTCOME: succeeded or failed";
+/// What they are of a rollback that failed.
+const SETTLEMENTS_OF_ROLLBACKS: &str = "OUTCOME: succeeded (by hand), skipped or retry";
+
+/// A step of a run or of one below it.
+struct Place<'r> {
+    /// Its name from the run at the top.
+    path: String,
+    step: &'r RunStep,
+    /// Whether the run that it belongs to goes to its end.
+    ending: bool,
+}
+
+/// The steps of a run, each before those below it.
+fn every_step(run: &Run) -> Vec<Place<'_>> {
+    let mut found = Vec::new();
+    let mut open = vec![(String::new(), run)];
+    while let Some((prefix, run)) = open.pop() {
+        for step in &run.steps {
+            let path = path::joined(&prefix, &step.id);
+            if let Some(child) = &step.child_run {
+                open.push((format!("{path}/"), child));
+            }
+            found.push(Place { path, step, ending: run.ending });
+        }
+    }
+    found
+}
 
 /// The end of a step's log, under its failure.
 pub fn log_tail(lines: &[LogLine]) -> Vec<Line> {
@@ -325,6 +388,27 @@ mod tests {
              (OUTCOME: succeeded, failed, or retry, which runs it once more)\n      \
              runbook watch 12   comes back to it\n"
         );
+    }
+
+    #[test]
+    fn what_waits_below_is_named_as_it_is_typed() {
+        let mut run = done(RunStatus::Attention, &[("up", StepStatus::Waiting)]);
+        run.finished_at = None;
+        let mut item = done(RunStatus::Attention, &[("chk", StepStatus::Unknown)]);
+        item.ending = true;
+        let mut items = done(RunStatus::Attention, &[("[\"n 2\"]", StepStatus::Waiting)]);
+        items.steps[0].child_run = Some(item);
+        run.steps[0].child_run = Some(items);
+        let unknown = text(&run);
+        assert!(unknown.contains("runbook resolve 12 'up[\"n 2\"]/chk' --as OUTCOME --reason WHY\n"), "{unknown}");
+        assert!(unknown.contains("next: runbook logs 12 'up[\"n 2\"]/chk'"), "{unknown}");
+        assert!(unknown.contains("(OUTCOME: succeeded or failed)"), "what is refused is not offered: {unknown}");
+
+        let below = run.steps[0].child_run.as_mut().and_then(|items| items.steps[0].child_run.as_mut()).unwrap();
+        below.steps[0].status = StepStatus::RollbackFailed.into();
+        let stuck = text(&run);
+        assert!(stuck.contains("runbook resume 12\n") && stuck.contains("runbook rollback 12 --abandon"), "{stuck}");
+        assert!(stuck.contains("runbook resolve 12 'up[\"n 2\"]/chk'"), "{stuck}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn lines(approval: &Approval, now: Moment) -> Vec<Line> {
     let may = if approval.may_decide { "you may decide" } else { "not for you" };
     lines.push(
         Line::of(Tone::Dim, "  type: ")
-            .with(Tone::Bold, &approve_command(number, approval))
+            .with(Tone::Bold, &approve_command(number, approval, &approval.step))
             .with(Tone::Dim, &format!("  ({may})")),
     );
     lines

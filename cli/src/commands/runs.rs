@@ -157,6 +157,7 @@ pub async fn fetch(cx: &mut Context, asked: Asked<'_>, limit: u32) -> Result<(Ve
             environment: asked.environment.to_owned(),
             statuses: asked.statuses.iter().map(|status| i32::from(*status)).collect(),
             created_after: None,
+            origins: Vec::new(),
         };
         let page = cx.session.ask(async |channel| runs(channel).list_runs(request.clone()).await).await?;
         Ok((page.runs, page.next_page_token))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use runbook_proto::v1::{ListFindingsRequest, ListRunsRequest, Origin, Run, RunStatus, StandingFinding};
+use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::{Daemon, Project, wait_for};
 
 const TELL: &str = "inputs: {event: {type: string, required: true}, number: {type: integer, required: true}, \
@@ -58,6 +59,12 @@ fn what_happens_is_told_once_and_hooks_tell_nobody() {
     ];
     wait_for("all that is told", || (heard(&project).len() >= expected.len()).then_some(()));
     assert_eq!(heard(&project), expected);
+    // Just now the newest run of all is one that tells: nobody means that by `last`.
+    let newest = runs(&daemon).into_iter().next().unwrap();
+    assert_eq!(newest.origin(), Origin::Hook);
+    let last = runbook(&project, &["status", "last", "--output", "json"]);
+    let last: serde_json::Value = serde_json::from_str(&last.out).unwrap();
+    assert_eq!(last["number"], number("stuck"), "{last:#}");
 
     // A start tells nothing a second time; what fails while hooks are broken is told once they are mended.
     daemon.kill();

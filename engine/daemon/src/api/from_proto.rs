@@ -550,6 +550,18 @@ pub fn statuses(statuses: &[i32]) -> Result<Vec<v1::RunStatus>, Fault> {
     statuses.iter().map(|number| status(*number)).collect()
 }
 
+/// Origins to look for.
+///
+/// # Errors
+/// One is none.
+pub fn origins(origins: &[i32]) -> Result<Vec<v1::Origin>, Fault> {
+    let origin = |number: i32| match v1::Origin::try_from(number) {
+        Ok(origin) if origin != v1::Origin::Unspecified => Ok(origin),
+        _ => Err(fault("origins", format!("{number} is no origin of a run"))),
+    };
+    origins.iter().map(|number| origin(*number)).collect()
+}
+
 /// A span of a request.
 ///
 /// # Errors

@@ -472,9 +472,12 @@ impl RunService for Runs {
         let size = faults.take(from_proto::page_size(request.page_size, PAGE.0, PAGE.1));
         let before = faults.take(from_proto::before(&request.page_token));
         let statuses = faults.take(from_proto::statuses(&request.statuses));
+        let origins = faults.take(from_proto::origins(&request.origins));
         let after = request.created_after.map(|moment| from_proto::moment("created_after", &moment)).transpose();
         let after = faults.take(after);
-        let (Some(size), Some(before), Some(statuses), Some(after)) = (size, before, statuses, after) else {
+        let (Some(size), Some(before), Some(statuses), Some(origins), Some(after)) =
+            (size, before, statuses, origins, after)
+        else {
             return Err(faults.refusal());
         };
         let runbook = request.runbook.strip_prefix("runbooks/").unwrap_or(&request.runbook).to_owned();
@@ -491,6 +494,7 @@ impl RunService for Runs {
             let mut wanted = |row: &runbook_journal::RunRow| {
                 (runbook.is_empty() || row.runbook == runbook)
                     && (environment.is_empty() || row.environment.as_deref() == Some(environment.as_str()))
+                    && (origins.is_empty() || origins.contains(&to_proto::origin(row.origin)))
                     && after.is_none_or(|after| row.created_at >= after)
                     && (statuses.is_empty() || {
                         let status = live.get(&row.uid).map_or_else(|| to_proto::run_row(row).status, |run| run.status);

@@ -152,6 +152,7 @@ pub fn run_head(run: &RunState) -> v1::Run {
         request_id: created.request_id.clone(),
         confirmed: created.terms.confirmed.clone(),
         // What needs a look at every step is told with the steps.
+        ending: run.ending().is_some(),
         can_roll_back: false,
         no_return: Vec::new(),
         outputs: (!run.outputs().is_empty()).then(|| object(run.outputs().iter())),
