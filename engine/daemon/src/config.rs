@@ -190,7 +190,8 @@ pub struct ServeArguments {
     /// The Unix socket [default: DATA/runbookd.sock].
     ///
     /// A data directory whose path is too long for a socket gets one below $XDG_RUNTIME_DIR, or below /tmp. Clients
-    /// find both by themselves; another socket must be named to them.
+    /// find both by themselves, and another socket by a link that the daemon puts in the first place; others than its own user
+    /// have to be told.
     #[arg(long, env = "RUNBOOKD_SOCKET", value_name = "PATH")]
     pub socket: Option<OsString>,
     /// How many attempts may run together, 1 to 10000 [default: 64].

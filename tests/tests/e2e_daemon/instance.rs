@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use runbook_proto::v1::RunStatus;
+use runbook_tests::e2e::command::{Started, runbook};
 use runbook_tests::e2e::server::Server;
 use runbook_tests::e2e::{Project, cli, wait_for};
 use rustix::process::Signal;
@@ -50,6 +51,33 @@ fn a_second_daemon_is_refused_with_the_first_ones_pid() {
     assert_eq!(fourth.ended(), Some(1));
     assert!(fourth.log().contains("another program answers on the socket"), "{}", fourth.log());
     assert_eq!(client.info().unwrap().pid, first.pid(), "the first one goes on");
+}
+
+#[test]
+fn commands_find_a_socket_that_the_configuration_names() {
+    let project = plain();
+    project.file("runbookd.yaml", "socket: elsewhere/s.sock\n");
+    let started = Started(&project);
+    let (usual, socket) = (project.path(".runbook/runbookd.sock"), project.path("elsewhere/s.sock"));
+    let list = || {
+        let said = runbook(&project, &["list", "--quiet"]);
+        assert_eq!((said.code, said.err.as_str()), (0, ""));
+    };
+    list();
+    assert_eq!(std::fs::read_link(&usual).expect("a link"), socket);
+    let pid = started.pid();
+    list();
+    assert_eq!(started.pid(), pid, "the same one answers");
+    // A killed one leaves both, a stopped one neither.
+    started.kill();
+    list();
+    assert_eq!(runbook(&project, &["daemon", "stop"]).code, 0);
+    assert!([&usual, &socket].iter().all(|path| path.symlink_metadata().is_err()));
+    list();
+    started.kill();
+    std::fs::remove_file(project.path("runbookd.yaml")).expect("a file less");
+    list();
+    assert!(usual.symlink_metadata().expect("a socket").file_type().is_socket());
 }
 
 #[test]

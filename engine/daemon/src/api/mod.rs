@@ -23,6 +23,7 @@ mod rehearse;
 mod runbooks;
 mod runs;
 mod schedules;
+mod socket;
 mod streams;
 mod system;
 mod terms;
@@ -31,13 +32,10 @@ mod typed;
 mod waits;
 
 pub use incoming::CONNECTIONS;
+pub use socket::listen;
 
-use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use runbook_core::definition::step_path;
 use runbook_core::id::RunUid;
 use runbook_core::run::{Principal, RunState};
@@ -197,64 +195,6 @@ fn roles<T>(shared: &Shared, request: &Request<T>) -> Vec<String> {
         Some(peer) if !roles.is_empty() => Accounts::read().roles_of(roles, peer.uid(), peer.gid()),
         Some(_) | None => Vec::new(),
     }
-}
-
-/// The socket that this daemon made, to be removed at its end.
-#[derive(Debug)]
-pub struct Socket {
-    path: PathBuf,
-    inode: u64,
-}
-
-impl Socket {
-    /// Removes the socket, unless it was replaced.
-    pub fn remove(self) {
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            // Without it there is nothing to remove; and the next start replaces what is left.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Listens on the instance's socket, which its owner alone may use, and the members of a group where one is given. A
-/// socket that a dead daemon left is replaced:
-/// the lock on the data directory, and silence on the socket, have shown that it is dead.
-///
-/// # Errors
-/// The socket cannot be made, or it is somebody's.
-pub fn listen(path: &Path, data_dir: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, Socket)> {
-    crate::instance::make_socket_folder(path, data_dir)?;
-    let shown = path.display();
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            anyhow::bail!("{shown} is there and is no socket; name another one with --socket")
-        }
-        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-            anyhow::bail!("another program answers on the socket {shown}; name another one with --socket")
-        }
-        Ok(_) => std::fs::remove_file(path).with_context(|| format!("the old socket {shown} cannot be removed"))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("the socket {shown} cannot be looked at")),
-    }
-    let gid =
-        match group {
-            None => None,
-            Some(group) => Some(Accounts::read().gid(group).with_context(|| {
-                format!("socket_group: there is no group {group}; name one of /etc/group, or a gid")
-            })?),
-        };
-    // The umask closes it to others from its first moment on.
-    let made = || -> io::Result<(UnixListener, u64)> {
-        let listener = UnixListener::bind(path)?;
-        let mode = if gid.is_some() { 0o660 } else { 0o600 };
-        if gid.is_some() {
-            std::os::unix::fs::chown(path, None, gid)?;
-        }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-        Ok((listener, std::fs::symlink_metadata(path)?.ino()))
-    };
-    let (listener, inode) = made().with_context(|| format!("the socket {shown} cannot be made"))?;
-    Ok((listener, Socket { path: path.to_path_buf(), inode }))
 }
 
 /// Serves until it is drained: then health says so, streams end, and after that the server.
