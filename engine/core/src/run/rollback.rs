@@ -197,6 +197,11 @@ impl RunState {
             }
             Phase::RollingBack(_) => return Err(Rejection::RollingBack),
             Phase::Queued if self.rollback_asked.is_some() => return Err(Rejection::RollingBack),
+            Phase::Queued | Phase::Running | Phase::Finishing(_) if self.ending.is_some() && self.needs_person() => {
+                return Err(refused(
+                    "it is ending, and waits for a person: what `runbook status` names has to be settled first",
+                ));
+            }
             Phase::Queued | Phase::Running | Phase::Finishing(_) => {
                 return Err(refused("it is not over; cancel it first"));
             }
