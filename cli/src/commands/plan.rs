@@ -19,6 +19,7 @@ use crate::inputs::{assignment, collect};
 use crate::line::{Line, Tone};
 use crate::moment::{Moment, moment, span};
 use crate::named::{Named, named};
+use crate::path;
 use crate::run_name::resolve;
 use crate::selecting::Selecting;
 use crate::session::runs;
@@ -204,6 +205,9 @@ fn notes(step: &PlannedStep) -> String {
         if !step.pool.is_empty() {
             notes.push(format!("pool {}", step.pool));
         }
+        if !step.waits.is_empty() {
+            notes.push(step.waits.clone());
+        }
     }
     if !step.target.is_empty() && !matches!(step.outlook(), StepOutlook::Skipped | StepOutlook::LeftOut) {
         notes.push(format!("destroys {}", step.target));
@@ -259,7 +263,9 @@ fn times(plan: &PlanRunResponse) -> Vec<Line> {
                 plural(runs.into(), "past run")
             ),
         };
-        return vec![Line::of(Tone::Dim, &text)];
+        lines.push(Line::of(Tone::Dim, &text));
+        lines.extend(on_top(plan));
+        return lines;
     }
     lines.push(
         Line::of(Tone::Bold, &format!("about {}", span(micros(plan.expected.as_ref()))))
@@ -271,7 +277,27 @@ fn times(plan: &PlanRunResponse) -> Vec<Line> {
         let text = format!("without {}, whose time nobody knows", plan.unmeasured.join(", "));
         lines.push(Line::of(Tone::Dim, &text));
     }
+    lines.extend(on_top(plan));
     lines
+}
+
+/// What is in no expected time: persons, and spans that are waited for.
+fn on_top(plan: &PlanRunResponse) -> Option<Line> {
+    let mut found = Vec::new();
+    waiting(&plan.steps, "", &mut found);
+    (!found.is_empty())
+        .then(|| Line::of(Tone::Warn, &format!("what these wait for comes on top: {}", found.join(", "))))
+}
+
+/// The steps that may run and wait or ask, by their names from the top.
+fn waiting(steps: &[PlannedStep], prefix: &str, found: &mut Vec<String>) {
+    for step in steps.iter().filter(|step| matches!(step.outlook(), StepOutlook::Runs | StepOutlook::Open)) {
+        let path = path::joined(prefix, &step.id);
+        if !step.waits.is_empty() {
+            found.push(path.clone());
+        }
+        waiting(&step.below, &format!("{path}/"), found);
+    }
 }
 
 /// What can be compensated if the run does not succeed.

@@ -79,6 +79,7 @@ fn planned_step(step: &v1::PlannedStep) -> Value {
         "repeat": text(&step.repeat),
         "locks": step.locks.iter().map(planned_lock).collect::<Vec<_>>(),
         "pool": text(&step.pool),
+        "waits": text(&step.waits),
         "below": step.below.iter().map(planned_step).collect::<Vec<_>>(),
     })
 }

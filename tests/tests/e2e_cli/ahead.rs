@@ -56,6 +56,30 @@ fn a_plan_tells_what_can_be_known() {
 }
 
 #[test]
+fn a_plan_tells_who_is_asked_and_what_is_waited_for() {
+    let project = Project::with(
+        "move",
+        "steps:\n  go: {uses: approval, with: {message: go, roles: [dba, ops], approvals: 2, not_requester: true, timeout: 4h, on_timeout: fail}}\n  \
+         cool: {needs: [go], uses: wait, with: {for: 5h}}\n  below: {needs: [cool], uses: runbook, with: {name: other}}\n",
+    );
+    project.runbook("other", "steps: {ask: {uses: approval, with: {message: m}}}\n");
+    let _daemon = Daemon::start(&project);
+    let said = runbook(&project, &["plan", "move"]);
+    let told = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "asks for 2 approvals by dba or ops, not by who starts it; after 4h it fails",
+        "waits 5h",
+        "asks for an approval",
+        "what these wait for comes on top: go, cool, below/ask",
+    ] {
+        assert!(told.contains(part), "{part}: {}", said.out);
+    }
+    let said = runbook(&project, &["plan", "move", "--output", "json"]);
+    let plan: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(plan["steps"][1]["waits"], "waits 5h", "{plan:#}");
+}
+
+#[test]
 fn a_plan_knows_what_past_runs_took() {
     let project = project();
     let _daemon = Daemon::start(&project);

@@ -1,5 +1,7 @@
 //! What a step does where it is no command: it waits, asks, fails, starts another runbook, or has steps of its own.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,6 +83,29 @@ impl Approval {
     }
 }
 
+/// Whom it asks, and for how long, in words.
+impl fmt::Display for Approval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.approvals {
+            1 => f.write_str("asks for an approval")?,
+            count => write!(f, "asks for {count} approvals")?,
+        }
+        if !self.roles.is_empty() {
+            write!(f, " by {}", self.roles.join(" or "))?;
+        }
+        if self.not_requester {
+            f.write_str(", not by who starts it")?;
+        }
+        let Some(timeout) = self.timeout else { return Ok(()) };
+        let then = match self.on_timeout {
+            OnTimeout::Reject => "it counts as rejected",
+            OnTimeout::Approve => "it counts as approved",
+            OnTimeout::Fail => "it fails",
+        };
+        write!(f, "; after {timeout} {then}")
+    }
+}
+
 /// What happens when nobody decided in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,6 +129,17 @@ pub enum Wait {
     Until(Template),
     /// A command that says so.
     Probe(Box<Probe>),
+}
+
+/// For what, in words; templates as they are written.
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::For(span) => write!(f, "waits {span}"),
+            Self::Until(until) => write!(f, "waits until {until}"),
+            Self::Probe(probe) => write!(f, "probes every {}, for {} at most", probe.every, probe.within),
+        }
+    }
 }
 
 /// A command that is run again and again until it says that the wait is over.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook, key_in};
+use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook, Work, key_in};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
@@ -275,11 +275,21 @@ fn steps(
             below: started.map(|started| started.steps).unwrap_or_default(),
             each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
             pool: step.pool.clone().unwrap_or_default(),
+            waits: waits(&step.work),
             locks: step.locks.iter().map(|text| named_lock(runbook, known, text)).collect(),
             repeat: step.many.as_ref().filter(|_| step.repeat().is_some()).map(ToString::to_string).unwrap_or_default(),
         }
     };
     runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()
+}
+
+/// What a step waits for, in words; empty where it neither waits nor asks.
+fn waits(work: &Work) -> String {
+    match work {
+        Work::Wait(wait) => wait.to_string(),
+        Work::Approval(approval) => approval.to_string(),
+        Work::Command(_) | Work::Fail(_) | Work::Runbook(_) | Work::Block(_) => String::new(),
+    }
 }
 
 /// The locks and the group of a start, and who is before it at each.
