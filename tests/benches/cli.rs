@@ -8,6 +8,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use runbook_tests::bench::is_asked;
 use runbook_tests::e2e::command::{command, runbook};
 use runbook_tests::e2e::{Daemon, Project};
 
@@ -32,8 +33,7 @@ fn print(what: &str, times: Vec<Duration>) -> Duration {
 }
 
 fn main() -> std::process::ExitCode {
-    // Cargo passes `--bench`; a test run of all targets passes nothing, and wants no figures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_asked() {
         return std::process::ExitCode::SUCCESS;
     }
     let project = Project::with("one", "steps:\n  a: {effect: read, argv: [/bin/true]}\n");

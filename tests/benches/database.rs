@@ -11,6 +11,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use runbook_proto::v1::{RunStatus, StartRunRequest};
+use runbook_tests::bench::{is_asked, judge};
+use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Daemon, Project, find, path};
 
 /// What the engine may take, in times of the programs alone.
@@ -47,12 +49,11 @@ fn postgres(project: &Project, cluster: &Path, words: &[&str]) {
 }
 
 fn main() -> ExitCode {
-    // Cargo passes `--bench`; a test run of all targets passes nothing, and wants no figures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_asked() {
         return ExitCode::SUCCESS;
     }
     if let Some(missing) = PROGRAMS.iter().find(|name| find(name).is_none()) {
-        println!("skipped: there is no {missing} on this machine");
+        skip(&format!("there is no {missing} on this machine"));
         return ExitCode::SUCCESS;
     }
     let project = Project::with_library();
@@ -85,9 +86,6 @@ fn main() -> ExitCode {
     }
     let fastest = |times: Vec<Duration>| times.into_iter().min().unwrap_or_default();
     let (own, bare) = (fastest(own), fastest(bare));
-    let times = own.as_secs_f64() / bare.as_secs_f64();
-    let kept = times <= BOUND;
     println!("a database of 1 GB, backed up and proved: engine {own:.1?}, the programs alone {bare:.1?}");
-    println!("    times the programs {times:.2}, at most {BOUND:.2}: {}", if kept { "kept" } else { "MISSED" });
-    ExitCode::from(u8::from(!kept))
+    judge("the programs", own, bare, BOUND)
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use runbook_tests::bench::{is_asked, median};
 use runbook_tests::e2e::{Daemon, Project};
 
 const ROUNDS: usize = 5;
@@ -154,11 +155,6 @@ impl Graph {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 fn timed(work: impl FnOnce()) -> Duration {
     let begin = Instant::now();
     work();
@@ -287,8 +283,7 @@ fn latency(verdicts: &mut Verdicts) {
 }
 
 fn main() -> std::process::ExitCode {
-    // Cargo passes `--bench`; a test run of all targets passes nothing, and wants no figures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_asked() {
         return std::process::ExitCode::SUCCESS;
     }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();

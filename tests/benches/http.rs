@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use runbook_tests::bench::{is_asked, judge, median};
 use runbook_tests::e2e::{Daemon, Project, Reply, Web};
 
 const REQUESTS: usize = 1_000;
@@ -19,11 +20,6 @@ const ANSWER: Duration = Duration::from_millis(20);
 const ROUNDS: usize = 5;
 /// What the engine may take, in times of the bare client.
 const BOUND: f64 = 1.3;
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
 
 /// The requests by the client that the engine uses, and nothing else.
 fn bare(url: &str) -> Duration {
@@ -49,8 +45,7 @@ fn bare(url: &str) -> Duration {
 }
 
 fn main() -> std::process::ExitCode {
-    // Cargo passes `--bench`; a test run of all targets passes nothing, and wants no figures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_asked() {
         return std::process::ExitCode::SUCCESS;
     }
     // One that is there already is as good.
@@ -72,9 +67,6 @@ fn main() -> std::process::ExitCode {
         own.push(begin.elapsed());
     }
     let (own, bare) = (median(own), median(bares));
-    let times = own.as_secs_f64() / bare.as_secs_f64();
-    let kept = times <= BOUND;
     println!("{REQUESTS} requests, {AT_ONCE} at once: engine {own:?}, bare client {bare:?}");
-    println!("    times the bare client {times:.2}, at most {BOUND:.2}: {}", if kept { "kept" } else { "MISSED" });
-    std::process::ExitCode::from(u8::from(!kept))
+    judge("the bare client", own, bare, BOUND)
 }

@@ -9,18 +9,14 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use runbook_proto::v1::RunStatus;
+use runbook_tests::bench::{is_asked, judge, median};
 use runbook_tests::e2e::injection::skip;
-use runbook_tests::e2e::{Daemon, Project};
+use runbook_tests::e2e::{Daemon, Project, find};
 
 const RESOURCES: usize = 2_000;
 const ROUNDS: usize = 5;
 /// What the engine may take, in times of terraform alone.
 const BOUND: f64 = 1.1;
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
 
 /// Terraform alone, in the stack.
 fn terraform(project: &Project, words: &[&str]) -> Duration {
@@ -33,12 +29,10 @@ fn terraform(project: &Project, words: &[&str]) -> Duration {
 }
 
 fn main() -> ExitCode {
-    // Cargo passes `--bench`; a test run of all targets passes nothing, and wants no figures.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_asked() {
         return ExitCode::SUCCESS;
     }
-    let there = Command::new("terraform").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|ended| ended.success()) {
+    if find("terraform").is_none() {
         skip("there is no terraform on this machine");
         return ExitCode::SUCCESS;
     }
@@ -58,9 +52,6 @@ fn main() -> ExitCode {
         assert_eq!(daemon.get(&run.name).status(), RunStatus::Succeeded);
     }
     let (own, alone) = (median(own), median(alone));
-    let times = own.as_secs_f64() / alone.as_secs_f64();
-    let kept = times <= BOUND;
     println!("a plan of {RESOURCES} resources: engine {own:?}, terraform alone {alone:?}");
-    println!("    times terraform {times:.2}, at most {BOUND:.2}: {}", if kept { "kept" } else { "MISSED" });
-    ExitCode::from(u8::from(!kept))
+    judge("terraform", own, alone, BOUND)
 }

@@ -8,7 +8,7 @@ use runbook_tests::e2e::command::command;
 use runbook_tests::e2e::{Daemon, Project, Reply, Terminal, Web, step, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{STACK, exec, is_there, output, project, terraform};
+use crate::{STACK, exec, initialised, is_there, output};
 
 /// A stack that takes its time, until a file is there.
 const SLOW: &str = r#"
@@ -34,8 +34,7 @@ fn an_apply_outlives_the_daemon() {
     if !is_there() {
         return;
     }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(APPLY, SLOW);
     let daemon = Daemon::start(&project);
     let run = daemon.exec("r", &[]);
     wait_for("the apply", || project.read("stack/begun"));
@@ -52,8 +51,7 @@ fn a_cancel_lets_terraform_write_its_state() {
     if !is_there() {
         return;
     }
-    let project = project(APPLY, SLOW);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(APPLY, SLOW);
     let daemon = Daemon::start(&project);
     let run = daemon.exec("r", &[]);
     wait_for("the apply", || project.read("stack/begun"));
@@ -72,8 +70,7 @@ fn a_lock_is_told_with_its_holder() {
         return;
     }
     let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 1}}\n";
-    let project = project(body, SLOW);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, SLOW);
     let mut command = Command::new("terraform");
     command.args(["apply", "-auto-approve", "-input=false"]).current_dir(project.path("stack")).stdout(Stdio::null());
     let mut holder = command.spawn().expect("terraform runs");
@@ -112,8 +109,7 @@ fn how_far_an_apply_has_come_is_on_the_screen() {
     if !is_there() {
         return;
     }
-    let project = project(APPLY, THREE);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(APPLY, THREE);
     let daemon = Daemon::start(&project);
     let terminal = Terminal::start(command(&project, &["exec", "r"]), 120, 24);
     terraform_of(&project);
@@ -133,8 +129,7 @@ fn an_apply_that_was_killed_in_the_middle_is_asked_about_and_never_repeated_blin
     if !is_there() {
         return;
     }
-    let project = project(APPLY, THREE);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(APPLY, THREE);
     let daemon = Daemon::start(&project);
     let run = daemon.exec("r", &[]);
     kill_process(terraform_of(&project), Signal::KILL).expect("it lives");
@@ -171,8 +166,7 @@ steps:
         with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
         verify: {uses: terraform/plan, with: {dir: stack, happened: "!attempt.outputs.changes"}}
 "#;
-    let project = project(body, THREE);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, THREE);
     let daemon = Daemon::start(&project);
     let run = daemon.exec("r", &[]);
     let pid = terraform_of(&project);
@@ -208,8 +202,7 @@ steps:
     verify: {uses: terraform/plan, with: {dir: stack, program: tofu, happened: "!attempt.outputs.changes"}}
   tell: {needs: [apply], argv: [echo, "${{ steps.apply.outputs.added }}"]}
 "#;
-    let project = project(body, STACK);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, STACK);
     let program = project.file("bin/tofu", DYING);
     std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a PATH"));
@@ -242,8 +235,7 @@ fn a_lock_that_was_left_behind_is_told_with_the_command_that_frees_it_and_never_
         url = web.url()
     );
     let body = "steps:\n  plan: {uses: terraform/plan, with: {dir: stack}, retry: {attempts: 2, backoff: {initial: 10ms, jitter: none}}}\n";
-    let project = project(body, &format!("{backend}{STACK}"));
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, &format!("{backend}{STACK}"));
     let daemon = Daemon::start(&project);
     let run = exec(&daemon, &[]);
     let plan = step(&run, "plan");

@@ -54,6 +54,13 @@ fn project(body: &str, stack: &str) -> Project {
     project
 }
 
+/// The same, with its stack initialised.
+fn initialised(body: &str, stack: &str) -> Project {
+    let project = project(body, stack);
+    terraform(&project, &["init", "-input=false"]);
+    project
+}
+
 fn terraform(project: &Project, words: &[&str]) {
     let status =
         Command::new("terraform").args(words).current_dir(project.path("stack")).stdout(Stdio::null()).status();
@@ -138,8 +145,7 @@ steps:
   stale: {needs: [apply], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.first.artifacts['plan'] }}"}}
   drift: {needs: [apply], uses: terraform/drift, with: {dir: stack}}
 "#;
-    let project = project(body, STACK);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, STACK);
     let daemon = Daemon::start(&project);
     let run = exec(&daemon, &[]);
     assert_eq!(step(&run, "apply").status(), StepStatus::Succeeded, "{run:#?}");
@@ -164,8 +170,7 @@ steps:
     with: {dir: stack, confirm_workspace: "${{ inputs.workspace }}"}
     target: stack
 "#;
-    let project = project(body, STACK);
-    terraform(&project, &["init", "-input=false"]);
+    let project = initialised(body, STACK);
     terraform(&project, &["apply", "-auto-approve", "-input=false"]);
     let daemon = Daemon::start(&project);
     let destroy = |workspace: &str| {
