@@ -225,13 +225,7 @@ pub fn approve_command(number: u64, approval: &Approval, step: &str) -> String {
 
 /// The inputs that steps of a run, and those below, wait for a person to give.
 pub fn missing(run: &Run) -> BTreeSet<&str> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![run];
-    while let Some(run) = open.pop() {
-        found.extend(run.steps.iter().flat_map(|step| &step.missing_inputs).map(String::as_str));
-        open.extend(run.steps.iter().filter_map(|step| step.child_run.as_ref()));
-    }
-    found
+    every_step(run).into_iter().flat_map(|place| &place.step.missing_inputs).map(String::as_str).collect()
 }
 
 /// The command that gives what is missing, if anything is.

@@ -23,6 +23,7 @@ use crate::findings::{self, Kind};
 use crate::git;
 use crate::library::{Generation, Library};
 use crate::preflight::Preflight;
+use crate::runs::ROWS;
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use crate::{clock, files, placed, prepare, runs};
@@ -54,8 +55,6 @@ pub const INPUTS: [(&str, ValueType); 9] = [
     ("message", ValueType::String),
 ];
 
-/// Rows that a start looks at for runs that failed while nobody told of them.
-const SCAN: usize = 200_000;
 /// How long a hook that could not be started is left alone.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How long news gather before overdue schedules are looked for.
@@ -194,8 +193,7 @@ fn of_run(machine: &Machine, state: &RunState) -> Vec<Occurrence> {
             }
             for (no, missing) in state.withheld() {
                 let attempt = state.step(no).map_or(0, |step| step.attempts);
-                let missing = missing.iter().map(String::as_str).collect();
-                let message = format!("{}: {}", step(no), provide::told(state.created().number, &missing));
+                let message = format!("{}: {}", step(no), provide::told(state.created().number, missing));
                 let key = format!("{} {} {attempt}", state.uid(), no.0);
                 found.push(about(state, Event::Attention, &key, &step(no), "attention", &message));
             }
@@ -526,7 +524,7 @@ impl Workshop {
             // Where that cannot be read, the start is asked for, and finds the same.
             self.reader.row_by_request(&id).is_ok_and(|row| row.is_some())
         };
-        let rows = self.reader.rows_newest_first(None, WAITING, SCAN, &mut |row| {
+        let rows = self.reader.rows_newest_first(None, WAITING, ROWS, &mut |row| {
             let failed = |over: runbook_journal::Finished| over.outcome == Outcome::Failed && over.at > *after;
             row.finished.is_some_and(failed) && row.origin != Origin::Hook && !row.dry && !told(row)
         });

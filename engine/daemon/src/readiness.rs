@@ -20,9 +20,8 @@ use tokio::sync::Notify;
 use crate::definitions::Definitions;
 use crate::library::Generation;
 use crate::placed;
+use crate::runs::ROWS;
 
-/// Rows that are looked at: all that a journal keeps, unless it was told to keep more.
-const SCAN: usize = 200_000;
 /// Runs with a target that are looked at, the newest.
 const RUNS: usize = 20_000;
 
@@ -115,7 +114,7 @@ impl Readiness {
             let succeeded = row.finished.is_some_and(|finished| finished.outcome == Outcome::Succeeded);
             succeeded && !row.dry && row.target.is_some()
         };
-        let mut rows = self.reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
+        let mut rows = self.reader.rows_newest_first(None, RUNS, ROWS, &mut wanted)?.rows;
         rows.sort_by_key(|row| row.finished.map(|finished| finished.at));
         let mut records: HashMap<Target, Record> = HashMap::new();
         for row in rows {

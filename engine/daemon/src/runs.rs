@@ -12,6 +12,9 @@ use runbook_journal::{RunRow, StoreError, View};
 
 use crate::definitions::Definitions;
 
+/// Rows of runs that one question looks at: all that a journal keeps, unless it was told to keep more.
+pub const ROWS: usize = 200_000;
+
 /// All events of a run, however many pages they take.
 ///
 /// # Errors

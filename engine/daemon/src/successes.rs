@@ -7,8 +7,7 @@ use runbook_core::run::Outcome;
 use runbook_core::time::Timestamp;
 use runbook_journal::{StoreError, View};
 
-/// Rows that are looked at for one runbook: all that a journal keeps, unless it was told to keep more.
-const SCAN: usize = 200_000;
+use crate::runs::ROWS;
 
 /// When each runbook succeeded last.
 pub struct Successes {
@@ -44,7 +43,7 @@ impl Successes {
             return Ok(at);
         }
         // Without the lock: whoever adds a success must not wait for a scan.
-        let found = self.reader.rows_newest_first(None, 1, SCAN, &mut |row| {
+        let found = self.reader.rows_newest_first(None, 1, ROWS, &mut |row| {
             let succeeded = row.finished.is_some_and(|finished| finished.outcome == Outcome::Succeeded);
             succeeded && !row.dry && row.runbook == runbook
         })?;

@@ -8,7 +8,7 @@ mod notify;
 mod terraform;
 mod words;
 
-use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
+use crate::definition::{DryRun, Effect, Stop, ValueType};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
 
@@ -245,17 +245,9 @@ impl Action {
     /// How it is stopped, in words.
     pub fn stop_in_words(&self) -> String {
         let Stop { signal, to, grace } = self.stop;
-        let signal = match signal {
-            StopSignal::Term => "TERM",
-            StopSignal::Int => "INT",
-        };
-        let to = match to {
-            StopTo::Leader => "leader",
-            StopTo::Group => "group",
-        };
         match self.carried {
             Carried::Inside => "at once, without a signal".to_owned(),
-            Carried::Process => format!("`{{signal: {signal}, to: {to}, grace: {grace}}}`"),
+            Carried::Process => format!("`{{signal: {}, to: {}, grace: {grace}}}`", signal.name(), to.name()),
         }
     }
 

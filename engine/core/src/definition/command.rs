@@ -121,6 +121,16 @@ pub enum StopSignal {
     Int,
 }
 
+impl StopSignal {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+        }
+    }
+}
+
 /// Who gets the first signal of a stop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +140,16 @@ pub enum StopTo {
     /// Its whole process group.
     #[default]
     Group,
+}
+
+impl StopTo {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Group => "group",
+        }
+    }
 }
 
 /// When a failed attempt is tried again.

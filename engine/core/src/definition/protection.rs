@@ -89,6 +89,11 @@ pub enum Closed<'p> {
 }
 
 impl Protection {
+    /// Whether somebody with these roles may start runs.
+    pub fn lets_start(&self, roles: &[String]) -> bool {
+        self.roles.is_empty() || self.roles.iter().any(|role| roles.contains(role))
+    }
+
     /// Why nothing may be started at a time; `None` where it may.
     pub fn closed(&self, now: Timestamp) -> Option<Closed<'_>> {
         let frozen = self.freezes.iter().find(|(_, freeze)| freeze.from <= now && now < freeze.to);

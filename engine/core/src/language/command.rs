@@ -18,8 +18,9 @@ use crate::limits;
 use crate::time::Span;
 
 const SHELLS: [(&str, Shell); 2] = [("sh", Shell::Sh), ("bash", Shell::Bash)];
-const SIGNALS: [(&str, StopSignal); 2] = [("TERM", StopSignal::Term), ("INT", StopSignal::Int)];
-const RECEIVERS: [(&str, StopTo); 2] = [("group", StopTo::Group), ("leader", StopTo::Leader)];
+const SIGNALS: [(&str, StopSignal); 2] =
+    [(StopSignal::Term.name(), StopSignal::Term), (StopSignal::Int.name(), StopSignal::Int)];
+const RECEIVERS: [(&str, StopTo); 2] = [(StopTo::Group.name(), StopTo::Group), (StopTo::Leader.name(), StopTo::Leader)];
 const JITTERS: [(&str, Jitter); 2] = [("full", Jitter::Full), ("none", Jitter::None)];
 
 /// The shortest timeout and wait.

@@ -80,7 +80,6 @@ fn open(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
 /// They may not start anything in its environment.
 pub(crate) fn check_roles(start: &Start) -> Result<(), Rejection> {
     let Some(Environment { name, protection, .. }) = start.pinned.runbook.environment.as_deref() else { return Ok(()) };
-    let may = protection.roles.is_empty() || protection.roles.iter().any(|role| start.roles.contains(role));
     let refused = || Rejection::MayNotStart { environment: name.clone(), roles: protection.roles.clone() };
-    may.then_some(()).ok_or_else(refused)
+    protection.lets_start(&start.roles).then_some(()).ok_or_else(refused)
 }

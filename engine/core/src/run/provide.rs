@@ -41,7 +41,7 @@ impl RunState {
         };
         self.give_place_back(step, kind);
         self.set(step, Progress::Withheld(kind));
-        let message = told(self.created.number, &inputs.iter().map(String::as_str).collect());
+        let message = told(self.created.number, inputs);
         let Some(state) = self.steps.get_mut(step.index()) else { return Err("no such step".to_owned()) };
         state.missing = inputs.iter().cloned().collect();
         state.message = message;
@@ -90,8 +90,9 @@ impl RunState {
 }
 
 /// What a run of this number waits for, in words, and what to type.
-pub fn told(number: u64, inputs: &BTreeSet<&str>) -> String {
-    let names: Vec<&str> = inputs.iter().copied().collect();
+pub fn told<'a>(number: u64, inputs: impl IntoIterator<Item = &'a String>) -> String {
+    let names: BTreeSet<&str> = inputs.into_iter().map(String::as_str).collect();
+    let names = Vec::from_iter(names);
     let give: String = names.iter().map(|name| format!(" -i {name}=-")).collect();
     let what = if names.len() == 1 { "the value of" } else { "the values of" };
     format!("it needs {what} {}, kept nowhere; give it with `runbook provide {number}{give}`", names.join(", "))
@@ -125,8 +126,7 @@ pub(super) fn provide(run: &RunState, provision: Provision) -> Result<Vec<Fact>,
     }
     let Provision { inputs, by, roles, reason } = provision;
     if let Some(Environment { name, protection, .. }) = run.pinned.runbook.environment.as_deref()
-        && !protection.roles.is_empty()
-        && !protection.roles.iter().any(|role| roles.contains(role))
+        && !protection.lets_start(&roles)
     {
         return Err(Rejection::MayNotProvide { environment: name.clone(), roles: protection.roles.clone() });
     }

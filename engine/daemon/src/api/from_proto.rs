@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use indexmap::IndexMap;
 use prost_types::Struct;
 use prost_types::value::Kind;
-use runbook_core::definition::{Approval, Environment, InputSource, Runbook, Settlement};
+use runbook_core::definition::{Approval, Environment, InputDecl, InputSource, Runbook, Settlement};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::RunUid;
 use runbook_core::language;
@@ -178,14 +179,14 @@ pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status>
             Ok(value) => {
                 given.insert(name, value);
             }
-            Err(problem) => faults.push((format!("inputs.{name}"), problem)),
+            Err(problem) => faults.push((name, problem)),
         }
     }
     let mut texts: Vec<_> = texts.into_iter().collect();
     texts.sort();
     for (name, text) in texts {
         if given.contains_key(&name) {
-            faults.push((format!("inputs.{name}"), "it is given twice".to_owned()));
+            faults.push((name, "it is given twice".to_owned()));
             continue;
         }
         match runbook.inputs.get(&name).map(|decl| language::parse_input(decl, &text)) {
@@ -193,7 +194,7 @@ pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status>
                 given.insert(name, value);
             }
             Some(Err(problem)) => {
-                faults.push((format!("inputs.{name}"), problem));
+                faults.push((name.clone(), problem));
                 // So that it is not reported as missing too.
                 given.insert(name, Value::Null);
             }
@@ -220,10 +221,7 @@ pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status>
         match language::parse_input(decl, &text) {
             Ok(value) => add(&mut given, name, value, InputSource::Variable),
             Err(problem) => {
-                faults.push((
-                    format!("inputs.{name}"),
-                    format!("the variable RUNBOOK_INPUT_{}: {problem}", variable(name)),
-                ));
+                faults.push((name.clone(), format!("the variable RUNBOOK_INPUT_{}: {problem}", variable(name))));
             }
         }
     }
@@ -233,8 +231,7 @@ pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status>
     let checked = language::check_inputs(runbook, &given);
     if let Err(found) = &checked {
         for fault in found {
-            let field = format!("inputs.{}", fault.input);
-            if faults.iter().any(|(known, _)| *known == field) {
+            if faults.iter().any(|(known, _)| *known == fault.input) {
                 continue;
             }
             let help = fault.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
@@ -245,49 +242,36 @@ pub fn inputs(runbook: &Runbook, from: InputsFrom<'_>) -> Result<Inputs, Status>
                 (Some(InputSource::Variable), _) => format!("the variable RUNBOOK_INPUT_{}: ", variable(&fault.input)),
                 _ => String::new(),
             };
-            faults.push((field, format!("{from}{}{help}", fault.message)));
+            faults.push((fault.input.clone(), format!("{from}{}{help}", fault.message)));
         }
     }
     match checked {
         Ok(values) if faults.is_empty() => Ok(Inputs { values, given: itself, sources }),
-        _ => {
-            let list: Vec<String> = faults
-                .iter()
-                .map(|(field, problem)| format!("{}: {problem}", field.trim_start_matches("inputs.")))
-                .collect();
-            Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
-        }
+        _ => Err(refused("INVALID_INPUTS", "inputs", &faults)),
     }
 }
 
-/// What a person filled in for an approval; all faults at once.
-///
-/// # Errors
-/// A `BadRequest` with everything that is wrong.
-pub fn fields(approval: &Approval, request: &mut v1::DecideApprovalRequest) -> Result<Map<String, Value>, Status> {
-    let mut given: Vec<(String, Result<Value, String>)> = Vec::new();
-    for (name, item) in request.fields.take().map(|fields| fields.fields).unwrap_or_default() {
-        given.push((name, value(item, 0)));
-    }
-    for (name, text) in std::mem::take(&mut request.field_texts) {
-        let read = match approval.fields.get(&name) {
-            Some(decl) => language::parse_input(decl, &text),
-            None => Ok(Value::String(text)),
-        };
-        given.push((name, read));
-    }
+/// Values by their names, typed and as texts, each held against its declaration; or everything that is wrong, by the names and in
+/// their order. `unknown` says what is wrong with a name that is not declared.
+fn checked(
+    typed: Option<Struct>,
+    texts: HashMap<String, String>,
+    declared: &IndexMap<String, InputDecl>,
+    unknown: impl Fn(&str) -> String,
+) -> Result<Map<String, Value>, Vec<(String, String)>> {
+    let typed = typed.map(|typed| typed.fields).unwrap_or_default();
+    let typed = typed.into_iter().map(|(name, item)| (name, value(item, 0)));
+    let texts = texts.into_iter().map(|(name, text)| {
+        let read = declared.get(&name).map_or(Ok(Value::Null), |decl| language::parse_input(decl, &text));
+        (name, read)
+    });
+    let mut given: Vec<_> = typed.chain(texts).collect();
     given.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut taken = Map::new();
-    let mut faults: Vec<(String, String)> = Vec::new();
+    let (mut taken, mut faults) = (Map::new(), Vec::new());
     for (name, read) in given {
-        let Some(decl) = approval.fields.get(&name) else {
-            let names = || approval.fields.keys().map(String::as_str);
-            let help = match did_you_mean(&name, names()) {
-                Some(meant) => format!("did you mean {meant:?}?"),
-                None if approval.fields.is_empty() => "it has none".to_owned(),
-                None => format!("possible: {}", names().collect::<Vec<_>>().join(", ")),
-            };
-            faults.push((name, format!("the approval has no such field; {help}")));
+        let Some(decl) = declared.get(&name) else {
+            let problem = unknown(&name);
+            faults.push((name, problem));
             continue;
         };
         let checked = read.and_then(|value| {
@@ -296,22 +280,39 @@ pub fn fields(approval: &Approval, request: &mut v1::DecideApprovalRequest) -> R
                 None => fault.message,
             })
         });
-        match checked {
-            Ok(value) => {
-                if taken.insert(name.clone(), value).is_some() {
-                    faults.push((name, "it is given twice".to_owned()));
-                }
-            }
+        match checked.map(|value| taken.insert(name.clone(), value)) {
+            Ok(None) => {}
+            Ok(Some(_)) => faults.push((name, "it is given twice".to_owned())),
             Err(problem) => faults.push((name, problem)),
         }
     }
-    if faults.is_empty() {
-        return Ok(taken);
-    }
+    if faults.is_empty() { Ok(taken) } else { Err(faults) }
+}
+
+/// A refusal of values that a request gives below a field of it.
+fn refused(reason: &'static str, below: &str, faults: &[(String, String)]) -> Status {
     let list: Vec<String> = faults.iter().map(|(name, problem)| format!("{name}: {problem}")).collect();
     let fields: Vec<(String, String)> =
-        faults.iter().map(|(name, problem)| (format!("fields.{name}"), problem.clone())).collect();
-    Err(errors::bad_fields("FIELDS", list.join("\n"), &fields))
+        faults.iter().map(|(name, problem)| (format!("{below}.{name}"), problem.clone())).collect();
+    errors::bad_fields(reason, list.join("\n"), &fields)
+}
+
+/// What a person filled in for an approval; all faults at once.
+///
+/// # Errors
+/// A `BadRequest` with everything that is wrong.
+pub fn fields(approval: &Approval, request: &mut v1::DecideApprovalRequest) -> Result<Map<String, Value>, Status> {
+    let unknown = |name: &str| {
+        let names = || approval.fields.keys().map(String::as_str);
+        let help = match did_you_mean(name, names()) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None if approval.fields.is_empty() => "it has none".to_owned(),
+            None => format!("possible: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        format!("the approval has no such field; {help}")
+    };
+    checked(request.fields.take(), std::mem::take(&mut request.field_texts), &approval.fields, unknown)
+        .map_err(|faults| refused("FIELDS", "fields", &faults))
 }
 
 /// The inputs that a request gives values for.
@@ -335,39 +336,9 @@ pub fn provided_names(request: &v1::ProvideInputsRequest) -> Result<BTreeSet<Str
 /// # Errors
 /// A `BadRequest` with everything that is wrong.
 pub fn provided(runbook: &Runbook, request: &mut v1::ProvideInputsRequest) -> Result<Map<String, Value>, Status> {
-    let typed = request.inputs.take().map(|inputs| inputs.fields).unwrap_or_default();
-    let typed = typed.into_iter().map(|(name, item)| (name, value(item, 0)));
-    let texts = std::mem::take(&mut request.input_texts).into_iter().map(|(name, text)| {
-        let read = runbook.inputs.get(&name).map_or(Ok(Value::Null), |decl| language::parse_input(decl, &text));
-        (name, read)
-    });
-    let mut given: Vec<_> = typed.chain(texts).collect();
-    given.sort_by(|a, b| a.0.cmp(&b.0));
-    let (mut taken, mut faults) = (Map::new(), Vec::new());
-    for (name, read) in given {
-        let field = format!("inputs.{name}");
-        let Some(decl) = runbook.inputs.get(&name) else {
-            faults.push((field, format!("{} has no such input", runbook.name)));
-            continue;
-        };
-        let checked = read.and_then(|value| {
-            language::check_field(&name, decl, value).map_err(|fault| match fault.help {
-                Some(help) => format!("{} ({help})", fault.message),
-                None => fault.message,
-            })
-        });
-        match checked.map(|value| taken.insert(name, value)) {
-            Ok(None) => {}
-            Ok(Some(_)) => faults.push((field, "it is given twice".to_owned())),
-            Err(problem) => faults.push((field, problem)),
-        }
-    }
-    if faults.is_empty() {
-        return Ok(taken);
-    }
-    let list: Vec<String> =
-        faults.iter().map(|(field, problem)| format!("{}: {problem}", field.trim_start_matches("inputs."))).collect();
-    Err(errors::bad_fields("INVALID_INPUTS", list.join("\n"), &faults))
+    let unknown = |_: &str| format!("{} has no such input", runbook.name);
+    checked(request.inputs.take(), std::mem::take(&mut request.input_texts), &runbook.inputs, unknown)
+        .map_err(|faults| refused("INVALID_INPUTS", "inputs", &faults))
 }
 
 /// A text of a person, bounded.
@@ -543,11 +514,7 @@ pub fn before(token: &str) -> Result<Option<u64>, Fault> {
 /// # Errors
 /// One of them is no state of a run.
 pub fn statuses(statuses: &[i32]) -> Result<Vec<v1::RunStatus>, Fault> {
-    let status = |number: i32| match v1::RunStatus::try_from(number) {
-        Ok(status) if status != v1::RunStatus::Unspecified => Ok(status),
-        _ => Err(fault("statuses", format!("{number} is no state of a run"))),
-    };
-    statuses.iter().map(|number| status(*number)).collect()
+    specified("statuses", statuses, "state")
 }
 
 /// Origins to look for.
@@ -555,11 +522,20 @@ pub fn statuses(statuses: &[i32]) -> Result<Vec<v1::RunStatus>, Fault> {
 /// # Errors
 /// One is none.
 pub fn origins(origins: &[i32]) -> Result<Vec<v1::Origin>, Fault> {
-    let origin = |number: i32| match v1::Origin::try_from(number) {
-        Ok(origin) if origin != v1::Origin::Unspecified => Ok(origin),
-        _ => Err(fault("origins", format!("{number} is no origin of a run"))),
+    specified("origins", origins, "origin")
+}
+
+/// Values of an enumeration of the API; zero, which is unspecified, is none.
+fn specified<T: TryFrom<i32> + Default + PartialEq>(
+    field: &'static str,
+    numbers: &[i32],
+    what: &str,
+) -> Result<Vec<T>, Fault> {
+    let one = |number: i32| match T::try_from(number) {
+        Ok(value) if value != T::default() => Ok(value),
+        _ => Err(fault(field, format!("{number} is no {what} of a run"))),
     };
-    origins.iter().map(|number| origin(*number)).collect()
+    numbers.iter().map(|number| one(*number)).collect()
 }
 
 /// A span of a request.

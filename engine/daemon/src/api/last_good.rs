@@ -10,9 +10,8 @@ use super::from_proto::Wanted;
 use super::{Shared, errors, internal};
 use crate::definitions::Definitions;
 use crate::library::FOLDER;
+use crate::runs::ROWS;
 
-/// Rows that are looked at: all that a journal keeps, unless it was told to keep more.
-const SCAN: usize = 200_000;
 /// The newest runs of the runbook whose definitions are looked at: those that were started from another file do not count.
 const RUNS: usize = 100;
 
@@ -46,7 +45,7 @@ fn find(shared: &Shared, name: &str) -> Result<LastGood, Status> {
         Some(entry) => file == entry.file(),
         None => file.starts_with(&below),
     };
-    let rows = shared.reader.rows_newest_first(None, RUNS, SCAN, &mut |row| row.runbook == name);
+    let rows = shared.reader.rows_newest_first(None, RUNS, ROWS, &mut |row| row.runbook == name);
     let rows = rows.map_err(|error| internal(&error))?.rows;
     for row in rows {
         // The newest that it went by; one that cannot be read any more is passed over.

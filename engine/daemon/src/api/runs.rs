@@ -31,12 +31,11 @@ use crate::definitions::{DefinitionError, Text};
 use crate::dispatcher::{Answer, Ending};
 use crate::git;
 use crate::layout::Layout;
+use crate::runs::ROWS;
 use crate::secrets::Sealer;
 
 /// Runs in one page, by default and at most.
 const PAGE: (usize, usize) = (50, 1_000);
-/// Rows looked at for one page.
-const SCAN: usize = 200_000;
 /// Events in one answer, by default and at most.
 const EVENTS: (usize, usize) = (1_000, 10_000);
 /// Running steps whose last line is shown.
@@ -117,6 +116,7 @@ impl Runs {
         let commit = self.commit().await?;
         let digest = request_digest(&pinned, &inputs, &by, &terms, &self.0.surroundings.sealer);
         let (mut open, mut sealed, mut ephemeral) = (inputs.clone(), serde_json::Map::new(), serde_json::Map::new());
+        let mut secret = Vec::new();
         for (name, decl) in &pinned.runbook.inputs {
             if decl.secret
                 && let Some(value) = open.shift_remove(name)
@@ -124,15 +124,14 @@ impl Runs {
             {
                 let kept = if decl.ephemeral { &mut ephemeral } else { &mut sealed };
                 kept.insert(name.clone(), value);
+                secret.push(name.clone());
             }
         }
-        let secret =
-            pinned.runbook.inputs.keys().filter(|name| sealed.contains_key(*name) || ephemeral.contains_key(*name));
         let start = Start {
             number: 0,
             pinned: Arc::clone(&pinned),
             inputs: open.into_iter().collect(),
-            sealed_inputs: secret.cloned().collect(),
+            sealed_inputs: secret,
             origin,
             by,
             roles,
@@ -501,7 +500,7 @@ impl RunService for Runs {
                         statuses.iter().any(|wanted| i32::from(*wanted) == status)
                     })
             };
-            let rows = reader.rows_newest_first(before, size, SCAN, &mut wanted)?;
+            let rows = reader.rows_newest_first(before, size, ROWS, &mut wanted)?;
             let runs =
                 rows.rows.iter().map(|row| live.get(&row.uid).cloned().unwrap_or_else(|| to_proto::run_row(row)));
             Ok::<_, runbook_journal::StoreError>((runs.collect::<Vec<_>>(), rows.next))

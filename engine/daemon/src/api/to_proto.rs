@@ -1,6 +1,6 @@
 //! From our types to the API's: the one door out. Decides nothing, and shows no secret.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use prost_types::{Duration, Struct, Timestamp as ProtoTimestamp, Value as ProtoValue, value::Kind};
@@ -151,8 +151,8 @@ pub fn run_head(run: &RunState) -> v1::Run {
         deadline: run.deadline().map(timestamp),
         request_id: created.request_id.clone(),
         confirmed: created.terms.confirmed.clone(),
-        // What needs a look at every step is told with the steps.
         ending: run.ending().is_some(),
+        // What needs a look at every step is told with the steps.
         can_roll_back: false,
         no_return: Vec::new(),
         outputs: (!run.outputs().is_empty()).then(|| object(run.outputs().iter())),
@@ -202,8 +202,8 @@ fn run_message(run: &RunState) -> String {
         return format!("nobody knows whether {steps} happened; settle it with `runbook resolve`");
     }
     if let Some((step, _)) = run.withheld().next() {
-        let missing: BTreeSet<&str> = run.withheld().flat_map(|(_, missing)| missing).map(String::as_str).collect();
-        return format!("{}: {}", id(step), provide::told(run.created().number, &missing));
+        let missing = run.withheld().flat_map(|(_, missing)| missing);
+        return format!("{}: {}", id(step), provide::told(run.created().number, missing));
     }
     let held: Vec<&str> =
         run.waiting_below().filter(|(_, waits)| *waits == Waits::Attention).map(|(no, _)| id(no)).collect();

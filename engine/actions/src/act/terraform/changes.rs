@@ -10,12 +10,14 @@ pub(super) struct Change {
     pub attributes: Vec<String>,
 }
 
+/// One of the words for what becomes of a resource or an output; none for what changes nothing.
+fn word(value: &Value) -> Option<&'static str> {
+    let words = ["create", "update", "replace", "delete"];
+    words.into_iter().find(|word| value.as_str() == Some(word))
+}
+
 /// What a line of the talk about a plan says that it would change.
 pub(super) fn planned(message: &Value) -> Vec<Change> {
-    let word = |value: &Value| {
-        let words = ["create", "update", "replace", "delete"];
-        words.into_iter().find(|word| value.as_str() == Some(word))
-    };
     let change = &message["change"];
     if let (Some(address), Some(action)) = (change["resource"]["addr"].as_str(), word(&change["action"])) {
         return vec![Change { address: address.to_owned(), action, attributes: Vec::new() }];
@@ -52,12 +54,7 @@ pub(super) fn changes(plan: &Value) -> Vec<Change> {
         })
         .collect();
     for (name, change) in plan["output_changes"].as_object().into_iter().flatten() {
-        let action = match change["actions"][0].as_str() {
-            Some("create") => "create",
-            Some("update") => "update",
-            Some("delete") => "delete",
-            _ => continue,
-        };
+        let Some(action) = word(&change["actions"][0]) else { continue };
         changes.push(Change { address: format!("output.{name}"), action, attributes: vec!["value".to_owned()] });
     }
     sorted(changes)
