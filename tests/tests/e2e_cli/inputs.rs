@@ -59,12 +59,14 @@ fn a_file_of_inputs_is_read_and_what_is_typed_wins() {
     assert_eq!(project.read("got").as_deref(), Some("not to be seen|2|false|"));
     for (more, why) in [
         (&["--ask", "flag"][..], "several inputs are to be read from it"),
-        (&["--input-file", "-"], "both read standard input"),
         (&["-i", "text=x"], "inputs are given more than once"),
     ] {
         let said = runbook_with(&project, &[&["exec", "echo", "-q", "--ask", "text"], more].concat(), "x");
         assert!(said.code == 2 && said.err.contains(why), "{said:?}");
     }
+    // This one ends before it has read anything.
+    let both = run(&["--ask", "text", "--input-file", "-"]);
+    assert!(both.code == 2 && both.err.contains("both read standard input"), "{both:?}");
     for (text, why) in [
         (r#"{"text": "a", "count": 1, "text": "b"}"#, "the key \"text\" is given twice at line 1 column "),
         (r#"{"labels": {"a": 1, "a": 2}}"#, "the key \"a\" is given twice at line 1 column "),

@@ -6,7 +6,7 @@ use runbook_tests::e2e::wait_for;
 use crate::plain;
 
 /// How long it is looked at, in seconds: longer than any of its own periods below a minute.
-const SECONDS: f64 = 12.0;
+const SECONDS: f64 = 32.0;
 /// After its last work it writes its mark and looks around once: that is not idleness yet, in seconds.
 const SETTLED: f64 = 4.0;
 /// The processor time of an idle daemon, as a part of one processor.
