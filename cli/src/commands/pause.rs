@@ -15,8 +15,9 @@ use crate::session::runs;
 /// Arguments of `pause`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "No further step of the run begins, no further try, no probe. What is on goes on, and so do waits and \
-    approvals; a child run, a block and the items of a step that is on go on to their end. `runbook resume` lets the run go on; `runbook exec --pause-before STEP` pauses it by itself.\n\n\
+    after_help = "No further step of the run begins, no item, no iteration, no further try, no probe, in its child runs and \
+    blocks neither. What is on goes on, and so do waits, approvals and `finally`. `runbook resume` lets the run go on; \
+    `runbook exec --pause-before STEP` pauses it by itself.\n\n\
     Examples:\n  runbook pause 12\n  runbook pause last --reason 'the disk is nearly full'"
 )]
 pub struct Pause {

@@ -95,9 +95,9 @@ pub struct Machine {
     requests: HashMap<String, RunUid>,
     /// The child runs below each run at the top.
     trees: HashMap<RunUid, Vec<RunUid>>,
-    /// What the child runs of runs that go to their end, or give their rollback up, were not told yet: empty between two
-    /// inputs.
-    falling: BTreeMap<RunUid, Input>,
+    /// What the child runs of runs that go to their end, give their rollback up, are held or let go on, were not told yet,
+    /// in order: empty between two inputs.
+    falling: BTreeMap<RunUid, Vec<Input>>,
     locks: Locks,
     /// The runs with a group that persons are asked about before they begin: they wait for it by and by.
     gated: BTreeSet<(String, RunUid)>,
@@ -488,7 +488,7 @@ impl Machine {
                 batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
             }
             Fact::Ending { cause } => {
-                self.falling.insert(uid, Input::Above { cause: cause.clone() });
+                self.falling.entry(uid).or_default().push(Input::Above { cause: cause.clone() });
                 batch.stops.extend(
                     slot.state
                         .live()
@@ -505,7 +505,16 @@ impl Machine {
                 }
             }
             Fact::RollbackAbandoned { by, reason } => {
-                self.falling.insert(uid, Input::AbandonBelow { by: by.clone(), reason: reason.clone() });
+                let below = Input::AbandonBelow { by: by.clone(), reason: reason.clone() };
+                self.falling.entry(uid).or_default().push(below);
+            }
+            Fact::Paused { by, reason, .. } => {
+                let below = Input::PauseBelow { by: by.clone(), reason: reason.clone() };
+                self.falling.entry(uid).or_default().push(below);
+            }
+            Fact::Continued { by, reason } => {
+                let below = Input::ContinueBelow { by: by.clone(), reason: reason.clone() };
+                self.falling.entry(uid).or_default().push(below);
             }
             Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
@@ -528,10 +537,8 @@ impl Machine {
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::RepeatEnded { .. }
-            | Fact::Paused { .. }
             | Fact::LocksReleased { .. }
             | Fact::Provided { .. }
-            | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}
         }
         batch.events.push((uid, event));

@@ -113,6 +113,8 @@ fn tell(state: &RunState, event: &Event) {
         Fact::LocksReleased { step, by, reason } => {
             tracing::warn!(%run, number, step = id(*step), by = by.name, reason, "locks of the step released by hand");
         }
+        // With the run at the top, which was told of.
+        Fact::Paused { .. } | Fact::Continued { .. } if created.parent.is_some() => {}
         Fact::Paused { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run paused"),
         Fact::Continued { by, .. } => tracing::info!(%run, number, runbook, by = by.name, "run goes on"),
         Fact::Due => tracing::info!(%run, number, runbook, "run begins: its time has come"),

@@ -1,6 +1,6 @@
 //! A run that a person holds.
 
-use runbook_proto::v1::{PauseRunRequest, RunStatus, StepStatus};
+use runbook_proto::v1::{PauseRunRequest, Run, RunStatus, RunStep, StepStatus};
 use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::{Daemon, Project, step};
 use serde_json::Value;
@@ -90,4 +90,78 @@ fn a_cancel_does_not_wait_for_a_paused_run() {
     project.file("go", "");
     assert_eq!(runbook(&project, &["resume", "1"]).code, 0);
     assert_eq!(project.lines("log"), ["last", "first", "end", "second", "third", "last"]);
+}
+
+const DEEP: &str = r#"
+timeout: 1h
+steps:
+  block:
+    steps:
+      a: {effect: idempotent, run: "echo a >> log; while test ! -e go; do sleep 0.02; done"}
+      b: {needs: [a], run: echo b >> log}
+  each:
+    for_each: [1, 2]
+    max_parallel: 1
+    steps:
+      item:
+        effect: idempotent
+        argv: [sh, -c, 'echo item-$0 >> log; while test ! -e go; do sleep 0.02; done', "${{ item }}"]
+  again:
+    repeat: {max: 2, until: iteration.number == 2}
+    effect: idempotent
+    argv: [sh, -c, 'echo turn-$0 >> log; while test ! -e go; do sleep 0.02; done', "${{ iteration.number }}"]
+  child: {uses: runbook, with: {name: below}}
+"#;
+
+const BELOW: &str = r#"
+timeout: 1h
+steps:
+  c: {effect: idempotent, run: "echo c >> log; while test ! -e go; do sleep 0.02; done"}
+  d:
+    needs: [c]
+    steps:
+      e: {run: echo e >> log}
+"#;
+
+/// How many steps with a command of their own are on, in a run and below it.
+fn on(run: &Run) -> usize {
+    let of = |step: &RunStep| match &step.child_run {
+        Some(below) => on(below),
+        None => usize::from(step.status() == StepStatus::Running),
+    };
+    run.steps.iter().map(of).sum()
+}
+
+#[test]
+fn a_pause_holds_all_that_is_below() {
+    let project = Project::with("deep", DEEP);
+    project.runbook("below", BELOW);
+    let log = || {
+        let mut lines = project.read("log").map_or_else(Vec::new, |log| log.lines().map(str::to_owned).collect());
+        lines.sort();
+        lines
+    };
+    let daemon = Daemon::start(&project);
+    let started = runbook(&project, &["exec", "deep", "--detach"]);
+    assert_eq!(started.code, 0, "{started:?} {}", daemon.log());
+    let inside = runbook(&project, &["exec", "deep", "--pause-before", "each[2]/item"]);
+    assert!(inside.code == 2 && inside.err.contains(r#""each[2]/item" is inside each: a run is paused"#), "{inside:?}");
+    let first = ["a", "c", "item-1", "turn-1"];
+    daemon.wait("1", "what begins first", |_| log() == first);
+    assert_eq!(runbook(&project, &["pause", "1", "--reason", "look at it"]).code, 0, "{}", daemon.log());
+    // What is on comes to its end and nothing follows, and that holds over a restart.
+    project.file("go", "");
+    daemon.wait("1", "the end of what is on", |run| on(run) == 0);
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    let run = daemon.get("1");
+    assert_eq!((run.status(), on(&run)), (RunStatus::Paused, 0));
+    for id in ["block", "each", "again", "child"] {
+        let below = step(&run, id).child_run.as_ref().expect("a child run");
+        assert_eq!(below.status(), RunStatus::Paused, "{id}");
+    }
+    assert_eq!(log(), first);
+    let went_on = runbook(&project, &["resume", "1"]);
+    assert_eq!(went_on.code, 0, "{went_on:?} {}", daemon.log());
+    assert_eq!(log(), ["a", "b", "c", "e", "item-1", "item-2", "turn-1", "turn-2"]);
 }

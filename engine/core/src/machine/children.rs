@@ -98,12 +98,15 @@ impl Machine {
         }
     }
 
-    /// Ends what is below a run that goes to its end, or gives up what is rolled back for one that gives that up.
+    /// Ends what is below a run that goes to its end, gives up what is rolled back for one that gives that up, holds what is
+    /// below a run that is held, and lets it go on with that.
     fn fall(&mut self, now: Timestamp, uid: RunUid, batch: &mut Batch, open: &mut Vec<RunUid>) {
-        let Some(fallen) = self.falling.remove(&uid) else { return };
-        let Some(state) = self.run(uid) else { return };
-        let children: Vec<RunUid> = state.children().values().copied().collect();
-        for child in children {
+        let fallen = self.falling.remove(&uid).unwrap_or_default();
+        let children: Vec<RunUid> = match (fallen.is_empty(), self.run(uid)) {
+            (false, Some(state)) => state.children().values().copied().collect(),
+            _ => return,
+        };
+        for (child, fallen) in children.iter().flat_map(|child| fallen.iter().map(move |fallen| (*child, fallen))) {
             let Some(slot) = self.runs.get(&child).filter(|slot| slot.quarantine.is_none()) else { continue };
             // Nothing that comes from above is refused.
             let facts = decide(&slot.state, now, fallen.clone()).unwrap_or_default();

@@ -135,7 +135,9 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
         Input::RollBack { by, reason, past } => roll_back(run, by, reason, past),
         Input::AbandonRollback { by, reason } => abandon(run, by, reason),
         Input::Pause { by, reason } => hold::pause(run, by, reason),
-        Input::Resume { by, reason, edited: None, .. } if run.is_held() => Ok(vec![Fact::Continued { by, reason }]),
+        Input::Resume { by, reason, edited: None, .. } if run.is_held() && run.parent().is_none() => {
+            Ok(hold::go_on(run, by, reason))
+        }
         Input::Resume { by, reason, confirmed, edited } => resume(run, by, reason, &confirmed, edited.as_deref()),
         Input::Resolve { step, settlement, outputs, by, reason } => resolve(run, step, settlement, outputs, by, reason),
         Input::ReleaseLocks { step, name, by, reason } => release::release(run, step, name, by, reason),
@@ -183,6 +185,8 @@ pub fn decide(run: &RunState, now: Timestamp, input: Input) -> Result<Vec<Fact>,
             // Whoever asked for that named the steps that started them.
             past: run.points_of_no_return().collect(),
         }]),
+        Input::PauseBelow { by, reason } => Ok(hold::pause_below(run, by, reason)),
+        Input::ContinueBelow { by, reason } => Ok(hold::go_on(run, by, reason)),
         Input::AbandonBelow { by, reason } => Ok(match run.can_abandon() {
             true => vec![Fact::RollbackAbandoned { by, reason }],
             false => Vec::new(),

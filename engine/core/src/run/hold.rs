@@ -1,5 +1,5 @@
-//! A run that a person holds: nothing of its main steps begins until a person lets it go on. When it may be held, what
-//! that does to the state, and what may not begin meanwhile.
+//! A run that a person holds: nothing of its main steps begins until a person lets it go on, nor of those of the child runs
+//! that they started. When it may be held, what that does to the state, and what may not begin meanwhile.
 
 use super::decide::goes_alone;
 use super::event::{Fact, Principal};
@@ -37,13 +37,14 @@ impl RunState {
         self.hold.is_some() && matches!(self.phase, Phase::Queued | Phase::Running)
     }
 
-    /// Whether it stands still because it is held: nothing is on that goes on all the same.
+    /// Whether it stands still because it is held: nothing is on that goes on all the same, and what is below it stands
+    /// still.
     pub(super) fn stands_held(&self) -> bool {
         let goes_on = |step: StepNo| matches!(self.progress(step), Progress::Verify(_) | Progress::OnCancel(_));
         let running = self.phase == Phase::Running && self.hold.is_some();
         running
             && self.live.is_empty()
-            && self.children.is_empty()
+            && self.children.len() == self.below.len()
             && !self.timed.iter().any(|(_, step)| goes_on(*step))
     }
 
@@ -59,6 +60,17 @@ impl RunState {
 /// Holds a run.
 pub(super) fn pause(run: &RunState, by: Principal, reason: String) -> Result<Vec<Fact>, Rejection> {
     goes_alone(run, "pause")?;
+    let paused = Fact::Paused { before: None, by, reason };
+    can_be_held(run).map(|()| vec![paused])
+}
+
+/// The run above is held: it is, too, where it can be.
+pub(super) fn pause_below(run: &RunState, by: Principal, reason: String) -> Vec<Fact> {
+    let held = can_be_held(run).is_ok();
+    held.then_some(Fact::Paused { before: None, by, reason }).into_iter().collect()
+}
+
+fn can_be_held(run: &RunState) -> Result<(), Rejection> {
     match run.phase {
         Phase::Terminal(outcome) => return Err(Rejection::AlreadyTerminal { outcome: outcome.name() }),
         Phase::Finishing(outcome) => return Err(Rejection::Finishing { outcome: outcome.name() }),
@@ -69,10 +81,15 @@ pub(super) fn pause(run: &RunState, by: Principal, reason: String) -> Result<Vec
     if run.ends_hard() {
         return Err(Rejection::Stopping);
     }
-    if let Some(hold) = &run.hold {
-        return Err(Rejection::AlreadyPaused { by: hold.by.name.clone() });
+    match &run.hold {
+        Some(hold) => Err(Rejection::AlreadyPaused { by: hold.by.name.clone() }),
+        None => Ok(()),
     }
-    Ok(vec![Fact::Paused { before: None, by, reason }])
+}
+
+/// Lets a run that is held go on.
+pub(super) fn go_on(run: &RunState, by: Principal, reason: String) -> Vec<Fact> {
+    run.is_held().then_some(Fact::Continued { by, reason }).into_iter().collect()
 }
 
 /// Where a step begins before which the run is held: that it is held comes first.

@@ -157,6 +157,20 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// The run above is held.
+    PauseBelow {
+        /// Who holds it.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// The run above goes on.
+    ContinueBelow {
+        /// Who lets it.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
     /// The run at the top is resumed while it is rolled back: what failed is tried again.
     TryAgain {
         /// Who.

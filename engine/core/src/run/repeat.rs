@@ -28,7 +28,8 @@ pub(super) fn next(run: &RunState, now: Timestamp) -> Option<Fact> {
     }
     // They go one after the other, so that those that are over come first.
     let over = run.steps.partition_point(|state| state.progress.is_terminal());
-    let Some(last) = over.checked_sub(1) else { return Some(begin(StepNo(0))) };
+    let begins = |fact: Fact| (!run.is_held()).then_some(fact);
+    let Some(last) = over.checked_sub(1) else { return begins(begin(StepNo(0))) };
     let (last, next) = (StepNo(last as u32), StepNo(over as u32));
     if run.progress(last) == Progress::Failed && !any_outcome {
         // It counts as any failure: an ending follows.
@@ -39,15 +40,15 @@ pub(super) fn next(run: &RunState, now: Timestamp) -> Option<Fact> {
         message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
         Fact::RepeatEnded { step: last, message }
     };
-    Some(match evaluate_bool(until, &scope) {
-        Ok(true) => ended(String::new()),
-        Err(problem) => ended(format!("until: {problem}")),
-        Ok(false) if over == run.steps.len() => ended(in_vain(over, run.step(last))),
-        Ok(false) => match every {
+    match evaluate_bool(until, &scope) {
+        Ok(true) => Some(ended(String::new())),
+        Err(problem) => Some(ended(format!("until: {problem}"))),
+        Ok(false) if over == run.steps.len() => Some(ended(in_vain(over, run.step(last)))),
+        Ok(false) => begins(match every {
             Some(every) => Fact::WaitBegan { step: next, until: now.max(run.last_at) + *every, fixed: false },
             None => begin(next),
-        },
-    })
+        }),
+    }
 }
 
 /// An iteration may start.

@@ -597,7 +597,8 @@ impl RunState {
         let waiting = self.waits.len() + self.asking.len() + self.below.len() > 0;
         let stuck = self.rollback.as_ref().is_some_and(|rollback| !rollback.failed().is_empty());
         let open = self.may_begin();
-        match (self.needs_person() || stuck, waiting && self.probing == 0 && !self.is_moving() && !open) {
+        let still = waiting && self.probing == 0 && !self.is_moving() && !open;
+        match (self.needs_person() || stuck, still || self.stands_held()) {
             (true, _) => Waits::Attention,
             (false, true) => Waits::Still,
             (false, false) => Waits::No,

@@ -136,6 +136,11 @@ fn main_step(runbook: &Runbook, id: &str) -> Result<StepNo, Fault> {
     let wrong = |problem: String| fault("pause_before", problem);
     let shown = || id.chars().take(80).collect::<String>();
     let Some(no) = runbook.find(id) else {
+        let outer = id.split(['/', '[']).next().filter(|outer| *outer != id && runbook.find(outer).is_some());
+        if let Some(outer) = outer {
+            let why = format!("{:?} is inside {outer}: a run is paused before its own steps only", shown());
+            return Err(wrong(format!("{why}; name {outer}, or type `runbook pause` while it is on")));
+        }
         let hint = did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str()));
         let hint = hint.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
         return Err(wrong(format!("there is no step {:?}{hint}", shown())));

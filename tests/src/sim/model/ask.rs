@@ -145,7 +145,7 @@ impl RunModel {
     }
 
     /// Whether a hard ending is on, also of one that is queued.
-    fn ends_hard(&self) -> bool {
+    pub(super) fn ends_hard(&self) -> bool {
         self.ending.as_ref().is_some_and(|cause| !matches!(cause, EndingCause::FailureStop(_)))
     }
 
@@ -193,13 +193,7 @@ impl RunModel {
                 Stage::Main | Stage::Finally(_) | Stage::Terminal(_) => false,
             }),
             // 86
-            Input::Pause { .. } => accept_if(
-                matches!(self.stage, Stage::Queued | Stage::Main)
-                    && !self.held
-                    && self.asked.is_none()
-                    && self.created.parent.is_none()
-                    && !self.ends_hard(),
-            ),
+            Input::Pause { .. } => accept_if(self.created.parent.is_none() && self.can_be_held()),
             // 88
             Input::Resume { edited: None, .. } if self.is_held() => Answer::Accepted,
             // 36, 55, 61, 64
@@ -251,6 +245,8 @@ impl RunModel {
             | Input::Reopen
             | Input::RollBackBelow
             | Input::AbandonBelow { .. }
+            | Input::PauseBelow { .. }
+            | Input::ContinueBelow { .. }
             | Input::TryAgain { .. }
             | Input::Deadlock { .. }
             | Input::ChildEnded { .. }

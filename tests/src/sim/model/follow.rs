@@ -128,7 +128,10 @@ impl RunModel {
                 | Fact::WaitBegan { .. }
                 | Fact::ApprovalAsked { .. }
         );
-        must(!judged || !self.is_held(), || "the run is paused (84)".to_owned())?;
+        // An iteration whose turn has come is ready, and does not start.
+        let waits = self.steps.get(step).is_some_and(|step| matches!(step.status, Status::Paused { .. }));
+        let waited = self.design.repeat.is_some() && waits;
+        must(!judged || waited || !self.is_held(), || "the run is paused (84)".to_owned())?;
         let begins = judged && !matches!(fact, Fact::StepSkipped { .. });
         must(!begins || !self.held_before.contains(&step), || "the run is paused before it (85)".to_owned())
     }

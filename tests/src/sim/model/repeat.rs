@@ -26,12 +26,14 @@ impl RunModel {
         if !main || self.repeated.is_some() || self.steps.iter().any(on) {
             return None;
         }
-        let Some(last) = self.steps.iter().rposition(StepModel::is_over) else { return Some(Next::Ready(0)) };
+        // 84
+        let begins = |next: Next| (!self.is_held()).then_some(next);
+        let Some(last) = self.steps.iter().rposition(StepModel::is_over) else { return begins(Next::Ready(0)) };
         match repeat.until.holds(&AsSeen { run: self, step: last }) {
             Ok(true) => Some(Next::Over(last, true)),
             Err(()) => Some(Next::Over(last, false)),
             Ok(false) if last + 1 == self.steps.len() => Some(Next::Over(last, false)),
-            Ok(false) => Some(match repeat.every {
+            Ok(false) => begins(match repeat.every {
                 Some(every) => Next::Waits(last + 1, now.max(self.last_at) + every),
                 None => Next::Ready(last + 1),
             }),

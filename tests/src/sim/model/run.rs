@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use runbook_core::definition::{Settlement, Step};
 use runbook_core::id::RunUid;
 use runbook_core::run::{
-    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, Left, Outcome, SkipReason, StopLevel, Then, Waits,
+    AfterVote, AttemptKind, Created, EndingCause, Event, Fact, How, Left, Outcome, Principal, SkipReason, StopLevel,
+    Then, Waits,
 };
 use runbook_core::time::Timestamp;
 use serde_json::Value;
@@ -62,8 +63,8 @@ pub(crate) struct RunModel {
     pub(crate) asked: Option<Outcome>,
     /// The rollback of this epoch.
     pub(crate) rolling: Option<Rolling>,
-    /// Somebody paused it (84), and steps before which it is to be paused (85).
-    pub(crate) held: bool,
+    /// Who paused it and why (84), and steps before which it is to be paused (85).
+    pub(crate) held: Option<(Principal, String)>,
     pub(crate) held_before: BTreeSet<usize>,
     /// When it begins, and whether that stays where it is when the clock is set (97, 98).
     pub(crate) begins: Option<(Timestamp, bool)>,
@@ -105,7 +106,7 @@ impl RunModel {
             held_since: None,
             asked: None,
             rolling: None,
-            held: false,
+            held: None,
             held_before,
             begins,
             gate,
@@ -238,7 +239,7 @@ impl RunModel {
             return Waits::Attention;
         }
         let busy = (0..self.steps.len()).any(|no| self.is_busy(no));
-        match statuses().any(|status| self.is_waiting_step(status)) && !busy {
+        match self.stands_held() || (statuses().any(|status| self.is_waiting_step(status)) && !busy) {
             true => Waits::Still,
             false => Waits::No,
         }
@@ -488,7 +489,7 @@ impl RunModel {
             Fact::Finishing { outcome, outputs, .. } => {
                 self.stage = Stage::Finally(*outcome);
                 self.outputs.clone_from(outputs);
-                self.held = false;
+                self.held = None;
             }
             Fact::Finished { outcome } => self.stage = Stage::Terminal(*outcome),
             Fact::Resumed { epoch, edited, .. } => {
@@ -496,7 +497,7 @@ impl RunModel {
                 self.reopen(*epoch, design);
             }
             Fact::RollingBack { outcome, steps } => {
-                self.held = false;
+                self.held = None;
                 self.stage = Stage::RollingBack(*outcome);
                 self.asked = None;
                 let left: Vec<usize> = steps.iter().map(|step| step.index()).collect();
@@ -525,8 +526,8 @@ impl RunModel {
                     step.past.push(Past::Settled(*settlement));
                 }
             }
-            Fact::Paused { before, .. } => {
-                self.held = true;
+            Fact::Paused { before, by, reason } => {
+                self.held = Some((by.clone(), reason.clone()));
                 if let Some(before) = before {
                     self.held_before.remove(&before.index());
                     if let Some(step) = self.steps.get_mut(before.index()) {
@@ -540,7 +541,7 @@ impl RunModel {
                     step.locked = false;
                 }
             }
-            Fact::Continued { .. } => self.held = false,
+            Fact::Continued { .. } => self.held = None,
             Fact::Due => self.begins = None,
             Fact::StartDecided { approve, by, then, .. } => {
                 if let Some(gate) = &mut self.gate {
@@ -725,7 +726,7 @@ impl RunModel {
         self.asked = None;
         self.rolling = None;
         self.outputs.clear();
-        self.held = false;
+        self.held = None;
         let iterations = self.kept_iterations();
         self.repeated = None;
         for no in 0..self.steps.len() {

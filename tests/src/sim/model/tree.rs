@@ -149,7 +149,7 @@ impl RunModel {
 impl Model {
     /// Whether a fact that has to do with a child run follows; `None` where it has not.
     pub(super) fn follows_in_tree(&self, uid: RunUid, fact: &Fact) -> Option<Check> {
-        if let Some(ended) = self.ends_circle(uid, fact) {
+        if let Some(ended) = self.ends_circle(uid, fact).or_else(|| self.follows_pause(uid, fact)) {
             return Some(ended);
         }
         let run = self.runs.get(&uid);
@@ -337,6 +337,7 @@ impl Model {
                 }
             }
             self.check_undone(run).map_err(told)?;
+            self.check_held(run).map_err(told)?;
             must(self.ending_from_above(run).is_none(), || {
                 told(format!("must end: {:?} (70)", self.ending_from_above(run)))
             })?;
