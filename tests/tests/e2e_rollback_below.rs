@@ -135,3 +135,35 @@ steps:
     assert_eq!(run.status(), RunStatus::RolledBack, "{run:#?}\n{}", daemon.log());
     assert_eq!(project.lines("log"), ["+a", "+b", "+c", "+1", "+2", "+3", "-3", "-2", "-1", "-c", "-b", "-a"]);
 }
+
+#[test]
+fn a_run_whose_items_rolled_themselves_back_is_rolled_back() {
+    let project = Project::with(
+        "nodes",
+        r#"
+rollback: automatic
+steps:
+  up:
+    for_each: [a, b]
+    max_parallel: 1
+    steps:
+      drain: {argv: [sh, -c, "echo +$1 >> log", sh, "${{ item }}"], rollback: {argv: [sh, -c, "echo -$1 >> log", sh, "${{ item }}"]}}
+      check: {needs: [drain], run: "test -e go || exit 3"}
+finally:
+  tell: {argv: [sh, -c, "echo end $1 >> log", sh, "${{ run.outcome }}"]}
+"#,
+    );
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("nodes", &[]);
+    let run = daemon.wait_over(&run.name);
+    assert_eq!(run.status(), RunStatus::RolledBack, "{run:#?}\n{}", daemon.log());
+    assert_eq!(step(&run, "up").status(), StepStatus::Failed);
+    assert_eq!(below(&run, "up").status(), RunStatus::RolledBack);
+    assert_eq!(project.lines("log"), ["+a", "-a", "end rolled_back"]);
+    let status = runbook(&project, &["status", "1"]).out;
+    assert!(status.contains("runbook resume 1") && status.contains("what was rolled back runs again"), "{status}");
+    // What was undone is done again, and all goes on behind it.
+    project.file("go", "");
+    assert_eq!(runbook(&project, &["resume", "1"]).code, 0, "{}", daemon.log());
+    assert_eq!(project.lines("log")[3..], ["+a", "+b", "end succeeded"]);
+}

@@ -208,8 +208,8 @@ impl RunState {
             (Fact::ChildStarting { step, child, again }, Phase::Running | Phase::Finishing(_)) => {
                 self.child_starting(at, *step, *child, *again)
             }
-            (Fact::ChildEnded { step, child, outputs, message, left, then, .. }, _) if self.holds() => {
-                self.leave(*step, *left);
+            (Fact::ChildEnded { step, child, outcome, outputs, message, left, then }, _) if self.holds() => {
+                self.leave(*step, *left, *outcome);
                 match self.progress(*step) {
                     Progress::ChildRollback => self.child_rolled_back(at, *step, *child, message, *then),
                     _ => self.child_ended(at, *step, *child, outputs, message, *then),

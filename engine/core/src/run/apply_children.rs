@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::event::{Left, Then, Waits};
+use super::event::{Left, Outcome, Then, Waits};
 use super::state::{Progress, RunState};
 use crate::id::{RunUid, StepNo};
 use crate::time::Timestamp;
@@ -117,9 +117,10 @@ impl RunState {
     }
 
     /// What the child run of a step leaves of what it did.
-    pub(super) fn leave(&mut self, step: StepNo, left: Left) {
+    pub(super) fn leave(&mut self, step: StepNo, left: Left, outcome: Outcome) {
         if let Some(state) = self.steps.get_mut(step.index()) {
             state.left = left;
+            state.undone_below = outcome == Outcome::RolledBack;
         }
     }
 

@@ -68,8 +68,18 @@ fn running(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
         if !steps.is_empty() {
             return Some(Fact::RollingBack { outcome: *outcome, steps });
         }
+        if is_undone_below(run) {
+            let (outputs, message) = (IndexMap::new(), String::new());
+            return Some(Fact::Finishing { outcome: Outcome::RolledBack, outputs, message });
+        }
     }
     Some(finishing)
+}
+
+/// Whether what its steps did was rolled back by child runs of theirs, and nothing else is to be compensated.
+fn is_undone_below(run: &RunState) -> bool {
+    let main = run.steps().filter(|(_, step, _)| step.part == Part::Main);
+    main.into_iter().any(|(_, _, state)| state.undone_below) && run.to_compensate(false).is_empty()
 }
 
 /// The outcome, and the outputs of the runbook where it is success: without them it is a failure.

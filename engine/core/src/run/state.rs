@@ -157,6 +157,8 @@ pub struct StepState {
     pub child: Option<RunUid>,
     /// What that left when it was over last.
     pub left: Left,
+    /// Whether that ended rolled back.
+    pub undone_below: bool,
     /// How many child runs it has started.
     pub children: u32,
     /// When its first attempt, or its child run, was decided in this epoch, or its wait began.

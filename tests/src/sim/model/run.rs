@@ -472,6 +472,7 @@ impl RunModel {
                 if let Some(step) = self.steps.get_mut(step.index()) {
                     step.outputs.clone_from(outputs);
                     step.left = *left;
+                    step.undone_below = *outcome == Outcome::RolledBack;
                     // 41
                     step.ran = true;
                 }

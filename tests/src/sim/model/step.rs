@@ -107,6 +107,8 @@ pub(crate) struct StepModel {
     pub(crate) opened_at: u64,
     /// What that left when it was over last (130).
     pub(crate) left: Left,
+    /// Whether that ended rolled back (63).
+    pub(crate) undone_below: bool,
     /// The inputs that it waits for (148).
     pub(crate) missing: BTreeSet<String>,
     /// Its locks, as it was judged last (92), and whether it has them.
@@ -138,6 +140,7 @@ impl StepModel {
             child,
             opened_at: 0,
             left: Left::Nothing,
+            undone_below: false,
             missing: BTreeSet::new(),
             locks: Vec::new(),
             locked: false,

@@ -1,7 +1,7 @@
 //! Rules 66 to 76: child runs and their trees.
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Overlap, Part};
+use runbook_core::definition::{Overlap, Part, RollbackPolicy};
 use runbook_core::id::RunUid;
 use runbook_core::run::{Created, EndingCause, Fact, Left, Outcome, Parent, Principal, Terms, Then, Waits};
 use serde_json::Value;
@@ -115,8 +115,19 @@ impl RunModel {
         }
     }
 
-    /// How it goes into `finally` now, and with which outputs (30, 69).
+    /// How it goes into `finally` now, and with which outputs (30, 63, 69).
     pub(crate) fn finishing(&self) -> (Outcome, IndexMap<String, Value>) {
+        let (outcome, outputs) = self.finishing_alone();
+        let below = self.part(true).any(|(_, _, step)| step.undone_below) && self.to_compensate(false).is_empty();
+        let automatic = self.design.runbook.rollback.policy == RollbackPolicy::Automatic;
+        match self.stage == Stage::Main && automatic && outcome != Outcome::Succeeded && below {
+            true => (Outcome::RolledBack, IndexMap::new()),
+            false => (outcome, outputs),
+        }
+    }
+
+    /// The same without what child runs rolled back by themselves.
+    fn finishing_alone(&self) -> (Outcome, IndexMap<String, Value>) {
         let outcome = self.finally_outcome();
         // 81
         if self.created.terms.dry {
