@@ -9,7 +9,8 @@ use std::fmt::Write;
 
 use runbook_core::definition::Environment;
 use runbook_core::language::{
-    Checked, CheckedFile, CheckedScenarios, Code, Environments, Finding, Pools, check, check_project, check_scenarios,
+    Checked, CheckedFile, CheckedScenarios, Code, Configured, Environments, Finding, check, check_project,
+    check_scenarios,
 };
 
 #[path = "findings/actions.rs"]
@@ -53,9 +54,11 @@ const GROUPS: [(&str, &[Case]); 8] = [
     ("actions", actions::CASES),
 ];
 
-/// The pools of the configuration.
-fn pools() -> Option<Pools> {
-    Some(Pools::from([("backups".to_owned(), 2), ("api".to_owned(), 5)]))
+/// What the configuration defines.
+fn configured() -> Option<Configured> {
+    let pools = [("backups".to_owned(), 2), ("api".to_owned(), 5)].into();
+    let roles = ["dba", "ops", "lead"].map(str::to_owned).into();
+    Some(Configured { pools, roles })
 }
 
 /// Cases that are no texts of a table: (what, files by path).
@@ -148,7 +151,7 @@ fn findings_of_files_read_as_they_are_kept() {
     let mut out = String::new();
     for (name, files) in files() {
         let _ = writeln!(out, "═══ {name}");
-        for CheckedFile { path, checked } in check_project(files.clone(), [], [], pools(), fault) {
+        for CheckedFile { path, checked } in check_project(files.clone(), [], [], configured(), fault) {
             let source = &files.iter().find(|(other, _)| *other == path).expect("a given file").1;
             let taken = checked.runbook.is_some() || checked.environment.is_some();
             let _ = writeln!(out, "{path}: {}", if taken { "taken" } else { "refused" });
@@ -231,7 +234,7 @@ fn checked_environment(source: &str) -> Checked {
     let other = ("environments/other.yaml".to_owned(), text("name: other\nlanguage: 1\n"));
     let file = "environments/test.yaml";
     let files = beside.chain([other, (file.to_owned(), text(source))]);
-    let checked = check_project(files, [], [], pools(), fault).into_iter().find(|checked| checked.path == file);
+    let checked = check_project(files, [], [], configured(), fault).into_iter().find(|checked| checked.path == file);
     checked.expect("the file").checked
 }
 
@@ -268,7 +271,7 @@ fn every_code_has_a_case() {
         seen.extend(checked_environment(source).findings.into_iter().map(|f| f.code));
     }
     for (_, files) in files() {
-        for file in check_project(files, [], [], pools(), fault) {
+        for file in check_project(files, [], [], configured(), fault) {
             seen.extend(file.checked.findings.into_iter().map(|f| f.code));
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use runbook_core::definition::{Environment, Runbook};
-use runbook_core::language::{self, CheckedFile, Code, Environments, Finding, Interface, Pools, Severity};
+use runbook_core::language::{self, CheckedFile, Code, Configured, Environments, Finding, Interface, Severity};
 
 use crate::config::Output;
 use excerpt::excerpt;
@@ -28,9 +28,10 @@ pub fn check(paths: &[PathBuf], config: Option<&Path>, output: Output, strict: b
     let mut sources = Sources::of(paths);
     let around = sources.around(paths);
     let Sources { texts, mut findings, .. } = sources;
-    // A file that cannot be read says nothing of pools, and is told as such.
-    let pools = config.and_then(|config| crate::config::file::look(config).ok()).map(|looked| looked.pools);
-    let checked = beside(&texts, around, |texts| together(texts, [], [], pools, fault, |_| None));
+    // A file that cannot be read defines nothing, and is told as such.
+    let looked = config.and_then(|config| crate::config::file::look(config).ok());
+    let configured = looked.map(|looked| looked.configured);
+    let checked = beside(&texts, around, |texts| together(texts, [], [], configured, fault, |_| None));
     let config_file = config.map(|config| config.display().to_string());
     findings.extend(config.into_iter().flat_map(|config| configuration::check(config, &checked)));
     let mut files: Vec<&str> = checked.iter().map(|file| file.path.as_str()).collect();
@@ -94,19 +95,19 @@ pub(crate) fn beside(
     checked
 }
 
-/// Checks runbooks and environments together, with `others` that they may start, `environments` beside theirs and the `pools` of the configuration, and files of scenarios against the runbooks that they name: one of these, or one that is
+/// Checks runbooks and environments together, with `others` that they may start, `environments` beside theirs and what is `configured`, and files of scenarios against the runbooks that they name: one of these, or one that is
 /// `known` elsewhere. In the order of the paths.
 pub(crate) fn together<'k>(
     texts: Vec<(String, Vec<u8>)>,
     others: impl IntoIterator<Item = (String, Interface)>,
     environments: impl IntoIterator<Item = Environment>,
-    pools: Option<Pools>,
+    configured: Option<Configured>,
     fault: impl Fn(&str, &str) -> Option<String>,
     known: impl Fn(&str) -> Option<&'k Runbook>,
 ) -> Vec<CheckedFile> {
     let (scenarios, runbooks): (Vec<_>, Vec<_>) = texts.into_iter().partition(|(path, _)| language::is_scenarios(path));
     let beside: Vec<Environment> = environments.into_iter().collect();
-    let mut all = language::check_project(runbooks, others, beside.iter().cloned(), pools, fault);
+    let mut all = language::check_project(runbooks, others, beside.iter().cloned(), configured, fault);
     let environments = Environments::new(all.iter().filter_map(|file| file.checked.environment.clone()).chain(beside));
     let of_scenarios: Vec<CheckedFile> = scenarios
         .into_iter()

@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum as _};
 use runbook_core::expression::did_you_mean;
+use runbook_core::language::Configured;
 
 use crate::cron::CronCommand;
 use crate::graph;
@@ -289,6 +290,11 @@ pub struct Config {
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
+    /// What runbooks and environments may name of it.
+    pub fn configured(&self) -> Configured {
+        Configured { pools: self.pools.clone(), roles: self.roles.keys().cloned().collect() }
+    }
+
     /// Puts flags, environment and file together.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use runbook_core::definition::{Environment, Runbook, Schedule};
 use runbook_core::destruction;
 use runbook_core::id::Digest;
-use runbook_core::language::{self, Checked, Code, Environments, Finding, Interface, Interfaces, Pools, Severity};
+use runbook_core::language::{self, Checked, Code, Configured, Environments, Finding, Interface, Interfaces, Severity};
 use runbook_core::limits;
 use runbook_core::needs;
 
@@ -146,8 +146,8 @@ pub struct Generation {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// The environments, by name.
     pub places: BTreeMap<String, Arc<Place>>,
-    /// The pools of the configuration.
-    pub pools: Option<Pools>,
+    /// What the configuration defines.
+    pub configured: Option<Configured>,
     /// What is wrong with the folder itself.
     pub problems: Vec<String>,
 }
@@ -223,7 +223,7 @@ impl Generation {
 #[derive(Debug)]
 pub struct Library {
     project: PathBuf,
-    pools: Pools,
+    configured: Configured,
     current: RwLock<Arc<Generation>>,
     /// What is known of each file, by its path. One load at a time, so that a later one is not overtaken by an earlier.
     known: Mutex<BTreeMap<String, Known>>,
@@ -250,11 +250,11 @@ struct Known {
 }
 
 impl Library {
-    /// A library that has loaded nothing yet, beside these pools of the configuration.
-    pub fn new(project: &Path, pools: Pools) -> Self {
+    /// A library that has loaded nothing yet, beside what the configuration defines.
+    pub fn new(project: &Path, configured: Configured) -> Self {
         Self {
             project: project.to_path_buf(),
-            pools,
+            configured,
             current: RwLock::default(),
             known: Mutex::default(),
             schedules: Mutex::default(),
@@ -309,7 +309,7 @@ impl Library {
         let environments = of_places.iter().filter_map(|loaded| loaded.checked.environment.clone());
         let known = Interfaces::new(loaded.iter().filter_map(|loaded| loaded.checked.interface.clone()))
             .in_environments(Environments::new(environments))
-            .with_pools(Some(self.pools.clone()));
+            .with_configured(Some(self.configured.clone()));
         let places = places(&of_places, &known);
         let beside = self.beside(&loaded, &known);
         let together: Vec<(&str, &Checked)> = loaded
@@ -341,8 +341,8 @@ impl Library {
         }
         drop(old);
         self.schedules.lock().unwrap_or_else(PoisonError::into_inner).tidy();
-        let (number, pools) = (before.number + 1, Some(self.pools.clone()));
-        let generation = Generation { number, entries, places, pools, problems: found.problems };
+        let (number, configured) = (before.number + 1, Some(self.configured.clone()));
+        let generation = Generation { number, entries, places, configured, problems: found.problems };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
         if let Some(Listener(tell)) = self.listener.get() {
             tell();
@@ -575,7 +575,7 @@ mod tests {
         for (file, text) in files {
             write(folder.path(), file, text);
         }
-        let library = Library::new(folder.path(), Pools::new());
+        let library = Library::new(folder.path(), Configured::default());
         assert!(library.current().number == 0 && library.reload());
         (folder, library)
     }

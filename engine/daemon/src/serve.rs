@@ -98,7 +98,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
 
-    let library = Arc::new(Library::new(&config.project, config.pools.clone()));
+    let library = Arc::new(Library::new(&config.project, config.configured()));
     let successes = Arc::new(Successes::new(Arc::clone(&reader)));
     let readiness = Arc::new(Readiness::new(Arc::clone(&reader), Arc::clone(&definitions)));
     let shelf = Arc::new(Shelf::open(&*reader)?);

@@ -199,6 +199,8 @@ codes! {
     "A name under `values` of an environment that is also that of an input. Which of the two a reader means would be a guess, so starts of the runbook in this environment are refused."
     UnknownPool Error "unknown-pool"
     "A pool that the daemon's configuration does not have. A step in it would wait for a place for ever. Pools stand under `pools` in `runbookd.yaml`."
+    UnknownRole Warning "unknown-role"
+    "A role that nobody has. What only those with it may approve would wait until it is canceled, and what only they may start is never started. Roles stand under `roles` in `runbookd.yaml`."
     InvalidHours Error "invalid-hours"
     "A text that is no window of the week. One has days and times, such as `mon-fri 09:00-17:00`."
     SeveralDefaults Error "several-defaults"

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::code::Code;
-use super::interface::{Interface, Interfaces};
+use super::interface::{Configured, Interface, Interfaces};
 use super::item::{Fields, Item};
 use super::report::{Lines, Problem, Report};
 use super::{
@@ -93,7 +93,7 @@ pub fn check_environment(source: &[u8], file: &str, runbooks: Option<&Interfaces
         if !values::resolve(text, &mut tree, report) {
             return None;
         }
-        let read = read(Item::root(&tree), report)?;
+        let read = read(Item::root(&tree), runbooks.and_then(Interfaces::configured), report)?;
         let Read { environment, name, default, values, inputs } = read;
         // What does not fit one runbook is no reason to keep the others from it.
         let good = !report.failed();
@@ -128,7 +128,7 @@ struct Read {
 /// Where names and what is given for them stand.
 type Places = Vec<(String, Range<usize>, Range<usize>)>;
 
-fn read(root: Item<'_>, report: &mut Report<'_>) -> Option<Read> {
+fn read(root: Item<'_>, configured: Option<&Configured>, report: &mut Report<'_>) -> Option<Read> {
     let at = top::first_line(root, report.source());
     top::language(root, report)?;
     let fields = root.section(&keys::FILE, at, report)?;
@@ -143,7 +143,7 @@ fn read(root: Item<'_>, report: &mut Report<'_>) -> Option<Read> {
     let description = inputs::text(&fields, "description", report);
     let default = fields.entry("default").map(|entry| entry.key.span()).filter(|_| is_default);
     let unscheduled = fields.get("schedules").and_then(|item| item.boolean(report)) == Some(false);
-    let protection = protection::read(&fields, report);
+    let protection = protection::read(&fields, configured, report);
     let environment = Environment { name, description, is_default, values, inputs: given, unscheduled, protection };
     Some(Read { environment, name: named, default, values: of_values, inputs: of_inputs })
 }

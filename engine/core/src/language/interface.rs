@@ -1,7 +1,7 @@
 //! What files need to know of each other: what a runbook takes, what it leaves, and which others it starts. Never knows
 //! what its steps do.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use indexmap::IndexMap;
 
@@ -9,8 +9,14 @@ use super::environments::Environments;
 use crate::definition::{Effect, InputDecl, Runbook, Step, ValueType};
 use crate::destruction::approved;
 
-/// How many places each pool has, by its name.
-pub type Pools = BTreeMap<String, usize>;
+/// What files may name that the daemon's configuration defines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// How many places each pool has, by its name.
+    pub pools: BTreeMap<String, usize>,
+    /// The roles that somebody has.
+    pub roles: BTreeSet<String>,
+}
 
 /// A runbook as others see it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,8 +77,8 @@ fn destroys_unasked(runbook: &Runbook) -> bool {
 pub struct Interfaces {
     known: BTreeMap<String, Interface>,
     environments: Environments,
-    /// The pools that there are; `None` where nobody knows.
-    pools: Option<Pools>,
+    /// What the configuration defines; `None` where nobody knows.
+    configured: Option<Configured>,
     /// How many levels of runs each starts; `None` where there is no end.
     levels: HashMap<String, Option<u32>>,
 }
@@ -85,7 +91,7 @@ impl Interfaces {
             known.entry(name).or_insert(interface);
         }
         let levels = levels(&known);
-        Self { known, environments: Environments::default(), pools: None, levels }
+        Self { known, environments: Environments::default(), configured: None, levels }
     }
 
     /// The same, where there are these environments.
@@ -94,15 +100,15 @@ impl Interfaces {
         Self { environments, ..self }
     }
 
-    /// The same, where the configuration is known to have these pools.
+    /// The same, where it is known what the configuration defines.
     #[must_use]
-    pub fn with_pools(self, pools: Option<Pools>) -> Self {
-        Self { pools, ..self }
+    pub fn with_configured(self, configured: Option<Configured>) -> Self {
+        Self { configured, ..self }
     }
 
-    /// The pools that there are; `None` where nobody knows.
-    pub const fn pools(&self) -> Option<&Pools> {
-        self.pools.as_ref()
+    /// What the configuration defines; `None` where nobody knows.
+    pub const fn configured(&self) -> Option<&Configured> {
+        self.configured.as_ref()
     }
 
     /// The environments that there are.

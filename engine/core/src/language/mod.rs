@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::definition::{Environment, Runbook};
+use crate::definition::{Environment, Runbook, Work};
 use crate::limits;
 
 mod action;
@@ -38,6 +38,7 @@ mod protection;
 mod reach;
 mod report;
 mod required;
+mod role;
 mod scenario;
 pub mod scenario_keys;
 mod schedules;
@@ -57,7 +58,7 @@ pub mod yaml;
 pub use code::{Code, Severity};
 pub use environments::{ENVIRONMENTS_FOLDER, Environments, check_environment, is_environment};
 pub use given::{InputCode, InputFault, check_field, check_inputs, parse_input};
-pub use interface::{Interface, Interfaces, Pools};
+pub use interface::{Configured, Interface, Interfaces};
 pub use json_schema::{environment_schema, json_schema};
 pub use project::{CheckedFile, across, check_project};
 pub use report::{Finding, Place};
@@ -99,8 +100,8 @@ pub struct Checked {
     pub calls: Vec<(String, Place)>,
     /// Whether what is found depends on the environments that there are.
     pub by_environment: bool,
-    /// Whether what is found depends on the pools that there are.
-    pub by_pool: bool,
+    /// Whether what is found depends on what the configuration defines.
+    pub by_configuration: bool,
 }
 
 /// What is left of a file when its text is gone.
@@ -113,8 +114,8 @@ struct Read {
     calls: draft::Calls,
     /// Whether what is found depends on the environments that there are.
     by_environment: bool,
-    /// Whether what is found depends on the pools that there are.
-    by_pool: bool,
+    /// Whether what is found depends on what the configuration defines.
+    by_configuration: bool,
 }
 
 /// Checks a file that starts no other runbooks. Never opens one: `file` is for display only.
@@ -133,20 +134,20 @@ pub fn check_beside(source: &[u8], file: &str, others: &Interfaces) -> Checked {
         let calls = draft.calls.into_iter().map(|(name, span)| (name, place(span))).collect();
         let named = !draft.runbook.name.is_empty();
         let interface = named.then(|| (draft.runbook.name.clone(), Interface::of(&draft.runbook)));
-        let by = (draft.by_environment, draft.by_pool);
+        let by = (draft.by_environment, draft.by_configuration);
         let whole = (!report.failed()).then(|| {
             let listed = draft.files.into_iter().map(place).collect();
             (draft.runbook, place(draft.name), listed)
         });
         Some((whole, interface, calls, by))
     });
-    let (whole, interface, calls, (by_environment, by_pool)) = found.unwrap_or_default();
+    let (whole, interface, calls, (by_environment, by_configuration)) = found.unwrap_or_default();
     let (runbook, name, listed) = match whole {
         Some((runbook, name, listed)) => (Some(runbook), name, listed),
         None => (None, Place::default(), Vec::new()),
     };
     let found = Checked { runbook, findings, suppressed, name, listed, interface, calls, ..Checked::default() };
-    Checked { by_environment, by_pool, ..found }
+    Checked { by_environment, by_configuration, ..found }
 }
 
 /// Reads a file that is small enough and UTF-8; with what was found, and how many findings more there were.
@@ -209,8 +210,9 @@ fn read(text: &str, others: &Interfaces, report: &mut Report<'_>) -> Option<Read
     }
     let draft::Draft { runbook, name, files, calls, .. } = draft;
     let by_environment = runbook.needs_environment || !runbook.environments.is_empty() || !runbook.schedules.is_empty();
-    let by_pool = runbook.every_step().iter().any(|step| step.pool.is_some());
-    Some(Read { runbook, name, files, calls, by_environment, by_pool })
+    let names_role = |work: &Work| matches!(work, Work::Approval(approval) if !approval.roles.is_empty());
+    let by_configuration = runbook.every_step().iter().any(|step| step.pool.is_some() || names_role(&step.work));
+    Some(Read { runbook, name, files, calls, by_environment, by_configuration })
 }
 
 /// A text of the author as messages repeat it: without control characters, and cut where it is long.

@@ -14,7 +14,7 @@ use crate::expression::did_you_mean;
 pub(super) fn name(item: Item<'_>, reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     item.text(reader.report)?;
     let name = names::id(item, reader.report);
-    if let Some(pools) = reader.interfaces.pools()
+    if let Some(pools) = reader.interfaces.configured().map(|configured| &configured.pools)
         && !pools.contains_key(name)
         && crate::id::is_id(name)
     {

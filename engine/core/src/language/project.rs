@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::call;
 use super::code::Code;
 use super::environments::{self, Environments, check_environment, is_environment};
-use super::interface::{Interface, Interfaces, Pools};
+use super::interface::{Configured, Interface, Interfaces};
 use super::report::{Finding, Problem};
 use super::{Checked, check, check_beside, show};
 use crate::definition::Environment;
@@ -22,13 +22,13 @@ pub struct CheckedFile {
 
 /// Checks files together, in the order of their paths. Runbooks of one name are all refused, and so is one that starts a
 /// broken one. `others` are runbooks that these may start beside each other, and `environments` those that there are beside
-/// theirs: a file is one of an environment by its path; `pools` those of the configuration, where that is known. `fault` says why a file that a runbook lists
+/// theirs: a file is one of an environment by its path; `configured` is what the configuration defines, where that is known. `fault` says why a file that a runbook lists
 /// cannot be had: it is given the path of the runbook's file and the listed path.
 pub fn check_project(
     files: impl IntoIterator<Item = (String, Vec<u8>)>,
     others: impl IntoIterator<Item = (String, Interface)>,
     environments: impl IntoIterator<Item = Environment>,
-    pools: Option<Pools>,
+    configured: Option<Configured>,
     fault: impl Fn(&str, &str) -> Option<String>,
 ) -> Vec<CheckedFile> {
     let mut files: Vec<_> = files.into_iter().collect();
@@ -44,7 +44,7 @@ pub fn check_project(
     let own = all.iter().filter_map(|file| file.checked.environment.clone());
     let environments = Environments::new(own.chain(environments));
     let known = Interfaces::new(all.iter().filter_map(|file| file.checked.interface.clone()).chain(others));
-    let known = known.in_environments(environments).with_pools(pools);
+    let known = known.in_environments(environments).with_configured(configured);
     for (file, (path, source)) in all.iter_mut().zip(&files) {
         if is_environment(path) {
             file.checked = check_environment(source, path, Some(&known));
@@ -65,7 +65,7 @@ impl Checked {
     pub fn depends_on(&self, known: &Interfaces) -> bool {
         !self.calls.is_empty()
             || (self.by_environment && !known.environments().is_empty())
-            || (self.by_pool && known.pools().is_some())
+            || (self.by_configuration && known.configured().is_some())
     }
 
     /// Adds what was found across files. An error refuses the runbook; an environment stays what it is.

@@ -4,9 +4,10 @@
 use indexmap::IndexMap;
 
 use super::code::Code;
+use super::interface::Configured;
 use super::item::{Entry, Fields, Item};
 use super::report::{Problem, Report};
-use super::{environment_keys as keys, names, show};
+use super::{environment_keys as keys, names, role, show};
 use crate::definition::{Approvals, Freeze, Hours, Protection, Window};
 use crate::limits;
 use crate::schedule::Zone;
@@ -20,26 +21,26 @@ const WINDOW_RULE: &str =
 /// How a time is written.
 const TIME_RULE: &str = "write it as \"2026-12-20T00:00:00+01:00\", or with a Z for UTC";
 
-/// Reads `protection:`.
-pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Protection {
+/// Reads `protection:`. `configured` is what the configuration defines, where that is known.
+pub(super) fn read(fields: &Fields<'_>, configured: Option<&Configured>, report: &mut Report<'_>) -> Protection {
     let mut protection = Protection::default();
     let Some(entry) = fields.entry("protection") else { return protection };
     let Some(fields) = entry.value.section(&keys::PROTECTION, entry.key.span(), report) else { return protection };
-    protection.roles = roles(&fields, report);
+    protection.roles = roles(&fields, configured, report);
     protection.confirm = fields.get("confirm").and_then(|item| confirm(item, report));
-    protection.approvals = fields.entry("approvals").and_then(|entry| approvals(entry, report));
+    protection.approvals = fields.entry("approvals").and_then(|entry| approvals(entry, configured, report));
     protection.hours = fields.entry("hours").and_then(|entry| hours(entry, report));
     protection.freezes = freezes(&fields, report);
     if let Some(entry) = fields.entry("override") {
         let fields = entry.value.section(&keys::OVERRIDE, entry.key.span(), report);
-        protection.override_roles = fields.map(|fields| roles(&fields, report)).unwrap_or_default();
+        protection.override_roles = fields.map(|fields| roles(&fields, configured, report)).unwrap_or_default();
     }
     protection
 }
 
-fn roles(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
+fn roles(fields: &Fields<'_>, configured: Option<&Configured>, report: &mut Report<'_>) -> Vec<String> {
     let Some(item) = fields.get("roles") else { return Vec::new() };
-    let roles = names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
+    let roles = role::names(item, configured, report);
     if roles.is_empty() && item.list(report).is_some() {
         let problem = Problem::new(Code::OutOfRange, item.span(), "an empty list of roles is nobody");
         report.add(problem.help("leave `roles` out, or name a role of the daemon's configuration"));
@@ -48,11 +49,11 @@ fn roles(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
 }
 
 /// Who has to approve a start.
-fn approvals(entry: Entry<'_>, report: &mut Report<'_>) -> Option<Approvals> {
+fn approvals(entry: Entry<'_>, configured: Option<&Configured>, report: &mut Report<'_>) -> Option<Approvals> {
     let fields = entry.value.section(&keys::APPROVALS, entry.key.span(), report)?;
     let count = fields.get("count").and_then(|item| item.integer(1..=limits::APPROVALS, report));
     Some(Approvals {
-        roles: roles(&fields, report),
+        roles: roles(&fields, configured, report),
         count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
         not_requester: fields.get("not_requester").and_then(|item| item.boolean(report)).unwrap_or(false),
         timeout: fields.get("timeout").and_then(|item| item.duration(Span::seconds(1), report)),

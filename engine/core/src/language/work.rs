@@ -8,7 +8,7 @@ use super::command::{self, Inherited, Reader};
 use super::draft::{Owner, Use};
 use super::item::{Entry, Fields};
 use super::report::{Problem, Report};
-use super::{action, call, inputs, names, show, step_keys};
+use super::{action, call, inputs, names, role, show, step_keys};
 use crate::action::{self as actions};
 use crate::definition::{Approval, Command, InputDecl, OnTimeout, Probe, ValueType, Wait, Work};
 use crate::limits;
@@ -286,7 +286,7 @@ fn approval<'t>(with: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>
     }
     let mut roles = Vec::new();
     if let Some(item) = with.get("roles") {
-        roles = names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
+        roles = role::names(item, reader.interfaces.configured(), report);
         names::within(item, "`roles`", roles.len(), limits::APPROVAL_ITEMS, "roles", report);
         if roles.is_empty() && !item.is_map() && item.scalar().is_none() {
             report.add(

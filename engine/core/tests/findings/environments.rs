@@ -32,6 +32,10 @@ pub const CASES: &[(&str, &str)] = &[
         "approvals of nobody",
         "name: prod\nlanguage: 1\nprotection: {approvals: {roles: [], count: 0, timeout: 1ms, on_timeout: approve}}\n",
     ),
+    (
+        "roles that nobody has",
+        "name: prod\nlanguage: 1\nprotection: {roles: [opps], approvals: {roles: [leads, ops]}, override: {roles: [chief]}}\n",
+    ),
     ("no hours at all", "name: prod\nlanguage: 1\nprotection: {hours: {allowed: []}}\n"),
     ("no map", "- a\n"),
     ("empty", ""),

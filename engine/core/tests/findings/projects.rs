@@ -336,6 +336,13 @@ steps:
         ],
     ),
     (
+        "roles that the configuration gives to nobody",
+        &[(
+            "runbooks/a.yaml",
+            "name: a\nlanguage: 1\nsteps:\n  a: {uses: approval, with: {message: a, roles: [dbs, dba]}}\n  b: {steps: {c: {uses: approval, with: {message: c, roles: [keyholder]}}}}\n",
+        )],
+    ),
+    (
         "pools that the configuration does not have",
         &[
             (

@@ -53,7 +53,7 @@ pub(super) async fn asked(shared: &Shared, wanted: Wanted) -> Result<Asked, Stat
                     [(file.clone(), bytes.clone())],
                     others.interfaces(),
                     others.usable(),
-                    others.pools.clone(),
+                    others.configured.clone(),
                     |_, _| None,
                 );
                 (checked.into_iter().next().map(|file| file.checked), bytes, file)

@@ -120,7 +120,14 @@ impl RunbookService for Runbooks {
         let checked = tokio::task::spawn_blocking(move || {
             let known = |name: &str| generation.entries.get(name).and_then(|entry| entry.runbook());
             let fault = |_: &str, listed: &str| files::listed_fault(&project.join(listed));
-            check::together(texts, generation.interfaces(), generation.usable(), generation.pools.clone(), fault, known)
+            check::together(
+                texts,
+                generation.interfaces(),
+                generation.usable(),
+                generation.configured.clone(),
+                fault,
+                known,
+            )
         })
         .await
         .map_err(|error| super::internal(&error))?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::is_id;
-use runbook_core::language::Code;
 use runbook_core::language::yaml::{self, Content, Value};
+use runbook_core::language::{Code, Configured};
 
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, POOLS, Retention, filter, log_format, number};
 use crate::files;
@@ -70,8 +70,8 @@ pub(crate) struct Looked {
     pub problems: Vec<(u32, String)>,
     /// Which runbook hears of what, with its line.
     pub hooks: Vec<(u32, hooks::Event, String)>,
-    /// How many places each pool has.
-    pub pools: BTreeMap<String, usize>,
+    /// What runbooks and environments may name of it.
+    pub configured: Configured,
 }
 
 /// Looks at a file that nobody goes by yet.
@@ -90,7 +90,8 @@ pub(crate) fn look(path: &Path) -> io::Result<Looked> {
     let (file, problems) = lines(&text, &path.display().to_string(), path.parent().unwrap_or(path));
     let line = |event: &hooks::Event| file.hook_lines.get(event).copied().unwrap_or(1);
     let hooks = file.hooks.iter().map(|(event, name)| (line(event), *event, name.clone())).collect();
-    Ok(Looked { problems, hooks, pools: file.pools })
+    let configured = Configured { pools: file.pools, roles: file.roles.into_keys().collect() };
+    Ok(Looked { problems, hooks, configured })
 }
 
 /// Reads the file. What is wrong in it goes to `problems`.
