@@ -11,7 +11,9 @@ use runbook_core::definition::{Runbook, ValueType, named_runbook};
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::{Batch, Machine};
-use runbook_core::run::{Fact, Origin, Outcome, Phase, Principal, Rejection, RunState, Start, Terms, Then, provide};
+use runbook_core::run::{
+    EndingCause, Fact, Origin, Outcome, Phase, Principal, Rejection, RunState, Start, Terms, Then, provide,
+};
 use runbook_core::time::{Span, Timestamp};
 use runbook_journal::{RunRow, View};
 use serde_json::{Map, Value, json};
@@ -177,7 +179,7 @@ fn of_run(machine: &Machine, state: &RunState) -> Vec<Occurrence> {
     let mut found = Vec::new();
     match state.phase() {
         // Child runs fail with the run above them, or that goes on without them.
-        Phase::Terminal(Outcome::Failed) if state.parent().is_none() => found.push(failed(state)),
+        Phase::Terminal(_) if state.parent().is_none() => found.extend(failed(state)),
         Phase::Terminal(_) => {}
         Phase::Queued | Phase::Running | Phase::RollingBack(_) | Phase::Finishing(_) => {
             let rollback = state.rollback();
@@ -212,14 +214,20 @@ fn failure(run: RunUid, epoch: u32) -> String {
     format!("{run} {epoch}")
 }
 
-/// A run that failed.
-fn failed(state: &RunState) -> Occurrence {
-    let step = state.first_failure().and_then(|no| state.pinned().runbook.step(no)).map_or("", |step| step.id.as_str());
-    let message = match step {
-        "" => "it failed before a step did; `runbook status` says why".to_owned(),
-        step => format!("its step {step} failed; `runbook logs` shows what it wrote"),
+/// That a run failed, if it did: also where what it did was rolled back. Of one that a person canceled nobody is told.
+fn failed(state: &RunState) -> Option<Occurrence> {
+    let canceled = matches!(state.ending(), Some(EndingCause::Cancel { .. }));
+    let outcome = match state.phase() {
+        Phase::Terminal(outcome @ (Outcome::Failed | Outcome::RolledBack)) if !canceled => outcome,
+        _ => return None,
     };
-    about(state, Event::Failed, &failure(state.uid(), state.epoch()), step, Outcome::Failed.name(), &message)
+    let step = state.first_failure().and_then(|no| state.pinned().runbook.step(no)).map_or("", |step| step.id.as_str());
+    let and = if outcome == Outcome::RolledBack { ", and what it did was rolled back" } else { "" };
+    let message = match step {
+        "" => format!("it failed before a step did{and}; `runbook status` says why"),
+        step => format!("its step {step} failed{and}; `runbook logs` shows what it wrote"),
+    };
+    Some(about(state, Event::Failed, &failure(state.uid(), state.epoch()), step, outcome.name(), &message))
 }
 
 fn about(state: &RunState, event: Event, key: &str, step: &str, status: &str, message: &str) -> Occurrence {
@@ -525,7 +533,9 @@ impl Workshop {
             self.reader.row_by_request(&id).is_ok_and(|row| row.is_some())
         };
         let rows = self.reader.rows_newest_first(None, WAITING, ROWS, &mut |row| {
-            let failed = |over: runbook_journal::Finished| over.outcome == Outcome::Failed && over.at > *after;
+            let failed = |over: runbook_journal::Finished| {
+                matches!(over.outcome, Outcome::Failed | Outcome::RolledBack) && over.at > *after
+            };
             row.finished.is_some_and(failed) && row.origin != Origin::Hook && !row.dry && !told(row)
         });
         let rows = rows.map(|found| found.rows).unwrap_or_else(|error| {
@@ -533,7 +543,7 @@ impl Workshop {
             Vec::new()
         });
         let state = |uid| runs::read_state(&*self.reader, &self.surroundings.definitions, uid).ok().flatten();
-        rows.iter().filter_map(|row| state(row.uid)).map(|state| failed(&state)).collect()
+        rows.iter().filter_map(|row| state(row.uid)).filter_map(|state| failed(&state)).collect()
     }
 
     /// Since when each hook is there: what happened before nobody wanted to hear. Lost, it is as of now.

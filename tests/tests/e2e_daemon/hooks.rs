@@ -35,6 +35,8 @@ fn what_happens_is_told_once_and_hooks_tell_nobody() {
     let project = Project::with("tell", TELL);
     project.file("runbookd.yaml", "on: {failed: tell, attention: tell, approval: tell, overdue: tell}\n");
     project.runbook("bad", "steps: {work: {effect: read, argv: [\"false\"]}}\n");
+    let undone = "rollback: automatic\nsteps:\n  do: {run: 'true', rollback: {run: 'true'}}\n  work: {needs: [do], run: exit 3}\n";
+    project.runbook("undone", undone);
     project.runbook("above", "steps: {call: {uses: runbook, with: {name: bad}}}\n");
     project.runbook("ask", "steps: {gate: {uses: approval, with: {message: may I}}}\n");
     project.runbook("stuck", "steps: {work: {run: 'kill -9 $$', verify: {run: exit 1, timeout: 5s}}}\n");
@@ -44,6 +46,7 @@ fn what_happens_is_told_once_and_hooks_tell_nobody() {
     let daemon = Daemon::start(&project);
     assert_eq!(daemon.wait_over(&daemon.exec("bad", &[]).name).status(), RunStatus::Failed);
     assert_eq!(daemon.wait_over(&daemon.exec("above", &[]).name).status(), RunStatus::Failed);
+    assert_eq!(daemon.wait_over(&daemon.exec("undone", &[]).name).status(), RunStatus::RolledBack);
     daemon.exec("ask", &[]);
     daemon.exec("stuck", &[]);
     let number = |runbook: &str| {
@@ -55,6 +58,7 @@ fn what_happens_is_told_once_and_hooks_tell_nobody() {
         format!("attention stuck {} work", number("stuck")),
         format!("failed above {} call", number("above")),
         format!("failed bad {} work", number("bad")),
+        format!("failed undone {} work", number("undone")),
         "overdue proof 0".to_owned(),
     ];
     wait_for("all that is told", || (heard(&project).len() >= expected.len()).then_some(()));
