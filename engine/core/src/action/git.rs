@@ -17,6 +17,7 @@ static SECTION_KEYS: [schema::Key; KEYS.len()] = section(&KEYS);
 static WITH: Section = Section {
     name: "`with` of `uses: git/checkout`",
     keys: &[&SECTION_KEYS],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("repository", "write `url:`"),

@@ -4,6 +4,8 @@ use super::{
     Action, Artifact, Carried, Effects, Facts, Initialised, Key, Output, Takes, key, output, required, section,
 };
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
+use crate::language::relation::Is::{Above, Given, Not, Word};
+use crate::language::relation::{Relation, refuses};
 use crate::language::schema::{self, Section};
 use crate::limits;
 use crate::time::Span;
@@ -98,11 +100,47 @@ const KEYS: [Key; 20] = [
     ),
 ];
 
+/// The methods that send something, or ask for nothing that could be moved elsewhere.
+const WRITES: &[&str] = &["OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
+const ONE_BODY: (&str, &str) = ("`{by}` and `{key}` exclude each other", "keep one: a request has one body");
+
+const RELATIONS: &[Relation<'static>] = &[
+    refuses(&[Given(&["json"])], &["body", "body_file"], ONE_BODY.0, ONE_BODY.1),
+    refuses(&[Given(&["body"])], &["body_file"], ONE_BODY.0, ONE_BODY.1),
+    refuses(
+        &[Not(&Word("method", WRITES))],
+        &["json", "body", "body_file"],
+        "neither a GET nor a HEAD has a body",
+        "say `method:`, or give it by `query:`",
+    ),
+    refuses(
+        &[Word("method", WRITES), Above("redirects", 0)],
+        &["redirects"],
+        "a {word} is not sent anywhere but to where it was addressed",
+        "leave it out, and write the `url:` that the server redirects to",
+    ),
+    refuses(&[Not(&Given(&["password"]))], &["user"], "`user` means nothing without `password`", "add `password:`"),
+    refuses(&[Not(&Given(&["user"]))], &["password"], "`password` means nothing without `user`", "add `user:`"),
+    refuses(
+        &[Not(&Given(&["client_cert"]))],
+        &["client_key"],
+        "`client_key` means nothing without `client_cert`",
+        "add `client_cert:`",
+    ),
+    refuses(
+        &[Above("max_bytes", limits::OUTPUT_BYTES as i64), Not(&Word("answer", &["file", "none"]))],
+        &["max_bytes"],
+        "an output has at most {bound} bytes, and this is {value}",
+        "write `answer: file`: then the body is an artifact of the step",
+    ),
+];
+
 static SECTION_KEYS: [schema::Key; KEYS.len()] = section(&KEYS);
 
 static WITH: Section = Section {
     name: "`with` of `uses: http`",
     keys: &[&SECTION_KEYS],
+    relations: &[RELATIONS],
     later: &[],
     elsewhere: &[
         ("uri", "write `url:`"),

@@ -28,6 +28,22 @@ pub const RETRY_IF: &str = "exit_code == 75";
 /// Which ends of an action's attempts are as good as lost: [`NOBODY_KNOWS`], as it is written in `unknown_if`.
 pub const UNKNOWN_IF: &str = "exit_code == 76";
 
+/// The keys of a command that are about a program of the author's and what it leaves.
+const OF_PROGRAMS: [&str; 12] = [
+    "run",
+    "argv",
+    "shell",
+    "stdin",
+    "env",
+    "env_file",
+    "pass_env",
+    "working_dir",
+    "files",
+    "stop",
+    "outputs",
+    "artifacts",
+];
+
 /// Every action, in the order of the page.
 pub static ACTIONS: &[&Action] = &[
     &http::HTTP,
@@ -215,6 +231,11 @@ impl Action {
             _ => &[],
         };
         given.and_then(|given| words.iter().find(|word| **word == given)).copied().unwrap_or(otherwise)
+    }
+
+    /// The keys of a command that mean nothing beside it.
+    pub fn strangers(&self) -> impl Iterator<Item = &'static str> {
+        OF_PROGRAMS.into_iter().filter(|key| !self.beside.contains(key))
     }
 
     /// What it leaves with this deciding word.

@@ -2,6 +2,8 @@
 
 use super::{Action, Carried, Effects, Facts, Initialised, Key, Output, Takes, key, output, required, section};
 use crate::definition::{DryRun, Effect, Stop, StopSignal, StopTo, ValueType};
+use crate::language::relation::Is::{Given, Not, Word};
+use crate::language::relation::{Relation, refuses};
 use crate::language::schema::{self, Section};
 use crate::time::Span;
 
@@ -27,6 +29,7 @@ static SLACK_SECTION: [schema::Key; SLACK_KEYS.len()] = section(&SLACK_KEYS);
 static SLACK_WITH: Section = Section {
     name: "`with` of `uses: notify/slack`",
     keys: &[&SLACK_SECTION],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("message", "write `text:`"),
@@ -47,6 +50,7 @@ static WEBHOOK_SECTION: [schema::Key; WEBHOOK_KEYS.len()] = section(&WEBHOOK_KEY
 static WEBHOOK_WITH: Section = Section {
     name: "`with` of `uses: notify/webhook`",
     keys: &[&WEBHOOK_SECTION],
+    relations: &[],
     later: &[],
     elsewhere: &[("body", "write `json:`"), ("payload", "write `json:`")],
 };
@@ -78,9 +82,22 @@ const EMAIL_KEYS: [Key; 12] = [
     QUIET,
 ];
 static EMAIL_SECTION: [schema::Key; EMAIL_KEYS.len()] = section(&EMAIL_KEYS);
+const WITH_TLS: &str = "write `tls: starttls` or `tls: implicit`, or leave it out";
+const EMAIL_RELATIONS: &[Relation<'static>] = &[
+    refuses(&[Not(&Given(&["password"]))], &["user"], "`user` means nothing without `password`", "add `password:`"),
+    refuses(&[Not(&Given(&["user"]))], &["password"], "`password` means nothing without `user`", "add `user:`"),
+    refuses(
+        &[Word("tls", &["none"])],
+        &["password"],
+        "with `tls: none` everybody on the way could read the password",
+        WITH_TLS,
+    ),
+    refuses(&[Word("tls", &["none"])], &["ca"], "with `tls: none` no certificate is looked at", WITH_TLS),
+];
 static EMAIL_WITH: Section = Section {
     name: "`with` of `uses: notify/email`",
     keys: &[&EMAIL_SECTION],
+    relations: &[EMAIL_RELATIONS],
     later: &[],
     elsewhere: &[
         ("host", "write `server:`"),

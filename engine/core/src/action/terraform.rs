@@ -22,9 +22,9 @@ const CACHE: Key = key(
 );
 const VARS: Key = key(
     "vars",
-    Takes::Tree,
+    Takes::Trees,
     "none",
-    "A map of variables. They go by the environment, never by arguments; secrets may go here, and into the plan.",
+    "Variables. They go by the environment, never by arguments; secrets may go here, and into the plan.",
 );
 const VAR_FILES: Key = key("var_files", Takes::Paths, "none", "Files of variables, relative to the project folder.");
 const LOCK_TIMEOUT: Key = key("lock_timeout", Takes::Duration, "`0s`", "How long to wait for the lock of the state.");
@@ -68,6 +68,7 @@ macro_rules! with {
         static $section: Section = Section {
             name: concat!("`with` of `uses: ", $name, "`"),
             keys: &[&$sections],
+            relations: &[],
             later: &[],
             elsewhere: &[
                 ("path", "write `dir:`"),

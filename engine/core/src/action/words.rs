@@ -22,6 +22,8 @@ pub enum Takes {
     /// Any value, with `${{ }}` in its texts; secrets may go there. A text that is one expression and nothing else gives
     /// the expression's value.
     Tree,
+    /// A map of such values.
+    Trees,
     /// A length of time.
     Duration,
     /// A whole number of a range.
@@ -47,6 +49,7 @@ impl Takes {
             Self::Texts => "a map of names to text with `${{ }}`, secrets too",
             Self::Shown => "a map of names to text with `${{ }}`",
             Self::Tree => "a value with `${{ }}` in its texts, secrets too",
+            Self::Trees => "a map of names to values with `${{ }}` in their texts, secrets too",
             Self::Duration => "a duration",
             Self::Whole(0, _) => "a whole number from 0",
             Self::Whole(..) => "a whole number from 1",

@@ -58,19 +58,14 @@ pub(super) fn read<'t>(
     let word = action.word(action.decides.and_then(|(key, _)| with.get(key)).map(Item::raw));
     for key in action.keys {
         let Some(entry) = with.entry(key.key.name) else { continue };
-        if key.key.name == "vars" && !entry.value.is_map() {
-            reader.report.add(entry.value.wrong("a map"));
-        }
         let usage = Use::Answer { action: action.name, word };
         if let Some(setting) = setting(key.takes, entry, usage, owner, reader) {
             acting.with.insert(key.key.name.to_owned(), setting);
         }
     }
     answers(action, &with, role, reader.report);
-    match action.name {
-        "http" => http(&acting, &with, reader.report),
-        "notify/email" => email(&acting, &with, reader.report),
-        _ => {}
+    if action.name == "notify/email" {
+        recipients(&acting, &with, reader.report);
     }
     Some(acting)
 }
@@ -85,13 +80,10 @@ pub(super) fn unknown<'n>(item: Item<'_>, names: impl Iterator<Item = &'n str> +
 
 /// Keys of a command that mean nothing beside an action.
 fn beside(action: &Action, fields: &Fields<'_>, report: &mut Report<'_>) {
-    const OF_PROGRAMS: [&str; 9] =
-        ["run", "argv", "shell", "stdin", "env", "env_file", "pass_env", "working_dir", "files"];
     let name = action.name;
-    let own = ["stop", "outputs", "artifacts"].iter().chain(&OF_PROGRAMS);
-    for key in own.filter(|key| !action.beside.contains(key)) {
+    for key in action.strangers() {
         let Some(entry) = fields.find(key) else { continue };
-        let (message, help) = match *key {
+        let (message, help) = match key {
             "run" | "argv" => {
                 (format!("`uses: {name}` and `{key}` exclude each other"), "make two steps of it: one needs the other")
             }
@@ -160,7 +152,11 @@ fn setting<'t>(
             let texts = items.into_iter().map(|item| text(item, key.raw(), owner, Use::Shown, reader));
             Setting::List(texts.collect::<Option<_>>()?)
         }
-        Takes::Tree => tree(value, key.raw(), owner, reader)?,
+        Takes::Trees if !value.is_map() => {
+            reader.report.add(value.wrong("a map"));
+            return None;
+        }
+        Takes::Tree | Takes::Trees => tree(value, key.raw(), owner, reader)?,
         Takes::Duration => Setting::Value(Value::from(value.duration(Span::millis(1), reader.report)?.0)),
         Takes::Whole(low, high) => Setting::Value(Value::from(value.integer(low..=high, reader.report)?)),
         Takes::Flag => Setting::Value(Value::from(value.boolean(reader.report)?)),
@@ -227,66 +223,8 @@ pub(super) fn statuses(item: Item<'_>, report: &mut Report<'_>) -> Option<Settin
     Some(Setting::Value(Value::Array(statuses)))
 }
 
-/// What keys of `http` mean beside each other.
-fn http(acting: &Acting, with: &Fields<'_>, report: &mut Report<'_>) {
-    let mut conflict = |key: &str, message: String, help: &str| {
-        if let Some(entry) = with.find(key) {
-            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
-        }
-    };
-    let bodies: Vec<&str> = ["json", "body", "body_file"].into_iter().filter(|key| with.find(key).is_some()).collect();
-    if let [first, second, ..] = bodies.as_slice() {
-        conflict(second, format!("`{first}` and `{second}` exclude each other"), "keep one: a request has one body");
-    }
-    for (key, other) in [("user", "password"), ("password", "user"), ("client_key", "client_cert")] {
-        if with.find(other).is_none() {
-            conflict(key, format!("`{key}` means nothing without `{other}`"), &format!("add `{other}:`"));
-        }
-    }
-    let method = acting.word("method").unwrap_or("GET");
-    let follows = matches!(method, "GET" | "HEAD");
-    if !follows && acting.with.get("redirects").is_some_and(|setting| *setting != Setting::Value(Value::from(0))) {
-        let message = format!("a {method} is not sent anywhere but to where it was addressed");
-        conflict("redirects", message, "leave it out, and write the `url:` that the server redirects to");
-    }
-    if matches!(method, "GET" | "HEAD")
-        && let Some(body) = bodies.first()
-    {
-        conflict(body, format!("a {method} has no body"), "say `method:`, or give it by `query:`");
-    }
-    let answer = acting.word("answer").unwrap_or("text");
-    let most = acting.with.get("max_bytes").and_then(|setting| match setting {
-        Setting::Value(value) => value.as_i64(),
-        _ => None,
-    });
-    let limit = limits::OUTPUT_BYTES as i64;
-    if let Some(most) = most.filter(|most| *most > limit && matches!(answer, "text" | "json")) {
-        let message = format!("an output has at most {limit} bytes, and this is {most}");
-        conflict("max_bytes", message, "write `answer: file`: then the body is an artifact of the step");
-    }
-}
-
-/// What keys of `notify/email` mean beside each other.
-fn email(acting: &Acting, with: &Fields<'_>, report: &mut Report<'_>) {
-    for (key, other) in [("user", "password"), ("password", "user")] {
-        if with.find(other).is_none()
-            && let Some(entry) = with.find(key)
-        {
-            let message = format!("`{key}` means nothing without `{other}`");
-            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(format!("add `{other}:`")));
-        }
-    }
-    if acting.word("tls") == Some("none") {
-        for (key, message) in [
-            ("password", "with `tls: none` everybody on the way could read the password"),
-            ("ca", "with `tls: none` no certificate is looked at"),
-        ] {
-            if let Some(entry) = with.find(key) {
-                let help = "write `tls: starttls` or `tls: implicit`, or leave it out";
-                report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
-            }
-        }
-    }
+/// The recipients of a message: somebody, and not too many.
+fn recipients(acting: &Acting, with: &Fields<'_>, report: &mut Report<'_>) {
     let Some(to) = with.find("to") else { return };
     let Some(Setting::List(recipients)) = acting.with.get("to") else { return };
     if recipients.is_empty() || recipients.len() > limits::MAIL_RECIPIENTS {

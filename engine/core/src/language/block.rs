@@ -13,31 +13,6 @@ use crate::definition::{Block, Part, Runbook, Step, Work};
 use crate::expression::{IterationField, Reference, RunField};
 use crate::limits;
 
-/// The keys of a step that a block does not have, each with what to do instead.
-const STRANGERS: [(&str, &str); 21] = [
-    ("run", "make a step inside of it"),
-    ("argv", "make a step inside of it"),
-    ("uses", "make a step inside of it"),
-    ("with", "leave it out"),
-    ("shell", "give it to the steps inside, or to `defaults`"),
-    ("stdin", "give it to the steps inside"),
-    ("env", "give it to the steps inside, or to `env` at the top"),
-    ("env_file", "give it to the steps inside"),
-    ("pass_env", "give it to the steps inside"),
-    ("working_dir", "give it to the steps inside"),
-    ("files", "give it to the steps inside"),
-    ("stop", "give it to the steps inside"),
-    ("artifacts", "let `outputs` give its path: `{type: string, value: \"steps.ID.artifacts['NAME']\"}`"),
-    ("success", "give it to the steps inside"),
-    ("unknown_if", "give it to the steps inside"),
-    ("retry", "give it to the steps inside"),
-    ("effect", "give it to the steps inside"),
-    ("verify", "give it to the steps inside"),
-    ("on_cancel", "let `finally` inside of it tidy up"),
-    ("target", "give it to the steps inside"),
-    ("pool", "give it to the steps inside, or to `defaults`: the block itself has no attempts"),
-];
-
 /// Whether a step is a block.
 pub(super) fn is_block(fields: &Fields<'_>) -> bool {
     fields.entry("steps").or(fields.entry("finally")).is_some()
@@ -52,12 +27,6 @@ pub(super) fn read<'t>(
     reader: &mut Reader<'_, '_, 't>,
 ) -> Option<Block> {
     let at = fields.entry("steps").or(fields.entry("finally"))?;
-    for (key, help) in STRANGERS {
-        if let Some(entry) = fields.entry(key) {
-            let message = format!("`{key}` and `{}` exclude each other", at.key.raw());
-            reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
-        }
-    }
     if reader.depth >= limits::BLOCK_DEPTH {
         let (depth, limit) = (reader.depth + 1, limits::BLOCK_DEPTH);
         let message = format!("blocks stand {depth} deep in each other; the limit is {limit}");

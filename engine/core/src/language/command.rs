@@ -185,12 +185,6 @@ pub(super) fn command<'t>(
         Program::Argv(_) | Program::Action(_) => None,
     });
     let acting = fields.find("uses").map(|uses| action::read(uses, fields, inherited.role, owner, reader));
-    if let (None, Some(with)) = (&acting, fields.find("with")) {
-        reader.report.add(
-            Problem::new(Code::ConflictingKeys, with.key.span(), "`with` belongs to `uses`, which is not here")
-                .help("add `uses:`, or leave `with` out"),
-        );
-    }
     let program = match acting {
         Some(acting) => acting.map_or_else(nothing, Program::Action),
         None => program(fields, shell.or(step_shell).or(defaults.shell), owner, reader),
@@ -250,11 +244,6 @@ pub(super) const fn nothing() -> Program {
 fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: &mut Reader<'_, '_, 't>) -> Program {
     let (run, argv) = (fields.entry("run"), fields.entry("argv"));
     match (run, argv) {
-        (Some(run), Some(argv)) => reader.report.add(
-            Problem::new(Code::ConflictingKeys, argv.key.span(), "`run` and `argv` exclude each other")
-                .related(run.key.span(), "`run` is here")
-                .help("keep one: `run` is a script, `argv` a program with arguments"),
-        ),
         // It says what to do, in a way that was refused already.
         (None, None) if fields.has_later("uses") => {}
         (None, None) => reader.report.add(
@@ -266,12 +255,6 @@ fn program<'t>(fields: &Fields<'t>, shell: Option<Shell>, owner: Owner, reader: 
             .help("add `run:` with a script, `argv:` with a program and its arguments, or `uses:` with an action"),
         ),
         _ => {}
-    }
-    if let (Some(entry), None) = (fields.entry("shell"), run) {
-        reader.report.add(
-            Problem::new(Code::ConflictingKeys, entry.key.span(), "`shell` is for `run` only")
-                .help("leave it out: `argv` starts a program without a shell"),
-        );
     }
     if let Some(entry) = run {
         let shell = shell.unwrap_or_default();

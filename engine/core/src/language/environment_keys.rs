@@ -18,10 +18,15 @@ pub static FILE: Section = Section {
             "`false`",
             "Whether runs that name no environment are started in it. One of the project's may say so.",
         ),
-        key("values", "a map of ids to values", "none", "What `${{ environment.values.NAME }}` stands for."),
+        key(
+            "values",
+            "a map of ids to values, none of them null",
+            "none",
+            "What `${{ environment.values.NAME }}` stands for.",
+        ),
         key(
             "inputs",
-            "a map of inputs to values",
+            "a map of inputs to values, none of them null",
             "none",
             "What is given for inputs of these names, in every runbook that has one, where a start gives nothing.",
         ),
@@ -33,6 +38,7 @@ pub static FILE: Section = Section {
         ),
         key("protection", "a map", "none", "Who may start runs in it, and when."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("vars", "write `values:`"),
@@ -62,6 +68,7 @@ pub static PROTECTION: Section = Section {
         key("freezes", "a map of ids to freezes", "none", "When none may be started, and why."),
         key("override", "a map", "nobody", "Who may start runs in spite of hours and freezes."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("freeze", "write `freezes: {NAME: {from: …, to: …, reason: …}}`")],
 };
@@ -80,6 +87,7 @@ pub static APPROVALS: Section = Section {
         ),
         key("timeout", "a duration", "for ever", "How long they have. After that the run is canceled."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("approvals", "write `count:`"), ("on_timeout", "a start that nobody approves in time is canceled")],
 };
@@ -95,6 +103,7 @@ pub static HOURS: Section = Section {
             "Windows of the week, as `mon-fri 09:00-17:00`. Without days it is every day; one whose end is not after its begin ends on the next day.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -107,6 +116,7 @@ pub static FREEZE: Section = Section {
         required("to", "a time", "When it is over."),
         required("reason", "text", "Why; whoever is refused reads it."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -119,6 +129,7 @@ pub static OVERRIDE: Section = Section {
         "a list of ids",
         "Who may: who has one of these roles, and says why (`--override REASON`).",
     )]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };

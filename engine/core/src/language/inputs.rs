@@ -62,8 +62,8 @@ pub(super) fn declaration(entry: Entry<'_>, report: &mut Report<'_>) -> Option<I
         description: text(&fields, "description", report),
     };
     decl.pattern = fields.get("pattern").and_then(|item| pattern(item, report));
-    exclusions(&fields, &decl, value_type, report);
     if value_type.is_some() {
+        bounds(&fields, &decl, report);
         values(&fields, &decl, report);
     }
     Some(decl)
@@ -96,47 +96,8 @@ fn pattern(item: Item<'_>, report: &mut Report<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Keys that exclude each other, or mean nothing for the type.
-fn exclusions(fields: &Fields<'_>, decl: &InputDecl, value_type: Option<ValueType>, report: &mut Report<'_>) {
-    let mut conflict = |name: &'static str, message: String, help: &str| {
-        if let Some(entry) = fields.entry(name) {
-            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
-        }
-    };
-    if decl.required {
-        conflict(
-            "default",
-            "an input that is required never takes its default".to_owned(),
-            "leave out `required` or `default`",
-        );
-    }
-    if decl.secret {
-        conflict(
-            "default",
-            "the default of a secret would stand in this file for all to read".to_owned(),
-            "leave it out, or use `${{ secrets.NAME }}`",
-        );
-    }
-    if decl.ephemeral && !decl.secret {
-        conflict(
-            "ephemeral",
-            "only the value of a secret is never stored, and this input is none".to_owned(),
-            "add `secret: true`, or leave it out",
-        );
-    }
-    let Some(value_type) = value_type else { return };
-    if value_type != ValueType::String {
-        conflict(
-            "pattern",
-            format!("`pattern` is for text, and this input is of type {}", value_type.name()),
-            "leave it out",
-        );
-    }
-    if matches!(value_type, ValueType::Boolean | ValueType::Map) {
-        for name in ["minimum", "maximum"] {
-            conflict(name, format!("`{name}` means nothing for the type {}", value_type.name()), "leave it out");
-        }
-    }
+/// What bounds say of each other.
+fn bounds(fields: &Fields<'_>, decl: &InputDecl, report: &mut Report<'_>) {
     if let (Some(low), Some(high)) = (decl.minimum, decl.maximum)
         && low > high
         && let Some(item) = fields.get("maximum")

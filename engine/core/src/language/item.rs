@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::code::Code;
 use super::duration;
+use super::relation;
 use super::report::{Problem, Report};
 use super::schema::{Key, Section};
 use super::show;
@@ -60,6 +61,19 @@ impl<'t> Item<'t> {
     /// Whether it is a map.
     pub fn is_map(self) -> bool {
         matches!(self.node().kind, Kind::Map(_))
+    }
+
+    /// Whether it is `true`.
+    pub fn is_true(self) -> bool {
+        matches!(self.node().kind, Kind::Scalar(_, Scalar::Boolean(true)))
+    }
+
+    /// The whole number that it is.
+    pub fn whole(self) -> Option<i64> {
+        match self.node().kind {
+            Kind::Scalar(_, Scalar::Integer(value)) => Some(value),
+            _ => None,
+        }
     }
 
     /// Whether it is a list.
@@ -319,6 +333,7 @@ impl<'t> Item<'t> {
                 }));
             }
         }
+        relation::hold(&fields, section.relations.iter().copied().flatten(), report);
         Some(fields)
     }
 

@@ -3,7 +3,7 @@
 //! Three stages. 1: `tree` reads YAML events within bounds of depth and size, and keeps the place of every node.
 //! 2: `values` lets a second reader tell what every scalar is, and refuses what the two see differently.
 //! 3: `top`, `inputs`, `steps`, `block`, `many`, `work`, `command` read the typed definition with the one description of keys in
-//! `schema` and `step_keys`; `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
+//! `schema` and `step_keys`, and of what holds between them (`relation`, `top_relations`, `step_relations`); `graph` and `expressions` check what holds across it. A stage begins when the one before left a document.
 //!
 //! Takes texts, never opens a file, never knows who asks.
 
@@ -28,7 +28,9 @@ mod graph;
 mod inputs;
 mod interface;
 mod item;
+mod json_relations;
 mod json_schema;
+mod json_shapes;
 mod many;
 mod names;
 mod names_at;
@@ -36,6 +38,7 @@ mod pool;
 mod project;
 mod protection;
 mod reach;
+pub mod relation;
 mod report;
 mod required;
 mod role;
@@ -45,10 +48,12 @@ mod schedules;
 pub mod schema;
 mod script;
 pub mod step_keys;
+mod step_relations;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod top;
+mod top_relations;
 mod tree;
 mod until;
 mod values;

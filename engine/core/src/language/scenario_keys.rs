@@ -13,6 +13,7 @@ pub static FILE: Section = Section {
         required("language", "`1`", "The version of the language that the file is written in."),
         required("scenarios", "a map of names to scenarios", "The scenarios, at least one. Names are free text."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("name", "write `runbook:` with the runbook's name"), ("tests", "write `scenarios:`")],
 };
@@ -28,6 +29,7 @@ pub static SCENARIO: Section = Section {
         key("cancel", "a map", "none", "When somebody cancels the run."),
         key("expect", "a map", "nothing is asked", "How it should end."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("given", "write `inputs:` and `steps:`"), ("expectations", "write `expect:`")],
 };
@@ -66,6 +68,7 @@ pub static STEP: Section = Section {
             "What a person settles it as, the first time that nobody knows what it did, or that its rollback failed.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("fail", "write `always: failed`, or `tries: [failed]`"),
@@ -83,6 +86,7 @@ pub static CANCEL: Section = Section {
         key("after", "a duration", "", "So long after the start."),
         key("now", "`true` or `false`", "`false`", "Whether the grace is skipped."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -112,6 +116,7 @@ pub static EXPECT: Section = Section {
             "Exactly the steps that changed something and stay, in a run that did not succeed.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("status", "write `outcome:`"), ("attempts", "write `tries:`"), ("took", "write `at_most:`")],
 };

@@ -1,7 +1,8 @@
 //! Every key of the language, described once: what unknown keys are compared with, what is required, and what the
 //! reference page says all come from here. Never knows a particular runbook.
 
-use super::step_keys;
+use super::relation::Relation;
+use super::{step_keys, top_relations};
 
 /// A key.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Section {
     pub name: &'static str,
     /// Its keys, in groups that sections share.
     pub keys: &'static [&'static [Key]],
+    /// What holds between them, in groups that sections share.
+    pub relations: &'static [&'static [Relation<'static>]],
     /// Keys that a later version will have, each with what it will be for.
     pub later: &'static [&'static str],
     /// Keys of peers, and how to say it here.
@@ -143,7 +146,7 @@ pub static RUNBOOK: Section = Section {
         ),
         key(
             "locks",
-            "a list of texts with `${{ }}`",
+            "a list of names with `${{ }}`",
             "none",
             "Named locks, held from the first attempt of the run to its end. May mention `inputs`, `env` and `run`, no secrets.",
         ),
@@ -186,6 +189,7 @@ pub static RUNBOOK: Section = Section {
             "Steps that run when all others have ended, however they ended. Written to be run again after a crash.",
         ),
     ]],
+    relations: &[top_relations::RUNBOOK],
     later: &[],
     elsewhere: &[
         ("on", "write `schedules:`; other runs are started by `runbook exec` or over the API"),
@@ -223,6 +227,7 @@ pub static INPUT: Section = Section {
         ),
         key("description", "text", "none", "What it is for."),
     ]],
+    relations: &[top_relations::INPUT],
     later: &[],
     elsewhere: &[
         ("options", "write `enum:`"),
@@ -245,6 +250,7 @@ pub static OUTPUT: Section = Section {
             "What it is: worked out when every main step has ended and the run succeeds. May mention `inputs`, `env`, `run` and main steps, no secrets.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("default", "write default(x, v) in `value`"), ("description", "say it in a comment")],
 };
@@ -258,6 +264,7 @@ pub static REQUIRES: Section = Section {
         key("endpoints", "a list of URLs, or of `{url, expect}`", "none", "What must answer the daemon over HTTP."),
         key("disk", "a list of `{path, free}`", "none", "Room that must be left on disks."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("files", "write `files:` at the top"),
@@ -270,7 +277,7 @@ pub static REQUIRES: Section = Section {
 pub static ENDPOINT: Section = Section {
     name: "an endpoint",
     keys: &[&[
-        required("url", "text", "What is asked, by GET: `http://…` or `https://…`."),
+        required("url", "a URL", "What is asked, by GET: `http://…` or `https://…`."),
         key(
             "expect",
             "a list of statuses, such as `200` or `2xx`",
@@ -278,6 +285,7 @@ pub static ENDPOINT: Section = Section {
             "The statuses that will do. A redirect is an answer.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("status", "write `expect: [200]`")],
 };
@@ -289,6 +297,7 @@ pub static ROOM: Section = Section {
         required("path", "text", "A folder that is on that disk, absolute or relative to the project folder."),
         required("free", "a size, such as `5 GiB`", "How much has to be free: in KiB, MiB, GiB or TiB."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("size", "write `free:`"), ("min", "write `free:`")],
 };
@@ -297,7 +306,7 @@ pub static ROOM: Section = Section {
 pub static TOOL: Section = Section {
     name: "a tool",
     keys: &[&[
-        required("name", "text", "The program's name on PATH."),
+        required("name", "the name of a program", "The program's name on PATH."),
         key(
             "version",
             "text such as `>=14`",
@@ -305,6 +314,7 @@ pub static TOOL: Section = Section {
             "A condition on its version: `=`, `>`, `>=`, `<` or `<=`, and a number with dots; several with commas.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -325,6 +335,7 @@ pub static DEFAULTS: Section = Section {
         key("stop", "a map", "as `stop`", "As `stop` of a step. A step's own `stop` replaces it whole."),
         key("pool", "an id", "none", "As `pool` of a step, for all steps with attempts of their own."),
     ]],
+    relations: &[],
     later: &["working_dir", "env_file", "pass_env"],
     elsewhere: &[("run", "only `retry timeout env shell stop pool` have defaults")],
 };
@@ -345,6 +356,7 @@ pub static CONCURRENCY: Section = Section {
             "What a start does while other runs of the group are on: wait for its turn, be refused, or cancel them and wait for their end.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("cancel-in-progress", "write `overlap:`")],
 };
@@ -378,6 +390,7 @@ pub static OBJECTIVE: Section = Section {
             "A run that succeeds proves that the newest backup of the target can be restored: of a backup its own, else the newest from before it.",
         ),
     ]],
+    relations: &[top_relations::OBJECTIVE],
     later: &[],
     elsewhere: &[],
 };
@@ -386,6 +399,7 @@ pub static OBJECTIVE: Section = Section {
 pub static EXPECT: Section = Section {
     name: "`expect`",
     keys: &[&[required("every", "a duration", "A run succeeds at least so often, as `25h`; from `1m`.")]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -394,6 +408,7 @@ pub static EXPECT: Section = Section {
 pub static PREFLIGHT: Section = Section {
     name: "`preflight`",
     keys: &[&[required("every", "a duration", "So often it is looked, as `6h`; from `1m`.")]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -453,6 +468,7 @@ pub static SCHEDULE: Section = Section {
             "How often its runs have to succeed. When that long none has, it is overdue: a finding, and the hook `overdue`.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("schedule", "write `cron:`"),
@@ -475,6 +491,7 @@ pub static MISSED: Section = Section {
         key("window", "a duration", "`1d`", "How late a slot may be to be made up for."),
         key("max", "a whole number from 1", "`10`", "How many `run_all` makes up for at most: the latest ones."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("cap", "write `max:`"), ("limit", "write `max:`"), ("within", "write `window:`")],
 };
@@ -490,6 +507,7 @@ pub static ATTENTION: Section = Section {
             "What every unknown step then counts as. Never applied while processes may be running.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -506,6 +524,7 @@ pub static ROLLBACK: Section = Section {
             "Which steps are compensated: those that succeeded, or all that have started, whatever came of them.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("run", "what compensates a step stands in the step's own `rollback:`"),

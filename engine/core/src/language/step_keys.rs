@@ -1,6 +1,7 @@
 //! Every key of a step and of the maps in it, described once. Never knows a particular runbook.
 
 use super::schema::{Key, Section, key, required};
+use super::step_relations as relations;
 
 /// What a command is, for steps, `verify`, `on_cancel` and `rollback` alike.
 const COMMAND: &[Key] = &[
@@ -201,7 +202,7 @@ pub static STEP: Section = Section {
             ),
             key(
                 "locks",
-                "a list of texts with `${{ }}`",
+                "a list of names with `${{ }}`",
                 "none",
                 "Named locks, taken all at once and held from its first attempt, or the start of what it starts, until it has ended; again for its `rollback`. For commands, blocks and `uses: runbook`.",
             ),
@@ -213,6 +214,7 @@ pub static STEP: Section = Section {
             ),
         ],
     ],
+    relations: &[relations::STEP, relations::COMMAND, relations::NO_ANSWER],
     later: &[],
     elsewhere: &[
         ("id", "the step's id is its key in `steps`"),
@@ -241,6 +243,7 @@ pub static STEP: Section = Section {
 pub static FAIL: Section = Section {
     name: "`with` of `uses: fail`",
     keys: &[&[required("message", "text with `${{ }}`", "Why the step fails. May mention what `if` may.")]],
+    relations: &[],
     later: &[],
     elsewhere: &[("exit_code", "a step that fails by itself has none")],
 };
@@ -270,6 +273,7 @@ pub static WAIT: Section = Section {
         ),
         key("every", "a duration from `1s`", "`30s`", "How long after the end of a probe the next one follows."),
     ]],
+    relations: &[relations::WAIT],
     later: &[],
     elsewhere: &[
         ("duration", "write `for:`"),
@@ -283,6 +287,7 @@ pub static WAIT: Section = Section {
 pub static PROBE: Section = Section {
     name: "`probe`",
     keys: &[COMMAND, ACTION],
+    relations: &[relations::FOLLOWING, relations::COMMAND, relations::NO_ANSWER],
     later: &[],
     elsewhere: &[("retry", "it is run again `every` so often by itself")],
 };
@@ -302,8 +307,14 @@ pub static APPROVAL: Section = Section {
             "`reject`",
             "What it counts as when nobody decided in time. Rejected and failed approvals fail the step.",
         ),
-        key("fields", "a map of ids to inputs", "none", "What approvers fill in. They become outputs of the step."),
+        key(
+            "fields",
+            "a map of ids to inputs, none of them ephemeral",
+            "none",
+            "What approvers fill in. They become outputs of the step.",
+        ),
     ]],
+    relations: &[relations::APPROVAL],
     later: &[],
     elsewhere: &[
         ("approvers", "write `roles:`, and give users roles in the daemon's configuration"),
@@ -325,6 +336,7 @@ pub static CALL: Section = Section {
             "What it gives. A text that is one expression and nothing else gives the expression's value. No secrets.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[("runbook", "write `name:`"), ("with", "write `inputs:`")],
 };
@@ -345,6 +357,7 @@ pub static REPEAT: Section = Section {
         ),
         key("every", "a duration from `1s`", "at once", "How long after the end of an iteration the next one begins."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("while", "write `until:` with the opposite"),
@@ -361,6 +374,7 @@ pub static REPEAT: Section = Section {
 pub static CLEANUP: Section = Section {
     name: "`verify`, `on_cancel` and `rollback` of a step",
     keys: &[COMMAND, ACTION],
+    relations: &[relations::FOLLOWING, relations::COMMAND],
     later: &[],
     elsewhere: &[("retry", "it is tried three times by itself")],
 };
@@ -383,6 +397,7 @@ pub static RETRY: Section = Section {
             "Whether a failed attempt is tried again.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[
         ("max_attempts", "write `attempts:`"),
@@ -406,6 +421,7 @@ pub static BACKOFF: Section = Section {
             "`full`: each wait is anything between nothing and its whole length, by chance.",
         ),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };
@@ -423,6 +439,7 @@ pub static STOP: Section = Section {
         ),
         key("grace", "a duration", "`30s`", "How long it may take to end before KILL."),
     ]],
+    relations: &[],
     later: &[],
     elsewhere: &[],
 };

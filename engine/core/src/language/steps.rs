@@ -14,9 +14,10 @@ use super::item::{Entry, Fields, Item};
 use super::many;
 use super::names;
 use super::pool;
+use super::relation;
 use super::report::{Problem, Report};
-use super::step_keys;
 use super::{show, top, work};
+use super::{step_keys, step_relations};
 use crate::action::UNKNOWN_IF;
 use crate::definition::{DryRun, Effect, Many, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
@@ -178,6 +179,8 @@ fn step<'t>(
         let (needs, undoes) = (Vec::new(), Vec::new());
         return (step, StepDraft { id: entry.key.span(), needs, undoes, when_skipped: None });
     };
+    let of_part = if part == Part::Main { step_relations::MAIN } else { step_relations::FINALLY };
+    relation::hold(&fields, of_part.iter(), reader.report);
     let cleanup = Span::seconds(limits::CLEANUP_TIMEOUT_SECONDS);
     let timeout = (part == Part::Finally).then_some(cleanup);
     let inherited = Inherited { defaults, step: None, timeout, role: Role::Work };
@@ -263,7 +266,6 @@ fn step<'t>(
     let rollback = follow("rollback", reader);
     (step.verify, step.on_cancel, step.rollback) = (verify, on_cancel, rollback);
     step.no_return = fields.get("no_return").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
-    ways_back(&fields, &step, reader);
     // What it starts may be past its own point of no return when it is to be canceled.
     let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook)) || one_way_inside;
     step.no_return |= one_way && part == Part::Main && step.rollback.is_none();
@@ -284,11 +286,7 @@ fn step<'t>(
     }
     let needs = step_list(&fields, "needs", reader);
     let mut undoes = step_list(&fields, "undoes", reader);
-    if let (Part::Main, Some(entry)) = (part, fields.entry("undoes")) {
-        reader.report.add(
-            Problem::new(Code::WrongUndo, entry.key.span(), "`undoes` is for steps of `finally` only")
-                .help("move the step to `finally`, or leave `undoes` out"),
-        );
+    if part == Part::Main {
         undoes.clear();
     }
     let when_skipped = fields.entry("when_skipped").map(|entry| entry.key.span());
@@ -319,24 +317,6 @@ fn outputs(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> indexmap::In
 /// The types of what a block leaves.
 fn types(block: &Runbook) -> indexmap::IndexMap<String, ValueType> {
     block.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type)).collect()
-}
-
-/// What `rollback` and `no_return` do not fit.
-fn ways_back(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
-    let (rollback, no_return) = (fields.entry("rollback"), fields.entry("no_return").filter(|_| step.no_return));
-    if let (Some(rollback), Some(no_return)) = (rollback, no_return) {
-        reader.report.add(
-            Problem::new(Code::ConflictingKeys, rollback.key.span(), "`rollback` and `no_return` exclude each other")
-                .related(no_return.key.span(), "`no_return` is here")
-                .help("leave one out: where there is no way back, nothing is compensated"),
-        );
-    }
-    if step.part == Part::Finally {
-        for entry in [rollback, no_return].into_iter().flatten() {
-            let message = format!("`{}` is for main steps: what `finally` did is not rolled back", entry.key.raw());
-            reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("leave it out"));
-        }
-    }
 }
 
 /// What follows from `effect`.

@@ -322,16 +322,9 @@ fn objective<'t>(fields: &Fields<'t>, reader: &mut Reader<'_, '_, 't>) -> Option
     let (rpo, rto) = (bound("rpo"), bound("rto"));
     let mut flag = |key| fields.get(key).and_then(|item| item.boolean(reader.report)).unwrap_or_default();
     let (drill, proves) = (flag("drill"), flag("proves"));
-    let is = |key| fields.entry(key).is_some();
-    let problem = match (is("rpo"), is("rto")) {
-        (true, true) => Some(("a run is a backup, with `rpo`, or a restore, with `rto`", "make two runbooks of it")),
-        (_, false) if drill => Some(("a drill is a restore", "add `rto: DURATION`, how long a restore may take")),
-        (false, false) if !proves => {
-            Some(("nothing is said of the target", "add `rpo:` to a backup, `rto:` to a restore, or `proves: true`"))
-        }
-        _ => None,
-    };
-    if let Some((message, help)) = problem {
+    if fields.entry("rpo").or(fields.entry("rto")).is_none() && !drill && !proves {
+        let message = "nothing is said of the target";
+        let help = "add `rpo:` to a backup, `rto:` to a restore, or `proves: true`";
         reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
     }
     let target = fields.get("target")?;

@@ -29,28 +29,6 @@ const USES: [(&str, Uses); 4] =
 const ON_TIMEOUT: [(&str, OnTimeout); 3] =
     [("reject", OnTimeout::Reject), ("approve", OnTimeout::Approve), ("fail", OnTimeout::Fail)];
 
-/// The keys of a step that are about its command.
-const OF_COMMANDS: [&str; 18] = [
-    "run",
-    "argv",
-    "shell",
-    "stdin",
-    "env",
-    "env_file",
-    "pass_env",
-    "working_dir",
-    "files",
-    "timeout",
-    "stop",
-    "success",
-    "unknown_if",
-    "retry",
-    "effect",
-    "dry_run",
-    "target",
-    "verify",
-];
-
 /// How a time is written.
 const TIME_RULE: &str = "a time is written as RFC 3339 has it: 2026-12-01T08:00:00Z, or with +01:00 for Z";
 /// How long a wait with a probe lasts unless it says so.
@@ -96,8 +74,6 @@ pub(super) fn read<'t>(
             None
         }
     };
-    let probes = with.as_ref().is_some_and(|with| kind == Uses::Wait && with.get("probe").is_some());
-    strangers(fields, word, probes, reader);
     let Some(with) = with else { return nothing() };
     match kind {
         Uses::Approval => Work::Approval(Box::new(approval(&with, owner, reader))),
@@ -122,78 +98,6 @@ pub(super) fn nothing() -> Work {
     }))
 }
 
-/// Keys that mean nothing beside `uses`.
-fn strangers(fields: &Fields<'_>, word: &str, probes: bool, reader: &mut Reader<'_, '_, '_>) {
-    let of_attempts = ["outputs", "artifacts"].into_iter().filter(|_| !probes);
-    let pool = ["pool"].into_iter().filter(|_| !probes);
-    for key in OF_COMMANDS
-        .into_iter()
-        .chain(["on_cancel", "rollback", "no_return"])
-        .chain(of_attempts)
-        .chain(["locks"])
-        .chain(pool)
-    {
-        let Some(entry) = fields.entry(key) else { continue };
-        let (message, help) = match key {
-            "run" | "argv" => (
-                format!("`uses: {word}` and `{key}` exclude each other"),
-                "make two steps of it: one needs the other".to_owned(),
-            ),
-            "timeout" if word == "wait" => {
-                ("`timeout` is for attempts, and a wait is none".to_owned(), "write `for:` under `with`".to_owned())
-            }
-            "timeout" if word == "approval" => (
-                "`timeout` is for attempts, and an approval is none".to_owned(),
-                "write `timeout:` under `with`".to_owned(),
-            ),
-            "timeout" if word == "runbook" => (
-                "`timeout` is for attempts, and a child run is none".to_owned(),
-                "write `timeout:` at the top of the other runbook".to_owned(),
-            ),
-            "outputs" if word == "runbook" => (
-                "the outputs of such a step are those of the other runbook".to_owned(),
-                "write `outputs:` at the top of the other runbook".to_owned(),
-            ),
-            "outputs" if word == "approval" => (
-                "the outputs of an approval are its decision, its approvers and its fields".to_owned(),
-                "write `fields:` under `with`".to_owned(),
-            ),
-            "rollback" | "no_return" | "locks" | "dry_run" if word == "runbook" => continue,
-            "retry" | "success" | "unknown_if" | "verify" | "on_cancel" | "rollback" | "no_return" | "effect"
-            | "target" => (
-                match word {
-                    "runbook" => format!("`{key}` is about what an attempt did, and `uses: runbook` has none"),
-                    _ => format!("`{key}` is about what an attempt did, and `uses: {word}` changes nothing"),
-                },
-                match (key, probes) {
-                    ("success", true) => "write `until:` under `with`".to_owned(),
-                    ("retry", true) => "write `every:` and `for:` under `with`".to_owned(),
-                    _ => "leave it out".to_owned(),
-                },
-            ),
-            "locks" => (
-                format!("`locks` are had from the first attempt on, and `uses: {word}` has none that changes anything"),
-                "leave it out, or put the step into a block with `locks`".to_owned(),
-            ),
-            "pool" => (
-                format!("a place in a pool is for attempts, and `uses: {word}` has none"),
-                match word {
-                    "runbook" => "give it to the steps of the other runbook".to_owned(),
-                    _ => "leave it out".to_owned(),
-                },
-            ),
-            _ => (
-                format!("`{key}` is for commands, and `uses: {word}` starts none itself"),
-                match probes {
-                    true if !matches!(key, "outputs" | "artifacts") => format!("write `{key}` under `with.probe`"),
-                    _ => "leave it out".to_owned(),
-                },
-            ),
-        };
-        reader.report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
-    }
-}
-
 fn wait<'t>(
     with: &Fields<'t>,
     owner: Owner,
@@ -203,23 +107,8 @@ fn wait<'t>(
     if let Some(probe) = with.entry("probe") {
         return self::probe(probe, with, owner, inherited, reader).map(|probe| Wait::Probe(Box::new(probe)));
     }
-    for key in ["fail_if", "every"] {
-        if let Some(entry) = with.entry(key) {
-            reader.report.add(
-                Problem::new(Code::ConflictingKeys, entry.key.span(), format!("`{key}` means nothing without `probe`"))
-                    .help("add `probe:` with a command, or leave it out"),
-            );
-        }
-    }
     match (with.entry("for"), with.entry("until")) {
-        (Some(length), Some(until)) => {
-            reader.report.add(
-                Problem::new(Code::ConflictingKeys, until.key.span(), "`for` and `until` exclude each other")
-                    .related(length.key.span(), "`for` is here")
-                    .help("keep one: `for` is a length of time, `until` a time"),
-            );
-            None
-        }
+        (Some(_), Some(_)) => None,
         (Some(_), None) => reader.duration(with, "for").map(Wait::For),
         (None, Some(until)) => {
             let text = reader.template(until.value, "until", owner, Use::Shown)?;
@@ -278,12 +167,6 @@ fn approval<'t>(with: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>
     let message = reader.template_of(with, "message", owner, Use::Shown).unwrap_or_default();
     let timeout = reader.duration(with, "timeout");
     let report = &mut *reader.report;
-    if let (Some(entry), None) = (with.entry("on_timeout"), with.entry("timeout")) {
-        report.add(
-            Problem::new(Code::ConflictingKeys, entry.key.span(), "`on_timeout` means nothing without `timeout`")
-                .help("add `timeout:`, or leave it out"),
-        );
-    }
     let mut roles = Vec::new();
     if let Some(item) = with.get("roles") {
         roles = role::names(item, reader.interfaces.configured(), report);

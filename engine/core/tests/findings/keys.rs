@@ -71,4 +71,16 @@ pub const CASES: &[(&str, &str)] = &[
         "pools and priorities",
         "name: a\nlanguage: 1\npriority: urgent\ndefaults: {pool: [a]}\nsteps:\n  a: {argv: [a], pool: Big Disk, priority: high}\n  b: {uses: approval, with: {message: b}, pool: disk}\n  c: {uses: wait, with: {for: 1m}, pool: disk}\n  d: {uses: wait, with: {probe: {argv: [d]}}, pool: disk}\n  e: {pool: disk, steps: {f: {argv: [f]}}}\n  g: {uses: runbook, with: {name: a}, pool: disk}\n  h: {argv: [h], for_each: [1, 2], pool: disk, pools: [disk]}\n",
     ),
+    (
+        "a backup that is a restore",
+        "name: a\nlanguage: 1\nobjective: {target: db, rpo: 1h, rto: 1h}\nsteps: {a: {argv: [a]}}\n",
+    ),
+    (
+        "a drill that is no restore",
+        "name: a\nlanguage: 1\nobjective: {target: db, drill: true}\nsteps: {a: {argv: [a]}}\n",
+    ),
+    (
+        "an objective that says nothing",
+        "name: a\nlanguage: 1\nobjective: {target: db, drill: false}\nsteps: {a: {argv: [a]}}\n",
+    ),
 ];

@@ -61,7 +61,7 @@ pub const CASES: &[(&str, &str)] = &[
     ),
     (
         "defaults and choices that the input refuses",
-        "name: a\nlanguage: 1\ninputs:\n  a: {type: integer, default: '3'}\n  b: {type: string, default: 1.10}\n  c: {type: string, pattern: '[a-z]+', default: A1}\n  d: {type: integer, minimum: 5, maximum: 1}\n  e: {type: number, maximum: 5, default: 7}\n  f: {type: string, enum: [dev, prod, 1], default: prd}\n  g: {type: list, minimum: 1, default: []}\n  h: {type: string, enum: []}\n  i: {type: number, default: .inf}\n  j: {type: boolean, default: yes}\nsteps: {s: {argv: [s]}}\n",
+        "name: a\nlanguage: 1\ninputs:\n  a: {type: integer, default: '3'}\n  b: {type: string, default: 1.10}\n  c: {type: string, pattern: '[a-z]+', default: A1}\n  d: {type: integer, minimum: 5, maximum: 1}\n  e: {type: number, maximum: 5, default: 7}\n  f: {type: string, enum: [dev, prod, 1], default: prd}\n  g: {type: list, minimum: 1, default: []}\n  h: {type: string, enum: []}\n  i: {type: number, default: .inf}\n  j: {type: boolean, default: yes}\n  k: {type: string, enum: [dev, prod], default: prd}\nsteps: {s: {argv: [s]}}\n",
     ),
     (
         "more than a command takes",

@@ -1,0 +1,163 @@
+//! Texts of every form at every place that takes a text of one form.
+
+use serde_json::{Value, json};
+
+use super::apart::with;
+
+/// Texts that are something somewhere, and nothing elsewhere.
+const TEXTS: &[&str] = &[
+    "",
+    "a",
+    "A",
+    "1a",
+    "a-b_1",
+    "a b",
+    " a",
+    "ä",
+    "a.b",
+    "a/b",
+    "/a",
+    "./a",
+    "a/.",
+    "a/..",
+    ".",
+    "..",
+    "...",
+    ".a",
+    "a..",
+    "a/../b",
+    "../a",
+    "a//b",
+    "a/",
+    "a\tb",
+    "a\nb",
+    "a\n",
+    "1",
+    "1h",
+    "h",
+    "1 h",
+    "-1h",
+    "1.5h",
+    "1h30m",
+    "30m1h",
+    "1m1m",
+    "250ms",
+    "5s250ms",
+    "1d2h3m4s5ms",
+    "1m5",
+    "7w",
+    ">=1",
+    ">=1,<2",
+    " >= 1 , < 2.30 ",
+    "=1",
+    "==1",
+    "=>1",
+    "<>1",
+    "1.2",
+    ">=1.",
+    ">=1..2",
+    ">=",
+    ">=1,",
+    "5 GiB",
+    "5GiB",
+    "5  GiB",
+    "5 GB",
+    " 5 GiB",
+    "http://x",
+    "https://x:80/y?z#f",
+    "http://x?y",
+    "http://",
+    "http:///y",
+    "http://a@b",
+    "http://x/@",
+    "ftp://x",
+    "http://x y",
+    "http://x/{y}",
+    "HOME",
+    "A_1",
+    "_",
+    "A-B",
+    "RUNBOOK",
+    "RUNBOOK_A",
+    "echo ${{ inputs.x }}",
+    "echo $${{ x }}",
+    "echo ${x}",
+    "one\ntwo ${{ x }}",
+    "200",
+    "99",
+    "600",
+    "2xx",
+    "6xx",
+    "2x",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "string",
+    "true",
+];
+
+/// A runbook of these keys.
+fn runbook(key: &str, value: Value) -> Value {
+    with(&json!({"name": "a", "language": 1, "steps": {"a": {"argv": ["a"]}}}), key, value)
+}
+
+/// A runbook of a step with this key.
+fn step(key: &str, value: Value) -> Value {
+    runbook("steps", json!({"a": with(&json!({"argv": ["a"]}), key, value)}))
+}
+
+/// Where texts stand.
+const PLACES: &[fn(&str) -> Value] = &[
+    |text| runbook("name", json!(text)),
+    |text| runbook("labels", json!({text: "a"})),
+    |text| runbook("inputs", json!({text: {"type": "string"}})),
+    |text| runbook("inputs", json!({"i": {"type": text}})),
+    |text| runbook("outputs", json!({text: {"type": "string", "value": "'a'"}})),
+    |text| runbook("requires", json!({"secrets": [text]})),
+    |text| runbook("requires", json!({"secrets": [text, text]})),
+    |text| runbook("requires", json!({"tools": [text]})),
+    |text| runbook("requires", json!({"tools": [{"name": text}]})),
+    |text| runbook("requires", json!({"tools": [{"name": "a", "version": text}]})),
+    |text| runbook("requires", json!({"endpoints": [text]})),
+    |text| runbook("requires", json!({"endpoints": [{"url": text}]})),
+    |text| runbook("requires", json!({"endpoints": [{"url": "http://x", "expect": [text]}]})),
+    |text| runbook("requires", json!({"disk": [{"path": "a", "free": text}]})),
+    |text| runbook("env", json!({text: "a"})),
+    |text| runbook("files", json!([text])),
+    |text| runbook("files", json!([text, text])),
+    |text| runbook("locks", json!([text, text])),
+    |text| runbook("timeout", json!(text)),
+    |text| runbook("defaults", json!({"timeout": text})),
+    |text| runbook("defaults", json!({"env": {text: "a"}})),
+    |text| runbook("schedules", json!({text: {"cron": "@daily"}})),
+    |text| runbook("schedules", json!({"n": {"cron": "@daily", "jitter": text}})),
+    |text| runbook("steps", json!({text: {"argv": ["a"]}})),
+    |text| runbook("finally", json!({text: {"argv": ["a"]}})),
+    |text| runbook("steps", json!({"a": {"run": text}})),
+    |text| runbook("steps", json!({"a": {"uses": text, "with": {"url": "a"}}})),
+    |text| step("env", json!({text: "a"})),
+    |text| step("pass_env", json!([text])),
+    |text| step("pass_env", json!([text, text])),
+    |text| step("artifacts", json!([text])),
+    |text| step("artifacts", json!([text, text])),
+    |text| step("files", json!({text: "a"})),
+    |text| step("outputs", json!({text: "string"})),
+    |text| step("outputs", json!({"x": text})),
+    |text| step("pool", json!(text)),
+    |text| step("effect", json!(text)),
+    |text| step("timeout", json!(text)),
+    |text| step("argv", json!([text, text])),
+    |text| step("verify", json!({"run": text})),
+    |text| runbook("steps", json!({"a": {"uses": "http", "with": {"url": "a", "status": [text]}}})),
+    |text| runbook("steps", json!({"a": {"uses": "approval", "with": {"message": "a", "roles": [text, text]}}})),
+    |text| {
+        runbook(
+            "steps",
+            json!({"a": {"uses": "approval", "with": {"message": "a", "fields": {text: {"type": "string"}}}}}),
+        )
+    },
+];
+
+/// Runbooks of each text at each place.
+pub fn runbooks() -> impl Iterator<Item = Value> {
+    PLACES.iter().flat_map(|place| TEXTS.iter().map(|text| place(text)))
+}
