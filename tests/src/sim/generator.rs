@@ -643,7 +643,7 @@ fn wait(random: &mut Random, rich: Richness, part: Part, id: String) -> (Step, S
 fn approval(random: &mut Random) -> Approval {
     let timeout = random.percent(50).then(|| Span::millis(random.spread(1, 7_200_000)));
     let secret = random.fork("secret field", 0).percent(30);
-    let field = random.percent(40).then(|| InputDecl {
+    let mut field = random.percent(40).then(|| InputDecl {
         value_type: ValueType::String,
         required: random.percent(50),
         default: None,
@@ -656,16 +656,22 @@ fn approval(random: &mut Random) -> Approval {
         description: String::new(),
     });
     let roles = if random.percent(50) { random.below(ROLES.len() + 1) } else { 0 };
+    let approvals = random.pick([1, 1, 2, 3]);
+    let not_requester = random.percent(50);
+    let on_timeout = match timeout {
+        Some(_) => random.pick([OnTimeout::Reject, OnTimeout::Approve, OnTimeout::Fail]),
+        None => OnTimeout::default(),
+    };
+    if let (OnTimeout::Approve, Some(field)) = (on_timeout, &mut field) {
+        field.required = false;
+    }
     Approval {
         message: "please".to_owned(),
         roles: ROLES.iter().take(roles).map(ToString::to_string).collect(),
-        approvals: random.pick([1, 1, 2, 3]),
-        not_requester: random.percent(50),
+        approvals,
+        not_requester,
         timeout,
-        on_timeout: match timeout {
-            Some(_) => random.pick([OnTimeout::Reject, OnTimeout::Approve, OnTimeout::Fail]),
-            None => OnTimeout::default(),
-        },
+        on_timeout,
         fields: field.map(|field| (FIELD.to_owned(), field)).into_iter().collect(),
     }
 }

@@ -175,6 +175,7 @@ fn words(takes: &str) -> Option<Value> {
     Some(match words.as_slice() {
         [] => return None,
         ["true", "false"] => json!({"type": "boolean"}),
+        ["false"] => json!({"const": false}),
         [number] if number.parse::<i64>().is_ok() => json!({"const": number.parse::<i64>().ok()?}),
         words => json!({"enum": words}),
     })

@@ -305,7 +305,7 @@ pub static APPROVAL: Section = Section {
             "on_timeout",
             "`reject`, `approve` or `fail`",
             "`reject`",
-            "What it counts as when nobody decided in time. Rejected and failed approvals fail the step.",
+            "What it counts as when nobody decided in time. Rejected and failed approvals fail the step. Beside `approve` no field is `required`: nobody would fill it in.",
         ),
         key(
             "fields",

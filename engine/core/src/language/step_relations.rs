@@ -259,6 +259,8 @@ pub(super) const APPROVAL: &[Relation<'static>] = &[
         "`on_timeout` means nothing without `timeout`",
         "add `timeout:`, or leave it out",
     ),
+    // Nobody is there to fill it in.
+    takes(&[Word("on_timeout", &["approve"])], "fields.*.required", "`false`"),
     // What every approval leaves.
     lacks(&[], &["fields.decision", "fields.approvers"]),
 ];

@@ -179,14 +179,24 @@ fn approval<'t>(with: &Fields<'t>, owner: Owner, reader: &mut Reader<'_, '_, 't>
         }
     }
     let approvals = with.get("approvals").and_then(|item| item.integer(1..=limits::APPROVALS, report));
+    let on_timeout = with.get("on_timeout").and_then(|item| item.word(&ON_TIMEOUT, report)).unwrap_or_default();
+    let fields = fields_of_approval(with, report);
+    let required = fields.iter().find(|(_, field)| field.required).filter(|_| on_timeout == OnTimeout::Approve);
+    if let (Some((name, _)), Some(entry)) = (required, with.entry("on_timeout")) {
+        let message = format!("nobody fills in `{}`, which is required, when the time is over", show(name));
+        report.add(
+            Problem::new(Code::ConflictingKeys, entry.key.span(), message)
+                .help("give the field a default instead, or say `on_timeout: reject` or `fail`"),
+        );
+    }
     Approval {
         message,
         roles,
         approvals: approvals.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
         not_requester: with.get("not_requester").and_then(|item| item.boolean(report)).unwrap_or(false),
         timeout,
-        on_timeout: with.get("on_timeout").and_then(|item| item.word(&ON_TIMEOUT, report)).unwrap_or_default(),
-        fields: fields_of_approval(with, report),
+        on_timeout,
+        fields,
     }
 }
 

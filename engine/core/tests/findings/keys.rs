@@ -68,6 +68,10 @@ pub const CASES: &[(&str, &str)] = &[
     ),
     ("a policy", "name: a\nlanguage: 1\nrollback: auto\nsteps: {a: {argv: [a]}}\n"),
     (
+        "fields that nobody fills in",
+        "name: a\nlanguage: 1\nsteps:\n  a: {uses: approval, with: {message: a, timeout: 1h, on_timeout: approve, fields: {ticket: {type: string, required: true}}}}\n  b: {uses: approval, with: {message: b, timeout: 1h, on_timeout: approve, fields: {ticket: {type: string, required: false}}}}\n  c: {uses: approval, with: {message: c, timeout: 1h, fields: {ticket: {type: string, required: true}}}}\n",
+    ),
+    (
         "pools and priorities",
         "name: a\nlanguage: 1\npriority: urgent\ndefaults: {pool: [a]}\nsteps:\n  a: {argv: [a], pool: Big Disk, priority: high}\n  b: {uses: approval, with: {message: b}, pool: disk}\n  c: {uses: wait, with: {for: 1m}, pool: disk}\n  d: {uses: wait, with: {probe: {argv: [d]}}, pool: disk}\n  e: {pool: disk, steps: {f: {argv: [f]}}}\n  g: {uses: runbook, with: {name: a}, pool: disk}\n  h: {argv: [h], for_each: [1, 2], pool: disk, pools: [disk]}\n",
     ),
