@@ -267,10 +267,14 @@ fn times(plan: &PlanRunResponse) -> Vec<Line> {
         lines.extend(on_top(plan));
         return lines;
     }
+    let by = match plan.past_runs {
+        0 => ": ".to_owned(),
+        runs => format!(" (by {}): ", plural(runs.into(), "past run")),
+    };
     lines.push(
         Line::of(Tone::Bold, &format!("about {}", span(micros(plan.expected.as_ref()))))
             .with(Tone::Plain, &format!(", if slow {}", span(micros(plan.expected_p90.as_ref()))))
-            .with(Tone::Dim, &format!(" (by {}): ", plural(plan.past_runs.into(), "past run")))
+            .with(Tone::Dim, &by)
             .with(Tone::Plain, &plan.critical_path.join(" → ")),
     );
     if !plan.unmeasured.is_empty() {
@@ -281,7 +285,7 @@ fn times(plan: &PlanRunResponse) -> Vec<Line> {
     lines
 }
 
-/// What is in no expected time: persons, and spans that are waited for.
+/// What is in no expected time: persons, times of the day, and probes.
 fn on_top(plan: &PlanRunResponse) -> Option<Line> {
     let mut found = Vec::new();
     waiting(&plan.steps, "", &mut found);
@@ -293,7 +297,8 @@ fn on_top(plan: &PlanRunResponse) -> Option<Line> {
 fn waiting(steps: &[PlannedStep], prefix: &str, found: &mut Vec<String>) {
     for step in steps.iter().filter(|step| matches!(step.outlook(), StepOutlook::Runs | StepOutlook::Open)) {
         let path = path::joined(prefix, &step.id);
-        if !step.waits.is_empty() {
+        // A span is part of the expected time.
+        if !step.waits.is_empty() && step.median.is_none() {
             found.push(path.clone());
         }
         waiting(&step.below, &format!("{path}/"), found);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use crate::definition::{Call, Given, Part, Runbook, Step, WhenSkipped};
+use crate::definition::{Call, Given, Part, Runbook, Step, Wait, WhenSkipped, Work};
 use crate::expression::{Expression, Reference, RunField, Scope, Template};
 use crate::id::StepNo;
 use crate::language::check_inputs;
@@ -140,7 +140,8 @@ pub struct Plan {
     pub expected: Span,
     /// The same by the slow ones.
     pub expected_p90: Span,
-    /// Steps that may run and whose duration nobody knows: they count as nothing above.
+    /// Steps that may run and whose duration nobody knows: they count as nothing above. Those that wait for persons, times or
+    /// probes are not among them.
     pub unmeasured: Vec<StepNo>,
 }
 
@@ -157,7 +158,8 @@ pub fn plan(runbook: &Runbook, known: &Known, took: &BTreeMap<StepNo, Took>) -> 
     // A checked definition has no cycle, so that every step has its turn.
     let steps: Vec<Outlook> =
         seen.into_iter().map(|seen| seen.map_or(Outlook::Open { asks: Vec::new() }, |seen| seen.outlook)).collect();
-    let unmeasured = order.iter().filter(|no| steps[no.index()].may_run() && !took.contains_key(no));
+    let waits = |no: StepNo| runbook.step(no).is_some_and(|step| waits_for_others(&step.work));
+    let unmeasured = order.iter().filter(|no| steps[no.index()].may_run() && !took.contains_key(no) && !waits(**no));
     let mut unmeasured: Vec<StepNo> = unmeasured.copied().collect();
     unmeasured.sort_unstable();
     let length = |of: fn(&Took) -> Span| {
@@ -391,6 +393,31 @@ pub fn shown(runbook: &Runbook, known: &Known, text: &str) -> String {
         true => rendered.unwrap_or_else(|| text.to_owned()),
         false => text.to_owned(),
     }
+}
+
+/// Whether how long a step takes is up to persons, to the time of the day, or to what a probe asks.
+fn waits_for_others(work: &Work) -> bool {
+    match work {
+        Work::Approval(_) => true,
+        Work::Wait(wait) => !matches!(**wait, Wait::For(_)),
+        Work::Command(_) | Work::Fail(_) | Work::Runbook(_) | Work::Block(_) => false,
+    }
+}
+
+/// How long the steps of a runbook take, by what is known of their tries by their ids. One that waits for a span takes that;
+/// of one that waits for others nothing is known, whatever a probe took.
+pub fn durations<'a>(runbook: &Runbook, by_id: impl Fn(&str) -> Option<Took> + 'a) -> BTreeMap<StepNo, Took> {
+    let mut took = numbered(runbook, by_id);
+    for (no, step) in (0..).map(StepNo).zip(&runbook.steps) {
+        if let Work::Wait(wait) = &step.work
+            && let Wait::For(span) = **wait
+        {
+            took.insert(no, Took { median: span, p90: span, samples: 0 });
+        } else if waits_for_others(&step.work) {
+            took.remove(&no);
+        }
+    }
+    took
 }
 
 /// The steps of a runbook by their ids, for what is known of them by id.

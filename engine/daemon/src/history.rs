@@ -1,11 +1,12 @@
-//! How long the steps of a runbook took in its past runs, read from the journal. Bounded in runs and events, whatever is
-//! kept. Never judges whether that is long.
+//! How long the steps of a runbook took in its past runs, and those below them, read from the journal. Bounded in runs and
+//! events, whatever is kept. Never judges whether that is long.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use runbook_core::id::{AttemptNo, StepNo};
+use runbook_core::id::{AttemptNo, RunUid, StepNo};
 use runbook_core::plan::Took;
-use runbook_core::run::{AttemptKind, Event, Fact, Then};
+use runbook_core::run::{AttemptKind, Event, Fact, Kind, Pinned, Then};
 use runbook_core::time::Span;
 use runbook_journal::{StoreError, View};
 
@@ -18,11 +19,14 @@ const RUNS: usize = 20;
 const SCAN: usize = 10_000;
 /// Events that are read at most; the run that goes over it is the last.
 const EVENTS: usize = 200_000;
+/// Child runs that are looked at, of all these together.
+const CHILD_RUNS: usize = 2_000;
 
 /// What is known of past runs.
 #[derive(Debug, Default)]
 pub struct Past {
-    /// By the ids of steps: how long their tries took that succeeded.
+    /// By the ids of steps, of those below as `deploy/migrate`, whatever the item or iteration: how long their tries took that
+    /// succeeded.
     pub took: HashMap<String, Took>,
     /// How many runs were looked at.
     pub runs: u32,
@@ -36,7 +40,7 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
     let mut wanted = |row: &runbook_journal::RunRow| row.finished.is_some() && row.runbook == runbook && !row.dry;
     let rows = reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
     let mut durations: HashMap<String, Vec<Span>> = HashMap::new();
-    let (mut runs, mut left) = (0, EVENTS);
+    let (mut runs, mut left, mut children) = (0, EVENTS, CHILD_RUNS);
     for row in rows {
         let (Ok(pinned), Ok(events)) =
             (definitions.load(row.definitions().next_back().unwrap_or(row.definition)), all_events(reader, row.uid))
@@ -44,18 +48,50 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
             continue;
         };
         runs += 1;
-        for (step, span) in tries(&events) {
-            if let Some(step) = pinned.runbook.step(step) {
-                durations.entry(step.id.clone()).or_default().push(span);
+        let mut open = vec![(pinned, events, String::new())];
+        while let Some((pinned, events, prefix)) = open.pop() {
+            left = left.saturating_sub(events.len());
+            // The steps of such a run stand for the times that the step above does its work.
+            let many = !matches!(pinned.kind(), Kind::Runbook | Kind::Block);
+            for (step, span) in tries(&events).into_iter().filter(|_| !many) {
+                if let Some(step) = pinned.runbook.step(step) {
+                    durations.entry(format!("{prefix}{}", step.id)).or_default().push(span);
+                }
+            }
+            for (step, child) in started(&events) {
+                if left == 0 || children == 0 {
+                    break;
+                }
+                children -= 1;
+                let Some(id) = pinned.runbook.step(step).map(|step| step.id.as_str()) else { continue };
+                let path = if many { prefix.clone() } else { format!("{prefix}{id}/") };
+                let Ok(events) = all_events(reader, child) else { continue };
+                open.extend(below(&pinned, step, &events).map(|below| (below, events, path)));
             }
         }
-        left = left.saturating_sub(events.len());
         if left == 0 {
             break;
         }
     }
     let took = durations.into_iter().filter_map(|(id, spans)| Some((id, Took::of(spans)?))).collect();
     Ok(Past { took, runs })
+}
+
+/// The child runs that were started, the latest of each step.
+fn started(events: &[Event]) -> HashMap<StepNo, RunUid> {
+    let of = |event: &Event| match event.fact {
+        Fact::ChildStarting { step, child, .. } => Some((step, child)),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+/// The definition of a child run with these events.
+fn below(above: &Pinned, step: StepNo, events: &[Event]) -> Option<Arc<Pinned>> {
+    match &events.first()?.fact {
+        Fact::Created(created) => above.below(step, &created.items),
+        _ => None,
+    }
 }
 
 /// How long each try of a step itself took that succeeded.

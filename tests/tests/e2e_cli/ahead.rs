@@ -68,15 +68,62 @@ fn a_plan_tells_who_is_asked_and_what_is_waited_for() {
     let told = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "asks for 2 approvals by dba or ops, not by who starts it; after 4h it fails",
+        " may not",
         "waits 5h",
         "asks for an approval",
-        "what these wait for comes on top: go, cool, below/ask",
+        // A span is known.
+        "about 5 h 00 min, if slow 5 h 00 min: cool",
+        "what these wait for comes on top: go, below/ask",
     ] {
         assert!(told.contains(part), "{part}: {}", said.out);
     }
     let said = runbook(&project, &["plan", "move", "--output", "json"]);
     let plan: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!(plan["steps"][1]["waits"], "waits 5h", "{plan:#}");
+}
+
+#[test]
+fn a_plan_tells_what_is_inside_and_how_long_that_took() {
+    let project = Project::with(
+        "rolling",
+        r#"
+inputs: {nodes: {type: list, default: [a, b]}}
+steps:
+  up:
+    for_each: ${{ inputs.nodes }}
+    steps:
+      drain: {argv: ["true"], locks: ["node/${{ item }}"]}
+      check: {needs: [drain], uses: runbook, with: {name: check, inputs: {node: "${{ item }}"}}}
+      first: {needs: [check], if: "item == 'a'", argv: ["true"]}
+  again:
+    needs: [up]
+    repeat: {until: iteration.number == 2, max: 2}
+    steps: {turn: {argv: ["true"]}}
+"#,
+    );
+    project.runbook("check", "inputs: {node: {type: string, required: true}}\nsteps: {ask: {argv: [\"true\"]}}\n");
+    let _daemon = Daemon::start(&project);
+    let planned = || -> Value {
+        let said = runbook(&project, &["plan", "rolling", "--output", "json"]);
+        serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"))
+    };
+    let inside = |plan: &Value| {
+        let (up, again) = (&plan["steps"][0]["below"], &plan["steps"][1]["below"]);
+        [up[0].clone(), up[1]["below"][0].clone(), up[2].clone(), again[0].clone()]
+    };
+    let plan = planned();
+    let steps = inside(&plan);
+    assert_eq!(
+        steps.each_ref().map(|step| step["id"].as_str()),
+        ["drain", "ask", "first", "turn"].map(Some),
+        "{plan:#}"
+    );
+    assert_eq!(steps[0]["locks"][0]["name"], "node/${{ item }}");
+    assert_eq!((steps[2]["outlook"].as_str(), steps[2]["asks"][0].as_str()), (Some("open"), Some("item")));
+    assert_eq!(steps.each_ref().map(|step| step["samples"].as_u64()), [Some(0); 4]);
+    assert_eq!(runbook(&project, &["exec", "rolling"]).code, 0);
+    let plan = planned();
+    assert_eq!(inside(&plan).map(|step| step["samples"].as_u64()), [2, 2, 1, 2].map(Some), "{plan:#}");
 }
 
 #[test]

@@ -276,6 +276,11 @@ fn a_freeze_refuses_with_its_reason_and_is_overridden_by_who_may() {
     assert!(plan.code == 6 && plan.out.contains("would be refused: "), "{plan:?}");
     let listed = runbook(&project, &["environments", "list"]).out;
     assert!(listed.contains("it is frozen until 2100-01-01"), "{listed}");
+    // All that refuses it is told at once.
+    protect(&format!("{frozen}  roles: [nobody]\n"));
+    let plan = runbook(&project, &["plan", "deploy", "--env", "prod", "--skip-preflight"]);
+    assert_eq!(plan.out.matches("would be refused: ").count(), 2, "{plan:?}");
+    protect(frozen);
     assert!(exec(&["--override", "it burns"]).err.contains("nobody may override"), "nobody may");
     protect(&format!("{frozen}  override: {{roles: [nobody]}}\n"));
     let other = exec(&["--override", "it burns"]);

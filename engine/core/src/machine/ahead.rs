@@ -23,6 +23,12 @@ impl Machine {
         self.admissible(now, start).map(drop)
     }
 
+    /// Why there would be no run now: all that protects its environment, else the first that is found.
+    pub fn refusals(&self, now: Timestamp, start: &Start) -> Vec<Rejection> {
+        let protected = protect::refusals(start, now);
+        if protected.is_empty() { self.check_start(now, start).err().into_iter().collect() } else { protected }
+    }
+
     /// The first fact of a new run, if there may be one.
     pub(super) fn admissible(&self, now: Timestamp, start: &Start) -> Result<Fact, Rejection> {
         self.check_room()?;

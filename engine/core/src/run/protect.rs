@@ -33,6 +33,7 @@ pub(crate) fn create(start: &Start, now: Timestamp) -> Result<Fact, Rejection> {
 
 /// Judges a start.
 fn check(start: &Start, now: Timestamp) -> Result<Passed, Rejection> {
+    may_start(start)?;
     let overridden = open(start, now)?;
     let asks = match start.approvals() {
         Some(approvals) => Some(Asks {
@@ -44,7 +45,21 @@ fn check(start: &Start, now: Timestamp) -> Result<Passed, Rejection> {
     Ok(Passed { overridden, asks })
 }
 
-/// Whether who asks may start it now; gives why that overrides what protects the environment, where it does.
+/// Why what protects its environment refuses a start: all of it.
+pub(crate) fn refusals(start: &Start, now: Timestamp) -> Vec<Rejection> {
+    [may_start(start).err(), open(start, now).err()].into_iter().flatten().collect()
+}
+
+/// Whether who asks may start it.
+fn may_start(start: &Start) -> Result<(), Rejection> {
+    match start.origin {
+        // Whoever wrote the schedule stands for it, and the configuration for hooks.
+        Origin::Schedule | Origin::Hook => Ok(()),
+        Origin::Person | Origin::Api => check_roles(start),
+    }
+}
+
+/// Whether it may begin now; gives why that overrides what protects the environment, where it does.
 fn open(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
     let Some(environment) = start.pinned.runbook.environment.as_deref() else { return Ok(None) };
     // What tells people of trouble is wanted most while nothing else may run.
@@ -53,10 +68,6 @@ fn open(start: &Start, now: Timestamp) -> Result<Option<String>, Rejection> {
     }
     let Environment { name, protection, .. } = environment;
     let has = |roles: &[String]| roles.iter().any(|role| start.roles.contains(role));
-    // Whoever wrote the schedule stands for it.
-    if start.origin != Origin::Schedule {
-        check_roles(start)?;
-    }
     // What changes nothing disturbs nobody.
     let Some(closed) = protection.closed(now).filter(|_| !start.terms.dry) else { return Ok(None) };
     match &start.terms.overridden {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::definition::{Call, InputSource, Overlap, Part, Runbook, Work, key_in};
+use runbook_core::definition::{InputSource, Overlap, Part, Runbook, Work, key_in};
 use runbook_core::id::StepNo;
 use runbook_core::machine::{Machine, Resource};
 use runbook_core::plan::{self, Known, Outlook, Plan, Took};
@@ -69,12 +69,12 @@ pub(super) async fn answer(
     start.terms.confirmed = targets.iter().map(|target| target.name.clone()).collect();
     let approved_by = start.approvals().map(asks::of_start).unwrap_or_default();
     let (selection, sources) = (start.terms.selection.clone(), start.terms.sources.clone());
-    let asked_for = start.terms.priority;
+    let (asked_for, by) = (start.terms.priority, start.by.name.clone());
     // What changes nothing excludes nobody.
     let dry = start.terms.dry;
     let (refused, locks) = shared
         .dispatcher
-        .query(move |machine| (machine.check_start(clock::now(), &start).err(), locks(machine, &start)))
+        .query(move |machine| (machine.refusals(clock::now(), &start), locks(machine, &start)))
         .await
         .map_err(|_| errors::ending())?;
     let runbook = &pinned.runbook;
@@ -88,7 +88,9 @@ pub(super) async fn answer(
         .collect();
     let known = Known { inputs: open, open: BTreeSet::new(), selection };
     let mut room = STEPS;
-    let (plan, mut steps) = Look { pasts: &pasts, room: &mut room }.ahead(&pinned, &known);
+    let past = pasts.get(&runbook.name).map(|past| (past, String::new()));
+    let look = Look { pasts: &pasts, by, room: &mut room, known_by: past.into_iter().collect() };
+    let (plan, mut steps) = look.ahead(&pinned, &known);
     let mut names = BTreeSet::new();
     each_step(&mut steps, &mut |step| {
         step.locks.retain(|_| !dry);
@@ -169,8 +171,12 @@ fn told_inputs(
 struct Look<'a> {
     /// Of runbooks, by name.
     pasts: &'a HashMap<String, Past>,
+    /// Who would start it.
+    by: String,
     /// How many more steps below may be told.
     room: &'a mut usize,
+    /// Whose past tells of the steps that are looked at, and what is before their ids there; the nearest last.
+    known_by: Vec<(&'a Past, String)>,
 }
 
 /// What a step would start.
@@ -181,38 +187,51 @@ struct Below {
     steps: Vec<v1::PlannedStep>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// As deep as runs start runs, which is bounded.
-    fn ahead(&mut self, pinned: &Pinned, known: &Known) -> (Plan, Vec<v1::PlannedStep>) {
+    fn ahead(mut self, pinned: &Pinned, known: &Known) -> (Plan, Vec<v1::PlannedStep>) {
         let runbook = &pinned.runbook;
-        let nothing = Past::default();
-        let past = self.pasts.get(&runbook.name).unwrap_or(&nothing);
         let mut below: BTreeMap<StepNo, Below> = BTreeMap::new();
-        for (index, step) in runbook.steps.iter().enumerate() {
-            let no = StepNo(index as u32);
+        for (no, step) in (0..).map(StepNo).zip(&runbook.steps) {
             if step.starts_run()
-                && let Some(found) = self.below(pinned, known, no, step.call())
+                && let Some(found) = self.below(pinned, known, no, &step.id)
             {
                 below.insert(no, found);
             }
         }
-        let mut took = plan::numbered(runbook, |id| past.took.get(id).copied());
+        let past = |id: &str| {
+            let mut all = self.known_by.iter().rev();
+            all.find_map(|(past, prefix)| past.took.get(&format!("{prefix}{id}")).copied())
+        };
+        let mut took = plan::durations(runbook, past);
         for (no, below) in &below {
-            if below.expected.median > Span::ZERO {
+            // What others let it wait for comes on top.
+            if waits_below(&below.steps) {
+                took.remove(no);
+            }
+            let once = runbook.step(*no).is_some_and(|step| step.many.is_none());
+            if once && below.expected.median > Span::ZERO {
                 took.entry(*no).or_insert(below.expected);
             }
         }
         let plan = plan::plan(runbook, known, &took);
-        let steps = steps(pinned, known, &plan, &took, below);
+        let steps = steps(pinned, known, &plan, &took, below, &self.by);
         (plan, steps)
     }
 
-    fn below(&mut self, pinned: &Pinned, known: &Known, no: StepNo, call: Option<&Call>) -> Option<Below> {
-        // What is done for each of a list is known when the list is.
-        pinned.runbook.step(no).filter(|step| step.many.is_none())?;
-        let other = pinned.below(no, &[])?;
+    fn below(&mut self, pinned: &Pinned, known: &Known, no: StepNo, id: &str) -> Option<Below> {
+        let step = pinned.runbook.step(no)?;
+        let (above, no, step) = match step.many {
+            None => (None, no, step),
+            // All items are alike, and so are iterations: what is done for one is told.
+            Some(_) => {
+                let many = pinned.below(no, &[Value::Null])?;
+                (Some(many), StepNo(0), step)
+            }
+        };
+        let other = above.as_deref().unwrap_or(pinned).below(no, &[])?;
         *self.room = self.room.checked_sub(other.runbook.steps.len())?;
-        let given = match call {
+        let given = match step.call() {
             Some(call) => known.given(&pinned.runbook, call, &other.runbook),
             // A block sees what is around it.
             None => Ok(Known { selection: Selection::default(), ..known.clone() }),
@@ -220,12 +239,23 @@ impl Look<'_> {
         Some(match given {
             Err(why) => Below { expected: Took::default(), refused: Some(why), steps: Vec::new() },
             Ok(given) => {
-                let (plan, steps) = self.ahead(&other, &given);
+                let deeper = self.known_by.iter().map(|(past, prefix)| (*past, format!("{prefix}{id}/")));
+                let own = step.call().and_then(|call| self.pasts.get(&call.runbook));
+                let known_by = deeper.chain(own.map(|past| (past, String::new()))).collect();
+                let look = Look { pasts: self.pasts, by: self.by.clone(), room: self.room, known_by };
+                let (plan, steps) = look.ahead(&other, &given);
                 let expected = Took { median: plan.expected, p90: plan.expected_p90, samples: 0 };
                 Below { expected, refused: None, steps }
             }
         })
     }
+}
+
+/// Whether steps that may run wait for others, or those below them.
+fn waits_below(steps: &[v1::PlannedStep]) -> bool {
+    let may_run = |step: &&v1::PlannedStep| matches!(step.outlook(), v1::StepOutlook::Runs | v1::StepOutlook::Open);
+    let waits = |step: &v1::PlannedStep| (!step.waits.is_empty() && step.median.is_none()) || waits_below(&step.below);
+    steps.iter().filter(may_run).any(waits)
 }
 
 fn steps(
@@ -234,6 +264,7 @@ fn steps(
     plan: &Plan,
     took: &BTreeMap<StepNo, Took>,
     mut below: BTreeMap<StepNo, Below>,
+    by: &str,
 ) -> Vec<v1::PlannedStep> {
     let runbook = &pinned.runbook;
     let told = |(index, (step, outlook)): (usize, (&runbook_core::definition::Step, &Outlook))| {
@@ -275,7 +306,7 @@ fn steps(
             below: started.map(|started| started.steps).unwrap_or_default(),
             each: step.each().map(|each| each.list.to_string()).unwrap_or_default(),
             pool: step.pool.clone().unwrap_or_default(),
-            waits: waits(&step.work),
+            waits: waits(&step.work, by),
             locks: step.locks.iter().map(|text| named_lock(runbook, known, text)).collect(),
             repeat: step.many.as_ref().filter(|_| step.repeat().is_some()).map(ToString::to_string).unwrap_or_default(),
         }
@@ -283,10 +314,11 @@ fn steps(
     runbook.steps.iter().zip(&plan.steps).enumerate().map(told).collect()
 }
 
-/// What a step waits for, in words; empty where it neither waits nor asks.
-fn waits(work: &Work) -> String {
+/// What a step waits for, in words; empty where it neither waits nor asks. `by` would start it.
+fn waits(work: &Work, by: &str) -> String {
     match work {
         Work::Wait(wait) => wait.to_string(),
+        Work::Approval(approval) if approval.not_requester => format!("{approval}; {by} may not"),
         Work::Approval(approval) => approval.to_string(),
         Work::Command(_) | Work::Fail(_) | Work::Runbook(_) | Work::Block(_) => String::new(),
     }
@@ -344,8 +376,8 @@ fn resources(created: &Created) -> Vec<Resource> {
 }
 
 /// Why a start would be refused.
-fn problems(refused: Option<Rejection>, missing: &[Missing]) -> Vec<v1::PlannedProblem> {
-    let refused = refused.map(|rejection| v1::PlannedProblem {
+fn problems(refused: Vec<Rejection>, missing: &[Missing]) -> Vec<v1::PlannedProblem> {
+    let refused = refused.into_iter().map(|rejection| v1::PlannedProblem {
         subject: errors::reason(&rejection).to_owned(),
         problem: rejection.to_string(),
     });
