@@ -19,13 +19,18 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Connection, Failure, Result};
 use crate::line::{Line, Tone};
 use crate::model::{Change, Model, is_terminal};
+use crate::moment::Moment;
 use crate::prompt::{Answer, Prompt};
 use crate::report::{exit_code, log_tail, resolve_command, trouble};
 use crate::session::{Retry, runs};
-use crate::view::View;
+use crate::view::{View, stamped};
 
 /// How long a run must stand still until it counts as waiting for a person.
 const ATTENTION_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked what a run waits for that does not begin.
+const QUEUE_PERIOD: Duration = Duration::from_secs(10);
+/// How many things that are waited for are told at once.
+const WAITS_TOLD: usize = 5;
 /// How many failed steps show their log.
 const TAILS: usize = 5;
 /// How long a look at a log, or at the last lines, may take: the watching goes on without it.
@@ -67,6 +72,10 @@ struct Follow<'a> {
     prompt: Option<Prompt>,
     canceling: bool,
     still_since: Option<Instant>,
+    /// When to look what the run waits for, while it does not begin or nothing of it does.
+    look_for_waits: Option<Instant>,
+    /// What of that was told.
+    told_waits: HashSet<String>,
     looked_at: Instant,
     retry: Retry,
     /// The steps whose trouble was told.
@@ -104,6 +113,8 @@ pub async fn follow(cx: &mut Context, interrupts: Signal, run: Run, after: Optio
         prompt: None,
         canceling: false,
         still_since: None,
+        look_for_waits: None,
+        told_waits: HashSet::new(),
         looked_at,
         retry: Retry::default(),
         told: HashSet::new(),
@@ -182,7 +193,7 @@ impl Follow<'_> {
 
     fn wake(&self) -> Option<Instant> {
         let still = self.still_since.map(|since| since + ATTENTION_PAUSE);
-        [self.view.next_draw(), still].into_iter().flatten().min()
+        [self.view.next_draw(), still, self.look_for_waits].into_iter().flatten().min()
     }
 
     async fn take(&mut self, message: &WatchRunResponse) -> Result<Option<End>> {
@@ -214,6 +225,13 @@ impl Follow<'_> {
 
     /// Notes since when the run stands still.
     fn look_still(&mut self) {
+        let running = self.model.steps.iter().any(|step| step.running.is_some());
+        self.look_for_waits = match self.model.status {
+            RunStatus::Queued | RunStatus::Waiting | RunStatus::Running if !running => {
+                self.look_for_waits.or_else(|| Some(Instant::now() + ATTENTION_PAUSE))
+            }
+            _ => None,
+        };
         self.still_since = match self.model.needs_a_person() {
             true => self.still_since.or_else(|| Some(Instant::now())),
             false => None,
@@ -229,6 +247,14 @@ impl Follow<'_> {
                 return Ok(Some(End::NeedsPerson));
             }
         }
+        if self.look_for_waits.is_some_and(|at| at <= Instant::now()) {
+            self.look_for_waits = Some(Instant::now() + QUEUE_PERIOD);
+            // Where this fails, the stream fails too, and says why.
+            if let Ok(Ok(run)) = timeout(LOOK_LIMIT, self.snapshot()).await {
+                self.model.take_last_lines(&run);
+                self.tell_waits()?;
+            }
+        }
         let small = self.model.steps.len() <= LAST_LINE_STEPS;
         // Steps say something, or wait for what others have.
         let running = self.model.steps.iter().any(|step| step.running.is_some());
@@ -241,6 +267,22 @@ impl Follow<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Tells what is waited for, once, where no picture shows it.
+    fn tell_waits(&mut self) -> Result<()> {
+        if self.view.is_live() {
+            return Ok(());
+        }
+        let of_run = self.model.waits_for.iter().map(|what| format!("run {}: waits for {what}", self.model.number));
+        let steps = self.model.steps.iter().filter(|step| !step.is_terminal());
+        let of_steps =
+            steps.flat_map(|step| step.waits_for.iter().map(|what| format!("step {}: waits for {what}", step.id)));
+        let new: Vec<String> =
+            of_run.chain(of_steps).filter(|text| !self.told_waits.contains(text)).take(WAITS_TOLD).collect();
+        let lines = new.iter().map(|text| stamped(Moment::now(), Line::of(Tone::Plain, text))).collect();
+        self.told_waits.extend(new);
+        self.view.stay(lines)
     }
 
     async fn snapshot(&mut self) -> Result<Run> {

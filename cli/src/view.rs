@@ -231,7 +231,8 @@ impl View {
     }
 }
 
-fn stamped(at: Moment, line: Line) -> Line {
+/// A line with its time before it.
+pub fn stamped(at: Moment, line: Line) -> Line {
     let mut stamped = Line::of(Tone::Dim, &at.clock());
     stamped.push(Tone::Plain, " ");
     stamped.append(line);

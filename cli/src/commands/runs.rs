@@ -185,7 +185,9 @@ pub fn table(runs: &[Run], now: Moment) -> Table {
             (Some(created), None) => running_span(now.since(created)),
             (None, _) => String::new(),
         };
-        let why = if run.message.is_empty() { &run.reason } else { &run.message };
+        let waits = (!run.waits_for.is_empty()).then(|| format!("waits for {}", run.waits_for.join(", ")));
+        let said = if run.message.is_empty() { &run.reason } else { &run.message };
+        let why = waits.unwrap_or_else(|| said.clone());
         let mut row = vec![
             (Tone::Bold, run.number.to_string()),
             (Tone::Plain, run.runbook.strip_prefix("runbooks/").unwrap_or(&run.runbook).to_owned()),
@@ -196,7 +198,7 @@ pub fn table(runs: &[Run], now: Moment) -> Table {
             (Tone::Plain, created.map(Moment::date_clock).unwrap_or_default()),
             (Tone::Plain, took),
             (Tone::Plain, run.started_by.as_ref().map(|by| by.name.clone()).unwrap_or_default()),
-            (Tone::Plain, why.clone()),
+            (Tone::Plain, why),
         ]);
         table.row(row);
     }

@@ -1,6 +1,9 @@
 //! Looking ahead and back: what a start would do, and how two runs differ.
 
-use runbook_tests::e2e::command::{Said, runbook};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use runbook_tests::e2e::command::{Said, command, runbook};
 use runbook_tests::e2e::{Daemon, Project, golden, masked, masked_json};
 use serde_json::Value;
 
@@ -207,4 +210,42 @@ fn two_runs_are_compared() {
     assert_eq!(value["inputs"], serde_json::json!([{"name": "who", "first": "world", "second": "you"}]));
     assert_eq!(value["steps"][0]["keys"], serde_json::json!(["run or argv"]));
     assert_eq!(runbook(&project, &["diff", "1", "77"]).code, 2);
+}
+
+#[test]
+fn who_waits_for_others_says_so() {
+    let project = project();
+    project.runbook("alone", &ALONE.replace("overlap: skip", "overlap: queue"));
+    project.runbook("locked", "steps: {b: {argv: [\"true\"], locks: [db]}}\n");
+    project.runbook(
+        "holder",
+        "steps: {a: {effect: idempotent, locks: [db], run: 'while test -e hold; do sleep 0.02; done'}}\n",
+    );
+    project.file("hold", "");
+    let daemon = Daemon::start(&project);
+    for name in ["alone", "holder", "alone", "locked"] {
+        assert_eq!(runbook(&project, &["exec", name, "--detach"]).code, 0);
+    }
+    daemon.wait("3", "its place in the queue", |run| !run.waits_for.is_empty());
+    daemon.wait("4", "its wait for the lock", |run| run.steps.iter().any(|step| !step.waits_for.is_empty()));
+    let listed = runbook(&project, &["runs"]).out;
+    assert!(listed.contains("waits for lock net (run 1), group one (run 1)"), "{listed}");
+    assert!(listed.contains("waits for lock db (step a of run 2) for its step b"), "{listed}");
+    // Who watches without a terminal hears of it, too.
+    let mut watchers = Vec::new();
+    for (run, what) in
+        [("3", "run 3: waits for group one (run 1)"), ("4", "step b: waits for lock db (step a of run 2)")]
+    {
+        let mut watching = command(&project, &["watch", run]).stdout(Stdio::piped()).spawn().expect("watch");
+        let mut lines = BufReader::new(watching.stdout.take().expect("its output")).lines();
+        let told = lines.find(|line| line.as_ref().is_ok_and(|line| line.ends_with(what)));
+        assert!(told.is_some(), "nobody said {what:?}");
+        // It goes on reading, so that nothing is written in vain.
+        watchers.push((watching, std::thread::spawn(move || lines.count())));
+    }
+    std::fs::remove_file(project.path("hold")).expect("the end");
+    for (mut watching, reading) in watchers {
+        assert!(watching.wait().expect("its end").success());
+        reading.join().expect("its lines");
+    }
 }

@@ -22,7 +22,7 @@ use super::from_proto::{Faults, Inputs, InputsFrom, Wanted};
 use super::last_good::LastGood;
 use super::plan::{self, Considered};
 use super::streams::{self, Streamed, event_of, read_events};
-use super::waits::Waits;
+use super::waits::{self, Waits};
 use super::{
     Shared, compare, edit, errors, from_proto, internal, last_good, like, locks, logs, pools, principal, terms,
     to_proto,
@@ -508,9 +508,17 @@ impl RunService for Runs {
         .await
         .map_err(|error| internal(&error))?
         .map_err(|error| internal(&error))?;
+        let (mut runs, next) = page;
+        let live: Vec<RunUid> =
+            runs.iter().filter(|run| run.finished_at.is_none()).filter_map(|run| run.uid.parse().ok()).collect();
+        if !live.is_empty() {
+            let waits = self.0.dispatcher.query(move |machine| waits::in_short(machine, live));
+            let mut waits = waits.await.map_err(|_| errors::ending())?;
+            runs.iter_mut().for_each(|run| run.waits_for = waits.remove(&run.uid).unwrap_or_default());
+        }
         Ok(Response::new(v1::ListRunsResponse {
-            runs: page.0,
-            next_page_token: page.1.map(|number| number.to_string()).unwrap_or_default(),
+            runs,
+            next_page_token: next.map(|number| number.to_string()).unwrap_or_default(),
         }))
     }
 

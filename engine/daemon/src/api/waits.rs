@@ -9,6 +9,9 @@ use runbook_proto::v1;
 
 use super::asks;
 
+/// How many things a list of runs tells that one waits for.
+const SHORT: usize = 3;
+
 /// What a run, all below it, and their steps wait for, in words.
 pub(super) struct Waits(HashMap<Claim, Vec<String>>);
 
@@ -55,6 +58,23 @@ impl Waits {
             }
         }
     }
+}
+
+/// What runs that are not over, or the first steps of their own that could start, wait for, in a few words, by their uids.
+pub(super) fn in_short(machine: &Machine, runs: Vec<RunUid>) -> HashMap<String, Vec<String>> {
+    let known = runs.into_iter().filter_map(|uid| machine.run(uid));
+    known.map(|run| (run.uid().to_string(), short(machine, run))).collect()
+}
+
+fn short(machine: &Machine, run: &RunState) -> Vec<String> {
+    let of_claim = |claim: Claim| {
+        let id =
+            claim.step.and_then(|no| run.pinned().runbook.step(no)).map(|step| format!(" for its step {}", step.id));
+        let id = id.unwrap_or_default();
+        words(machine, claim).into_iter().map(move |words| format!("{words}{id}")).collect::<Vec<_>>()
+    };
+    let claims = machine.waiting_for_locks(run.uid()).take(SHORT);
+    asks::waits(run).into_iter().chain(claims.flat_map(of_claim)).take(SHORT).collect()
 }
 
 fn words(machine: &Machine, claim: Claim) -> Vec<String> {
