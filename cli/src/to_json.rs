@@ -671,6 +671,7 @@ pub fn rehearsal(rehearsal: &v1::Rehearsal) -> Value {
         "notes": rehearsal.notes,
         "unmet": rehearsal.unmet,
         "guessed": rehearsal.guessed,
+        "never_started": rehearsal.never_started,
     });
     if let (Some(json), false) = (json.as_object_mut(), rehearsal.events.is_empty()) {
         json.insert("events".to_owned(), rehearsal.events.iter().map(event).collect());

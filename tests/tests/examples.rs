@@ -44,7 +44,7 @@ fn examples() -> Vec<Example> {
             assert_eq!(pinned.runbook.name, name, "{file} has another name");
             let beside = format!("{name}{}", language::SCENARIOS_ENDING);
             let told = sources.get(&beside).unwrap_or_else(|| panic!("{beside} is missing"));
-            let told = language::check_scenarios(told, &beside, &Default::default(), |_| Ok(&pinned.runbook));
+            let told = language::check_scenarios(told, &beside, &Default::default(), |_| Ok(Arc::clone(&pinned)));
             assert_eq!(told.findings, [], "{beside}");
             Example { name, scenarios: told.scenarios.expect("scenarios"), pinned }
         })
@@ -84,8 +84,9 @@ fn each_of_their_failures_ends_as_it_should() {
         writeln!(text, "{}", example.name).unwrap();
         let scenario = example.scenarios.first().expect("a scenario");
         every_failure(&example.pinned, &example.setting(scenario), &scenario.script, |step, lived| {
-            writeln!(text, "  {} fails: {}; stays: {}", lived.id(step), lived.status().name(), words(&lived.remains()))
-                .unwrap();
+            let reached = if lived.began(step) { "fails" } else { "never starts" };
+            let (end, stays) = (lived.status().name(), words(&lived.remains()));
+            writeln!(text, "  {step} {reached}: {end}; stays: {stays}").unwrap();
         })
         .expect("ends");
     }

@@ -33,10 +33,12 @@ const NAMED: usize = 12;
 #[command(after_help = "The engine itself decides what follows; what programs and the world would do is told by the \
     options, and goes well where nothing is told. A try of a step takes 1 s unless it is told; waits are their longest. \
     `runbookd test PATH` runs files of scenarios without a daemon, for CI.\n\n\
+    Steps in blocks, for items, in iterations and in runbooks that are started are named by their path, as up/check, \
+    'up[\"web2\"]/check' or 'up[2]/check'; without an item, all are meant.\n\n\
     Exits with 1 when a scenario's expectation is not met.\n\n\
     Examples:\n  runbook rehearse backup --fail dump@1 --duration dump=2h\n  \
     runbook rehearse dr-restore -i into=/tmp/x --lose restore --crash-at fetch\n  \
-    runbook rehearse backup --every-failure\n  runbook rehearse backup --scenario runbooks/backup.scenarios.yaml")]
+    runbook rehearse upgrade --fail 'up[\"web2\"]/check'\n  runbook rehearse backup --every-failure\n  runbook rehearse backup --scenario runbooks/backup.scenarios.yaml")]
 pub struct Rehearse {
     /// A runbook's name, or the path of a file (with a `/`, or ending in .yaml or .yml)
     #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runbook_or_file))]
@@ -65,7 +67,7 @@ pub struct Rehearse {
     /// A file of scenarios with inputs, ends and expectations of their own
     #[arg(long, value_name = "FILE", conflicts_with_all = ["fail", "lose", "crash_at", "duration", "input", "input_file"])]
     pub scenario: Option<PathBuf>,
-    /// Rehearses once for each step, which fails, and shows the ends as a table
+    /// Rehearses once for each step, those below others too, which fails, and shows the ends as a table
     #[arg(long, conflicts_with = "scenario")]
     pub every_failure: bool,
 }
@@ -184,7 +186,10 @@ fn table(cx: &Context, response: &RehearseRunbookResponse) -> Result<()> {
         let status = rehearsal.run.as_ref().map(|run| run.status()).unwrap_or_default();
         let mut row = vec![
             (Tone::Bold, rehearsal.name.clone()),
-            (run_tone(status), run_status(status).replace('_', " ")),
+            match rehearsal.never_started {
+                true => (Tone::Dim, "never starts".to_owned()),
+                false => (run_tone(status), run_status(status).replace('_', " ")),
+            },
             (Tone::Plain, span(micros(rehearsal.took.as_ref()))),
             (Tone::Plain, few(&rehearsal.remains)),
             (Tone::Plain, few(&undone(rehearsal))),

@@ -193,7 +193,7 @@ mod tests {
         let setting = Setting::new(&pinned.runbook, language::check_inputs(&pinned.runbook, &given).unwrap(), 4);
         let mut script = Script::default();
         if !fails.is_empty() {
-            script.end(&pinned.runbook, fails, End::Failed).unwrap();
+            script.end(&pinned, fails, End::Failed).unwrap();
         }
         rehearse(&pinned, &setting, &script).unwrap().state
     }

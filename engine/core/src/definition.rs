@@ -27,7 +27,7 @@ pub use block::{Block, called_by, named_runbook};
 pub use command::{Backoff, Command, Jitter, Program, Retry, Shell, Stop, StopSignal, StopTo};
 pub use environment::{Environment, InputSource, key_in};
 pub(crate) use many::key_of;
-pub use many::{Each, Items, Many, Repeat, instance_ids, step_path};
+pub use many::{Each, Items, Many, Repeat, instance_ids, path_head, step_path};
 pub use protection::{Approvals, Closed, Freeze, Hours, Protection, Window};
 pub use requires::{Endpoint, Requires, Room, Tool};
 pub use schedule::{Expect, Missed, MissedPolicy, Schedule, ScheduleOverlap, ScheduledStart, Timed, start_deadline};

@@ -180,6 +180,8 @@ pub const RETRY_AFTER_SECONDS: i64 = 3_600;
 pub const REHEARSAL_EVENTS: usize = 500_000;
 /// The events of the rehearsals that one request asks for, after which no further one begins.
 pub const REHEARSALS_EVENTS: usize = 2_000_000;
+/// The steps of a tree whose failures one request rehearses, and among which a step is looked for that is not where it was named.
+pub const REHEARSED_PLACES: usize = 2_000;
 /// The scenarios of one file.
 pub const SCENARIOS: usize = 1_000;
 /// What a look on a timer found missing that is kept; more is counted.

@@ -12,6 +12,7 @@ use runbook_core::language::{
     Checked, CheckedFile, CheckedScenarios, Code, Configured, Environments, Finding, check, check_project,
     check_scenarios,
 };
+use runbook_core::run::Pinned;
 
 #[path = "findings/actions.rs"]
 mod actions;
@@ -175,9 +176,13 @@ fn places() -> Environments {
 
 /// A file of scenarios, checked against the runbook of the cases.
 fn checked_scenarios(source: &str) -> CheckedScenarios {
-    let runbook = check(scenarios::RUNBOOK.as_bytes(), "backup.yaml").runbook.expect("a runbook");
+    let texts = [("backup.yaml", scenarios::RUNBOOK), ("prove.yaml", scenarios::PROVE)];
+    let texts = texts.map(|(file, text)| (file.to_owned(), text.into()));
+    let checked = check_project(texts, [], [], None, |_, _| None).into_iter();
+    let read: Vec<_> = checked.map(|file| file.checked.runbook.expect("a runbook")).collect();
+    let [runbook, prove] = &read[..] else { panic!("{} runbooks", read.len()) };
     check_scenarios(source.as_bytes(), "test.scenarios.yaml", &places(), |name| match name == runbook.name {
-        true => Ok(&runbook),
+        true => Ok(Pinned::rehearsed(runbook, None, &|name| (name == prove.name).then_some(prove))),
         false => Err(format!("there is no runbook `{name}`")),
     })
 }

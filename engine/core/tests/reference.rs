@@ -13,6 +13,7 @@ use runbook_core::language::{
     Code, InputCode, check, check_environment, check_scenarios, environment_keys, scenario_keys, schema,
 };
 use runbook_core::limits;
+use runbook_core::run::Pinned;
 
 /// Set by who wants the pages written.
 const UPDATE: &str = "RUNBOOK_UPDATE_DOCS";
@@ -230,7 +231,7 @@ fn the_scenarios_of_the_page_are_good() {
     let runbook = check(runbook.as_bytes(), "backup.yaml").runbook.expect("a runbook");
     let checked =
         check_scenarios(&page.as_bytes()[start..start + length], "docs/rehearsal.md", &Default::default(), |_| {
-            Ok(&runbook)
+            Ok(Pinned::rehearsed(&runbook, None, &|_| None))
         });
     assert_eq!(checked.findings, []);
     assert_eq!(checked.scenarios.expect("scenarios").len(), 2);

@@ -12,6 +12,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use runbook_core::definition::{Environment, Runbook};
 use runbook_core::language::{self, CheckedFile, Code, Configured, Environments, Finding, Interface, Severity};
+use runbook_core::run::Pinned;
 
 use crate::config::Output;
 use excerpt::excerpt;
@@ -114,8 +115,9 @@ pub(crate) fn together<'k>(
         .map(|(path, source)| {
             let good = || all.iter().filter_map(|file| file.checked.runbook.as_ref());
             let found = language::check_scenarios(&source, &path, &environments, |name| {
-                let found = good().find(|runbook| runbook.name == name).or_else(|| known(name));
-                found.ok_or_else(|| no_runbook(name, good().map(|runbook| runbook.name.as_str())))
+                let find = |name: &str| good().find(|runbook| runbook.name == name).or_else(|| known(name));
+                let found = find(name).ok_or_else(|| no_runbook(name, good().map(|runbook| runbook.name.as_str())))?;
+                Ok(Pinned::rehearsed(found, None, &find))
             });
             CheckedFile { path, checked: found.into_checked() }
         })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runbook_core::definition::Runbook;
-use runbook_core::language::{self, CheckedScenarios, Environments, Finding, Scenario, Severity};
+use runbook_core::language::{self, Environments, Finding, Scenario, Severity};
 use runbook_core::rehearsal::{Coverage, Mark, Rehearsal, Setting, rehearse};
 use runbook_core::run::Pinned;
 use serde_json::{Value, json};
@@ -35,7 +35,6 @@ struct Tested {
     runbook: Runbook,
     file: String,
     scenarios: Vec<Rehearsed>,
-    coverage: Coverage,
 }
 
 /// Checks and rehearses what is in files and folders, prints it, and says how to exit.
@@ -59,19 +58,23 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
         }
         findings.extend(errors(&file.checked.findings));
         if let Some(runbook) = file.checked.runbook {
-            let new = Tested { runbook, file: file.path, scenarios: Vec::new(), coverage: Coverage::default() };
+            let new = Tested { runbook, file: file.path, scenarios: Vec::new() };
             tested.insert(new.runbook.name.clone(), new);
         }
     }
     let environments = Environments::new(environments);
+    let mut coverage = Coverage::default();
     for (path, source) in scenarios {
-        let checked = checked(source, path, &environments, &tested);
-        findings.extend(errors(&checked.findings));
         let name = language::scenarios_of(source).unwrap_or_default();
         let find = |name: &str| {
             let given = tested.get(name).map(|tested| &tested.runbook);
             given.or_else(|| others.iter().find(|other| other.name == name))
         };
+        let checked = language::check_scenarios(source, path, &environments, |name| match tested.get(name) {
+            Some(tested) => Ok(Pinned::rehearsed(&tested.runbook, None, &find)),
+            None => Err(no_runbook(name, tested.keys().map(String::as_str))),
+        });
+        findings.extend(errors(&checked.findings));
         let Some(of) = tested.get(&name) else { continue };
         let placed = |scenario: Scenario| {
             let pinned = Pinned::rehearsed(&of.runbook, scenario.environment.as_ref(), &find);
@@ -79,7 +82,7 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
         };
         let scenarios: Vec<_> = checked.scenarios.into_iter().flatten().map(placed).collect();
         if let Some(tested) = tested.get_mut(&name) {
-            tested.rehearse(scenarios, path);
+            tested.rehearse(scenarios, path, &mut coverage);
         }
     }
     let count: usize = tested.values().map(|tested| tested.scenarios.len()).sum();
@@ -101,15 +104,16 @@ pub fn test(paths: &[PathBuf], output: Output) -> io::Result<u8> {
             if let Some(nothing) = &nothing {
                 writeln!(out, "error: {nothing}\n")?;
             }
-            human(&mut out, &tested)?;
+            human(&mut out, &tested, &coverage)?;
         }
         Output::Json => {
             let without: Vec<_> =
                 tested.values().filter(|t| t.scenarios.is_empty()).map(|t| t.runbook.name.clone()).collect();
+            let with_scenarios = tested.values().filter(|tested| !tested.scenarios.is_empty());
             let document = json!({
                 "scenarios": count,
                 "failed": failed,
-                "runbooks": tested.values().filter(|t| !t.scenarios.is_empty()).map(Tested::json).collect::<Vec<_>>(),
+                "runbooks": with_scenarios.map(|tested| tested.json(&coverage)).collect::<Vec<_>>(),
                 "without_scenarios": without,
                 "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
                 "nothing": nothing,
@@ -128,25 +132,13 @@ fn errors(findings: &[Finding]) -> impl Iterator<Item = Finding> {
     findings.iter().filter(|finding| finding.severity == Severity::Error).cloned()
 }
 
-fn checked(
-    source: &[u8],
-    path: &str,
-    environments: &Environments,
-    tested: &BTreeMap<String, Tested>,
-) -> CheckedScenarios {
-    language::check_scenarios(source, path, environments, |name| match tested.get(name) {
-        Some(tested) => Ok(&tested.runbook),
-        None => Err(no_runbook(name, tested.keys().map(String::as_str))),
-    })
-}
-
 impl Tested {
-    fn rehearse(&mut self, scenarios: Vec<(Scenario, Arc<Pinned>)>, file: &str) {
+    fn rehearse(&mut self, scenarios: Vec<(Scenario, Arc<Pinned>)>, file: &str, coverage: &mut Coverage) {
         for (scenario, pinned) in scenarios {
             let setting = Setting::new(&self.runbook, scenario.inputs, PLACES);
             let (lived, unmet) = match rehearse(&pinned, &setting, &scenario.script) {
                 Ok(lived) => {
-                    self.coverage.add(&lived);
+                    coverage.add(&lived);
                     let unmet = scenario.expect.unmet(&lived);
                     (Some(lived), unmet)
                 }
@@ -158,17 +150,21 @@ impl Tested {
     }
 
     /// Each group with all that can be come to, and what was not.
-    fn never(&self) -> Vec<(&'static str, usize, Vec<Mark>)> {
+    fn never(&self, coverage: &Coverage) -> Vec<(&'static str, usize, Vec<Mark>)> {
         let groups = Coverage::all(&self.runbook).into_iter();
         groups
             .map(|(group, all)| {
-                (group, all.len(), all.into_iter().filter(|mark| !self.coverage.has(*mark)).collect::<Vec<_>>())
+                (
+                    group,
+                    all.len(),
+                    all.into_iter().filter(|mark| !coverage.has(&self.runbook, mark)).collect::<Vec<_>>(),
+                )
             })
             .collect()
     }
 
-    fn json(&self) -> Value {
-        let coverage = self.never().into_iter().map(|(group, all, never)| {
+    fn json(&self, coverage: &Coverage) -> Value {
+        let coverage = self.never(coverage).into_iter().map(|(group, all, never)| {
             let texts: Vec<_> = never.iter().map(|mark| mark.text(&self.runbook)).collect();
             (group.to_owned(), json!({"all": all, "seen": all - never.len(), "never": texts}))
         });
@@ -203,7 +199,7 @@ impl Rehearsed {
     }
 }
 
-fn human(out: &mut impl io::Write, tested: &BTreeMap<String, Tested>) -> io::Result<()> {
+fn human(out: &mut impl io::Write, tested: &BTreeMap<String, Tested>, coverage: &Coverage) -> io::Result<()> {
     let mut failed = 0;
     let mut count = 0;
     for tested in tested.values().filter(|tested| !tested.scenarios.is_empty()) {
@@ -224,7 +220,7 @@ fn human(out: &mut impl io::Write, tested: &BTreeMap<String, Tested>) -> io::Res
                 writeln!(out, "         note: {note}")?;
             }
         }
-        let groups = tested.never();
+        let groups = tested.never(coverage);
         let seen = groups.iter().map(|(group, all, never)| format!("{} of {all} {group}", all - never.len()));
         writeln!(out, "  covered: {}", seen.collect::<Vec<_>>().join(", "))?;
         for mark in groups.iter().flat_map(|(_, _, never)| never) {

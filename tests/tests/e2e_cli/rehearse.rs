@@ -46,6 +46,102 @@ fn project() -> Project {
     project
 }
 
+/// A rolling upgrade whose last step stands in another runbook.
+const FLEET: &str = r#"
+rollback: automatic
+inputs: {nodes: {type: list, default: [n1, n2, n3]}}
+steps:
+  up:
+    for_each: ${{ inputs.nodes }}
+    max_parallel: 1
+    steps:
+      drain: {argv: [drain, "${{ item }}"], rollback: {argv: [undrain, "${{ item }}"]}}
+      install: {needs: [drain], argv: [install, "${{ item }}"], effect: idempotent, retry: {attempts: 2}}
+      chk: {needs: [install], argv: [chk, "${{ item }}"], effect: read}
+    finally:
+      log: {argv: [log, "${{ item }}"]}
+  prove: {needs: [up], uses: runbook, with: {name: prove}}
+"#;
+
+const PROVE: &str = r#"
+inputs: {deep: {type: boolean, default: false}}
+steps:
+  load: {argv: [load], effect: read}
+  deep: {needs: [load], if: inputs.deep, argv: [deep], effect: read}
+"#;
+
+const FLEET_SCENARIOS: &str = "\
+runbook: fleet
+language: 1
+scenarios:
+  the second node is not well:
+    steps: {'up[n2]/chk': {always: failed}}
+    expect:
+      outcome: failed
+      steps: {'up[n2]/log': succeeded, 'up[n1]/drain': rolled_back, 'up[n2]/drain': rolled_back, 'up[n3]': skipped}
+      remains: []
+";
+
+fn fleet() -> Project {
+    let project = Project::with("fleet", FLEET);
+    project.runbook("prove", PROVE);
+    project.file("runbooks/fleet.scenarios.yaml", FLEET_SCENARIOS);
+    project
+}
+
+#[test]
+fn steps_below_the_top_fail_and_are_lost_by_their_paths() {
+    let project = fleet();
+    let daemon = Daemon::start(&project);
+    for (name, code, arguments) in [
+        ("below", 0, &["--fail", "up[\"n2\"]/chk", "--fail", "up/install@1", "--duration", "up[n1]/install=10m"][..]),
+        ("below-crash", 0, &["--crash-at", "prove/load", "--lose", "prove/load@1", "--fail", "up[n9]/chk"]),
+        ("below-every-failure", 0, &["--every-failure"]),
+        (
+            "below-unknown",
+            2,
+            &[
+                "--fail",
+                "up",
+                "--fail",
+                "up/chkk",
+                "--lose",
+                "chk",
+                "--crash-at",
+                "prove/lod",
+                "--duration",
+                "prove[1]/load=1m",
+            ],
+        ),
+    ] {
+        let said = runbook(&project, &[&["rehearse", "fleet"][..], arguments].concat());
+        assert_eq!(said.code, code, "{arguments:?}: {said:?}\n{}", daemon.log());
+        let text = format!("{}--- standard error\n{}", said.out, said.err);
+        golden(&format!("cli/rehearse-{name}.txt"), &one_user(&text, "by WHO"));
+    }
+    let said = runbook(&project, &["rehearse", "fleet", "--scenario", "runbooks/fleet.scenarios.yaml"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
+fn coverage_is_told_of_the_whole_tree() {
+    let project = fleet();
+    let file = "runbooks/fleet.scenarios.yaml";
+    let prove = "runbook: prove\nlanguage: 1\nscenarios: {it is: {expect: {outcome: succeeded}}}\n";
+    project.file("runbooks/prove.scenarios.yaml", prove);
+    let said = offline(&project, &["test", "runbooks"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
+    golden("cli/test-below.txt", &said.out);
+    project.file(file, &FLEET_SCENARIOS.replace("up[n2]/chk", "up[n2]/chkk").replace("'up[n3]'", "prove/lod"));
+    for verb in ["test", "check"] {
+        let said = offline(&project, &[verb, "runbooks"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        for words in ["`up[n2]` of `fleet` has no step `chkk`", "did you mean `prove/load`?"] {
+            assert!(said.out.contains(words), "{words}: {}", said.out);
+        }
+    }
+}
+
 /// `runbookd` without a daemon, in the project's folder.
 fn offline(project: &Project, arguments: &[&str]) -> Said {
     let mut command = Command::new(programs().join("runbookd"));

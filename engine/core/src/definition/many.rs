@@ -157,6 +157,16 @@ pub fn step_path(path: &str, id: &str) -> String {
     }
 }
 
+/// The first step of such a path, and what is left of it behind that. The first step is empty where the path is none.
+pub fn path_head(path: &str) -> (&str, Option<&str>) {
+    let end = match path.find(']').filter(|_| path.starts_with('[')) {
+        Some(end) => end + 1,
+        None => path.find(['/', '[']).unwrap_or(path.len()),
+    };
+    let (step, rest) = path.split_at(end);
+    (step, Some(rest.strip_prefix('/').unwrap_or(rest)).filter(|rest| !rest.is_empty()))
+}
+
 /// What names an item in expressions: the text of its step's id.
 pub(crate) fn key_of(id: &str) -> &str {
     id.trim_start_matches('[').trim_end_matches(']').trim_matches('"')
@@ -220,6 +230,17 @@ mod tests {
 
     fn ids(items: Value) -> Vec<String> {
         instance_ids(items.as_array().unwrap())
+    }
+
+    #[test]
+    fn paths_are_read_step_by_step() {
+        assert_eq!(path_head("a/b/c"), ("a", Some("b/c")));
+        assert_eq!(path_head("up[\"a/b\"]/c"), ("up", Some("[\"a/b\"]/c")));
+        assert_eq!(path_head("[2]/c"), ("[2]", Some("c")));
+        assert_eq!(path_head("a/"), ("a", None));
+        for none in ["", "/a", "[a"] {
+            assert_eq!(path_head(none).0, "", "{none}");
+        }
     }
 
     #[test]

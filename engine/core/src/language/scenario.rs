@@ -1,6 +1,8 @@
 //! Files of scenarios: how rehearsals of a runbook go, and how they should end. Read with the same tools as runbooks,
 //! and checked against the runbook that they name. Never opens a file.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -13,9 +15,9 @@ use super::scenario_keys as keys;
 use super::{Checked, Finding, InputCode, check_inputs, inputs, item, show, top, tree, values, with_text};
 use crate::definition::{Environment, Runbook, Settlement, Step};
 use crate::expression::{RUN_OUTCOMES, STEP_STATUSES, did_you_mean};
-use crate::id::StepNo;
 use crate::limits;
-use crate::rehearsal::{Answer, Cancel, End, Expectation, Script, StepScript, When};
+use crate::rehearsal::{Answer, Cancel, End, Expectation, NoPlace, Place, Script, StepScript, When};
+use crate::run::Pinned;
 use crate::time::Span;
 
 const SETTLEMENTS: [(&str, Settlement); 4] = [
@@ -74,13 +76,13 @@ pub fn scenarios_of(source: &[u8]) -> Option<String> {
     name
 }
 
-/// Checks a file of scenarios against its runbook, which `find` gives by name, or says what is wrong with that name, and
-/// against the environments that there are. Never opens a file: `file` is for display only.
-pub fn check_scenarios<'r>(
+/// Checks a file of scenarios against its runbook, which `find` gives by name with those that it starts, or says what is wrong
+/// with that name, and against the environments that there are. Never opens a file: `file` is for display only.
+pub fn check_scenarios(
     source: &[u8],
     file: &str,
     environments: &Environments,
-    find: impl FnOnce(&str) -> Result<&'r Runbook, String>,
+    find: impl FnOnce(&str) -> Result<Arc<Pinned>, String>,
 ) -> CheckedScenarios {
     let (scenarios, findings, suppressed) = with_text(source, file, |text, report| {
         let mut tree = tree::read(text, report)?;
@@ -93,18 +95,18 @@ pub fn check_scenarios<'r>(
     CheckedScenarios { scenarios, findings, suppressed }
 }
 
-fn read<'r>(
+fn read(
     root: Item<'_>,
     environments: &Environments,
-    find: impl FnOnce(&str) -> Result<&'r Runbook, String>,
+    find: impl FnOnce(&str) -> Result<Arc<Pinned>, String>,
     report: &mut Report<'_>,
 ) -> Option<Vec<Scenario>> {
     let at = top::first_line(root, report.source());
     top::language(root, report)?;
     let fields = root.section(&keys::FILE, at, report)?;
     let name = fields.get("runbook")?;
-    let runbook = match find(name.text(report)?) {
-        Ok(runbook) => runbook,
+    let pinned = match find(name.text(report)?) {
+        Ok(pinned) => pinned,
         Err(problem) => {
             report.add(Problem::new(Code::ScenarioRunbook, name.span(), problem));
             return None;
@@ -123,7 +125,7 @@ fn read<'r>(
     let scenarios: Vec<Option<Scenario>> = entries
         .map(|entry| {
             let (line, _) = lines.place(report.source(), entry.key.span().start);
-            scenario(entry, line, runbook, environments, report)
+            scenario(entry, line, &pinned, environments, report)
         })
         .collect();
     scenarios.into_iter().collect()
@@ -132,20 +134,21 @@ fn read<'r>(
 fn scenario(
     entry: Entry<'_>,
     line: u32,
-    runbook: &Runbook,
+    pinned: &Pinned,
     environments: &Environments,
     report: &mut Report<'_>,
 ) -> Option<Scenario> {
     let fields = entry.value.section(&keys::SCENARIO, entry.key.span(), report)?;
+    let runbook = &pinned.runbook;
     let environment = environment(&fields, entry, runbook, environments, report);
     let given = given(&fields, entry, runbook, environment, report);
     let mut script = Script::default();
-    for (no, told) in steps(&fields, "steps", runbook, report) {
-        if let Some(told) = step(told, runbook, no, report) {
-            script.steps.insert(no, told);
+    for (place, told) in steps(&fields, "steps", pinned, report) {
+        if let Some(told) = step(told, pinned, &place, report) {
+            script.steps.insert(place.work(pinned), told);
         }
     }
-    script.cancel = cancel(&fields, runbook, report);
+    script.cancel = cancel(&fields, pinned, report);
     Some(Scenario {
         name: entry.key.raw().to_owned(),
         description: inputs::text(&fields, "description", report),
@@ -153,7 +156,7 @@ fn scenario(
         environment: environment.cloned(),
         inputs: given?,
         script,
-        expect: expect(&fields, runbook, report),
+        expect: expect(&fields, pinned, report),
     })
 }
 
@@ -223,28 +226,37 @@ fn given(
 fn steps<'t>(
     fields: &Fields<'t>,
     key: &'static str,
-    runbook: &Runbook,
+    pinned: &Pinned,
     report: &mut Report<'_>,
-) -> Vec<(StepNo, Entry<'t>)> {
+) -> Vec<(Place, Entry<'t>)> {
     let Some(item) = fields.get(key) else { return Vec::new() };
     let entries = item.entries(report).into_iter().flatten();
-    entries.filter_map(|entry| Some((step_no(entry.key, runbook, report)?, entry))).collect()
+    entries.filter_map(|entry| Some((place(entry.key, pinned, report)?, entry))).collect()
 }
 
-/// The step of an id.
-fn step_no(item: Item<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Option<StepNo> {
-    let found = runbook.find(item.raw());
-    if found.is_none() {
-        let message = format!("`{}` has no step `{}`", runbook.name, show(item.raw()));
-        let meant = did_you_mean(item.raw(), runbook.steps.iter().map(|step| step.id.as_str()));
-        let help = meant.map(|meant| format!("did you mean `{meant}`?"));
-        report.add(Problem::new(Code::UnknownStep, item.span(), message).maybe_help(help));
+/// The place of a step.
+fn place(item: Item<'_>, pinned: &Pinned, report: &mut Report<'_>) -> Option<Place> {
+    match Place::parse(pinned, item.raw()) {
+        Ok(place) => Some(place),
+        Err(NoPlace { problem, meant }) => {
+            let help = meant.map(|meant| format!("did you mean `{meant}`?"));
+            report.add(Problem::new(Code::UnknownStep, item.span(), problem).maybe_help(help));
+            None
+        }
     }
-    found
 }
 
-fn step(entry: Entry<'_>, runbook: &Runbook, no: StepNo, report: &mut Report<'_>) -> Option<StepScript> {
+fn step(entry: Entry<'_>, pinned: &Pinned, place: &Place, report: &mut Report<'_>) -> Option<StepScript> {
     let fields = entry.value.section(&keys::STEP, entry.key.span(), report)?;
+    let definition = place.step(pinned)?;
+    if let Some(below) = place.example_below(pinned) {
+        for key in ["tries", "always", "takes", "outputs"] {
+            let Some(entry) = fields.entry(key) else { continue };
+            let message = format!("`{place}` has steps of its own, so `{key}` says nothing of it");
+            let help = format!("say it of one of them, as `{below}`");
+            report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help(help));
+        }
+    }
     let mut told = StepScript::default();
     if let Some(list) = fields.get("tries") {
         let items: Vec<Item<'_>> = list.list(report).into_iter().flatten().collect();
@@ -257,20 +269,19 @@ fn step(entry: Entry<'_>, runbook: &Runbook, no: StepNo, report: &mut Report<'_>
     }
     told.always = fields.get("always").and_then(|item| end(item, report));
     told.takes = fields.get("takes").and_then(|item| item.duration(Span::ZERO, report));
-    told.outputs = outputs(&fields, runbook, no, report);
-    told.verify = fields.get("verify").and_then(|item| item.word(&Answer::WORDS, report)).unwrap_or_default();
-    told.on_cancel_fails = fields.get("on_cancel").and_then(|item| item.word(&TIDYING, report)).unwrap_or(false);
-    told.rollback_fails = fields.get("rollback").and_then(|item| item.word(&TIDYING, report)).unwrap_or(false);
+    told.outputs = outputs(&fields, definition, report);
+    told.verify = fields.get("verify").and_then(|item| item.word(&Answer::WORDS, report));
+    told.on_cancel_fails = fields.get("on_cancel").and_then(|item| item.word(&TIDYING, report));
+    told.rollback_fails = fields.get("rollback").and_then(|item| item.word(&TIDYING, report));
     told.crash = fields.get("crash").and_then(|item| item.boolean(report)).unwrap_or(false);
     told.resolve = fields.get("resolve").and_then(|item| item.word(&SETTLEMENTS, report));
-    let definition = runbook.step(no)?;
     for (key, there) in [
         ("verify", definition.verify.is_some()),
         ("on_cancel", definition.on_cancel.is_some()),
         ("rollback", definition.rollback.is_some()),
     ] {
         if let (Some(entry), false) = (fields.entry(key), there) {
-            let message = format!("step `{}` has no `{key}`", definition.id);
+            let message = format!("step `{place}` has no `{key}`");
             report.add(Problem::new(Code::ConflictingKeys, entry.key.span(), message).help("leave it out"));
         }
     }
@@ -286,13 +297,10 @@ fn end(item: Item<'_>, report: &mut Report<'_>) -> Option<End> {
 }
 
 /// What its tries write: one map for all, or a list of them.
-fn outputs(
-    fields: &Fields<'_>,
-    runbook: &Runbook,
-    no: StepNo,
-    report: &mut Report<'_>,
-) -> Vec<IndexMap<String, Value>> {
-    let (Some(item), Some(step)) = (fields.get("outputs"), runbook.step(no)) else { return Vec::new() };
+fn outputs(fields: &Fields<'_>, step: &Step, report: &mut Report<'_>) -> Vec<IndexMap<String, Value>> {
+    let Some(item) = fields.get("outputs").filter(|_| step.call().is_none() && step.block().is_none()) else {
+        return Vec::new();
+    };
     match item.is_list() {
         true => item.list(report).into_iter().flatten().map(|item| outputs_of_try(item, step, report)).collect(),
         false => vec![outputs_of_try(item, step, report)],
@@ -319,12 +327,12 @@ fn outputs_of_try(item: Item<'_>, step: &Step, report: &mut Report<'_>) -> Index
     outputs
 }
 
-fn cancel(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Option<Cancel> {
+fn cancel(fields: &Fields<'_>, pinned: &Pinned, report: &mut Report<'_>) -> Option<Cancel> {
     let entry = fields.entry("cancel")?;
     let fields = entry.value.section(&keys::CANCEL, entry.key.span(), report)?;
     let now = fields.get("now").and_then(|item| item.boolean(report)).unwrap_or(false);
     let when = match (fields.get("during"), fields.get("after")) {
-        (Some(step), None) => When::During(step_no(step, runbook, report)?),
+        (Some(step), None) => When::During(place(step, pinned, report)?.work(pinned)),
         (None, Some(after)) => When::After(after.duration(Span::ZERO, report)?),
         (Some(_), Some(after)) => {
             report.add(Problem::new(Code::ConflictingKeys, after.span(), "`during` and `after` exclude each other"));
@@ -339,7 +347,7 @@ fn cancel(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Op
     Some(Cancel { when, now })
 }
 
-fn expect(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Expectation {
+fn expect(fields: &Fields<'_>, pinned: &Pinned, report: &mut Report<'_>) -> Expectation {
     let mut expect = Expectation::default();
     let Some(entry) = fields.entry("expect") else { return expect };
     let Some(fields) = entry.value.section(&keys::EXPECT, entry.key.span(), report) else { return expect };
@@ -349,21 +357,21 @@ fn expect(fields: &Fields<'_>, runbook: &Runbook, report: &mut Report<'_>) -> Ex
     let outcomes = words(RUN_OUTCOMES, &["attention"]);
     expect.outcome = fields.get("outcome").and_then(|item| item.word(&outcomes, report)).map(str::to_owned);
     let statuses = words(STEP_STATUSES, &["unknown", "pending"]);
-    for (no, entry) in steps(&fields, "steps", runbook, report) {
+    for (place, entry) in steps(&fields, "steps", pinned, report) {
         if let Some(word) = entry.value.word(&statuses, report) {
-            expect.steps.insert(no, word.to_owned());
+            expect.steps.insert(place, word.to_owned());
         }
     }
-    for (no, entry) in steps(&fields, "tries", runbook, report) {
+    for (place, entry) in steps(&fields, "tries", pinned, report) {
         let count = entry.value.integer(0..=i64::from(limits::RETRY_ATTEMPTS), report);
         if let Some(count) = count.and_then(|count| u32::try_from(count).ok()) {
-            expect.tries.insert(no, count);
+            expect.tries.insert(place.work(pinned), count);
         }
     }
     expect.at_most = fields.get("at_most").and_then(|item| item.duration(Span::ZERO, report));
     if let Some(list) = fields.get("remains") {
         let items: Vec<Item<'_>> = list.list(report).into_iter().flatten().collect();
-        expect.remains = Some(items.into_iter().filter_map(|item| step_no(item, runbook, report)).collect());
+        expect.remains = Some(items.into_iter().filter_map(|item| place(item, pinned, report)).collect());
     }
     expect
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
+use super::place::{Place, Trail, can_fail, every_place, trail};
 use super::script::{Cancel, End, Script, When};
 use super::world::World;
 use super::{Rehearsal, Stuck};
 use crate::definition::{Runbook, Settlement};
-use crate::id::{AttemptNo, Digest, RunUid, StepNo};
+use crate::id::{Digest, RunUid, StepNo};
 use crate::limits;
 use crate::machine::{AttemptRef, Batch, Machine, MachineInput, Settings};
 use crate::run::{
@@ -101,10 +102,11 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
         events: Vec::new(),
         crashes: Vec::new(),
         refused: Vec::new(),
-        crash_at: script.steps.iter().filter(|(_, told)| told.crash).map(|(step, _)| *step).collect(),
-        cancel: script.cancel,
+        crash_at: script.steps.iter().filter(|(_, told)| told.crash).map(|(place, _)| place.clone()).collect(),
+        cancel: script.cancel.clone(),
         settled: BTreeSet::new(),
         resolved: BTreeSet::new(),
+        decided: BTreeSet::new(),
     };
     let mut inputs = vec![MachineInput::Start { token: 0, uid: UID, start: Box::new(start) }];
     loop {
@@ -119,8 +121,10 @@ pub fn rehearse(pinned: &Arc<Pinned>, setting: &Setting, script: &Script) -> Res
     }
 }
 
-/// Lives through a run once for each step, which fails in every try. Ends with the first step for which the budget of
-/// events is used up, so that the answer is bounded; whoever asks sees which steps are missing.
+/// Lives through a run once for each step of its tree that does some work, which fails in every try: of items and iterations
+/// the last one alone that begins when all goes as told. Steps that only wait, or whose work it is to fail, are left out. Gives
+/// how many steps more there are: at most [`limits::REHEARSED_PLACES`] are rehearsed, and none after the one for which the budget of
+/// events is used up, so that the answer is bounded.
 ///
 /// # Errors
 /// As [`rehearse`].
@@ -128,23 +132,27 @@ pub fn every_failure(
     pinned: &Arc<Pinned>,
     setting: &Setting,
     script: &Script,
-    mut each: impl FnMut(StepNo, Rehearsal),
-) -> Result<(), Stuck> {
-    let mut left = limits::REHEARSALS_EVENTS;
-    for (index, _) in pinned.runbook.steps.iter().enumerate() {
-        let step = StepNo(index as u32);
+    mut each: impl FnMut(&Place, Rehearsal),
+) -> Result<u64, Stuck> {
+    let (places, more) = every_place(pinned, limits::REHEARSED_PLACES, can_fail);
+    let usual = rehearse(pinned, setting, script)?;
+    let mut budget = limits::REHEARSALS_EVENTS.saturating_sub(usual.events.len());
+    let mut left = places.len() as u64;
+    for place in places {
+        let place = place.last(&usual.state, |run| usual.below.get(&run)).unwrap_or(place);
         let mut script = script.clone();
-        let told = script.step(step);
+        let told = script.step(place.clone());
         told.tries.clear();
         told.always = Some(End::Failed);
         let rehearsal = rehearse(pinned, setting, &script)?;
-        left = left.saturating_sub(rehearsal.events.len());
-        each(step, rehearsal);
-        if left == 0 {
+        budget = budget.saturating_sub(rehearsal.events.len());
+        each(&place, rehearsal);
+        left -= 1;
+        if budget == 0 {
             break;
         }
     }
-    Ok(())
+    Ok(more.saturating_add(left))
 }
 
 fn machine(setting: &Setting) -> Machine {
@@ -165,12 +173,15 @@ struct Drive<'a> {
     events: Vec<(RunUid, Event)>,
     crashes: Vec<u64>,
     refused: Vec<String>,
-    crash_at: BTreeSet<StepNo>,
+    /// Where the daemon is still to crash.
+    crash_at: BTreeSet<Place>,
     cancel: Option<Cancel>,
     /// Steps of runs that a person has settled.
     settled: BTreeSet<(RunUid, StepNo)>,
-    /// The steps at the top for which that was done.
-    resolved: BTreeSet<StepNo>,
+    /// The places for which that was told and done.
+    resolved: BTreeSet<Place>,
+    /// The places of approvals that were decided as it is told.
+    decided: BTreeSet<Place>,
 }
 
 impl Drive<'_> {
@@ -191,36 +202,52 @@ impl Drive<'_> {
         if self.events.len() > limits::REHEARSAL_EVENTS {
             return Err(Stuck::TooLong);
         }
-        let own = batch.starts.iter().filter(|(_, kind)| *kind == AttemptKind::Run);
-        let begun: Vec<StepNo> = own.filter_map(|(attempt, _)| self.top(*attempt)).collect();
+        let begun: BTreeSet<Place> = self.begun(&batch);
         // What is durable and not acted on yet is where a crash costs most.
-        let crashes = begun.iter().any(|step| self.crash_at.remove(step));
+        let crashes = self.crash_at.extract_if(.., |place| begun.contains(place)).count() > 0;
         if crashes {
             self.crash()
         } else {
             self.act(&batch)
         }
-        if let Some(Cancel { when: When::During(step), .. }) = self.cancel
-            && begun.contains(&step)
+        if let Some(Cancel { when: When::During(place), now }) = &self.cancel
+            && begun.contains(place)
         {
-            self.cancel = self.cancel.map(|cancel| Cancel { when: When::After(self.now - self.setting.at), ..cancel });
+            self.cancel = Some(Cancel { when: When::After(self.now - self.setting.at), now: *now });
         }
         Ok(())
     }
 
-    /// The step of the run at the top that an attempt belongs to: its own, or the one that started the run that has it.
-    fn top(&self, attempt: AttemptRef) -> Option<StepNo> {
-        let mut run = self.machine.run(attempt.run)?;
-        let mut step = attempt.step;
-        while let Some(parent) = run.parent() {
-            (run, step) = (self.machine.run(parent.run)?, parent.step);
+    /// Which of the places where something is to happen belong to steps that begin in a batch.
+    fn begun(&self, batch: &Batch) -> BTreeSet<Place> {
+        let during = match &self.cancel {
+            Some(Cancel { when: When::During(place), .. }) => Some(place),
+            Some(Cancel { when: When::After(_), .. }) | None => None,
+        };
+        let waiting: Vec<&Place> = self.crash_at.iter().chain(during).collect();
+        if waiting.is_empty() {
+            return BTreeSet::new();
         }
-        Some(step)
+        let begins = |(run, event): &(RunUid, Event)| match &event.fact {
+            Fact::AttemptStarting { step, kind: AttemptKind::Run, .. }
+            | Fact::ChildStarting { step, .. }
+            | Fact::WaitBegan { step, .. }
+            | Fact::ApprovalAsked { step, .. } => self.trail(*run, *step),
+            _ => None,
+        };
+        let trails: Vec<Trail<'_>> = batch.events.iter().filter_map(begins).collect();
+        waiting.into_iter().filter(|place| trails.iter().any(|trail| place.is(trail))).cloned().collect()
+    }
+
+    fn trail(&self, run: RunUid, step: StepNo) -> Option<Trail<'_>> {
+        trail(self.machine.run(run)?, step, |run| self.machine.run(run))
     }
 
     fn start(&mut self, attempt: AttemptRef, kind: AttemptKind) {
-        if let (Some(run), Some(top)) = (self.machine.run(attempt.run), self.top(attempt)) {
-            self.world.start(self.now, run, top, attempt, kind);
+        let machine = &self.machine;
+        let run = machine.run(attempt.run);
+        if let Some(trail) = run.and_then(|run| trail(run, attempt.step, |run| machine.run(run))) {
+            self.world.start(self.now, &trail, attempt, kind);
         }
     }
 
@@ -270,7 +297,7 @@ impl Drive<'_> {
             return Vec::new();
         }
         let by = || self.setting.by.clone();
-        if let Some(Cancel { when: When::After(after), now }) = self.cancel
+        if let Some(Cancel { when: When::After(after), now }) = self.cancel.clone()
             && self.setting.at + after <= self.now
         {
             self.cancel = None;
@@ -278,42 +305,50 @@ impl Drive<'_> {
             let past = self.machine.run(UID).map(|run| run.points_of_no_return().collect()).unwrap_or_default();
             inputs.push((UID, Input::Cancel { now, by: by(), reason: "the rehearsal's script".to_owned(), past }));
         }
-        let (mut settled, mut resolved) = (Vec::new(), Vec::new());
+        let (mut settled, mut resolved, mut decided) = (Vec::new(), Vec::new(), Vec::new());
         for run in self.machine.runs() {
-            let top = |step: StepNo| self.top(AttemptRef { run: run.uid(), step, attempt: AttemptNo(0) });
+            let trail = |step: StepNo| self.trail(run.uid(), step);
             let stuck = run.rollback().into_iter().flat_map(|rollback| rollback.failed());
             for step in run.unknown().keys().chain(stuck) {
-                let told = top(*step).and_then(|top| self.script.steps.get(&top)?.resolve);
-                let Some(settlement) = told.filter(|_| !self.settled.contains(&(run.uid(), *step))) else { continue };
+                if self.settled.contains(&(run.uid(), *step)) {
+                    continue;
+                }
+                let Some(trail) = trail(*step) else { continue };
+                let mut told = self.script.told(&trail).into_iter();
+                let Some((place, settlement)) = told.find_map(|(place, told)| Some((place, told.resolve?))) else {
+                    continue;
+                };
                 settled.push((run.uid(), *step));
-                resolved.extend(top(*step));
+                resolved.push(place.clone());
                 let outputs = match (settlement, run.pinned().runbook.step(*step)) {
-                    (Settlement::Succeeded, Some(definition)) => self.world.outputs_of(run, *step, definition),
+                    (Settlement::Succeeded, Some(definition)) => self.world.outputs_of(&trail, definition),
                     _ => IndexMap::new(),
                 };
                 let reason = "the rehearsal's script".to_owned();
                 inputs.push((run.uid(), Input::Resolve { step: *step, settlement, outputs, by: by(), reason }));
             }
             for step in run.asking() {
-                let Some(ballot) = top(step).and_then(|top| self.ballot(run, top, step)) else { continue };
-                settled.push((run.uid(), step));
+                let Some(trail) = trail(step) else { continue };
+                let Some(ballot) = self.ballot(run, &trail, step) else { continue };
+                decided.extend(self.script.told(&trail).into_iter().map(|(place, _)| place.clone()));
                 inputs.push((run.uid(), Input::Decide { step, ballot: Box::new(ballot) }));
             }
         }
         self.settled.extend(settled);
         self.resolved.extend(resolved);
+        self.decided.extend(decided);
         inputs.into_iter().map(|(run, input)| MachineInput::Run { token: Some(1), run, input }).collect()
     }
 
     /// What the next person decides about an approval: for it, unless the step is to fail.
-    fn ballot(&self, run: &RunState, top: StepNo, step: StepNo) -> Option<Ballot> {
+    fn ballot(&self, run: &RunState, trail: &Trail<'_>, step: StepNo) -> Option<Ballot> {
         let definition = run.pinned().runbook.step(step)?;
         let approval = definition.approval()?;
-        let told = self.script.steps.get(&top);
-        let end = told.and_then(|told| told.tries.get(&1).copied().or(told.always));
+        let told = self.script.told(trail);
+        let end = told.iter().find_map(|(_, told)| told.tries.get(&1).copied().or(told.always));
         let approve = end.is_none_or(|end| end == End::Succeeded);
         let votes = u32::try_from(run.step(step)?.votes.len()).ok()?;
-        let mut fields = self.world.outputs_of(run, step, definition);
+        let mut fields = self.world.outputs_of(trail, definition);
         fields.retain(|name, _| approve && approval.fields.get(name).is_some_and(|field| field.required));
         if let Some(vote) = run.step(step)?.votes.first() {
             fields.clone_from(&vote.fields);
@@ -326,8 +361,8 @@ impl Drive<'_> {
     /// Lets time go on to what is due next; `None` where nothing is.
     fn outside(&mut self) -> Option<Vec<MachineInput>> {
         self.machine.run(UID)?;
-        let cancel = match self.cancel {
-            Some(Cancel { when: When::After(after), .. }) => Some(self.setting.at + after),
+        let cancel = match &self.cancel {
+            Some(Cancel { when: When::After(after), .. }) => Some(self.setting.at + *after),
             Some(Cancel { when: When::During(_), .. }) | None => None,
         };
         let next = [self.world.next_end(), self.wake, cancel].into_iter().flatten().min()?;
@@ -371,30 +406,29 @@ impl Drive<'_> {
             crashes: self.crashes,
             refused: self.refused,
             unreached,
-            guessed: self.world.guessed.into_iter().collect(),
+            guessed: self.world.guessed.iter().map(ToString::to_string).collect(),
         })
     }
 
     fn unreached(&self) -> Vec<String> {
-        let id = |step: StepNo| self.pinned.runbook.step(step).map_or("", |step| step.id.as_str());
         let mut out = Vec::new();
-        for (step, told) in &self.script.steps {
-            let tries = self.world.tries(*step);
+        for (place, told) in &self.script.steps {
+            let tries = self.world.tries(place);
             if let Some((last, _)) = told.tries.last_key_value()
                 && *last > tries
             {
-                out.push(format!("step {} never came to its try {last}: it was {}", id(*step), times(tries)));
-            } else if told.always.is_some() && tries == 0 && !self.settled.contains(&(UID, *step)) {
-                out.push(format!("step {} never started", id(*step)));
+                out.push(format!("step {place} never came to its try {last}: it was {}", times(tries)));
+            } else if told.always.is_some() && tries == 0 && !self.decided.contains(place) {
+                out.push(format!("step {place} never started"));
             }
-            if told.resolve.is_some() && !self.resolved.contains(step) {
-                out.push(format!("step {} was never unknown, so nobody had to resolve it", id(*step)));
+            if told.resolve.is_some() && !self.resolved.contains(place) {
+                out.push(format!("step {place} was never unknown, so nobody had to resolve it"));
             }
         }
-        out.extend(self.crash_at.iter().map(|step| format!("no crash: step {} never started", id(*step))));
-        if let Some(cancel) = self.cancel {
-            out.push(match cancel.when {
-                When::During(step) => format!("no cancel: step {} never started", id(step)),
+        out.extend(self.crash_at.iter().map(|place| format!("no crash: step {place} never started")));
+        if let Some(cancel) = &self.cancel {
+            out.push(match &cancel.when {
+                When::During(place) => format!("no cancel: step {place} never started"),
                 When::After(after) => format!("no cancel: the run was over before {after}"),
             });
         }

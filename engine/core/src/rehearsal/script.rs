@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::definition::{Runbook, Settlement};
-use crate::expression::did_you_mean;
-use crate::id::StepNo;
+use super::place::{Place, Trail};
+use crate::definition::Settlement;
 use crate::language::duration;
 use crate::limits;
+use crate::run::Pinned;
 use crate::time::Span;
 
 /// How one try of a step ends.
@@ -71,11 +71,11 @@ pub struct StepScript {
     /// of these does.
     pub outputs: Vec<IndexMap<String, Value>>,
     /// What its `verify` answers.
-    pub verify: Answer,
+    pub verify: Option<Answer>,
     /// Whether its `on_cancel` fails.
-    pub on_cancel_fails: bool,
+    pub on_cancel_fails: Option<bool>,
     /// Whether its `rollback` fails.
-    pub rollback_fails: bool,
+    pub rollback_fails: Option<bool>,
     /// Whether the daemon crashes while its first try runs.
     pub crash: bool,
     /// What a person settles it as, the first time that it is unknown.
@@ -91,16 +91,16 @@ impl StepScript {
 }
 
 /// When the run is canceled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
     /// As soon as the first try of this step runs.
-    During(StepNo),
+    During(Place),
     /// So long after the start.
     After(Span),
 }
 
 /// A cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancel {
     /// When.
     pub when: When,
@@ -111,34 +111,40 @@ pub struct Cancel {
 /// What goes otherwise than well.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Script {
-    /// Of steps.
-    pub steps: BTreeMap<StepNo, StepScript>,
+    /// Of steps. What is told of all items or iterations holds for one as far as nothing else is told of that.
+    pub steps: BTreeMap<Place, StepScript>,
     /// Of the run.
     pub cancel: Option<Cancel>,
 }
 
 impl Script {
     /// What is told of a step, to be changed.
-    pub fn step(&mut self, step: StepNo) -> &mut StepScript {
-        self.steps.entry(step).or_default()
+    pub fn step(&mut self, place: Place) -> &mut StepScript {
+        self.steps.entry(place).or_default()
+    }
+
+    /// All that is told of a step of a run, the most exact first.
+    pub(super) fn told<'s>(&'s self, trail: &Trail<'_>) -> Vec<(&'s Place, &'s StepScript)> {
+        self.steps.iter().rev().filter(|(place, _)| place.is(trail)).collect()
     }
 
     /// Takes `STEP` or `STEP@TRY`: the step ends so in every try, or in that one.
     ///
     /// # Errors
-    /// In words: there is no such step, or the try is no number.
-    pub fn end(&mut self, runbook: &Runbook, text: &str, end: End) -> Result<(), String> {
-        let Some((id, number)) = text.split_once('@') else {
-            self.step(named(runbook, text)?).always = Some(end);
+    /// In words: there is no such step, it has steps of its own, or the try is no number.
+    pub fn end(&mut self, pinned: &Pinned, text: &str, end: End) -> Result<(), String> {
+        let (path, number) = cut(text, '@');
+        let place = Place::of_work(pinned, path).map_err(|no| no.to_string())?;
+        let Some(number) = number else {
+            self.step(place).always = Some(end);
             return Ok(());
         };
-        let step = named(runbook, id)?;
         match number.parse::<u32>() {
             Ok(number) if (1..=limits::RETRY_ATTEMPTS).contains(&number) => {
-                self.step(step).tries.insert(number, end);
+                self.step(place).tries.insert(number, end);
                 Ok(())
             }
-            _ => Err(format!("{number:?} is no try: tries are numbered from 1 to {}", limits::RETRY_ATTEMPTS)),
+            _ => Err(format!("`{number}` is no try: tries are numbered from 1 to {}", limits::RETRY_ATTEMPTS)),
         }
     }
 
@@ -146,32 +152,32 @@ impl Script {
     ///
     /// # Errors
     /// In words: there is no such step.
-    pub fn crash(&mut self, runbook: &Runbook, text: &str) -> Result<(), String> {
-        self.step(named(runbook, text)?).crash = true;
+    pub fn crash(&mut self, pinned: &Pinned, text: &str) -> Result<(), String> {
+        let place = Place::parse(pinned, text).map_err(|no| no.to_string())?;
+        self.step(place.work(pinned)).crash = true;
         Ok(())
     }
 
     /// Takes `STEP=DURATION`: how long each of its tries takes.
     ///
     /// # Errors
-    /// In words: there is no such step, or that is no duration.
-    pub fn duration(&mut self, runbook: &Runbook, text: &str) -> Result<(), String> {
-        let Some((id, takes)) = text.split_once('=') else {
-            return Err(format!("{text:?} has no `=`; write it as STEP=10m"));
+    /// In words: there is no such step, it has steps of its own, or that is no duration.
+    pub fn duration(&mut self, pinned: &Pinned, text: &str) -> Result<(), String> {
+        let (path, Some(takes)) = cut(text, '=') else {
+            return Err(format!("`{text}` has no `=`; write it as STEP=10m"));
         };
         let takes = duration::parse(takes).map_err(|fault| fault.to_string())?;
-        self.step(named(runbook, id)?).takes = Some(takes);
+        let place = Place::of_work(pinned, path).map_err(|no| no.to_string())?;
+        self.step(place).takes = Some(takes);
         Ok(())
     }
 }
 
-/// The step of an id.
-fn named(runbook: &Runbook, id: &str) -> Result<StepNo, String> {
-    runbook.find(id).ok_or_else(|| {
-        let shown: String = id.chars().take(limits::ID_LENGTH).collect();
-        match did_you_mean(id, runbook.steps.iter().map(|step| step.id.as_str())) {
-            Some(meant) => format!("{} has no step {shown:?}; did you mean {meant:?}?", runbook.name),
-            None => format!("{} has no step {shown:?}", runbook.name),
-        }
-    })
+/// A path, and what follows behind a sign, which may stand in the name of an item too.
+fn cut(text: &str, sign: char) -> (&str, Option<&str>) {
+    let behind = text.rfind(']').unwrap_or(0);
+    match text[behind..].find(sign).map(|at| behind + at) {
+        Some(at) => (&text[..at], Some(&text[at + sign.len_utf8()..])),
+        None => (text, None),
+    }
 }

@@ -42,11 +42,20 @@ fn setting(runbook: &Runbook) -> Setting {
     Setting::new(runbook, inputs, 64)
 }
 
-fn lived(source: &str, tell: impl FnOnce(&Runbook, &mut Script)) -> Rehearsal {
+fn lived(source: &str, tell: impl FnOnce(&Pinned, &mut Script)) -> Rehearsal {
     let pinned = pinned(source);
     let mut script = Script::default();
-    tell(&pinned.runbook, &mut script);
+    tell(&pinned, &mut script);
     rehearse(&pinned, &setting(&pinned.runbook), &script).unwrap()
+}
+
+/// A step at the top.
+fn place(pinned: &Pinned, path: &str) -> Place {
+    Place::of_work(pinned, path).unwrap_or_else(|no| panic!("{no}"))
+}
+
+fn paths(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
 }
 
 /// How a rehearsal ended, in one line: the run, each step with its tries, and the time.
@@ -80,10 +89,10 @@ fn failures_are_retried_as_the_engine_does() {
     // Three tries, and the longest waits between them.
     assert!(end(&twice).starts_with("succeeded 30m34s dump=succeeded/3 "), "{}", end(&twice));
     assert_eq!(twice.took(), Span::seconds(3 * 600 + 10 + 20 + 4));
-    let code = lived(RUNBOOK, |_, script| script.step(StepNo(0)).always = Some(End::Exited(7)));
+    let code = lived(RUNBOOK, |pinned, script| script.step(place(pinned, "dump")).always = Some(End::Exited(7)));
     assert_eq!(end(&code), "failed 2s dump=failed/1 check=skipped/0 switch=skipped/0 after=skipped/0 tell=succeeded/1");
     assert_eq!(
-        lived(RUNBOOK, |_, s| s.step(StepNo(0)).takes = Some(Span::minutes(90))).took(),
+        lived(RUNBOOK, |pinned, s| s.step(place(pinned, "dump")).takes = Some(Span::minutes(90))).took(),
         Span::seconds(3 * 3_600 + 31)
     );
 }
@@ -91,12 +100,12 @@ fn failures_are_retried_as_the_engine_does() {
 #[test]
 fn what_counts_as_success_is_the_steps_own_word() {
     // `check` takes 4 as well; 1 is the first code that it does not take.
-    let four = lived(RUNBOOK, |_, script| script.step(StepNo(1)).always = Some(End::Exited(4)));
+    let four = lived(RUNBOOK, |pinned, script| script.step(place(pinned, "check")).always = Some(End::Exited(4)));
     assert!(end(&four).starts_with("succeeded "), "{}", end(&four));
     let failed = lived(RUNBOOK, |runbook, script| script.end(runbook, "check", End::Failed).unwrap());
     assert_eq!(failed.state.step(StepNo(1)).unwrap().exit_code, Some(1));
-    let nothing = lived(RUNBOOK, |_, script| {
-        script.step(StepNo(0)).outputs = vec![[("bytes".to_owned(), 0.into())].into_iter().collect()];
+    let nothing = lived(RUNBOOK, |pinned, script| {
+        script.step(place(pinned, "dump")).outputs = vec![[("bytes".to_owned(), 0.into())].into_iter().collect()];
     });
     assert!(end(&nothing).contains("check=skipped/0 switch=skipped/0"), "{}", end(&nothing));
 }
@@ -107,13 +116,13 @@ fn a_lost_step_is_asked_about_and_a_person_settles_the_rest() {
     for (answer, expected) in answers {
         let lived = lived(RUNBOOK, |runbook, script| {
             script.end(runbook, "switch", End::Lost).unwrap();
-            script.step(StepNo(2)).verify = answer;
+            script.step(place(runbook, "switch")).verify = Some(answer);
         });
         assert_eq!(lived.status().name(), expected, "{answer:?}");
     }
     let settled = lived(RUNBOOK, |runbook, script| {
         script.end(runbook, "after", End::Lost).unwrap();
-        script.step(StepNo(3)).resolve = Some(crate::definition::Settlement::Failed);
+        script.step(place(runbook, "after")).resolve = Some(crate::definition::Settlement::Failed);
     });
     assert_eq!(settled.status().name(), "failed");
     assert_eq!(settled.remains(), [settled.id(StepNo(2))]);
@@ -136,8 +145,8 @@ fn a_crash_of_the_daemon_changes_nothing_but_its_own_place() {
 
 #[test]
 fn a_cancel_goes_the_way_of_every_ending() {
-    let canceled = lived(RUNBOOK, |_, script| {
-        script.cancel = Some(Cancel { when: When::During(StepNo(2)), now: false });
+    let canceled = lived(RUNBOOK, |pinned, script| {
+        script.cancel = Some(Cancel { when: When::During(place(pinned, "switch")), now: false });
     });
     // `on_cancel`, then `verify`, which says that it happened; then `finally`.
     assert_eq!(
@@ -148,8 +157,8 @@ fn a_cancel_goes_the_way_of_every_ending() {
         script.cancel = Some(Cancel { when: When::After(Span::minutes(5)), now: true });
     });
     assert_eq!(late.unreached, ["no cancel: the run was over before 5m"]);
-    let refused = lived(RUNBOOK, |_, script| {
-        script.cancel = Some(Cancel { when: When::During(StepNo(4)), now: true });
+    let refused = lived(RUNBOOK, |pinned, script| {
+        script.cancel = Some(Cancel { when: When::During(place(pinned, "tell")), now: true });
     });
     assert_eq!(refused.refused.len(), 1, "{:?}", refused.refused);
 }
@@ -161,7 +170,7 @@ fn what_the_script_tells_in_vain_is_said() {
         script.end(runbook, "switch", End::Failed).unwrap();
         script.end(runbook, "tell@2", End::Failed).unwrap();
         script.crash(runbook, "after").unwrap();
-        script.step(StepNo(1)).resolve = Some(crate::definition::Settlement::Failed);
+        script.step(place(runbook, "check")).resolve = Some(crate::definition::Settlement::Failed);
     });
     assert_eq!(
         lived.unreached,
@@ -178,12 +187,12 @@ fn what_the_script_tells_in_vain_is_said() {
 fn words_that_name_nothing_are_refused() {
     let pinned = pinned(RUNBOOK);
     let mut script = Script::default();
-    let runbook = &pinned.runbook;
+    let runbook = &*pinned;
     for (done, why) in [
-        (script.end(runbook, "swich", End::Failed), "move has no step \"swich\"; did you mean \"switch\"?"),
-        (script.end(runbook, "dump@0", End::Failed), "\"0\" is no try: tries are numbered from 1 to 1000"),
-        (script.crash(runbook, "nothing-like-it"), "move has no step \"nothing-like-it\""),
-        (script.duration(runbook, "dump"), "\"dump\" has no `=`; write it as STEP=10m"),
+        (script.end(runbook, "swich", End::Failed), "`move` has no step `swich`; did you mean `switch`?"),
+        (script.end(runbook, "dump@0", End::Failed), "`0` is no try: tries are numbered from 1 to 1000"),
+        (script.crash(runbook, "nothing-like-it"), "`move` has no step `nothing-like-it`"),
+        (script.duration(runbook, "dump"), "`dump` has no `=`; write it as STEP=10m"),
     ] {
         assert_eq!(done, Err(why.to_owned()));
     }
@@ -196,7 +205,7 @@ fn every_failure_has_its_end() {
     let pinned = pinned(RUNBOOK);
     let mut ends = Vec::new();
     every_failure(&pinned, &setting(&pinned.runbook), &Script::default(), |step, lived| {
-        ends.push(format!("{}: {} {:?}", lived.id(step), lived.status().name(), lived.remains()));
+        ends.push(format!("{step}: {} {:?}", lived.status().name(), lived.remains()));
     })
     .unwrap();
     assert_eq!(
@@ -219,7 +228,7 @@ fn coverage_counts_what_rehearsals_came_to() {
     let never: Vec<String> = Coverage::all(&pinned.runbook)
         .into_iter()
         .flat_map(|(_, marks)| marks)
-        .filter(|mark| !coverage.has(*mark))
+        .filter(|mark| !coverage.has(&pinned.runbook, mark))
         .map(|mark| mark.text(&pinned.runbook))
         .collect();
     assert_eq!(
@@ -233,7 +242,7 @@ fn no_script_goes_on_for_ever() {
     // Nobody answers, and whoever settles it wants it tried again: once, and not for ever.
     let lived = lived(RUNBOOK, |runbook, script| {
         script.end(runbook, "after", End::Lost).unwrap();
-        script.step(StepNo(3)).resolve = Some(Settlement::Retry);
+        script.step(place(runbook, "after")).resolve = Some(Settlement::Retry);
     });
     assert_eq!((lived.status().name(), lived.tries(StepNo(3))), ("attention", 2));
 }
@@ -263,11 +272,11 @@ fn what_is_compensated_is_told_and_what_stays() {
         "rolled_back 6s network=rolled_back/1 disk=rolled_back/1 image=succeeded/1 machine=failed/1 traffic=skipped/0 \
          check=skipped/0 tell=succeeded/1"
     );
-    assert_eq!((machine.compensated(), machine.remains()), (vec![StepNo(1), StepNo(0)], vec![]));
+    assert_eq!((machine.compensated(), machine.remains()), (paths(&["disk", "network"]), vec![]));
     assert_eq!(undone(&machine), [3, 4, 5]);
     // Behind a point of no return nothing is rolled back by itself.
     let check = failing("check");
-    assert_eq!((check.status().name(), check.compensated()), ("failed", vec![]));
+    assert_eq!((check.status().name(), check.compensated()), ("failed", paths(&[])));
     assert_eq!(check.remains(), [0, 1, 3, 4].map(|no| check.id(StepNo(no))));
 }
 
@@ -276,18 +285,18 @@ fn a_rollback_that_fails_waits_for_the_scripts_person() {
     let lived = |resolve: Option<Settlement>| {
         lived(UNDO, |runbook, script| {
             script.end(runbook, "machine", End::Failed).unwrap();
-            let disk = script.step(StepNo(1));
-            disk.rollback_fails = true;
+            let disk = script.step(place(runbook, "disk"));
+            disk.rollback_fails = Some(true);
             disk.resolve = resolve;
         })
     };
     let stuck = lived(None);
-    assert_eq!((stuck.status().name(), stuck.compensated()), ("attention", vec![]));
+    assert_eq!((stuck.status().name(), stuck.compensated()), ("attention", paths(&[])));
     assert_eq!(stuck.remains(), [0, 1].map(|no| stuck.id(StepNo(no))));
     let by_hand = lived(Some(Settlement::Succeeded));
-    assert_eq!((by_hand.status().name(), by_hand.compensated()), ("rolled_back", vec![StepNo(1), StepNo(0)]));
+    assert_eq!((by_hand.status().name(), by_hand.compensated()), ("rolled_back", paths(&["disk", "network"])));
     let left = lived(Some(Settlement::Skipped));
-    assert_eq!((left.status().name(), left.compensated()), ("failed", vec![StepNo(0)]));
+    assert_eq!((left.status().name(), left.compensated()), ("failed", paths(&["network"])));
     assert_eq!(left.remains(), [left.id(StepNo(1))]);
 }
 
@@ -306,7 +315,7 @@ steps:
 "#;
     let lived = lived(BLOCK, |runbook, script| script.end(runbook, "machine", End::Failed).unwrap());
     assert_eq!(end(&lived), "rolled_back 5s place=rolled_back/1 machine=failed/1");
-    assert_eq!(lived.compensated(), vec![StepNo(0)]);
+    assert_eq!(lived.compensated(), ["place"]);
 }
 
 #[test]
@@ -339,7 +348,7 @@ fn scenarios_say_what_they_expect() {
     let pinned = pinned(RUNBOOK);
     let checked = language::check_scenarios(SCENARIOS.as_bytes(), "move.scenarios.yaml", &Default::default(), |name| {
         assert_eq!(name, "move");
-        Ok(&pinned.runbook)
+        Ok(Arc::clone(&pinned))
     });
     let scenarios = checked.scenarios.unwrap_or_else(|| panic!("{:?}", checked.findings));
     let unmet: Vec<Vec<String>> = scenarios
@@ -389,8 +398,8 @@ fn work_is_done_again_until_it_is_done() {
         let outputs = left(outputs);
         let ends = ends.to_vec();
         end(&lived(REPEATS, |runbook, script| {
-            script.step(runbook.find("poll").unwrap()).outputs = outputs;
-            let settle = script.step(runbook.find("settle").unwrap());
+            script.step(place(runbook, "poll")).outputs = outputs;
+            let settle = script.step(place(runbook, "settle"));
             settle.tries = (1..).zip(ends).collect();
         }))
     };
@@ -410,3 +419,5 @@ fn why_nothing_more_is_done_is_told() {
     let message = &lived.state.step(poll).unwrap().message;
     assert_eq!(message, "`until` does not hold after 4 iterations");
 }
+
+mod below;

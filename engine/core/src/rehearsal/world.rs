@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::Setting;
+use super::place::{Hop, Place, Trail};
 use super::script::{Answer, End, Script, StepScript};
 use crate::definition::{Command, Step, ValueType};
 use crate::expression::Expression;
@@ -33,10 +34,16 @@ pub(super) struct World<'a> {
     unknown: Span,
     going: BTreeMap<AttemptRef, Going>,
     ends: BTreeSet<(Timestamp, AttemptRef)>,
-    tries: BTreeMap<StepNo, u32>,
-    /// Steps that ran for a time that was made up.
-    pub guessed: BTreeSet<StepNo>,
+    /// How often was tried what the script tells of, each item by itself.
+    tries: BTreeMap<Vec<Hop>, u32>,
+    /// How often a place of the script was tried: of items the one that was so most often.
+    most: BTreeMap<&'a Place, u32>,
+    /// Places of steps that ran for a time that was made up.
+    pub guessed: BTreeSet<Place>,
 }
+
+/// What is told of a step, the most exact first, each with the number of its latest try as it counts them.
+type Told<'a> = Vec<(u32, &'a StepScript)>;
 
 impl<'a> World<'a> {
     pub(super) fn new(script: &'a Script, setting: &'a Setting, unknown: Span) -> Self {
@@ -47,6 +54,7 @@ impl<'a> World<'a> {
             going: BTreeMap::new(),
             ends: BTreeSet::new(),
             tries: BTreeMap::new(),
+            most: BTreeMap::new(),
             guessed: BTreeSet::new(),
         }
     }
@@ -56,58 +64,68 @@ impl<'a> World<'a> {
         self.going.contains_key(&attempt)
     }
 
-    /// How often a step itself was tried, or something of the run that it started.
-    pub(super) fn tries(&self, step: StepNo) -> u32 {
-        self.tries.get(&step).copied().unwrap_or(0)
+    /// How often a place of the script was tried, of items the one that was so most often.
+    pub(super) fn tries(&self, place: &Place) -> u32 {
+        self.most.get(place).copied().unwrap_or(0)
     }
 
-    /// Starts an attempt: what becomes of it is settled now. What is told of `top`, the step at the top that the attempt
-    /// belongs to, holds for all below it, but for what it writes.
-    pub(super) fn start(
-        &mut self,
-        now: Timestamp,
-        run: &RunState,
-        top: StepNo,
-        attempt: AttemptRef,
-        kind: AttemptKind,
-    ) {
-        let Some(step) = run.pinned().runbook.step(attempt.step) else { return };
-        // What is done again and again writes for its step.
-        let own = run.parent().is_none_or(|parent| parent.depth == 1 && run.pinned().repeats());
-        let told = self.script.steps.get(&top).cloned().unwrap_or_default();
-        let told = if own { told } else { StepScript { outputs: Vec::new(), ..told } };
+    /// What is told of a step; a try `begins`, or one is the latest.
+    fn told(&mut self, trail: &Trail<'_>, begins: bool) -> Told<'a> {
+        let mut counted = BTreeSet::new();
+        let mut told = Vec::new();
+        let script: &'a Script = self.script;
+        for (place, script) in script.told(trail) {
+            let count = place.count(trail);
+            let tries = self.tries.entry(count.clone()).or_insert(0);
+            if counted.insert(count) && begins {
+                *tries += 1;
+            }
+            let most = self.most.entry(place).or_insert(0);
+            *most = (*most).max(*tries);
+            told.push((*tries, script));
+        }
+        told
+    }
+
+    /// Starts an attempt: what becomes of it is settled now.
+    pub(super) fn start(&mut self, now: Timestamp, trail: &Trail<'_>, attempt: AttemptRef, kind: AttemptKind) {
+        let Some((run, no)) = trail.last().copied() else { return };
+        let Some(step) = run.pinned().runbook.step(no) else { return };
+        let told = self.told(trail, kind == AttemptKind::Run);
+        let scripts = || told.iter().map(|(_, script)| *script);
+        let answer = scripts().find_map(|told| told.verify).unwrap_or_default();
+        let tidied = |fails: Option<bool>| How::Exited(i32::from(fails == Some(true)));
         let (how, takes) = match kind {
             AttemptKind::Run => {
-                let tries = self.tries.entry(top).or_insert(0);
-                *tries += 1;
-                let end = told.tries.get(tries).copied().or(told.always).unwrap_or(End::Succeeded);
-                let takes = told.takes.or_else(|| self.expected(run, attempt.step, step));
+                let end = told.iter().find_map(|(number, told)| told.tries.get(number).copied().or(told.always));
+                let takes = scripts().find_map(|told| told.takes).or_else(|| self.expected(run, no, step));
                 if takes.is_none() {
-                    self.guessed.insert(top);
+                    self.guessed.insert(Place::of(trail));
                 }
-                self.ends_as(run, attempt.step, step, end, takes)
+                self.ends_as(run, no, step, end.unwrap_or(End::Succeeded), takes)
             }
             AttemptKind::Verify => {
-                let how = How::Exited(i32::from(told.verify == Answer::Silent));
+                let how = How::Exited(i32::from(answer == Answer::Silent));
                 within(how, step.verify.as_ref(), self.unknown)
             }
             AttemptKind::OnCancel => {
-                within(How::Exited(i32::from(told.on_cancel_fails)), step.on_cancel.as_ref(), self.unknown)
+                let fails = scripts().find_map(|told| told.on_cancel_fails);
+                within(tidied(fails), step.on_cancel.as_ref(), self.unknown)
             }
             AttemptKind::Rollback => {
-                within(How::Exited(i32::from(told.rollback_fails)), step.rollback.as_ref(), self.unknown)
+                let fails = scripts().find_map(|told| told.rollback_fails);
+                within(tidied(fails), step.rollback.as_ref(), self.unknown)
             }
         };
         let mut end = AttemptEnd::bare(how);
-        let tries = self.tries(top);
         if matches!(end.how, How::Exited(_)) {
-            match (kind, told.verify) {
+            match (kind, answer) {
                 (AttemptKind::Run, _) => {
-                    end.outputs = outputs(step, &told, tries);
+                    end.outputs = outputs(step, &told);
                     end.artifacts = artifacts(step);
                 }
                 (AttemptKind::Verify, Answer::Yes) => {
-                    end.outputs = outputs(step, &told, tries);
+                    end.outputs = outputs(step, &told);
                     end.outputs.insert("happened".to_owned(), Value::from("yes"));
                 }
                 (AttemptKind::Verify, Answer::No) => {
@@ -153,9 +171,9 @@ impl<'a> World<'a> {
     }
 
     /// The outputs that a step would have written.
-    pub(super) fn outputs_of(&self, run: &RunState, no: StepNo, step: &Step) -> IndexMap<String, Value> {
-        let told = self.script.steps.get(&no).filter(|_| run.parent().is_none());
-        outputs(step, told.unwrap_or(&StepScript::default()), u32::MAX)
+    pub(super) fn outputs_of(&self, trail: &Trail<'_>, step: &Step) -> IndexMap<String, Value> {
+        let told: Told<'_> = self.script.told(trail).into_iter().map(|(_, script)| (u32::MAX, script)).collect();
+        outputs(step, &told)
     }
 
     /// How long a try of a step takes, where that is known.
@@ -213,7 +231,7 @@ fn holds(run: &RunState, no: StepNo, expression: Option<&str>, code: i32) -> boo
 }
 
 /// What a try of a step writes: what is told, else a value of the declared type.
-fn outputs(step: &Step, told: &StepScript, number: u32) -> IndexMap<String, Value> {
+fn outputs(step: &Step, told: &Told<'_>) -> IndexMap<String, Value> {
     let made_up = |key: &str, value_type: ValueType| match value_type {
         ValueType::String => Value::from(key),
         ValueType::Integer => json!(1),
@@ -223,7 +241,8 @@ fn outputs(step: &Step, told: &StepScript, number: u32) -> IndexMap<String, Valu
         ValueType::Map | ValueType::Any => json!({}),
     };
     let value = |(key, value_type): (&String, &ValueType)| {
-        let value = told.written(number, key).cloned().unwrap_or_else(|| made_up(key, *value_type));
+        let written = told.iter().find_map(|(number, told)| told.written(*number, key)).cloned();
+        let value = written.unwrap_or_else(|| made_up(key, *value_type));
         (key.clone(), value)
     };
     step.outputs.iter().map(value).collect()

@@ -344,7 +344,7 @@ mod tests {
         let pinned = Arc::new(Pinned::new(read(BEFORE), Digest::of(b""), []));
         let inputs = language::check_inputs(&pinned.runbook, &Map::new()).unwrap();
         let mut script = Script::default();
-        script.end(&pinned.runbook, "check", End::Failed).unwrap();
+        script.end(&pinned, "check", End::Failed).unwrap();
         let run = rehearse(&pinned, &Setting::new(&pinned.runbook, inputs, 4), &script).unwrap().state;
         let files: Vec<String> = files.iter().map(ToString::to_string).collect();
         let edition = edition(&run, &read(edited), &files);

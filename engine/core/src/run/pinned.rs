@@ -171,8 +171,13 @@ impl Pinned {
             Some(Many::Repeat(repeat)) => return Some(Arc::new(self.of_iterations(step, definition, repeat))),
             None => {}
         }
-        let block = || self.blocks.get(&step).or(self.inside.as_ref());
-        definition.call().map_or_else(block, |call| self.called(&call.runbook)).map(Arc::clone)
+        self.once(step).or(self.inside.as_ref().filter(|_| definition.block().is_some())).map(Arc::clone)
+    }
+
+    /// The definition that a step runs each time that it does its work: of a block, or of the runbook that it starts.
+    pub fn once(&self, step: StepNo) -> Option<&Arc<Self>> {
+        let definition = self.runbook.step(step)?;
+        definition.call().map_or_else(|| self.blocks.get(&step), |call| self.called(&call.runbook))
     }
 
     fn of_items(&self, no: StepNo, step: &Step, each: &Each, items: &[Value]) -> Self {
@@ -200,8 +205,7 @@ impl Pinned {
     /// Whether a rollback may compensate what a step does: by its own `rollback`, or step by step in what it starts.
     pub fn can_undo(&self, no: StepNo) -> bool {
         let Some(step) = self.runbook.step(no) else { return false };
-        let below = || step.call().map_or_else(|| self.blocks.get(&no), |call| self.called(&call.runbook));
-        step.rollback.is_some() || (step.part == Part::Main && below().is_some_and(|below| below.undoable))
+        step.rollback.is_some() || (step.part == Part::Main && self.once(no).is_some_and(|below| below.undoable))
     }
 
     /// What it stands for.

@@ -8,6 +8,20 @@ inputs: {keep: {type: integer, default: 7, minimum: 1}, to: {type: string, requi
 steps:
   dump: {argv: [dump, \"${{ inputs.to }}\"], outputs: {bytes: integer}}
   keep: {needs: [dump], argv: [keep, \"${{ inputs.keep }}\"], verify: {argv: [kept]}}
+  copy:
+    needs: [keep]
+    for_each: [eu, us]
+    steps:
+      send: {argv: [send, \"${{ item }}\"], outputs: {sent: integer}}
+  prove: {needs: [copy], uses: runbook, with: {name: prove}}
+";
+
+/// What it starts.
+pub const PROVE: &str = "\
+name: prove
+language: 1
+steps:
+  load: {argv: [load]}
 ";
 
 pub const CASES: &[(&str, &str)] = &[
@@ -21,6 +35,18 @@ pub const CASES: &[(&str, &str)] = &[
     (
         "steps that are not there",
         "runbook: backup\nlanguage: 1\nscenarios:\n  a:\n    inputs: {to: a}\n    steps: {dmp: {always: failed}}\n    cancel: {during: kep}\n    expect: {steps: {tell: failed}, tries: {x: 1}, remains: [dumb]}\n",
+    ),
+    (
+        "steps below the top",
+        "runbook: backup\nlanguage: 1\nscenarios:\n  good:\n    inputs: {to: a}\n    steps: {'copy[\"us\"]/send': {tries: [failed], outputs: {sent: 1}}, 'copy[1]/send': {takes: 1m}, copy/send: {always: lost}, prove/load: {crash: true}, copy: {crash: true}}\n    cancel: {during: copy/send}\n    expect: {steps: {copy/send: failed, 'copy[us]': failed}, tries: {'copy[us]/send': 2}, remains: ['copy[eu]']}\n",
+    ),
+    (
+        "steps below the top that are not there",
+        "runbook: backup\nlanguage: 1\nscenarios:\n  a:\n    inputs: {to: a}\n    steps: {send: {always: failed}, copy/sned: {always: failed}, 'copy[uk]/send': {always: failed}, 'copy[3]/send': {always: failed}, 'keep[1]': {always: failed}, dump/a: {always: failed}, prove/lod: {always: failed}, 'copy[1': {always: failed}}\n",
+    ),
+    (
+        "what says nothing of a step with steps of its own",
+        "runbook: backup\nlanguage: 1\nscenarios:\n  a:\n    inputs: {to: a}\n    steps:\n      copy: {always: failed}\n      'copy[eu]': {tries: [failed], takes: 1m}\n      prove: {outputs: {a: 1}, always: 3}\n",
     ),
     (
         "ends that are none",

@@ -36,7 +36,7 @@ pub use socket::listen;
 
 use std::sync::Arc;
 
-use runbook_core::definition::step_path;
+use runbook_core::definition::{path_head, step_path};
 use runbook_core::id::RunUid;
 use runbook_core::run::{Principal, RunState};
 use runbook_core::time::Timestamp;
@@ -129,7 +129,7 @@ impl Shared {
         let mut state = top;
         let mut rest = path;
         let mut prefix = String::new();
-        while let (step, Some(below)) = first_of(rest) {
+        while let (step, Some(below)) = path_head(rest) {
             let no = runs::step_no(&state, step)?;
             let Some(child) = state.step(no).and_then(|step| step.child) else {
                 let problem = format!("the step {step:?} has no child run, so there is no step {path:?}");
@@ -287,14 +287,4 @@ fn check_open(shared: &Shared) -> Result<(), Status> {
         None => Ok(()),
         Some(problem) => Err(errors::status(tonic::Code::ResourceExhausted, "DISK_FULL", problem)),
     }
-}
-
-/// The first step of a path, and what is left of it behind that.
-fn first_of(path: &str) -> (&str, Option<&str>) {
-    let end = match path.find(']').filter(|_| path.starts_with('[')) {
-        Some(end) => end + 1,
-        None => path.find(['/', '[']).unwrap_or(path.len()),
-    };
-    let (step, rest) = path.split_at(end);
-    (step, Some(rest.strip_prefix('/').unwrap_or(rest)).filter(|rest| !rest.is_empty()))
 }

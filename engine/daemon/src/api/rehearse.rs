@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use runbook_core::definition::{Environment, Runbook};
+use runbook_core::definition::Environment;
 use runbook_core::id::{RunUid, StepNo};
 use runbook_core::language::{self, Environments, Scenario};
 use runbook_core::rehearsal::{End, Expectation, Rehearsal, Script, Setting, Stuck, every_failure, rehearse};
@@ -68,7 +68,7 @@ struct Rehearser {
 impl Rehearser {
     fn all(&self, request: v1::RehearseRunbookRequest) -> Result<v1::RehearseRunbookResponse, Status> {
         let runbook = &self.pinned.runbook;
-        let told = script(runbook, &request)?;
+        let told = script(&self.pinned, &request)?;
         let mut response = v1::RehearseRunbookResponse::default();
         if !request.scenarios.is_empty() {
             if told != Script::default()
@@ -84,7 +84,7 @@ impl Rehearser {
             }
             let file = from_proto::file_name("scenarios_file", &request.scenarios_file)?;
             let environments = Environments::new(self.asked.generation.usable());
-            for scenario in scenarios(runbook, &environments, &request.scenarios, &file)? {
+            for scenario in scenarios(&self.pinned, &environments, &request.scenarios, &file)? {
                 // What is expected must not depend on what this machine has seen.
                 let setting = self.setting(scenario.inputs.clone());
                 let setting = Setting { expected: BTreeMap::new(), expected_below: BTreeMap::new(), ..setting };
@@ -103,11 +103,11 @@ impl Rehearser {
         let setting = self.setting(from_proto::inputs(runbook, from)?.values);
         let nothing = Expectation::default();
         if request.every_failure {
-            every_failure(&self.pinned, &setting, &told, |step, lived| {
-                response.rehearsals.push(told_of(&self.layout, &lived, lived.id(step), &nothing, false));
+            let left = every_failure(&self.pinned, &setting, &told, |place, lived| {
+                let told = told_of(&self.layout, &lived, place.text(), &nothing, false);
+                response.rehearsals.push(v1::Rehearsal { never_started: !lived.began(place), ..told });
             })
             .map_err(|stuck| refused(&stuck))?;
-            let left = runbook.steps.len().saturating_sub(response.rehearsals.len());
             response.steps_left_out = u32::try_from(left).unwrap_or(u32::MAX);
         } else {
             let lived = rehearse(&self.pinned, &setting, &told).map_err(|stuck| refused(&stuck))?;
@@ -135,7 +135,7 @@ impl Rehearser {
 }
 
 /// What the words of a request tell.
-fn script(runbook: &Runbook, request: &v1::RehearseRunbookRequest) -> Result<Script, Status> {
+fn script(pinned: &Pinned, request: &v1::RehearseRunbookRequest) -> Result<Script, Status> {
     let mut script = Script::default();
     let mut problems: Vec<(String, String)> = Vec::new();
     let mut take = |field: &str, done: Result<(), String>| {
@@ -144,16 +144,16 @@ fn script(runbook: &Runbook, request: &v1::RehearseRunbookRequest) -> Result<Scr
         }
     };
     for text in &request.fail {
-        take("fail", script.end(runbook, text, End::Failed));
+        take("fail", script.end(pinned, text, End::Failed));
     }
     for text in &request.lose {
-        take("lose", script.end(runbook, text, End::Lost));
+        take("lose", script.end(pinned, text, End::Lost));
     }
     for text in &request.crash_at {
-        take("crash_at", script.crash(runbook, text));
+        take("crash_at", script.crash(pinned, text));
     }
     for text in &request.durations {
-        take("durations", script.duration(runbook, text));
+        take("durations", script.duration(pinned, text));
     }
     if problems.is_empty() {
         return Ok(script);
@@ -164,14 +164,14 @@ fn script(runbook: &Runbook, request: &v1::RehearseRunbookRequest) -> Result<Scr
 
 /// The scenarios of a file that has to be about this runbook.
 fn scenarios(
-    runbook: &Runbook,
+    pinned: &Arc<Pinned>,
     environments: &Environments,
     source: &[u8],
     file: &str,
 ) -> Result<Vec<Scenario>, Status> {
-    let checked = language::check_scenarios(source, file, environments, |name| match name == runbook.name {
-        true => Ok(runbook),
-        false => Err(format!("these are scenarios of `{name}`, and `{}` is rehearsed", runbook.name)),
+    let checked = language::check_scenarios(source, file, environments, |name| match name == pinned.runbook.name {
+        true => Ok(Arc::clone(pinned)),
+        false => Err(format!("these are scenarios of `{name}`, and `{}` is rehearsed", pinned.runbook.name)),
     });
     checked.scenarios.ok_or_else(|| refused_findings(file, &checked.findings))
 }
@@ -217,7 +217,8 @@ fn told_of(layout: &Layout, lived: &Rehearsal, name: &str, expect: &Expectation,
         crashes: lived.crashes.clone(),
         notes: lived.refused.iter().map(|why| format!("refused: {why}")).chain(lived.unreached.clone()).collect(),
         unmet: expect.unmet(lived),
-        guessed: lived.guessed.iter().map(id).collect(),
-        compensated: lived.compensated().iter().map(id).collect(),
+        guessed: lived.guessed.clone(),
+        compensated: lived.compensated(),
+        never_started: false,
     }
 }
