@@ -77,7 +77,7 @@ scenarios:
   the second node is not well:
     steps: {'up[n2]/chk': {always: failed}}
     expect:
-      outcome: failed
+      outcome: rolled_back
       steps: {'up[n2]/log': succeeded, 'up[n1]/drain': rolled_back, 'up[n2]/drain': rolled_back, 'up[n3]': skipped}
       remains: []
 ";

@@ -221,15 +221,8 @@ impl<'a> Look<'a> {
 
     fn below(&mut self, pinned: &Pinned, known: &Known, no: StepNo, id: &str) -> Option<Below> {
         let step = pinned.runbook.step(no)?;
-        let (above, no, step) = match step.many {
-            None => (None, no, step),
-            // All items are alike, and so are iterations: what is done for one is told.
-            Some(_) => {
-                let many = pinned.below(no, &[Value::Null])?;
-                (Some(many), StepNo(0), step)
-            }
-        };
-        let other = above.as_deref().unwrap_or(pinned).below(no, &[])?;
+        // All items are alike, and so are iterations: what is done for one is told.
+        let other = pinned.once(no)?;
         *self.room = self.room.checked_sub(other.runbook.steps.len())?;
         let given = match step.call() {
             Some(call) => known.given(&pinned.runbook, call, &other.runbook),
@@ -243,7 +236,7 @@ impl<'a> Look<'a> {
                 let own = step.call().and_then(|call| self.pasts.get(&call.runbook));
                 let known_by = deeper.chain(own.map(|past| (past, String::new()))).collect();
                 let look = Look { pasts: self.pasts, by: self.by.clone(), room: self.room, known_by };
-                let (plan, steps) = look.ahead(&other, &given);
+                let (plan, steps) = look.ahead(other, &given);
                 let expected = Took { median: plan.expected, p90: plan.expected_p90, samples: 0 };
                 Below { expected, refused: None, steps }
             }

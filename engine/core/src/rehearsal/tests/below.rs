@@ -77,7 +77,7 @@ fn tries(lived: &Rehearsal, path: &str) -> Vec<u32> {
 #[test]
 fn a_step_below_fails_alone() {
     let lived = lived(|pinned, script| script.end(pinned, "up[\"n2\"]/chk", End::Failed).unwrap());
-    assert_eq!(lived.status().name(), "failed");
+    assert_eq!(lived.status().name(), "rolled_back");
     assert_eq!(
         status(&lived, "up/chk"),
         ["up[\"n1\"]/chk succeeded", "up[\"n2\"]/chk failed", "up/chk skipped"],
@@ -215,10 +215,10 @@ fn every_step_of_the_tree_fails_by_itself() {
     assert_eq!(
         ends,
         [
-            "up[\"n3\"]/drain: failed; back: up[\"n2\"] up[\"n1\"]",
-            "up[\"n3\"]/inner/one: failed; back: up[\"n3\"]/drain up[\"n2\"] up[\"n1\"]",
-            "up[\"n3\"]/chk: failed; back: up[\"n3\"]/inner up[\"n3\"]/drain up[\"n2\"] up[\"n1\"]",
-            "up[\"n3\"]/reopen: failed; back: up[\"n3\"] up[\"n2\"] up[\"n1\"]",
+            "up[\"n3\"]/drain: rolled_back; back: up[\"n2\"] up[\"n1\"]",
+            "up[\"n3\"]/inner/one: rolled_back; back: up[\"n3\"]/drain up[\"n2\"] up[\"n1\"]",
+            "up[\"n3\"]/chk: rolled_back; back: up[\"n3\"]/inner up[\"n3\"]/drain up[\"n2\"] up[\"n1\"]",
+            "up[\"n3\"]/reopen: rolled_back; back: up[\"n3\"] up[\"n2\"] up[\"n1\"]",
             "copy[\"b\"]: rolled_back; back: up",
             "rep[2]/x: rolled_back; back: up",
             "call/load: rolled_back; back: up",
