@@ -296,7 +296,7 @@ fn two_of_three_users_approve_and_nobody_else() {
         "q",
         r#"
 steps:
-  go: {uses: approval, with: {message: go?, roles: [dba], approvals: 2, not_requester: true}}
+  go: {uses: approval, with: {message: go?, roles: [dba], approvals: 2, not_requester: true, fields: {ticket: {type: string}}}}
   work: {needs: [go], run: 'echo "$WHO" >> log', env: {WHO: "${{ string(size(steps.go.outputs.approvers)) }}"}}
 "#,
     );
@@ -318,7 +318,7 @@ steps:
     assert!(own.err.contains("not_requester"), "{own:?}");
     let mine = as_user(&project, folder, BOB, GROUP, &["approvals", "--mine"]);
     assert!(mine.out.contains("you may decide"), "{mine:?}");
-    code(&as_user(&project, folder, BOB, GROUP, &["approve", "1", "go"]), 0);
+    code(&as_user(&project, folder, BOB, GROUP, &["approve", "1", "go", "--field", "ticket=OPS-7"]), 0);
     let twice = as_user(&project, folder, BOB, GROUP, &["approve", "1", "go"]);
     assert!(twice.err.contains("has decided about step \"go\" already"), "{twice:?}");
     // One of two approved; a kill in between loses nothing.
@@ -328,22 +328,21 @@ steps:
     let twice = as_user(&project, folder, BOB, GROUP, &["approve", "1", "go"]);
     assert!(twice.err.contains("has decided about step \"go\" already"), "{twice:?}");
     // The group 61077 has the role too; whoever is in it needs the group of the socket to get in.
-    let root = code(
-        &said({
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=61003", "--regid=61077", &format!("--groups={GROUP}"), "--"])
-                .arg(folder.join("runbook"));
-            let mut command = clean(command, &project, &[]);
-            command
-                .args(["--endpoint", &format!("unix://{}", socket.display()), "approve", "1", "go"])
-                .current_dir("/");
-            command
-        }),
-        0,
-    )
-    .out
-    .clone();
+    let third = |ticket: &str| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=61003", "--regid=61077", &format!("--groups={GROUP}"), "--"])
+            .arg(folder.join("runbook"));
+        let mut command = clean(command, &project, &[]);
+        command
+            .args(["--endpoint", &format!("unix://{}", socket.display()), "approve", "1", "go", "--field", ticket])
+            .current_dir("/");
+        said(command)
+    };
+    // What one filled in, another one does not change.
+    let other = third("ticket=OPS-8");
+    assert!(other.err.contains("gave the field \"ticket\" another value already"), "{other:?}");
+    let root = code(&third("ticket=OPS-7"), 0).out.clone();
     assert!(root.contains("approved"), "{root}");
     let over = client.over("1");
     assert_eq!(over.status(), RunStatus::Succeeded, "{over:#?}");

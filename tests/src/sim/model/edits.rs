@@ -6,7 +6,8 @@ use std::sync::Arc;
 use runbook_core::id::Digest;
 use runbook_core::run::{Edit, Edited};
 
-use super::super::design::Design;
+use super::super::condition::around;
+use super::super::design::{Design, Started};
 use super::confirm::to_confirm;
 use super::run::RunModel;
 use super::{Check, must};
@@ -30,11 +31,19 @@ impl RunModel {
             .map(|(no, _)| no)
     }
 
-    /// The finished steps that do something else by the edited runbook. Steps of designs are given nothing of each other
-    /// but by conditions, which are no part of what they do.
+    /// The finished steps that do something else by the edited runbook, and those that are given something of one of them.
     pub(crate) fn runs_again(&self, after: &Design) -> BTreeSet<usize> {
         let work = |design: &Design, no: usize| design.runbook.steps.get(no).map(|step| step.work.clone());
-        self.finished().filter(|no| work(&self.design, *no) != work(after, *no)).collect()
+        let mut again: BTreeSet<usize> =
+            self.finished().filter(|no| work(&self.design, *no) != work(after, *no)).collect();
+        loop {
+            let reads = |no: &usize| !again.contains(no) && given(after, *no).any(|step| again.contains(&step));
+            let readers: Vec<usize> = self.finished().filter(reads).collect();
+            if readers.is_empty() {
+                return again;
+            }
+            again.extend(readers);
+        }
     }
 
     /// The steps that make a new child run, since what is done below them is another.
@@ -71,4 +80,23 @@ impl RunModel {
         let expected = self.starts_anew(after);
         must(anew == expected, || format!("{anew:?} begin anew, it must be {expected:?} (107)"))
     }
+}
+
+/// The steps of which a step is given something: of steps of designs only those that start something are, and their own
+/// conditions are no part of what they do.
+fn given(design: &Design, no: usize) -> impl Iterator<Item = usize> {
+    let mut takes = BTreeSet::new();
+    let mut list = None;
+    match design.callee(no) {
+        Some((Started::Items(items), work)) => {
+            list = items.asks();
+            takes = work.takes();
+        }
+        Some((Started::Iterations(repeat), work)) => takes.extend(work.takes().into_iter().chain(repeat.until.takes())),
+        Some((Started::Block, work)) => takes = work.takes(),
+        Some((Started::Runbook(_), _)) | None => {}
+    }
+    let ids = design.runbook.steps.iter().enumerate();
+    let given: Vec<usize> = ids.filter(|(_, step)| takes.contains(&around(&step.id))).map(|(no, _)| no).collect();
+    given.into_iter().chain(list)
 }
