@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod database;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -18,8 +20,17 @@ const CURRENT: &str = ".stack/local/site/current";
 
 /// Whether all programs are there; says which one is not.
 fn are_there() -> bool {
-    let missing =
-        ["terraform", "kubectl", "initdb", "pg_ctl", "psql", "pg_dump"].iter().find(|name| find(name).is_none());
+    let missing = ["terraform", "kubectl"].iter().find(|name| find(name).is_none());
+    if let Some(missing) = missing {
+        skip(&format!("there is no {missing} on this machine"));
+        return false;
+    }
+    is_postgres_there()
+}
+
+/// The same of PostgreSQL alone.
+fn is_postgres_there() -> bool {
+    let missing = ["initdb", "pg_ctl", "psql", "pg_dump", "pg_restore"].iter().find(|name| find(name).is_none());
     if let Some(missing) = missing {
         skip(&format!("there is no {missing} on this machine"));
         return false;
@@ -88,14 +99,24 @@ fn version(project: &Project) -> String {
     project.read(&format!("{CURRENT}/version")).unwrap_or_default().trim().to_owned()
 }
 
-/// Answers of the stack's database.
-fn ask(project: &Project, query: &str) -> String {
+/// What the script of the stack's PostgreSQL says.
+fn postgres(project: &Project, words: &[&str]) -> String {
     let mut command = Command::new(project.path("runbooks/scripts/postgres.sh"));
-    command.args(["with", "psql", "--no-psqlrc", "-qAt", "--dbname=stack", "--command", query]);
-    command.env("CLUSTER", project.path(".stack/local/postgres")).env("PATH", path());
+    command.args(words).env("CLUSTER", project.path(".stack/local/postgres")).env("PATH", path());
     let said = command.output().expect("the script runs");
     assert!(said.status.success(), "{said:?}");
     String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
+
+/// Answers of one of its databases.
+fn ask_of(project: &Project, database: &str, query: &str) -> String {
+    let database = format!("--dbname={database}");
+    postgres(project, &["with", "psql", "--no-psqlrc", "-qAt", "--set=ON_ERROR_STOP=1", &database, "--command", query])
+}
+
+/// Answers of the stack's database.
+fn ask(project: &Project, query: &str) -> String {
+    ask_of(project, "stack", query)
 }
 
 fn terraform(project: &Project, words: &[&str]) {
