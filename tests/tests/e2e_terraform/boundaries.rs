@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use runbook_proto::v1::{CancelRunRequest, RunStatus, StepStatus};
 use runbook_tests::e2e::command::command;
-use runbook_tests::e2e::{Daemon, Project, Reply, Terminal, Web, step, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
+use runbook_tests::e2e::{Daemon, Reply, Terminal, Web, step, wait_for};
+use rustix::process::{Signal, kill_process};
 
-use crate::{STACK, exec, initialised, is_there, output};
+use crate::{STACK, exec, initialised, is_there, output, terraform_of};
 
 /// A stack that takes its time, until a file is there.
 const SLOW: &str = r#"
@@ -97,12 +97,6 @@ resource "terraform_data" "slow" {
   }
 }
 "#;
-
-/// Terraform itself, by the pid that it told a program of its own.
-fn terraform_of(project: &Project) -> Pid {
-    let pid = wait_for("the apply", || project.read("stack/begun").filter(|pid| pid.ends_with('\n')));
-    Pid::from_raw(pid.trim().parse().expect("a pid")).expect("a pid")
-}
 
 #[test]
 fn how_far_an_apply_has_come_is_on_the_screen() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod boundaries;
+mod destroy;
 
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,7 @@ use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
 use runbook_shim::redact::Redactor;
 use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Daemon, Project, leaks, step, wait_for};
+use rustix::process::Pid;
 
 const STACK: &str = r#"
 variable "size" {
@@ -75,6 +77,12 @@ fn exec(daemon: &Daemon, inputs: &[(&str, &str)]) -> Run {
 fn output(run: &Run, id: &str, name: &str) -> String {
     let outputs = step(run, id).outputs.clone().unwrap_or_default();
     format!("{:?}", outputs.fields.get(name))
+}
+
+/// Terraform itself, by the pid that it told a program of its own.
+fn terraform_of(project: &Project) -> Pid {
+    let pid = wait_for("terraform", || project.read("stack/begun").filter(|pid| pid.ends_with('\n')));
+    Pid::from_raw(pid.trim().parse().expect("a pid")).expect("a pid")
 }
 
 const FLOW: &str = r#"

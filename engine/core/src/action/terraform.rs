@@ -356,7 +356,7 @@ pub(super) static DESTROY: Action = Action {
     facts: Facts {
         again: "A lock of the state that somebody else holds: nothing was done then.",
         never: "Another workspace than the one that is named, and what failed while it was destroyed: a second run destroys the rest.",
-        unknown: "When it was killed. Let `verify` be a `terraform/plan` with `destroy: true` and `happened: \"!attempt.outputs.changes\"`: where something is left, it is destroyed by a second try.",
+        unknown: "When it was killed. Let `verify` plan the destruction again, as above, with the same variables: where something is left, it is destroyed by a second try.",
         dry: "Shows it; `terraform/plan` with `destroy: true` says what would go.",
         limits: "64 MiB of what terraform says of its plan. It has no `timeout` of its own: one that cuts it off leaves a part.",
         more: &[
@@ -375,6 +375,7 @@ pub(super) static DESTROY: Action = Action {
     uses: terraform/destroy
     with: {dir: infrastructure/network, confirm_workspace: scratch}
     target: terraform/network/scratch
+    verify: {uses: terraform/plan, with: {dir: infrastructure/network, destroy: true, happened: \"!attempt.outputs.changes\"}}
 ",
     )
 };
