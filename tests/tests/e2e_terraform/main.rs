@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod destroy;
+mod init;
 
 use std::process::{Command, Stdio};
 
