@@ -151,7 +151,8 @@ steps:
   first: {uses: terraform/plan, with: {dir: stack, vars: {size: 2}}}
   second: {needs: [first], uses: terraform/plan, with: {dir: stack, vars: {size: 3}}}
   apply: {needs: [second], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.second.artifacts['plan'] }}"}}
-  stale: {needs: [apply], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.first.artifacts['plan'] }}"}}
+  # Beside another one it might wait for the lock of the state, and try again.
+  stale: {needs: [drift], uses: terraform/apply, with: {dir: stack, plan: "${{ steps.first.artifacts['plan'] }}"}}
   drift: {needs: [apply], uses: terraform/drift, with: {dir: stack}}
 "#;
     let project = initialised(body, STACK);
