@@ -154,6 +154,11 @@ fn an_edit_under_finished_steps_is_refused_and_changes_nothing() {
     let said = runbook(&project, &["resume", &run.number.to_string(), "--edited"]);
     assert_ne!(said.code, 0);
     assert!(said.err.contains("start a new run of the runbook"), "{}", said.err);
+    assert!(
+        said.err.contains("the edited runbook cannot take this run over\n  - `inputs` was changed"),
+        "{}",
+        said.err
+    );
 
     // What was not looked at is not agreed to.
     edited(&project, "ship", SHIP, &[("run: exit 3}", "run: exit 4}")]);

@@ -215,7 +215,7 @@ fn with_advice(failure: Failure, args: &Exec) -> Failure {
         }
         Some("BROKEN_RUNBOOK") if is_named => failure.next(format!(
             "mend the file: `runbook check` shows what is wrong; until then `runbook exec {what} --last-good` starts it as its \
-             newest run had it"
+             newest run had it, if there is one"
         )),
         Some("BROKEN_RUNBOOK") => failure.next("mend the file; `runbook check FILE` shows what is wrong"),
         Some("ENVIRONMENT" | "NO_SUCH_ENVIRONMENT" | "BROKEN_ENVIRONMENT") => {

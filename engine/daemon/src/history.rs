@@ -19,8 +19,8 @@ const RUNS: usize = 20;
 const SCAN: usize = 10_000;
 /// Events that are read at most; the run that goes over it is the last.
 const EVENTS: usize = 200_000;
-/// Child runs that are looked at, of all these together.
-const CHILD_RUNS: usize = 2_000;
+/// Child runs that are looked at, of all these together: a plan is answered at once.
+const CHILD_RUNS: usize = 500;
 
 /// What is known of past runs.
 #[derive(Debug, Default)]

@@ -48,6 +48,14 @@ pub fn rejection(rejection: &Rejection) -> Status {
     let (code, reason) = kind(rejection);
     match rejection {
         Rejection::Unconfirmed { targets } => unconfirmed(reason, targets, rejection.to_string()),
+        Rejection::Edit { refused } => {
+            let mut details = ErrorDetails::new();
+            details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+            for why in refused {
+                details.add_precondition_failure_violation(reason, "", why);
+            }
+            Status::with_error_details(code, rejection.to_string(), details)
+        }
         _ => status(code, reason, rejection.to_string()),
     }
 }
