@@ -11,7 +11,7 @@ use runbook_tests::e2e::{Daemon, Project, step, wait_for};
 
 fn roll_back(daemon: &Daemon, name: &str, past: &[&str]) -> Result<Run, tonic::Status> {
     let past = past.iter().map(ToString::to_string).collect();
-    let request = RollBackRunRequest { name: name.to_owned(), reason: "bad".into(), past, abandon: false };
+    let request = RollBackRunRequest { name: name.to_owned(), reason: "bad".into(), past, ..Default::default() };
     let response = daemon.runs(|mut client| async move { client.roll_back_run(request).await })?;
     Ok(response.run.expect("a run"))
 }

@@ -167,3 +167,60 @@ finally:
     assert_eq!(runbook(&project, &["resume", "1"]).code, 0, "{}", daemon.log());
     assert_eq!(project.lines("log")[3..], ["+a", "+b", "end succeeded"]);
 }
+
+#[test]
+fn a_rollback_is_told_before_it_is_asked_for() {
+    let project = Project::with(
+        "many",
+        r#"
+inputs: {key: {type: string, secret: true, required: true}}
+steps:
+  network:
+    run: "echo +network >> log; echo id=n7 >> $RUNBOOK_OUTPUT"
+    outputs: {id: string}
+    rollback: {argv: [sh, -c, "echo -network >> log", sh, "${{ default(attempt.outputs.id, 'none') }}"]}
+  copy:
+    needs: [network]
+    for_each: [a, b]
+    max_parallel: 1
+    steps:
+      do: {argv: [sh, -c, "echo +$1 >> log", sh, "${{ item }}"], rollback: {argv: [sh, -c, "echo -$1 >> log", sh, "${{ item }}"], env: {KEY: "${{ inputs.key }}"}}}
+  app: {needs: [copy], uses: runbook, with: {name: app}}
+  check: {needs: [app], run: "exit 3"}
+"#,
+    );
+    project.runbook("app", &APP.replace("; BODY", ""));
+    let daemon = Daemon::start(&project);
+    let run = daemon.exec("many", &[("key", "geheim")]);
+    assert_eq!(daemon.wait_over(&run.name).status(), RunStatus::Failed, "{}", daemon.log());
+    let (events, before) = (daemon.events(&run.name).len(), project.lines("log").len());
+    let said = runbook(&project, &["rollback", "1", "--dry-run", "--output", "json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let told: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let undo: Vec<(&str, &str)> = told["undo"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|undo| (undo["step"].as_str().unwrap_or(""), undo["command"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(
+        undo,
+        [
+            ("app/machine", "echo -machine >> log"),
+            ("app/disk", "echo -disk >> log"),
+            ("copy[\"b\"]/do", "sh -c echo -$1 >> log sh b"),
+            ("copy[\"a\"]/do", "sh -c echo -$1 >> log sh a"),
+            ("network", "sh -c echo -network >> log sh n7"),
+        ]
+    );
+    let text = runbook(&project, &["rollback", "1", "--dry-run"]);
+    assert!(text.out.contains("app/disk") && text.err.contains("nothing was done"), "{text:?}");
+    // Nothing was done, nor noted.
+    assert_eq!((daemon.events(&run.name).len(), project.lines("log").len()), (events, before));
+    assert_eq!(runbook(&project, &["rollback", "1", "--reason", "try"]).code, 0, "{}", daemon.log());
+    let done: Vec<String> = project.lines("log").into_iter().filter(|line| line.starts_with('-')).collect();
+    assert_eq!(done, ["-machine", "-disk", "-b", "-a", "-network"]);
+    // What would be refused is, with the same words.
+    let refused = runbook(&project, &["rollback", "1", "--dry-run"]);
+    assert!(refused.code == 6 && refused.err.contains("it is rolled back already"), "{refused:?}");
+}

@@ -135,6 +135,13 @@ fn shown(run: &RunState, no: StepNo, text: &str) -> String {
     rendered.filter(|_| lacking(run, text).is_none()).unwrap_or_else(|| text.to_owned())
 }
 
+/// A command of a step in one line, with what is known of it before.
+pub(super) fn told(run: &RunState, no: StepNo, command: &Command) -> String {
+    let mut told = command_line(command, |text| shown(run, no, text));
+    told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
+    told
+}
+
 /// A command in one line.
 fn command_line(command: &Command, shown: impl Fn(&str) -> String) -> String {
     match &command.program {

@@ -34,6 +34,7 @@ pub mod state;
 mod terms;
 mod verdict;
 pub mod view;
+mod way_back;
 
 pub use approval::Ballot;
 pub use decide::{decide, settle};
@@ -52,3 +53,4 @@ pub use state::{Phase, Progress, RunState, StepState, StopLevel, Vote};
 pub use terms::{Asks, Begin, Terms};
 pub(crate) use verdict::as_type;
 pub use verdict::how_text;
+pub use way_back::Undo;

@@ -29,6 +29,7 @@ mod system;
 mod terms;
 mod to_proto;
 mod typed;
+mod undo;
 mod waits;
 
 pub use incoming::CONNECTIONS;

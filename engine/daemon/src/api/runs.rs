@@ -614,8 +614,11 @@ impl RunService for Runs {
         } else {
             Input::RollBack { by, reason, past: self.named(uid, &request.past).await? }
         };
-        let run = self.put(uid, input).await?;
-        Ok(Response::new(v1::RollBackRunResponse { run: Some(run) }))
+        if request.validate_only {
+            return Ok(Response::new(self.way_back(uid, input).await?));
+        }
+        let run = Some(self.put(uid, input).await?);
+        Ok(Response::new(v1::RollBackRunResponse { run, ..Default::default() }))
     }
 
     async fn pause_run(&self, request: Request<v1::PauseRunRequest>) -> Result<Response<v1::PauseRunResponse>, Status> {
