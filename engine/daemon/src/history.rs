@@ -39,8 +39,8 @@ pub struct Past {
 pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Result<Past, StoreError> {
     let mut wanted = |row: &runbook_journal::RunRow| row.finished.is_some() && row.runbook == runbook && !row.dry;
     let rows = reader.rows_newest_first(None, RUNS, SCAN, &mut wanted)?.rows;
-    let mut durations: HashMap<String, Vec<Span>> = HashMap::new();
-    let (mut runs, mut left, mut children) = (0, EVENTS, CHILD_RUNS);
+    let mut look = Look { reader, events: EVENTS, child_runs: CHILD_RUNS, durations: HashMap::new() };
+    let mut runs = 0;
     for row in rows {
         let (Ok(pinned), Ok(events)) =
             (definitions.load(row.definitions().next_back().unwrap_or(row.definition)), all_events(reader, row.uid))
@@ -48,33 +48,49 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
             continue;
         };
         runs += 1;
-        let mut open = vec![(pinned, events, String::new())];
-        while let Some((pinned, events, prefix)) = open.pop() {
-            left = left.saturating_sub(events.len());
-            // The steps of such a run stand for the times that the step above does its work.
-            let many = !matches!(pinned.kind(), Kind::Runbook | Kind::Block);
-            for (step, span) in tries(&events).into_iter().filter(|_| !many) {
-                if let Some(step) = pinned.runbook.step(step) {
-                    durations.entry(format!("{prefix}{}", step.id)).or_default().push(span);
-                }
-            }
-            for (step, child) in started(&events) {
-                if left == 0 || children == 0 {
-                    break;
-                }
-                children -= 1;
-                let Some(id) = pinned.runbook.step(step).map(|step| step.id.as_str()) else { continue };
-                let path = if many { prefix.clone() } else { format!("{prefix}{id}/") };
-                let Ok(events) = all_events(reader, child) else { continue };
-                open.extend(below(&pinned, step, &events).map(|below| (below, events, path)));
-            }
-        }
-        if left == 0 {
+        look.at(&pinned, &events, "");
+        if look.events == 0 {
             break;
         }
     }
-    let took = durations.into_iter().filter_map(|(id, spans)| Some((id, Took::of(spans)?))).collect();
+    let took = look.durations.into_iter().filter_map(|(id, spans)| Some((id, Took::of(spans)?))).collect();
     Ok(Past { took, runs })
+}
+
+/// What is looked at, and how much more may be.
+struct Look<'r> {
+    reader: &'r dyn View,
+    events: usize,
+    child_runs: usize,
+    /// What was found, by the paths of steps.
+    durations: HashMap<String, Vec<Span>>,
+}
+
+impl Look<'_> {
+    /// Takes in a run, and those below it, as deep as runs start runs, which is bounded. `prefix` is what is before the ids of
+    /// its steps.
+    fn at(&mut self, pinned: &Pinned, events: &[Event], prefix: &str) {
+        self.events = self.events.saturating_sub(events.len());
+        // The steps of such a run stand for the times that the step above does its work.
+        let many = !matches!(pinned.kind(), Kind::Runbook | Kind::Block);
+        let path = |step: StepNo| Some(format!("{prefix}{}", pinned.runbook.step(step)?.id));
+        for (step, span) in tries(events).into_iter().filter(|_| !many) {
+            if let Some(path) = path(step) {
+                self.durations.entry(path).or_default().push(span);
+            }
+        }
+        for (step, child) in started(events) {
+            if self.events == 0 || self.child_runs == 0 {
+                return;
+            }
+            self.child_runs -= 1;
+            let Ok(events) = all_events(self.reader, child) else { continue };
+            let prefix = if many { Some(prefix.to_owned()) } else { path(step).map(|path| format!("{path}/")) };
+            if let (Some(below), Some(prefix)) = (below(pinned, step, &events), prefix) {
+                self.at(&below, &events, &prefix);
+            }
+        }
+    }
 }
 
 /// The child runs that were started, the latest of each step.
