@@ -225,9 +225,8 @@ impl Follow<'_> {
 
     /// Notes since when the run stands still.
     fn look_still(&mut self) {
-        let running = self.model.steps.iter().any(|step| step.running.is_some());
         self.look_for_waits = match self.model.status {
-            RunStatus::Queued | RunStatus::Waiting | RunStatus::Running if !running => {
+            RunStatus::Queued | RunStatus::Waiting | RunStatus::Running if !self.model.is_at_work() => {
                 self.look_for_waits.or_else(|| Some(Instant::now() + ATTENTION_PAUSE))
             }
             _ => None,
@@ -257,9 +256,8 @@ impl Follow<'_> {
         }
         let small = self.model.steps.len() <= LAST_LINE_STEPS;
         // Steps say something, or wait for what others have.
-        let running = self.model.steps.iter().any(|step| step.running.is_some());
-        let goes_on = running || self.model.status == RunStatus::Running;
-        if self.view.is_live() && small && goes_on && self.looked_at.elapsed() >= LAST_LINE_PERIOD {
+        let goes_on = || self.model.status == RunStatus::Running || self.model.is_at_work();
+        if self.view.is_live() && small && goes_on() && self.looked_at.elapsed() >= LAST_LINE_PERIOD {
             self.looked_at = Instant::now();
             // Where this fails, the stream fails too, and says why.
             if let Ok(Ok(run)) = timeout(LOOK_LIMIT, self.snapshot()).await {

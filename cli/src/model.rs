@@ -545,6 +545,11 @@ impl Model {
         self.status == RunStatus::Attention && !self.steps.iter().any(Step::is_moving)
     }
 
+    /// Whether an attempt of a step is on.
+    pub fn is_at_work(&self) -> bool {
+        self.steps.iter().any(|step| step.running.is_some())
+    }
+
     /// How many steps are in each status that has any, in the order in which they are told.
     pub fn counts(&self) -> Vec<(StepStatus, usize)> {
         const ORDER: [StepStatus; 12] = [

@@ -210,3 +210,9 @@ pub const DRIFT_STACK_BYTES: usize = 512;
 pub const DRIFT_ADDRESS_BYTES: usize = 1_024;
 /// The names of what differs of one address, in bytes; others are counted.
 pub const DRIFT_ATTRIBUTES_BYTES: usize = 4 << 10;
+
+/// A message that is kept, cut to [`MESSAGE_BYTES`] at the end of a character.
+pub(crate) fn fit(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    message
+}

@@ -487,8 +487,7 @@ impl Machine {
             Fact::AttemptEnded { step, attempt, .. } | Fact::Withheld { step, attempt, .. } => {
                 batch.ended.push(AttemptRef { run: uid, step: *step, attempt: *attempt });
             }
-            Fact::Ending { cause } => {
-                self.falling.entry(uid).or_default().push(Input::Above { cause: cause.clone() });
+            Fact::Ending { .. } => {
                 batch.stops.extend(
                     slot.state
                         .live()
@@ -503,18 +502,6 @@ impl Machine {
                     let (schedule, number) = (of.schedule.clone(), created.number);
                     self.schedules.note(now, &schedule, NoteFact::Succeeded { run: uid, number }, batch);
                 }
-            }
-            Fact::RollbackAbandoned { by, reason } => {
-                let below = Input::AbandonBelow { by: by.clone(), reason: reason.clone() };
-                self.falling.entry(uid).or_default().push(below);
-            }
-            Fact::Paused { by, reason, .. } => {
-                let below = Input::PauseBelow { by: by.clone(), reason: reason.clone() };
-                self.falling.entry(uid).or_default().push(below);
-            }
-            Fact::Continued { by, reason } => {
-                let below = Input::ContinueBelow { by: by.clone(), reason: reason.clone() };
-                self.falling.entry(uid).or_default().push(below);
             }
             Fact::Resumed { .. } | Fact::RollbackAsked { .. } => batch.finished.retain(|finished| *finished != uid),
             Fact::Created(_)
@@ -537,9 +524,15 @@ impl Machine {
             | Fact::Finishing { .. }
             | Fact::Resolved { .. }
             | Fact::RepeatEnded { .. }
+            | Fact::RollbackAbandoned { .. }
+            | Fact::Paused { .. }
             | Fact::LocksReleased { .. }
             | Fact::Provided { .. }
+            | Fact::Continued { .. }
             | Fact::DeadlinesShifted { .. } => {}
+        }
+        if let Some(below) = children::told_below(&event.fact) {
+            self.falling.entry(uid).or_default().push(below);
         }
         batch.events.push((uid, event));
         true

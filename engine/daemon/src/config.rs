@@ -289,10 +289,14 @@ pub struct Config {
 )]
 pub struct ConfigError(pub Vec<String>);
 
+fn configured(pools: &BTreeMap<String, usize>, roles: &Roles) -> Configured {
+    Configured { pools: pools.clone(), roles: roles.keys().cloned().collect() }
+}
+
 impl Config {
     /// What runbooks and environments may name of it.
     pub fn configured(&self) -> Configured {
-        Configured { pools: self.pools.clone(), roles: self.roles.keys().cloned().collect() }
+        configured(&self.pools, &self.roles)
     }
 
     /// Puts flags, environment and file together.

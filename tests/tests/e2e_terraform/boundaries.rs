@@ -8,7 +8,7 @@ use runbook_tests::e2e::command::command;
 use runbook_tests::e2e::{Daemon, Reply, Terminal, Web, step, wait_for};
 use rustix::process::{Signal, kill_process};
 
-use crate::{STACK, exec, initialised, is_there, output, terraform_of};
+use crate::{DYING, STACK, exec, initialised, is_there, output, terraform_of};
 
 /// A stack that takes its time, until a file is there.
 const SLOW: &str = r#"
@@ -173,13 +173,6 @@ steps:
     // What had been made before the kill was not made again.
     assert!(output(second, "apply", "added").contains("NumberValue(1.0)"), "{second:#?}");
 }
-
-/// A program of OpenTofu's name that is terraform, and dies after an apply before it could say that all is done.
-const DYING: &str = r#"#!/bin/sh
-# Stands in for OpenTofu, which a test cannot have.
-terraform "$@" || exit
-case "$1" in apply) kill -9 $$ ;; esac
-"#;
 
 #[test]
 fn an_apply_that_was_killed_when_all_was_done_has_happened_whatever_the_program_is_called() {

@@ -4,7 +4,7 @@ use runbook_proto::v1::{CancelRunRequest, Run, RunStatus, StartRunRequest, StepS
 use runbook_tests::e2e::{Daemon, Project, step};
 use rustix::process::{Signal, kill_process};
 
-use crate::{initialised, is_there, output, terraform, terraform_of};
+use crate::{DYING, initialised, is_there, output, terraform, terraform_of};
 
 /// Two resources that go at once; before them one that goes when it is let.
 const THREE: &str = r#"
@@ -93,13 +93,6 @@ fn the_rest_of_a_destruction_that_was_killed_is_destroyed_by_a_second_try() {
     assert!(output(&run, "destroy", "destroyed").contains("NumberValue(1.0)"), "{run:#?}");
     assert_eq!(left(&project), [""; 0]);
 }
-
-/// A program of OpenTofu's name that is terraform, and dies after all is destroyed before it could say so.
-const DYING: &str = r#"#!/bin/sh
-# Stands in for OpenTofu, which a test cannot have.
-terraform "$@" || exit
-case "$1" in apply) kill -9 $$ ;; esac
-"#;
 
 #[test]
 fn a_destruction_that_was_killed_when_nothing_was_left_has_happened() {

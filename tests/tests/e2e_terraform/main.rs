@@ -15,6 +15,13 @@ use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Daemon, Project, leaks, step, wait_for};
 use rustix::process::Pid;
 
+/// A program of OpenTofu's name that is terraform, and dies after an apply, or a destruction, before it could say that all is done.
+const DYING: &str = r#"#!/bin/sh
+# Stands in for OpenTofu, which a test cannot have.
+terraform "$@" || exit
+case "$1" in apply) kill -9 $$ ;; esac
+"#;
+
 const STACK: &str = r#"
 variable "size" {
   type    = number

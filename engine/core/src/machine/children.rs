@@ -16,6 +16,17 @@ use crate::run::{
 };
 use crate::time::Timestamp;
 
+/// What the child runs that are on are told of a fact about the run above.
+pub(super) fn told_below(fact: &Fact) -> Option<Input> {
+    match fact {
+        Fact::Ending { cause } => Some(Input::Above { cause: cause.clone() }),
+        Fact::RollbackAbandoned { by, reason } => Some(Input::AbandonBelow { by: by.clone(), reason: reason.clone() }),
+        Fact::Paused { by, reason, .. } => Some(Input::PauseBelow { by: by.clone(), reason: reason.clone() }),
+        Fact::Continued { by, reason } => Some(Input::ContinueBelow { by: by.clone(), reason: reason.clone() }),
+        _ => None,
+    }
+}
+
 impl Machine {
     /// Takes in a child run from its events, after the run whose step started it. A known run stays as it is.
     ///
@@ -211,9 +222,8 @@ impl Machine {
         };
         let (start, created) = match made {
             Ok(made) => made,
-            Err(mut message) => {
-                message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-                self.record(now, uid, Fact::StepFailed { step, message }, batch);
+            Err(message) => {
+                self.record(now, uid, Fact::StepFailed { step, message: limits::fit(message) }, batch);
                 return None;
             }
         };

@@ -185,9 +185,7 @@ impl Machine {
                 format!("{kind} {name}, which {} has", self.tell(link.holder))
             })
             .collect();
-        let mut message = format!("it would wait for ever: for {}", links.join("; that waits for "));
-        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-        message
+        limits::fit(format!("it would wait for ever: for {}", links.join("; that waits for ")))
     }
 
     /// A claim in words: `run 7`, or `step a/b of run 7`.

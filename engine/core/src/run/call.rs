@@ -315,7 +315,7 @@ fn gathered(run: &RunState, names: &[String]) -> Result<IndexMap<String, Value>,
 pub(crate) fn why_ended(run: &RunState) -> String {
     let id = |no: StepNo| run.pinned.runbook.step(no).map_or("?", |step| step.id.as_str());
     let stuck = || run.steps().find(|(_, _, state)| state.progress == Progress::RollbackFailed);
-    let mut message = match (&run.ending, run.first_failure) {
+    limits::fit(match (&run.ending, run.first_failure) {
         _ if run.rollback.is_some()
             && let Some((no, _, state)) = stuck() =>
         {
@@ -340,7 +340,5 @@ pub(crate) fn why_ended(run: &RunState) -> String {
         }
         _ if run.phase == Phase::Terminal(Outcome::Failed) => "a step of its `finally` failed".to_owned(),
         _ => String::new(),
-    };
-    message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-    message
+    })
 }

@@ -97,8 +97,7 @@ pub(super) fn instead(run: &RunState, no: StepNo, step: &Step) -> Option<String>
     if let Some(lacking) = lacking {
         told += &format!(" with {lacking}, which a dry run does not have");
     }
-    told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
-    Some(told)
+    Some(limits::fit(told))
 }
 
 /// The first thing that is not there of what the child run of a step is given.
@@ -137,9 +136,7 @@ fn shown(run: &RunState, no: StepNo, text: &str) -> String {
 
 /// A command of a step in one line, with what is known of it before.
 pub(super) fn told(run: &RunState, no: StepNo, command: &Command) -> String {
-    let mut told = command_line(command, |text| shown(run, no, text));
-    told.truncate(told.floor_char_boundary(limits::MESSAGE_BYTES));
-    told
+    limits::fit(command_line(command, |text| shown(run, no, text)))
 }
 
 /// A command in one line.

@@ -78,8 +78,8 @@ fn running(run: &RunState, paths: &ArtifactPaths) -> Option<Fact> {
 
 /// Whether what its steps did was rolled back by child runs of theirs, and nothing else is to be compensated.
 fn is_undone_below(run: &RunState) -> bool {
-    let main = run.steps().filter(|(_, step, _)| step.part == Part::Main);
-    main.into_iter().any(|(_, _, state)| state.undone_below) && run.to_compensate(false).is_empty()
+    run.steps().any(|(_, step, state)| step.part == Part::Main && state.undone_below)
+        && run.to_compensate(false).is_empty()
 }
 
 /// The outcome, and the outputs of the runbook where it is success: without them it is a failure.
@@ -90,9 +90,8 @@ fn finishing(run: &RunState, outcome: Outcome, paths: &ArtifactPaths) -> Fact {
         Outcome::Succeeded if run.is_dry() => Fact::Finishing { outcome, outputs: none(), message: String::new() },
         Outcome::Succeeded => match call::outputs(run, paths) {
             Ok(outputs) => Fact::Finishing { outcome, outputs, message: String::new() },
-            Err(mut message) => {
-                message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-                Fact::Finishing { outcome: Outcome::Failed, outputs: none(), message }
+            Err(message) => {
+                Fact::Finishing { outcome: Outcome::Failed, outputs: none(), message: limits::fit(message) }
             }
         },
         outcome => Fact::Finishing { outcome, outputs: none(), message: String::new() },

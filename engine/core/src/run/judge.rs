@@ -48,10 +48,7 @@ fn begin(run: &RunState, no: StepNo, step: &Step, now: Timestamp) -> Fact {
         let scope = RunScope { run, step: Some(no), exit_code: None, written: None };
         template.render_text(&scope).map_err(|error| format!("{what}: {error}"))
     };
-    let failed = |mut message: String| {
-        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-        Fact::StepFailed { step: no, message }
-    };
+    let failed = |message: String| Fact::StepFailed { step: no, message: limits::fit(message) };
     if let Some(would) = run.is_dry().then(|| dry::instead(run, no, step)).flatten() {
         return Fact::StepSkipped { step: no, why: SkipReason::DryRun { would } };
     }

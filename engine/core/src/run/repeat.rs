@@ -36,10 +36,7 @@ pub(super) fn next(run: &RunState, now: Timestamp) -> Option<Fact> {
         return None;
     }
     let scope = RunScope { run, step: Some(last), exit_code: None, written: None };
-    let ended = |mut message: String| {
-        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
-        Fact::RepeatEnded { step: last, message }
-    };
+    let ended = |message: String| Fact::RepeatEnded { step: last, message: limits::fit(message) };
     match evaluate_bool(until, &scope) {
         Ok(true) => Some(ended(String::new())),
         Err(problem) => Some(ended(format!("until: {problem}"))),

@@ -53,7 +53,7 @@ pub(super) fn ended(
             AttemptKind::Rollback => case.rollback_ended(&mut end),
         }
     };
-    end.message.truncate(end.message.floor_char_boundary(limits::MESSAGE_BYTES));
+    end.message = limits::fit(end.message);
     Some(Fact::AttemptEnded { step: no, attempt, end: Box::new(end), then })
 }
 

@@ -1,5 +1,7 @@
 //! Refusals as gRPC statuses: each with one `ErrorInfo` (AIP-193), bad fields with a `BadRequest`.
 
+use std::collections::HashMap;
+
 use runbook_core::run::Rejection;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -9,15 +11,27 @@ const DOMAIN: &str = "runbook.v1";
 
 /// A status with its reason.
 pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, because(reason, HashMap::new()))
+}
+
+fn because(reason: &str, metadata: HashMap<String, String>) -> ErrorDetails {
     let mut details = ErrorDetails::new();
-    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
-    Status::with_error_details(code, message, details)
+    details.set_error_info(reason, DOMAIN, metadata);
+    details
+}
+
+/// What has to be so first: all of it at once, each with what it is about.
+pub fn unmet<'a>(reason: &str, message: String, conditions: impl Iterator<Item = (&'a str, &'a str)>) -> Status {
+    let mut details = because(reason, HashMap::new());
+    for (subject, why) in conditions {
+        details.add_precondition_failure_violation(reason, subject, why);
+    }
+    Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
 /// Fields of a request that cannot be taken: all at once.
 pub fn bad_fields(reason: &str, message: impl Into<String>, fields: &[(String, String)]) -> Status {
-    let mut details = ErrorDetails::new();
-    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    let mut details = because(reason, HashMap::new());
     for (field, description) in fields {
         details.add_bad_request_violation(field.clone(), description.clone());
     }
@@ -49,12 +63,7 @@ pub fn rejection(rejection: &Rejection) -> Status {
     match rejection {
         Rejection::Unconfirmed { targets } => unconfirmed(reason, targets, rejection.to_string()),
         Rejection::Edit { refused } => {
-            let mut details = ErrorDetails::new();
-            details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
-            for why in refused {
-                details.add_precondition_failure_violation(reason, "", why);
-            }
-            Status::with_error_details(code, rejection.to_string(), details)
+            unmet(reason, rejection.to_string(), refused.iter().map(|why| ("", why.as_str())))
         }
         _ => status(code, reason, rejection.to_string()),
     }
@@ -68,9 +77,8 @@ pub fn reason(rejection: &Rejection) -> &'static str {
 /// Something is destroyed that was not confirmed: the names are in the reason's metadata, as a list in JSON.
 fn unconfirmed(reason: &str, targets: &[(String, Vec<String>)], message: String) -> Status {
     let names: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
-    let mut details = ErrorDetails::new();
     let metadata = [("targets".to_owned(), serde_json::json!(names).to_string())];
-    details.set_error_info(reason, DOMAIN, std::collections::HashMap::from(metadata));
+    let mut details = because(reason, HashMap::from(metadata));
     for (name, steps) in targets {
         let by = match steps.is_empty() {
             true => "of the environment".to_owned(),

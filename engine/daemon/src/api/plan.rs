@@ -89,7 +89,7 @@ pub(super) async fn answer(
     let known = Known { inputs: open, open: BTreeSet::new(), selection };
     let mut room = STEPS;
     let past = pasts.get(&runbook.name).map(|past| (past, String::new()));
-    let look = Look { pasts: &pasts, by, room: &mut room, known_by: past.into_iter().collect() };
+    let look = Look { pasts: &pasts, by: &by, room: &mut room, known_by: past.into_iter().collect() };
     let (plan, mut steps) = look.ahead(&pinned, &known);
     let mut names = BTreeSet::new();
     each_step(&mut steps, &mut |step| {
@@ -172,7 +172,7 @@ struct Look<'a> {
     /// Of runbooks, by name.
     pasts: &'a HashMap<String, Past>,
     /// Who would start it.
-    by: String,
+    by: &'a str,
     /// How many more steps below may be told.
     room: &'a mut usize,
     /// Whose past tells of the steps that are looked at, and what is before their ids there; the nearest last.
@@ -215,7 +215,7 @@ impl<'a> Look<'a> {
             }
         }
         let plan = plan::plan(runbook, known, &took);
-        let steps = steps(pinned, known, &plan, &took, below, &self.by);
+        let steps = steps(pinned, known, &plan, &took, below, self.by);
         (plan, steps)
     }
 
@@ -235,7 +235,7 @@ impl<'a> Look<'a> {
                 let deeper = self.known_by.iter().map(|(past, prefix)| (*past, format!("{prefix}{id}/")));
                 let own = step.call().and_then(|call| self.pasts.get(&call.runbook));
                 let known_by = deeper.chain(own.map(|past| (past, String::new()))).collect();
-                let look = Look { pasts: self.pasts, by: self.by.clone(), room: self.room, known_by };
+                let look = Look { pasts: self.pasts, by: self.by, room: self.room, known_by };
                 let (plan, steps) = look.ahead(other, &given);
                 let expected = Took { median: plan.expected, p90: plan.expected_p90, samples: 0 };
                 Below { expected, refused: None, steps }

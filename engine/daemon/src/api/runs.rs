@@ -15,7 +15,6 @@ use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
 use serde_json::Value;
 use tonic::{Code, Request, Response, Status};
-use tonic_types::StatusExt as _;
 
 use super::asked::{Asked, asked};
 use super::from_proto::{Faults, Inputs, InputsFrom, Wanted};
@@ -218,12 +217,8 @@ impl Runs {
         }
         let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         let message = format!("{} cannot run here: {}", intended.asked.runbook.name, list.join("; "));
-        let mut details = tonic_types::ErrorDetails::new();
-        details.set_error_info("PREFLIGHT", "runbook.v1", HashMap::new());
-        for missing in &missing {
-            details.add_precondition_failure_violation("PREFLIGHT", &missing.subject, &missing.problem);
-        }
-        Err(Status::with_error_details(Code::FailedPrecondition, message, details))
+        let missing = missing.iter().map(|missing| (missing.subject.as_str(), missing.problem.as_str()));
+        Err(errors::unmet("PREFLIGHT", message, missing))
     }
 
     /// The latest child runs of a run's steps, and theirs: as many as one answer holds.

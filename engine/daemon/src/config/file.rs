@@ -90,7 +90,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Looked> {
     let (file, problems) = lines(&text, &path.display().to_string(), path.parent().unwrap_or(path));
     let line = |event: &hooks::Event| file.hook_lines.get(event).copied().unwrap_or(1);
     let hooks = file.hooks.iter().map(|(event, name)| (line(event), *event, name.clone())).collect();
-    let configured = Configured { pools: file.pools, roles: file.roles.into_keys().collect() };
+    let configured = super::configured(&file.pools, &file.roles);
     Ok(Looked { problems, hooks, configured })
 }
 

@@ -52,11 +52,9 @@ impl RunModel {
 
 impl Model {
     /// The run above a child run that is on.
-    fn run_above(&self, run: &RunModel) -> Option<&RunModel> {
-        let parent = run.created.parent?;
-        let above = self.runs.get(&parent.run)?;
-        let step = above.steps.get(parent.step.index())?;
-        matches!(step.status, Status::Child { uid, .. } if uid == run.uid).then_some(above)
+    pub(super) fn run_above(&self, run: &RunModel) -> Option<&RunModel> {
+        let on = matches!(self.step_above(run), Some(Status::Child { uid, .. }) if uid == run.uid);
+        self.runs.get(&run.created.parent?.run).filter(|_| on)
     }
 
     /// Whether a pause of a child run, or its end, comes from above; `None` where it is none (84, 88).

@@ -203,7 +203,7 @@ impl Model {
         }
     }
 
-    fn step_above(&self, run: &RunModel) -> Option<Status> {
+    pub(super) fn step_above(&self, run: &RunModel) -> Option<Status> {
         let parent = run.created.parent?;
         Some(self.runs.get(&parent.run)?.steps.get(parent.step.index())?.status)
     }
@@ -310,10 +310,8 @@ impl Model {
 
     /// How a child run must go to its end now for the run above (70).
     fn ending_from_above(&self, run: &RunModel) -> Option<EndingCause> {
-        let parent = run.created.parent?;
-        let above = self.runs.get(&parent.run)?;
-        let on = matches!(self.step_above(run), Some(Status::Child { uid, .. }) if uid == run.uid);
-        if !on || !above.hard() || !matches!(run.stage, Stage::Queued | Stage::Main) {
+        let above = self.run_above(run)?;
+        if !above.hard() || !matches!(run.stage, Stage::Queued | Stage::Main) {
             return None;
         }
         let cause = match above.ending.clone()? {
