@@ -1,4 +1,4 @@
-//! What must be there before the first step, looked at together and told at once: what the runbook requires, and what its actions
+//! What must be there before the first step, looked at together and told at once: what the runbook requires, and what its steps
 //! need without anybody's saying.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
@@ -67,6 +67,74 @@ steps:
 }
 
 #[test]
+fn programs_that_steps_start_are_told_before_step_one() {
+    let project = Project::with(
+        "all",
+        "inputs: {late: {type: string, default: no-such-late}}
+files: [listed.sh]
+steps:
+  begun: {effect: read, run: touch begun}
+  work: {argv: [no-such-work], verify: {argv: [no-such-verify]}, rollback: {argv: [no-such-rollback]}}
+  wait: {uses: wait, with: {probe: {argv: [no-such-probe]}, for: 1m}}
+  inside: {steps: {deep: {argv: [./gone], working_dir: sub}}}
+  path: {argv: [sh], env: {PATH: /no/such/folder}}
+  listed: {argv: [listed.sh]}
+  script: {run: no-such-script, tools: [sh, no-such-tool, {name: tar, version: '>=999'}]}
+  late: {argv: [\"${{ inputs.late }}\"]}
+",
+    );
+    project.file("listed.sh", "#!/bin/sh\n");
+    let daemon = Daemon::start(&project);
+    let missing = problems(&project, &["all"]);
+    let subjects: Vec<&str> = missing.iter().map(|(subject, _)| subject.as_str()).collect();
+    let expected = [
+        "steps.listed.listed.sh",
+        "steps.wait.no-such-probe",
+        "steps.work.no-such-rollback",
+        "steps.script.no-such-tool",
+        "steps.work.no-such-verify",
+        "steps.work.no-such-work",
+        "steps.path.sh",
+        "steps.deep.sub/./gone",
+        "steps.script.tar",
+    ];
+    assert_eq!(subjects, expected, "{missing:#?}");
+    let why = |subject: &str| missing.iter().find(|(it, _)| it == subject).map(|(_, problem)| problem.clone()).unwrap();
+    assert!(why(expected[0]).contains("may not be executed"), "{missing:#?}");
+    assert!(
+        why(expected[5]).contains("not on the daemon's PATH; install it, or say `tools: []` in the step"),
+        "{missing:#?}"
+    );
+    assert!(why(expected[6]).contains("not on its PATH (/no/such/folder)"), "{missing:#?}");
+    assert!(why(expected[7]).contains("sub/./gone, which is not there"), "{missing:#?}");
+    let said = runbook(&project, &["exec", "all"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(!project.path("begun").exists());
+    drop(daemon);
+}
+
+#[test]
+fn what_the_run_itself_installs_is_not_looked_for() {
+    let project = Project::with(
+        "install",
+        "env: {PATH: \"bin:/usr/bin:/bin\"}
+steps:
+  make: {run: 'mkdir bin; printf \"#!/bin/sh\\ntouch made\" > bin/made; chmod +x bin/made'}
+  use: {needs: [make], argv: [made], tools: []}
+",
+    );
+    let daemon = Daemon::start(&project);
+    assert_eq!(problems(&project, &["install"]), Vec::new());
+    let said = runbook(&project, &["exec", "install"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(project.path("made").exists());
+    // The next start finds it where the command does.
+    project.runbook("again", "env: {PATH: bin}\nsteps: {use: {argv: [made]}}\n");
+    assert_eq!(problems(&project, &["again"]), Vec::new());
+    drop(daemon);
+}
+
+#[test]
 fn what_does_not_run_by_its_inputs_needs_nothing() {
     let project = Project::with(
         "deploy",
@@ -128,6 +196,31 @@ fn endpoints_are_asked_together() {
         assert_eq!(plan.join().unwrap(), Vec::new());
     });
     assert_eq!(runbook(&project, &["exec", "r"]).code, 0);
+    drop(daemon);
+}
+
+#[test]
+fn a_look_on_a_timer_is_for_a_start_with_the_default_inputs() {
+    let project = Project::new();
+    let body = |input: &str| {
+        format!(
+            "inputs: {{cluster: {{type: boolean, {input}}}}}
+preflight: {{every: 1h}}
+steps: {{a: {{effect: read, argv: ['true']}}, b: {{if: inputs.cluster, argv: [no-such-tool]}}}}
+"
+        )
+    };
+    project.runbook("with", &body("default: true"));
+    project.runbook("without", &body("default: false"));
+    project.runbook("asks", &body("required: true"));
+    project.file("runbookd.yaml", "schedules: true\n");
+    let daemon = Daemon::start(&project);
+    // All are looked at in one round, by their names: the last of them is there when the first is told.
+    let all = wait_for("the finding", || Some(found(&project)).filter(|all| !all.is_empty()));
+    project.runbook("zzz", "preflight: {every: 1h}\nrequires: {tools: [no-such-tool]}\nsteps: {a: {argv: ['true']}}\n");
+    let later = wait_for("the other one", || Some(found(&project)).filter(|all| all.len() == 2));
+    assert_eq!((all[0].0.as_str(), later[1].0.as_str()), ("with", "zzz"), "{later:#?}");
+    assert!(all[0].1.contains("no-such-tool"), "{all:#?}");
     drop(daemon);
 }
 

@@ -80,7 +80,7 @@ pub fn objective(known: &Known<'_>) -> Option<String> {
 /// Of each step, whether it runs only when persons approved in that run; those that are left out ask nobody.
 pub fn approved(runbook: &Runbook, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
     let mut approved = vec![false; runbook.steps.len()];
-    for no in plan::order(runbook) {
+    for no in plan::order(&runbook.steps) {
         let Some(step) = runbook.step(no) else { continue };
         let guards = |need: &StepNo| {
             let succeeded = |needed: &Step| step.implies(*need) && needed.when_skipped == WhenSkipped::Skip;
@@ -102,22 +102,25 @@ fn asks(step: &Step) -> bool {
 
 /// Of each step, whether the inputs alone tell that it does not run.
 pub fn never(known: &Known<'_>) -> Vec<bool> {
-    let runbook = known.runbook;
-    let mut never = vec![false; runbook.steps.len()];
-    for no in plan::order(runbook) {
-        let Some(step) = runbook.step(no) else { continue };
+    never_of(&known.runbook.steps, known, known.left_out)
+}
+
+/// The same of steps that need each other, such as those of a block.
+pub fn never_of(steps: &[Step], known: &Known<'_>, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
+    let mut never = vec![false; steps.len()];
+    for no in plan::order(steps) {
+        let step = &steps[no.index()];
         // Its `if` is not asked.
-        let left_out = known.left_out.contains(&no);
-        let excluded = !left_out
+        let excluded = !left_out.contains(&no)
             && step.condition.as_ref().is_some_and(|condition| {
                 Expression::parse(&condition.expression)
                     .is_ok_and(|condition| condition.never_holds(&|reference| known.possible(reference)))
             });
         let lacks = |need: &StepNo| {
-            let skips = runbook.step(*need).is_some_and(|needed| needed.when_skipped == WhenSkipped::Skip);
+            let skips = steps[need.index()].when_skipped == WhenSkipped::Skip;
             step.implies(*need) && skips && never[need.index()]
         };
-        let undone = |undone: &StepNo| known.left_out.contains(undone) || never.get(undone.index()) == Some(&true);
+        let undone = |undone: &StepNo| left_out.contains(undone) || never.get(undone.index()) == Some(&true);
         never[no.index()] =
             excluded || step.needs.iter().any(lacks) || (!step.undoes.is_empty() && step.undoes.iter().all(undone));
     }

@@ -1,24 +1,40 @@
-//! What the actions of a runbook need to be there before it begins, found from the actions themselves: programs, and stacks that
+//! What the steps of a runbook need to be there before it begins, found from the steps themselves: programs, and stacks that
 //! are initialised. Steps that may not run need nothing. Never knows whether it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::action::{self, Initialised};
-use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, WhenSkipped, called_by};
+use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, Template, Tool, WhenSkipped};
 use crate::destruction::{self, Known};
 use crate::id::StepNo;
 use crate::plan;
 
 /// The program of scripts that say `shell: bash`.
 const BASH: &str = "bash";
+/// The variable by which programs are found.
+const PATH: &str = "PATH";
 /// By which terraform is told to keep elsewhere what initialising makes: whether it is there is not known then.
 const ELSEWHERE: &str = "TF_DATA_DIR";
+
+/// A program that commands start.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Its name on PATH, or a path: an absolute one, or one from the project's folder.
+    pub name: String,
+    /// Whether it is a file that belongs to the definition: then it is a path, however it reads.
+    pub listed: bool,
+    /// PATH of the command, where that has one of its own.
+    pub path: Option<String>,
+    /// A condition on its version, such as `>=14`.
+    pub version: Option<String>,
+}
 
 /// What is needed, each with the first step that needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Programs, by name or path. A path that is not absolute is relative to the folder that the action works in.
-    pub programs: BTreeMap<String, String>,
+    /// Programs, but for those of which nobody knows before the start which file they are.
+    pub programs: BTreeMap<Wanted, String>,
     /// Folders that have to be initialised, relative to the project's, with the program that does it.
     pub stacks: BTreeMap<String, (String, String)>,
     /// Folders that the runbooks initialise themselves.
@@ -33,36 +49,65 @@ pub struct Needs {
 pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
     let mut needs = Needs::default();
     for (place, runbook) in runbooks.iter().enumerate() {
-        let skipped = match known.filter(|_| place == 0) {
-            Some(known) => skipped(known),
-            None => doubtful(runbook),
+        // What is skipped may still be what initialises.
+        for command in runbook.every_step().into_iter().filter_map(Step::command) {
+            needs.initialises(command);
+        }
+        let running = match known.filter(|_| place == 0) {
+            Some(known) => by_inputs(known),
+            None => running(&runbook.steps, doubtful(&runbook.steps), &doubtful),
         };
-        needs.look(&runbook.steps, &skipped, runbook.env.contains_key(ELSEWHERE));
+        for step in running {
+            let commands = [step.command(), step.verify.as_ref(), step.on_cancel.as_ref(), step.rollback.as_ref()];
+            for command in commands.into_iter().flatten() {
+                needs.command(&step.id, command, runbook);
+            }
+        }
     }
-    let Needs { stacks, made, makes_any, .. } = &mut needs;
+    let Needs { stacks, made, makes_any, programs } = &mut needs;
     stacks.retain(|folder, _| !*makes_any && !made.contains(folder));
+    // Whoever wants any version has what another one wants of it.
+    let some = programs.keys().filter(|it| it.version.is_some());
+    let some: BTreeSet<Wanted> = some.map(|it| Wanted { version: None, ..it.clone() }).collect();
+    programs.retain(|it, _| it.version.is_some() || !some.contains(it));
     needs
 }
 
 /// The runbooks that the steps start which may run by what is given, each once.
 pub fn started<'a>(known: &Known<'a>) -> Vec<&'a str> {
-    let skipped = skipped(known);
-    called_by(known.runbook.steps.iter().enumerate().filter(|(index, _)| !skipped[*index]).map(|(_, step)| step))
+    let mut seen = BTreeSet::new();
+    let called = by_inputs(known).into_iter().filter_map(Step::call).map(|call| call.runbook.as_str());
+    called.filter(|name| seen.insert(*name)).collect()
 }
 
-/// Of each step, whether it does not run by what is given.
-fn skipped(known: &Known<'_>) -> Vec<bool> {
+/// The steps that may run by what is given, those inside of blocks too.
+fn by_inputs<'a>(known: &Known<'a>) -> Vec<&'a Step> {
+    let steps = &known.runbook.steps;
     let never = destruction::never(known).into_iter().enumerate();
-    never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect()
+    let skipped = never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect();
+    // Only steps of the runbook itself are left out by a start.
+    running(steps, skipped, &|inside| destruction::never_of(inside, known, &BTreeSet::new()))
+}
+
+/// The steps that may run, those inside of blocks too: of these it is known which are skipped, of those it is asked.
+fn running<'a>(steps: &'a [Step], skipped: Vec<bool>, ask: &dyn Fn(&[Step]) -> Vec<bool>) -> Vec<&'a Step> {
+    let mut all = Vec::new();
+    for (step, _) in steps.iter().zip(skipped).filter(|(_, skipped)| !skipped) {
+        all.push(step);
+        if let Some(block) = step.block() {
+            all.extend(running(&block.steps, ask(&block.steps), ask));
+        }
+    }
+    all
 }
 
 /// Of each step, whether a condition may keep it from running.
-fn doubtful(runbook: &Runbook) -> Vec<bool> {
-    let mut doubtful = vec![false; runbook.steps.len()];
-    for no in plan::order(runbook) {
-        let Some(step) = runbook.step(no) else { continue };
+fn doubtful(steps: &[Step]) -> Vec<bool> {
+    let mut doubtful = vec![false; steps.len()];
+    for no in plan::order(steps) {
+        let step = &steps[no.index()];
         let lacks = |need: &StepNo| {
-            let skips = runbook.step(*need).is_some_and(|needed| needed.when_skipped == WhenSkipped::Skip);
+            let skips = steps[need.index()].when_skipped == WhenSkipped::Skip;
             step.implies(*need) && skips && doubtful[need.index()]
         };
         doubtful[no.index()] = step.condition.is_some() || !step.undoes.is_empty() || step.needs.iter().any(lacks);
@@ -71,57 +116,69 @@ fn doubtful(runbook: &Runbook) -> Vec<bool> {
 }
 
 impl Needs {
-    fn look(&mut self, steps: &[Step], skipped: &[bool], elsewhere: bool) {
-        // What is skipped may still be what initialises.
-        for step in steps {
-            self.initialises(step);
-        }
-        for step in steps.iter().zip(skipped).filter(|(_, skipped)| !**skipped).map(|(step, _)| step) {
-            let commands = [step.command(), step.verify.as_ref(), step.on_cancel.as_ref(), step.rollback.as_ref()];
-            for command in commands.into_iter().flatten() {
-                self.command(&step.id, command, elsewhere);
-            }
-            if let Some(block) = step.block() {
-                let skipped: Vec<bool> = block.steps.iter().map(|step| step.condition.is_some()).collect();
-                self.look(&block.steps, &skipped, elsewhere);
-            }
-        }
-    }
-
-    fn initialises(&mut self, step: &Step) {
-        let acting = step.command().and_then(Command::action);
-        let Some(acting) = acting.filter(|it| initialised(it) == Initialised::Makes) else { return };
+    fn initialises(&mut self, command: &Command) {
+        let Some(acting) = command.action().filter(|it| initialised(it) == Initialised::Makes) else { return };
         match folder(acting) {
             Some(folder) => drop(self.made.insert(folder)),
             None => self.makes_any = true,
         }
     }
 
-    fn command(&mut self, id: &str, command: &Command, elsewhere: bool) {
-        let acting = match &command.program {
-            Program::Action(acting) => acting,
-            Program::Script { shell: Shell::Bash, .. } => {
-                self.programs.entry(BASH.to_owned()).or_insert_with(|| id.to_owned());
-                return;
+    fn command(&mut self, step: &str, command: &Command, runbook: &Runbook) {
+        let path = command.env.get(PATH).or_else(|| runbook.env.get(PATH));
+        // On a PATH that is not known yet nothing can be looked for.
+        if path.is_none_or(|path| is_known(path)) {
+            let tools = match &command.tools {
+                Some(tools) => tools.clone(),
+                None => program(command, runbook).map(|name| Tool { name, version: None }).into_iter().collect(),
+            };
+            for Tool { name, version } in tools {
+                let listed = command.tools.is_none() && runbook.files.contains(&name);
+                let wanted = Wanted { name, listed, path: path.cloned().filter(|_| !listed), version };
+                self.programs.entry(wanted).or_insert_with(|| step.to_owned());
             }
-            Program::Script { .. } | Program::Argv(_) => return,
-        };
-        let Some((usual, key)) = action::find(&acting.name).and_then(|action| action.program) else { return };
-        let program = match key.filter(|key| acting.with.contains_key(*key)) {
-            Some(key) => known(acting, key),
-            None => Some(usual.to_owned()),
-        };
-        // One whose name is not known yet cannot be looked for.
-        let Some(program) = program else { return };
-        self.programs.entry(program.clone()).or_insert_with(|| id.to_owned());
-        if initialised(acting) == Initialised::Wants
-            && !elsewhere
+        }
+        if let Some(acting) = command.action().filter(|it| initialised(it) == Initialised::Wants)
+            && !runbook.env.contains_key(ELSEWHERE)
             && !command.env.contains_key(ELSEWHERE)
-            && let Some(folder) = folder(acting)
+            && let (Some(folder), Some(program)) = (folder(acting), of_action(acting))
         {
-            self.stacks.entry(folder).or_insert_with(|| (id.to_owned(), program));
+            self.stacks.entry(folder).or_insert_with(|| (step.to_owned(), program));
         }
     }
+}
+
+/// The program that a command starts: its name, or its path; `None` where that is not known yet, or is always there.
+fn program(command: &Command, runbook: &Runbook) -> Option<String> {
+    let (name, folder) = match &command.program {
+        Program::Script { shell: Shell::Bash, .. } => (BASH.to_owned(), None),
+        Program::Script { shell: Shell::Sh, .. } => return None,
+        Program::Argv(words) => (words.first()?.clone(), command.working_dir.clone()),
+        Program::Action(acting) => (of_action(acting)?, folder(acting)),
+    };
+    let known = |text: &String| Some(text.clone()).filter(is_known);
+    if !name.contains('/') || name.starts_with('/') || runbook.files.contains(&name) {
+        return known(&name);
+    }
+    // A relative path is one from the folder that the command works in.
+    match folder {
+        Some(folder) => known(&Path::new(&folder).join(name).to_string_lossy().into_owned()),
+        None => known(&name).filter(|_| command.action().is_none()),
+    }
+}
+
+/// The program of an action; `None` where it has none, or it is not known yet which.
+fn of_action(acting: &Acting) -> Option<String> {
+    let (usual, key) = action::find(&acting.name).and_then(|action| action.program)?;
+    match key.filter(|key| acting.with.contains_key(*key)) {
+        Some(key) => known(acting, key),
+        None => Some(usual.to_owned()),
+    }
+}
+
+/// Whether a text is known at load.
+fn is_known(text: &Template) -> bool {
+    !text.contains("${{")
 }
 
 fn initialised(acting: &Acting) -> Initialised {
@@ -137,7 +194,7 @@ fn folder(acting: &Acting) -> Option<String> {
 /// A text that is known at load.
 fn known(acting: &Acting, key: &str) -> Option<String> {
     match acting.with.get(key)? {
-        Setting::Template(text) => Some(text.clone()).filter(|text| !text.contains("${{")),
+        Setting::Template(text) => Some(text.clone()).filter(is_known),
         Setting::Value(value) => value.as_str().map(ToOwned::to_owned),
         Setting::List(_) | Setting::Map(_) | Setting::Condition(_) => None,
     }
@@ -163,7 +220,7 @@ mod tests {
         fn names_of<'a>(all: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
             all.map(String::as_str).collect()
         }
-        (names_of(needs.programs.keys()), names_of(needs.stacks.keys()))
+        (needs.programs.keys().map(|wanted| wanted.name.as_str()).collect(), names_of(needs.stacks.keys()))
     }
 
     #[test]
@@ -179,8 +236,62 @@ mod tests {
 ",
         );
         let needs = of(&[&it], None);
-        assert_eq!(names(&needs), (vec!["bash", "git", "terraform", "tofu"], vec!["inner", "net"]));
-        assert_eq!(needs.programs["terraform"], "plan");
+        let programs = vec!["bash", "git", "no-such-program", "terraform", "tofu"];
+        assert_eq!(names(&needs), (programs, vec!["inner", "net"]));
+        let terraform = Wanted { name: "terraform".to_owned(), listed: false, path: None, version: None };
+        assert_eq!(needs.programs[&terraform], "plan");
+    }
+
+    #[test]
+    fn what_commands_start_is_found_where_they_are_and_where_they_look() {
+        let it = runbook(
+            "  late: {argv: [\"${{ inputs.plan }}\"]}
+  late_folder: {argv: [./x], working_dir: \"${{ inputs.plan }}\"}
+  late_path: {argv: [x], env: {PATH: \"${{ inputs.plan }}\"}}
+  script: {run: helm}
+  here: {argv: [bin/x]}
+  there: {argv: [./x], working_dir: sub}
+  absolute: {argv: [/opt/x], working_dir: sub}
+  own: {argv: [y], env: {PATH: /opt/bin}}
+  every: {run: x, verify: {argv: [v]}, on_cancel: {argv: [c]}, rollback: {argv: [r]}}
+  probe: {uses: wait, with: {probe: {argv: [p]}}}
+",
+        );
+        let needs = of(&[&it], None);
+        assert_eq!(names(&needs).0, ["/opt/x", "bin/x", "c", "p", "r", "sub/./x", "v", "y"]);
+        let own = needs.programs.keys().find(|wanted| wanted.name == "y").unwrap();
+        assert_eq!(own.path.as_deref(), Some("/opt/bin"));
+        let mut listed =
+            runbook("  a: {argv: [x], working_dir: sub, env: {PATH: /a}}\n  b: {argv: [bin/x], working_dir: sub}\n");
+        listed.files = vec!["bin/x".to_owned(), "x".to_owned()];
+        let of_it = of(&[&listed], None).programs.into_keys().map(|it| (it.name, it.listed, it.path));
+        let file = |name: &str| (name.to_owned(), true, None);
+        assert_eq!(of_it.collect::<Vec<_>>(), [file("bin/x"), file("x")]);
+        let mut it = runbook("  a: {argv: [x]}\n  b: {argv: [y], env: {PATH: /b}}\n");
+        it.env.insert("PATH".to_owned(), "/a".to_owned());
+        let paths: Vec<Option<String>> = of(&[&it], None).programs.into_keys().map(|wanted| wanted.path).collect();
+        assert_eq!(paths, [Some("/a".to_owned()), Some("/b".to_owned())]);
+    }
+
+    #[test]
+    fn what_a_command_says_itself_stands_for_what_it_starts() {
+        let it = runbook(
+            "  script: {run: helm, tools: [helm, {name: kubectl, version: '>=1.28'}]}
+  made: {argv: [made-by-script], tools: []}
+  any: {argv: [kubectl]}
+  other: {argv: [kubectl], env: {PATH: /opt}}
+  plan: {uses: terraform/plan, with: {dir: net}, tools: [{name: terraform, version: '>=1.4'}]}
+  again: {uses: terraform/plan, with: {dir: net}}
+",
+        );
+        let needs = of(&[&it], None);
+        let programs = needs.programs.iter().map(|(wanted, step)| {
+            let Wanted { name, path, version, .. } = wanted;
+            [name, path.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default(), step].join(" ")
+        });
+        let expected = ["helm   script", "kubectl  >=1.28 script", "kubectl /opt  other", "terraform  >=1.4 plan"];
+        assert_eq!(programs.collect::<Vec<_>>(), expected);
+        assert_eq!(needs.stacks["net"].1, "terraform");
     }
 
     #[test]
@@ -205,6 +316,7 @@ mod tests {
   plan: {needs: [init], uses: terraform/plan, with: {dir: net}}
   maybe: {if: inputs.plan, uses: terraform/plan, with: {dir: dns, program: tofu}}
   after: {needs: [maybe], uses: terraform/output, with: {dir: dns, program: after}}
+  block: {steps: {inner: {if: inputs.plan, argv: [inside]}, behind: {needs: [inner], argv: [behind]}}}
 ",
         );
         assert_eq!(names(&of(&[&it], None)), (vec!["terraform"], vec![]));
@@ -221,7 +333,7 @@ mod tests {
             };
             of(&[&it], Some(&known))
         };
-        assert_eq!(names(&with(true)), (vec!["after", "terraform", "tofu"], vec!["dns"]));
+        assert_eq!(names(&with(true)), (vec!["after", "behind", "inside", "terraform", "tofu"], vec!["dns"]));
         assert_eq!(names(&with(false)), (vec!["terraform"], vec![]));
         // Another runbook of the same start may do it, too.
         let other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");
@@ -234,6 +346,7 @@ mod tests {
         let it = runbook(
             "  first: {if: inputs.plan, uses: runbook, with: {name: one}}
   block: {if: \"!inputs.plan\", steps: {inner: {uses: runbook, with: {name: two}}, again: {uses: runbook, with: {name: one}}}}
+  parts: {steps: {inner: {if: inputs.plan, uses: runbook, with: {name: four}}}}
   behind: {needs: [first], uses: runbook, with: {name: three}}
   left: {uses: runbook, with: {name: four}}
 ",
@@ -246,9 +359,10 @@ mod tests {
                 Known { runbook: &it, environment: None, inputs: &inputs, principal, reason, left_out: &left_out };
             super::started(&known).into_iter().map(str::to_owned).collect()
         };
-        assert_eq!(started(true, &[]), ["one", "three", "four"]);
+        assert_eq!(started(true, &[]), ["one", "four", "three"]);
         assert_eq!(started(false, &[]), ["two", "one", "four"]);
-        assert_eq!(started(true, &[3]), ["one", "three"]);
-        assert_eq!(it.called(), ["one", "two", "three", "four"]);
+        assert_eq!(started(false, &[4]), ["two", "one"]);
+        assert_eq!(started(true, &[2, 4]), ["one", "three"]);
+        assert_eq!(it.called(), ["one", "two", "four", "three"]);
     }
 }

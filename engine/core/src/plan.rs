@@ -148,7 +148,7 @@ pub struct Plan {
 /// Looks ahead. `known` is checked and completed; `took` is what is known of steps.
 pub fn plan(runbook: &Runbook, known: &Known, took: &BTreeMap<StepNo, Took>) -> Plan {
     let mut seen: Vec<Option<Seen>> = vec![None; runbook.steps.len()];
-    let order = order(runbook);
+    let order = order(&runbook.steps);
     for no in &order {
         let judged = judge(runbook, known, &seen, *no);
         if let Some(slot) = seen.get_mut(no.index()) {
@@ -173,10 +173,10 @@ pub fn plan(runbook: &Runbook, known: &Known, took: &BTreeMap<StepNo, Took>) -> 
 }
 
 /// All steps, each behind those that it needs; otherwise in the order of the definition.
-pub(crate) fn order(runbook: &Runbook) -> Vec<StepNo> {
-    let mut open: Vec<usize> = runbook.steps.iter().map(|step| step.needs.len()).collect();
-    let mut dependants = vec![Vec::new(); runbook.steps.len()];
-    for (index, step) in runbook.steps.iter().enumerate() {
+pub(crate) fn order(steps: &[Step]) -> Vec<StepNo> {
+    let mut open: Vec<usize> = steps.iter().map(|step| step.needs.len()).collect();
+    let mut dependants = vec![Vec::new(); steps.len()];
+    for (index, step) in steps.iter().enumerate() {
         for need in &step.needs {
             dependants[need.index()].push(index);
         }

@@ -15,8 +15,8 @@ pub struct Place {
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// `requires.tools.NAME`, `requires.secrets.NAME`, `requires.endpoints.URL`, `requires.disk.PATH`, `files.PATH`, or `steps.ID`
-    /// of a step whose action needs it.
+    /// `requires.tools.NAME`, `requires.secrets.NAME`, `requires.endpoints.URL`, `requires.disk.PATH`, `files.PATH`,
+    /// `steps.ID.NAME` of what a step needs, or `environment`.
     pub subject: String,
     /// What is wrong with it, and what to do.
     pub problem: String,

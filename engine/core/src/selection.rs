@@ -123,7 +123,7 @@ fn find(runbook: &Runbook, option: &'static str, id: &str, main: bool) -> Result
 /// These, and all that come after one of them.
 fn after(runbook: &Runbook, these: BTreeSet<StepNo>) -> BTreeSet<StepNo> {
     let mut found = these;
-    for no in crate::plan::order(runbook) {
+    for no in crate::plan::order(&runbook.steps) {
         if runbook.step(no).is_some_and(|step| step.needs.iter().any(|need| found.contains(need))) {
             found.insert(no);
         }

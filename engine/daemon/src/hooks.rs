@@ -25,10 +25,11 @@ use crate::findings::{self, Kind};
 use crate::git;
 use crate::library::{Generation, Library};
 use crate::preflight::Preflight;
+use crate::prepare::{self, Ready};
 use crate::runs::ROWS;
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
-use crate::{clock, files, placed, prepare, runs};
+use crate::{clock, files, placed, runs};
 
 /// Which runbook hears of what.
 pub type Hooks = BTreeMap<Event, String>;
@@ -496,10 +497,11 @@ impl Workshop {
         let environment = placed::chosen(&folder, runbook, None).map_err(|refusal| refusal.to_string())?;
         let environment = environment.as_ref();
         let (surroundings, data_dir) = (&self.surroundings, &self.data_dir);
-        let pinned = prepare::pin(entry, environment, &folder, surroundings, &Preflight::default(), data_dir)?;
         let mut given = occurrence.told.clone();
-        given.retain(|name, _| pinned.runbook.inputs.contains_key(name));
-        let (inputs, sources) = prepare::inputs(&pinned, given)?;
+        given.retain(|name, _| runbook.inputs.contains_key(name));
+        let preflight = Preflight::default();
+        let ready = prepare::ready(entry, environment, given, &folder, surroundings, &preflight, data_dir)?;
+        let Ready { pinned, inputs, sources } = ready;
         let text = |key: &str| occurrence.told.get(key).and_then(Value::as_str).unwrap_or_default();
         let what = if text("schedule").is_empty() { text("runbook") } else { text("schedule") };
         let number = occurrence.told.get("number").and_then(Value::as_u64).filter(|number| *number > 0);

@@ -1,42 +1,31 @@
-//! What must be there before the first step: what runbooks require and what their actions need. All of it is looked at together,
+//! What must be there before the first step: what runbooks require and what their steps need. All of it is looked at together,
 //! and everything that is missing is told at once. Starts programs only to ask for their version, or for a secret.
 
 mod stacks;
+mod tools;
 mod version;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
 
 use runbook_actions::Asker;
-use runbook_core::definition::{Endpoint, Room, Runbook, Tool};
+use runbook_core::definition::{Endpoint, Room, Runbook};
 use runbook_core::destruction::Known;
-use runbook_core::needs;
+use runbook_core::needs::{self, Wanted};
 use runbook_core::preflight::Missing;
 use runbook_journal::room;
 
-use self::version::Version;
+use self::tools::Tools;
 use crate::files;
 use crate::secrets::{Purpose, Secrets};
 use crate::surroundings::Surroundings;
-use crate::tool;
 
-/// How long a program may take to tell its version.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How much of what it says is read, in bytes.
-const ANSWER_BYTES: usize = 64 << 10;
 /// What is looked at at the same time.
 const TOGETHER: usize = 32;
-
-/// A program's file as it was when it told its version.
-type Asked = (SystemTime, u64, Option<Version>);
 
 /// The checks, with the versions that are known already.
 #[derive(Debug, Default)]
 pub struct Preflight {
-    versions: Mutex<HashMap<PathBuf, Asked>>,
+    tools: Tools,
 }
 
 impl Preflight {
@@ -70,8 +59,9 @@ impl Preflight {
         for runbook in runbooks {
             let requires = &runbook.requires;
             for it in &requires.tools {
-                let condition = it.version.as_deref().unwrap_or_default();
-                add(format!("requires.tools.{}", it.name), condition, Box::new(|| self.tool(it)));
+                let condition = it.version.as_deref();
+                let fault = || self.tools.required(it);
+                add(format!("requires.tools.{}", it.name), condition.unwrap_or_default(), Box::new(fault));
             }
             let purpose = Purpose { runbook: &runbook.name, environment };
             for name in &requires.secrets {
@@ -95,8 +85,14 @@ impl Preflight {
                 add(format!("files.{file}"), "", Box::new(fault));
             }
         }
-        for (program, step) in &needs.programs {
-            add(format!("steps.{step}.{program}"), "", Box::new(move || needed(program, step)));
+        for (wanted, step) in &needs.programs {
+            let Wanted { name, listed, path, version } = wanted;
+            let required = |runbook: &&Runbook| runbook.requires.tools.iter().any(|tool| tool.name == *name);
+            if !listed && path.is_none() && version.is_none() && runbooks.iter().any(required) {
+                continue;
+            }
+            let fault = Box::new(move || self.tools.started(wanted, step, project));
+            looks.0.push(Look { subject: format!("steps.{step}.{name}"), of: String::new(), fault });
         }
         for (folder, (step, program)) in &needs.stacks {
             let fault = move || {
@@ -105,41 +101,13 @@ impl Preflight {
                     format!("run `{program} -chdir={folder} init`, or let a step do it by `uses: terraform/init`");
                 Some(format!("the step {step} works on {folder}, which is not initialised: {why}; {help}"))
             };
-            add(format!("steps.{step}.{folder}"), "", Box::new(fault));
+            looks.0.push(Look { subject: format!("steps.{step}.{folder}"), of: String::new(), fault: Box::new(fault) });
         }
         let found = together(&looks.0, |look| (look.fault)());
         let missing = looks.0.iter().zip(found);
         missing
             .filter_map(|(look, problem)| Some(Missing { subject: look.subject.clone(), problem: problem? }))
             .collect()
-    }
-
-    fn tool(&self, tool: &Tool) -> Option<String> {
-        let name = &tool.name;
-        let Some(path) = tool::find(name) else {
-            return Some(format!("the program {name:?} is not on the daemon's PATH; install it"));
-        };
-        let condition = tool.version.as_ref()?;
-        let shown = path.display();
-        match self.version(&path) {
-            None => Some(format!("{name} {condition} is needed, but `{shown} --version` names no version")),
-            Some(version) if version.meets(condition) => None,
-            Some(version) => Some(format!("{name} {condition} is needed, {shown} is {version}")),
-        }
-    }
-
-    fn version(&self, path: &Path) -> Option<Version> {
-        let meta = std::fs::metadata(path).ok()?;
-        let (modified, length) = (meta.modified().ok()?, meta.len());
-        let known = || self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, bytes, version)) = known().get(path)
-            && (*at, *bytes) == (modified, length)
-        {
-            return version.clone();
-        }
-        let version = ask(path);
-        known().insert(path.to_path_buf(), (modified, length, version.clone()));
-        version
     }
 }
 
@@ -187,16 +155,6 @@ fn disk(wanted: &Room, project: &Path) -> Option<String> {
     }
 }
 
-/// A program that the action of a step is carried out by.
-fn needed(program: &str, step: &str) -> Option<String> {
-    // A relative path is one from the folder that the action works in.
-    let elsewhere = program.contains('/') && !program.starts_with('/');
-    if elsewhere || tool::find(program).is_some() {
-        return None;
-    }
-    Some(format!("the step {step} needs the program {program:?}, which is not on the daemon's PATH; install it"))
-}
-
 /// What is wrong with each of some things, several of which are looked at together.
 fn together<T: Sync>(all: &[T], fault: impl Fn(&T) -> Option<String> + Sync) -> Vec<Option<String>> {
     let mut faults = Vec::with_capacity(all.len());
@@ -208,12 +166,6 @@ fn together<T: Sync>(all: &[T], fault: impl Fn(&T) -> Option<String> + Sync) -> 
         }));
     }
     faults
-}
-
-/// Asks a program for its version.
-fn ask(path: &Path) -> Option<Version> {
-    let answer = tool::ask(Command::new(path).arg("--version").env("LC_ALL", "C"), PATIENCE, ANSWER_BYTES).ok()?;
-    Version::find(&String::from_utf8_lossy(&answer.out))
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use runbook_core::definition::{Environment, Schedule};
 use runbook_core::id::{Digest, RunUid};
 use runbook_core::machine::{Generation, Prepared};
-use runbook_core::run::{Origin, Pinned, Principal, Start, Terms};
+use runbook_core::run::{Origin, Principal, Start, Terms};
 use runbook_core::schedule::{Plan, ScheduleName};
 use runbook_core::time::{Span, Timestamp};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Handle;
@@ -20,7 +21,7 @@ use crate::interned::Interned;
 use crate::library::{self, Entry, Library};
 use crate::placed;
 use crate::preflight::Preflight;
-use crate::prepare;
+use crate::prepare::{self, Ready};
 use crate::surroundings::Surroundings;
 
 /// A slot of a schedule.
@@ -132,10 +133,10 @@ struct Thread {
     plans: Interned<Plan>,
 }
 
-/// A runbook that is ready to start.
-struct Ready {
+/// What can be started: slots of schedules that give the same are ready together.
+struct Startable {
     entry: Arc<Entry>,
-    pinned: Arc<Pinned>,
+    ready: Ready,
     /// The commit that the project's folder is at.
     commit: Option<String>,
 }
@@ -191,16 +192,18 @@ impl Thread {
         // Whoever edited a runbook just now means what he wrote.
         let current = self.workshop.library.latest();
         self.read(&current);
-        let mut ready: HashMap<(String, Option<String>), Result<Ready, String>> = HashMap::new();
+        let mut startable: HashMap<(String, Option<String>, String), Result<Startable, String>> = HashMap::new();
         for (name, slot) in slots {
             if self.workshop.drain.is_cancelled() {
                 return;
             }
             let prepared = self.environment(&name, &current).and_then(|environment| {
-                let key = (name.runbook().to_owned(), environment.as_ref().map(|it| it.name.clone()));
-                let ready =
-                    ready.entry(key).or_insert_with(|| self.ready(name.runbook(), environment.as_ref(), &current));
-                start_of(ready.as_ref().map_err(Clone::clone)?, &name, slot)
+                let given = self.given(&name);
+                let place = environment.as_ref().map(|it| it.name.clone());
+                let key = (name.runbook().to_owned(), place, Value::from(given.clone()).to_string());
+                let startable = startable.entry(key);
+                let startable = startable.or_insert_with(|| self.ready(&name, environment.as_ref(), given, &current));
+                start_of(startable.as_ref().map_err(Clone::clone)?, &name, slot)
             });
             self.workshop.dispatcher.prepared(name, slot, prepared);
         }
@@ -208,43 +211,56 @@ impl Thread {
 
     /// The environment that a schedule's runs are started in.
     fn environment(&self, name: &ScheduleName, current: &library::Generation) -> Result<Option<Environment>, String> {
-        let entry = self.known.get(name.runbook()).map(|good| &good.entry);
-        let runbook = entry.and_then(|entry| entry.runbook());
-        let runbook =
-            runbook.ok_or_else(|| format!("there is no runbook {} with schedules any more", name.runbook()))?;
+        let runbook = self.good(name)?.entry.runbook();
+        let runbook = runbook.ok_or_else(|| gone(name))?;
         let schedule = runbook.schedules.get(name.schedule());
         let named = schedule.and_then(|schedule| schedule.environment());
         placed::chosen(current, runbook, named).map_err(|refusal| refusal.to_string())
     }
 
-    /// Checks that a runbook can start, and pins it.
+    /// The inputs that a schedule gives.
+    fn given(&self, name: &ScheduleName) -> Map<String, Value> {
+        let runbook = self.known.get(name.runbook()).and_then(|good| good.entry.runbook());
+        let schedule = runbook.and_then(|runbook| runbook.schedules.get(name.schedule()));
+        let given = schedule.and_then(|schedule| schedule.inputs()).into_iter().flatten();
+        given.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The last good version of a schedule's runbook.
+    fn good(&self, name: &ScheduleName) -> Result<&Good, String> {
+        self.known.get(name.runbook()).ok_or_else(|| gone(name))
+    }
+
+    /// Checks that a schedule's runbook can start, and pins it.
     fn ready(
         &self,
-        name: &str,
+        name: &ScheduleName,
         environment: Option<&Environment>,
+        given: Map<String, Value>,
         current: &library::Generation,
-    ) -> Result<Ready, String> {
+    ) -> Result<Startable, String> {
         let Workshop { surroundings, data_dir, .. } = &self.workshop;
-        let good = self.known.get(name).ok_or_else(|| format!("there is no runbook {name} with schedules any more"))?;
-        let entry = Arc::clone(&good.entry);
-        let pinned = prepare::pin(&entry, environment, current, surroundings, &self.preflight, data_dir)?;
-        Ok(Ready { entry, pinned, commit: git::commit(&surroundings.project) })
+        let entry = Arc::clone(&self.good(name)?.entry);
+        let ready = prepare::ready(&entry, environment, given, current, surroundings, &self.preflight, data_dir)?;
+        Ok(Startable { entry, ready, commit: git::commit(&surroundings.project) })
     }
 }
 
+/// Why a schedule cannot be fired of which nothing is known any more.
+fn gone(name: &ScheduleName) -> String {
+    format!("there is no runbook {} with schedules any more", name.runbook())
+}
+
 /// The start of a slot's run.
-fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
-    let Ready { entry, pinned, commit } = ready;
+fn start_of(startable: &Startable, name: &ScheduleName, slot: Timestamp) -> Prepared {
+    let Startable { entry, ready: Ready { pinned, inputs, sources }, commit } = startable;
     let schedule = entry.runbook().and_then(|runbook| runbook.schedules.get(name.schedule()));
     let schedule = schedule.ok_or_else(|| format!("the schedule {name} is no longer in its runbook"))?;
-    let given = schedule.inputs().into_iter().flatten();
-    let given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let (inputs, sources) = prepare::inputs(pinned, given)?;
     let asked = serde_json::json!({"definition": pinned.digest, "inputs": inputs, "schedule": name, "slot": slot});
     let start = Start {
         number: 0,
         pinned: Arc::clone(pinned),
-        inputs: inputs.into_iter().collect(),
+        inputs: inputs.clone().into_iter().collect(),
         sealed_inputs: Vec::new(),
         origin: Origin::Schedule,
         by: Principal::engine(),
@@ -253,7 +269,7 @@ fn start_of(ready: &Ready, name: &ScheduleName, slot: Timestamp) -> Prepared {
         request_id: String::new(),
         request_digest: Digest::of(asked.to_string().as_bytes()),
         commit: commit.clone(),
-        terms: Terms { confirmed: schedule.confirm().to_vec(), sources, ..Terms::default() },
+        terms: Terms { confirmed: schedule.confirm().to_vec(), sources: sources.clone(), ..Terms::default() },
         parent: None,
         items: Vec::new(),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runbook_core::definition::Runbook;
 use runbook_core::kept::Kept;
-use runbook_core::preflight::{Checked, Place};
+use runbook_core::preflight::{Checked, Missing, Place};
 use runbook_core::time::{Span, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,9 @@ use crate::clock;
 use crate::dispatcher::Handle;
 use crate::kept::Shelf;
 use crate::library::{Generation, Library};
+use crate::placed::{self, Misplaced};
 use crate::preflight::Preflight;
+use crate::prepare;
 use crate::surroundings::Surroundings;
 
 /// How long it sleeps at most: the clock may be set meanwhile.
@@ -123,8 +125,14 @@ impl Workshop {
         let of = place.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let runbook = folder.entries.get(&of.runbook).and_then(|entry| entry.runbook())?;
-            let runbooks = folder.with_called(runbook);
-            Some(preflight.check(&runbooks, None, of.environment.as_deref(), &surroundings))
+            let missing =
+                |environment| prepare::missing_by_default(runbook, environment, &folder, &surroundings, &preflight);
+            Some(match placed::chosen(&folder, runbook, of.environment.as_deref()) {
+                Ok(environment) => missing(environment.as_ref()),
+                // Nobody says where it would start.
+                Err(Misplaced::Nowhere { .. }) => missing(None),
+                Err(misplaced) => vec![Missing { subject: "environment".to_owned(), problem: misplaced.to_string() }],
+            })
         });
         let missing = match looked.await {
             Ok(Some(missing)) => missing,

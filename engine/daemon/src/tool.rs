@@ -1,6 +1,7 @@
 //! Asks a program something: runs it with a bound on its time and on what it says. Never knows what the answer means, and
 //! shows it to nobody.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
@@ -39,12 +40,20 @@ pub enum Fault {
 
 /// The file of a program, found as the shell would.
 pub fn find(name: &str) -> Option<PathBuf> {
-    let executable = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|path| executable(path));
+        return Some(PathBuf::from(name)).filter(|file| is_executable(file));
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| executable(path))
+    find_on(name, &std::env::var_os("PATH")?, Path::new(""))
+}
+
+/// The file of a name on a PATH, where what is relative is so to a folder.
+pub fn find_on(name: &str, path: &OsStr, folder: &Path) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|part| folder.join(part).join(name)).find(|file| is_executable(file))
+}
+
+/// Whether a path is that of a file which this process may execute.
+pub fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 /// Runs a program until it ends, without standard input, and takes what it says: at most `limit` bytes. What it leaves

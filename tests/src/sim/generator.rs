@@ -687,6 +687,7 @@ fn command(program: &str, timeout: Option<Span>) -> Command {
         files: IndexMap::new(),
         timeout,
         stop: Stop::default(),
+        tools: None,
     }
 }
 

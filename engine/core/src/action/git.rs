@@ -50,7 +50,7 @@ pub(super) static CHECKOUT: Action = Action {
     initialised: Initialised::Whatever,
     alone: &["path"],
     drift: None,
-    beside: &["env", "env_file", "pass_env", "stop"],
+    beside: &["env", "env_file", "pass_env", "stop", "tools"],
     facts: Facts {
         again: "What cannot be fetched, and an attempt that was cut off: it begins anew in what is there.",
         never: "A folder that holds something else, and a commit that is not the one that `commit` says.",

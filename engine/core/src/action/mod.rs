@@ -29,7 +29,7 @@ pub const RETRY_IF: &str = "exit_code == 75";
 pub const UNKNOWN_IF: &str = "exit_code == 76";
 
 /// The keys of a command that are about a program of the author's and what it leaves.
-const OF_PROGRAMS: [&str; 12] = [
+const OF_PROGRAMS: [&str; 13] = [
     "run",
     "argv",
     "shell",
@@ -40,6 +40,7 @@ const OF_PROGRAMS: [&str; 12] = [
     "working_dir",
     "files",
     "stop",
+    "tools",
     "outputs",
     "artifacts",
 ];

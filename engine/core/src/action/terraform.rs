@@ -9,7 +9,7 @@ use crate::time::Span;
 
 /// What is asked to end may be in the middle of an apply: its state has to be written.
 const STOP: Stop = Stop { signal: StopSignal::Int, to: StopTo::Leader, grace: Span::minutes(10) };
-const BESIDE: &[&str] = &["env", "env_file", "pass_env", "stop"];
+const BESIDE: &[&str] = &["env", "env_file", "pass_env", "stop", "tools"];
 
 const DIR: Key = required("dir", Takes::Path, "The folder of the stack.");
 const PROGRAM: Key = key("program", Takes::Text, "`terraform`", "The program: `tofu` for OpenTofu, or a path.");

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Acting, Template};
+use super::{Acting, Template, Tool};
 use crate::time::Span;
 
 /// A command and everything it is given.
@@ -35,6 +35,9 @@ pub struct Command {
     /// How it is stopped.
     #[serde(default)]
     pub stop: Stop,
+    /// What is looked for before the run starts, instead of the program that the command itself tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<Tool>>,
 }
 
 impl Command {

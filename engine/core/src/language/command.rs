@@ -11,7 +11,7 @@ use super::names;
 use super::report::{Problem, Report};
 use super::schema;
 use super::step_keys;
-use super::{action, pool, script, show};
+use super::{action, pool, required, script, show};
 use crate::action::find;
 use crate::definition::{Backoff, Command, Jitter, Program, Retry, Runbook, Shell, Stop, StopSignal, StopTo, Template};
 use crate::limits;
@@ -231,6 +231,7 @@ pub(super) fn command<'t>(
             .or(step.map(|step| step.stop))
             .or(defaults.stop)
             .unwrap_or_default(),
+        tools: fields.find("tools").map(|_| required::tools(fields, reader.report)),
     };
     size(fields, &command, reader.report);
     command

@@ -31,7 +31,7 @@ const INNER_PATH: &str = r"^(?!\.\.?(/|$))[^/\x00-\x1f\x7f-\x9f]+(/(?!\.\.?(/|$)
 const FILE_NAME: &str = r"^(?!\.\.?$)[^/\x00-\x1f\x7f-\x9f]+$";
 /// A condition on a version: `names::version`.
 const VERSION: &str = r"^\s*(=|[<>]=?)\s*[0-9]+(\.[0-9]+)*\s*(,\s*(=|[<>]=?)\s*[0-9]+(\.[0-9]+)*\s*)*$";
-/// The name of a program on PATH: `top::program`.
+/// The name of a program on PATH: `required::program`.
 const PROGRAM: &str = r"^[^/\s\x00-\x1f\x7f-\x9f]+$";
 /// What can be asked whether it answers: `required::url`.
 const URL: &str = r"^https?://[^/?#@\s{}\x00-\x1f\x7f-\x9f]+([/?#][^\s{}\x00-\x1f\x7f-\x9f]*)?$";

@@ -1,20 +1,82 @@
-//! What of `requires` is neither a program nor a secret: endpoints, and room on disks.
+//! What must be there before a run starts: `requires`, and the `tools` of a command. Never knows whether it is there.
 
 use serde_json::Value;
 
 use super::action::statuses;
 use super::code::Code;
-use super::item::Item;
+use super::item::{Fields, Item};
 use super::report::{Problem, Report};
 use super::{names, schema, show};
-use crate::definition::{Endpoint, Room, Setting};
+use crate::definition::{Endpoint, Requires, Room, Setting, Tool};
 use crate::limits;
 
 /// The units of sizes, by the bits that they shift.
 const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
 
+/// `requires` of a runbook.
+pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
+    let mut requires = Requires::default();
+    let Some(entry) = fields.entry("requires") else { return requires };
+    let Some(fields) = entry.value.section(&schema::REQUIRES, entry.key.span(), report) else {
+        return requires;
+    };
+    if let Some(item) = fields.get("secrets") {
+        requires.secrets =
+            names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
+        let count = requires.secrets.len();
+        names::within(item, "`secrets`", count, limits::SECRETS, "secrets", report);
+    }
+    requires.tools = tools(&fields, report);
+    requires.endpoints = each(&fields, "endpoints", limits::ENDPOINTS, report, endpoint);
+    requires.disk = each(&fields, "disk", limits::DISKS, report, room);
+    requires
+}
+
+/// `tools`, of `requires` or of a command.
+pub(super) fn tools(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<Tool> {
+    each(fields, "tools", limits::TOOLS, report, |item, report| match item.is_map() {
+        true => tool(item, report),
+        false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
+    })
+}
+
+/// The items of a list, each read by `read`.
+fn each<'t, T>(
+    fields: &Fields<'t>,
+    key: &'static str,
+    limit: usize,
+    report: &mut Report<'_>,
+    mut read: impl FnMut(Item<'t>, &mut Report<'_>) -> Option<T>,
+) -> Vec<T> {
+    let Some(list) = fields.get(key) else { return Vec::new() };
+    let items: Vec<Item<'t>> = list.list(report).into_iter().flatten().collect();
+    names::within(list, &format!("`{key}`"), items.len(), limit, key, report);
+    items.into_iter().filter_map(|item| read(item, report)).collect()
+}
+
+fn tool(item: Item<'_>, report: &mut Report<'_>) -> Option<Tool> {
+    let fields = item.section(&schema::TOOL, item.span(), report)?;
+    let version = fields.get("version").and_then(|item| names::version(item, report));
+    let name = program(fields.get("name")?, report)?;
+    Some(Tool { name: name.to_owned(), version: version.map(str::to_owned) })
+}
+
+/// The name of a program on PATH.
+fn program<'t>(item: Item<'t>, report: &mut Report<'_>) -> Option<&'t str> {
+    let text = item.text(report)?;
+    if text.is_empty() || text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+        let message = format!("`{}` is not the name of a program on PATH", show(text));
+        report.add(
+            Problem::new(Code::InvalidId, item.span(), message)
+                .help("write one word, such as pg_dump; a version goes into {name: pg_dump, version: \">=14\"}"),
+        );
+        return None;
+    }
+    Some(text)
+}
+
 /// One of `requires.endpoints`.
-pub(super) fn endpoint(item: Item<'_>, report: &mut Report<'_>) -> Option<Endpoint> {
+fn endpoint(item: Item<'_>, report: &mut Report<'_>) -> Option<Endpoint> {
     if !item.is_map() {
         return url(item, report).map(|url| Endpoint { url, expect: Vec::new() });
     }
@@ -46,7 +108,7 @@ fn url(item: Item<'_>, report: &mut Report<'_>) -> Option<String> {
 }
 
 /// One of `requires.disk`.
-pub(super) fn room(item: Item<'_>, report: &mut Report<'_>) -> Option<Room> {
+fn room(item: Item<'_>, report: &mut Report<'_>) -> Option<Room> {
     let fields = item.section(&schema::ROOM, item.span(), report)?;
     let free = fields.get("free").and_then(|item| size(item, report));
     let path = fields.get("path")?;

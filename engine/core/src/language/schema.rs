@@ -259,7 +259,12 @@ pub static OUTPUT: Section = Section {
 pub static REQUIRES: Section = Section {
     name: "`requires`",
     keys: &[&[
-        key("tools", "a list of names, or of `{name, version}`", "none", "Programs that must be on PATH."),
+        key(
+            "tools",
+            "a list of names, or of `{name, version}`",
+            "none",
+            "Programs that must be on the daemon's PATH, whatever steps run. What only some steps need stands as `tools` there.",
+        ),
         key("secrets", "a list of ids", "none", "Secrets that must resolve; `${{ secrets.NAME }}` takes no others."),
         key("endpoints", "a list of URLs, or of `{url, expect}`", "none", "What must answer the daemon over HTTP."),
         key("disk", "a list of `{path, free}`", "none", "Room that must be left on disks."),
@@ -302,7 +307,7 @@ pub static ROOM: Section = Section {
     elsewhere: &[("size", "write `free:`"), ("min", "write `free:`")],
 };
 
-/// One of `requires.tools`.
+/// One of `tools`.
 pub static TOOL: Section = Section {
     name: "a tool",
     keys: &[&[

@@ -46,6 +46,12 @@ const COMMAND: &[Key] = &[
         "How long one attempt may take. Time of a suspended machine is not counted. Of a block: the bound on all of it, as `timeout` of a runbook.",
     ),
     key("stop", "a map", "TERM to the group, `30s`", "How the command is stopped."),
+    key(
+        "tools",
+        "a list of names, or of `{name, version}`",
+        "the program of `argv`, `bash` for its scripts, the program of an action",
+        "Programs that must be there before the run starts, if the step may run: on the command's PATH. What a script starts is not known unless it is said here. `[]` where an earlier step installs what this one starts.",
+    ),
 ];
 
 /// What stands for a command: an action.

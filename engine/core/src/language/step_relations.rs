@@ -36,7 +36,7 @@ pub(super) const STEP: &[Relation<'static>] = &[
     refuses(&[Given(BLOCK)], &["env"], BESIDE_BLOCK, "give it to the steps inside, or to `env` at the top"),
     refuses(
         &[Given(BLOCK)],
-        &["stdin", "env_file", "pass_env", "working_dir", "files", "stop", "success", "unknown_if", "retry"],
+        &["stdin", "env_file", "pass_env", "working_dir", "files", "stop", "tools", "success", "unknown_if", "retry"],
         BESIDE_BLOCK,
         INSIDE,
     ),
@@ -162,13 +162,13 @@ pub(super) const STEP: &[Relation<'static>] = &[
     refuses(&[Word("uses", IDLE), Not(&Given(&["with.probe"]))], &["pool"], NO_PLACE, LEAVE),
     refuses(
         &[Word("uses", &["wait"]), Given(&["with.probe"])],
-        &["shell", "stdin", "env", "env_file", "pass_env", "working_dir", "files", "stop"],
+        &["shell", "stdin", "env", "env_file", "pass_env", "working_dir", "files", "stop", "tools"],
         NO_COMMAND,
         "write `{key}` under `with.probe`",
     ),
     refuses(
         &[Word("uses", KINDS)],
-        &["shell", "stdin", "env", "env_file", "pass_env", "working_dir", "files", "timeout", "stop"],
+        &["shell", "stdin", "env", "env_file", "pass_env", "working_dir", "files", "timeout", "stop", "tools"],
         NO_COMMAND,
         LEAVE,
     ),

@@ -17,8 +17,8 @@ use super::schema;
 use super::show;
 use super::steps;
 use crate::definition::{
-    Attention, Concurrency, Objective, OnFailure, OutputDecl, Overlap, Priority, Requires, Rollback, RollbackOf,
-    RollbackPolicy, Runbook, Settlement, Template, Tool,
+    Attention, Concurrency, Objective, OnFailure, OutputDecl, Overlap, Priority, Rollback, RollbackOf, RollbackPolicy,
+    Runbook, Settlement, Template,
 };
 use crate::limits;
 use crate::time::Span;
@@ -76,7 +76,7 @@ pub(super) fn read<'t>(
         description: inputs::text(&fields, "description", reader.report),
         labels: labels(&fields, reader.report),
         inputs,
-        requires: requires(&fields, reader.report),
+        requires: required::read(&fields, reader.report),
         timeout: reader.duration(&fields, "timeout"),
         max_parallel: fields
             .get("max_parallel")
@@ -220,62 +220,6 @@ fn environments(fields: &Fields<'_>, known: &Environments, report: &mut Report<'
         report.add(problem.help("leave `environments` out to let it run in any"));
     }
     names
-}
-
-fn requires(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
-    let mut requires = Requires::default();
-    let Some(entry) = fields.entry("requires") else { return requires };
-    let Some(fields) = entry.value.section(&schema::REQUIRES, entry.key.span(), report) else {
-        return requires;
-    };
-    if let Some(item) = fields.get("secrets") {
-        requires.secrets =
-            names::distinct(item, report, |item, report| item.text(report).map(|_| names::id(item, report)));
-        let count = requires.secrets.len();
-        names::within(item, "`secrets`", count, limits::SECRETS, "secrets", report);
-    }
-    requires.tools = each(&fields, "tools", limits::TOOLS, report, |item, report| match item.is_map() {
-        true => tool(item, report),
-        false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
-    });
-    requires.endpoints = each(&fields, "endpoints", limits::ENDPOINTS, report, required::endpoint);
-    requires.disk = each(&fields, "disk", limits::DISKS, report, required::room);
-    requires
-}
-
-/// The items of a list, each read by `read`.
-fn each<'t, T>(
-    fields: &Fields<'t>,
-    key: &'static str,
-    limit: usize,
-    report: &mut Report<'_>,
-    mut read: impl FnMut(Item<'t>, &mut Report<'_>) -> Option<T>,
-) -> Vec<T> {
-    let Some(list) = fields.get(key) else { return Vec::new() };
-    let items: Vec<Item<'t>> = list.list(report).into_iter().flatten().collect();
-    names::within(list, &format!("`{key}`"), items.len(), limit, key, report);
-    items.into_iter().filter_map(|item| read(item, report)).collect()
-}
-
-fn tool(item: Item<'_>, report: &mut Report<'_>) -> Option<Tool> {
-    let fields = item.section(&schema::TOOL, item.span(), report)?;
-    let version = fields.get("version").and_then(|item| names::version(item, report));
-    let name = program(fields.get("name")?, report)?;
-    Some(Tool { name: name.to_owned(), version: version.map(str::to_owned) })
-}
-
-/// The name of a program on PATH.
-fn program<'t>(item: Item<'t>, report: &mut Report<'_>) -> Option<&'t str> {
-    let text = item.text(report)?;
-    if text.is_empty() || text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
-        let message = format!("`{}` is not the name of a program on PATH", show(text));
-        report.add(
-            Problem::new(Code::InvalidId, item.span(), message)
-                .help("write one word, such as pg_dump; a version goes into {name: pg_dump, version: \">=14\"}"),
-        );
-        return None;
-    }
-    Some(text)
 }
 
 /// Locks of the runbook, or of a step.

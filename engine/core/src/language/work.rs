@@ -95,6 +95,7 @@ pub(super) fn nothing() -> Work {
         files: Default::default(),
         timeout: None,
         stop: Default::default(),
+        tools: None,
     }))
 }
 
