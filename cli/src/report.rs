@@ -172,8 +172,13 @@ fn next(run: &Run, columns: usize) -> Vec<Line> {
     }
     match run.status() {
         RunStatus::Failed | RunStatus::Canceled | RunStatus::RolledBack => {
-            // What could not be rolled back is not built upon.
-            if of(StepStatus::RollbackFailed).next().is_none() {
+            let failed: Vec<_> = of(StepStatus::Failed).filter(|place| place.step.child.is_empty()).collect();
+            if run.status() == RunStatus::Failed && !failed.is_empty() && failed.iter().all(|it| it.step.uses == "fail")
+            {
+                // By what succeeded, which a resume keeps, it would fail again.
+                commands.push(Next::of(format!("runbook exec --like {number}"), "begins anew"));
+            } else if of(StepStatus::RollbackFailed).next().is_none() {
+                // What could not be rolled back is not built upon.
                 let what = match run.status() {
                     RunStatus::RolledBack => "goes on; what was rolled back runs again",
                     _ => "goes on; what succeeded is kept",
@@ -367,6 +372,14 @@ mod tests {
              next: runbook logs 12 dump  shows all that it wrote\n      \
              runbook resume 12     goes on; what succeeded is kept\n"
         );
+    }
+
+    #[test]
+    fn what_a_runbook_itself_calls_a_failure_is_begun_anew() {
+        let mut run = done(RunStatus::Failed, &[("verdict", StepStatus::Failed)]);
+        run.steps[0].uses = "fail".into();
+        run.steps[0].attempts = 0;
+        assert!(text(&run).ends_with("next: runbook exec --like 12  begins anew\n"), "{}", text(&run));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use runbook_proto::v1::{Event, EventType, Run};
+use runbook_proto::v1::{Event, EventType, Run, StepStatus};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::frame::{frame, steps};
 use crate::line::{Line, Tone};
 use crate::model::{Model, is_terminal};
 use crate::moment::{Moment, moment};
-use crate::report::{headline, summary, to_copy};
+use crate::report::{headline, summary, to_copy, trouble};
 use crate::screen::Screen;
 use crate::to_json;
 
@@ -25,6 +25,8 @@ const DRAW_PAUSE: Duration = Duration::from_millis(100);
 const DRAW_PERIOD: Duration = Duration::from_secs(1);
 /// At the end at least so many steps stay on the screen, however much is told below them.
 const LAST_STEPS: usize = 4;
+/// Where nothing but the end is wanted, so many steps say why they failed.
+const TROUBLES: usize = 5;
 /// The most and the fewest lines of a failed step's log.
 const TAIL_LINES: usize = 20;
 /// See [`TAIL_LINES`].
@@ -218,7 +220,12 @@ impl View {
         }
         match self.mode {
             Mode::Json => self.console.json(&json!({"run": to_json::run(run)}))?,
-            Mode::Quiet => self.console.line(&headline(model))?,
+            Mode::Quiet => {
+                self.console.line(&headline(model))?;
+                // Nothing else says why.
+                let failed = model.steps.iter().filter(|step| step.status == StepStatus::Failed && !step.allow_failure);
+                failed.take(TROUBLES).try_for_each(|step| self.console.line(&trouble(step)))?;
+            }
             Mode::Lines | Mode::Live(_) => {
                 let (summary, to_copy) = (summary(run), to_copy(run, self.console.columns()));
                 let below = summary.len() + to_copy.len() + 1;

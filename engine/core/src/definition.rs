@@ -551,6 +551,18 @@ impl Step {
         }
     }
 
+    /// What it says under `uses`; empty where it says nothing.
+    pub fn uses(&self) -> &str {
+        match &self.work {
+            Work::Command(command) => command.action().map_or("", |acting| &acting.name),
+            Work::Wait(_) => "wait",
+            Work::Fail(_) => "fail",
+            Work::Approval(_) => "approval",
+            Work::Runbook(_) => "runbook",
+            Work::Block(_) => "",
+        }
+    }
+
     /// The action that attempts of the step itself are, if they are one.
     pub fn action(&self) -> Option<&Acting> {
         self.command().and_then(Command::action)

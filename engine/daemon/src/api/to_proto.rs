@@ -288,6 +288,7 @@ pub fn run_whole(run: &RunState, layout: &Layout) -> v1::Run {
             child: state.child.map_or_else(String::new, run_name),
             child_run: None,
             runbook: step.call().map_or_else(String::new, |call| call.runbook.clone()),
+            uses: step.uses().to_owned(),
         });
     }
     whole
