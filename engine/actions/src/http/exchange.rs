@@ -142,7 +142,20 @@ async fn answered(request: &Request, mut response: Response, desk: &dyn Desk) ->
     };
     outputs.append(&mut done.outputs);
     done.outputs = outputs;
-    if done.code == DONE { judge::judge(request, done) } else { done }
+    if done.code != DONE {
+        return done;
+    }
+    let done = judge::judge(request, done);
+    if done.code == FAILED {
+        // Whoever reads why wants to see what it is about.
+        let body = match done.outputs.get("body").or(done.outputs.get("json")) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        log_body(body.as_bytes(), desk);
+    }
+    done
 }
 
 fn version(response: &Response) -> String {
@@ -160,6 +173,12 @@ fn headers(headers: &HeaderMap) -> Value {
     Value::Object(map)
 }
 
+/// Writes the begin of a body into the log.
+fn log_body(body: &[u8], desk: &dyn Desk) {
+    let shown = &body[..body.len().min(SHOWN_BYTES as usize)];
+    String::from_utf8_lossy(shown).lines().for_each(|line| desk.log(line));
+}
+
 /// An answer with a status that is not as expected.
 async fn unexpected(request: &Request, status: StatusCode, mut response: Response, desk: &dyn Desk) -> Done {
     let after = retry_after(response.headers(), std::time::SystemTime::now());
@@ -172,9 +191,7 @@ async fn unexpected(request: &Request, status: StatusCode, mut response: Respons
             break;
         }
     }
-    for line in String::from_utf8_lossy(&shown).lines() {
-        desk.log(line);
-    }
+    log_body(&shown, desk);
     let code = judge::code_of(status, request.repeatable);
     let mut message = format!("the server answered {status}");
     if let Some(to) = to.filter(|_| status.is_redirection()) {
