@@ -89,6 +89,7 @@ steps:
     let subjects: Vec<&str> = missing.iter().map(|(subject, _)| subject.as_str()).collect();
     let expected = [
         "steps.listed.listed.sh",
+        "steps.late.no-such-late",
         "steps.wait.no-such-probe",
         "steps.work.no-such-rollback",
         "steps.script.no-such-tool",
@@ -102,14 +103,28 @@ steps:
     let why = |subject: &str| missing.iter().find(|(it, _)| it == subject).map(|(_, problem)| problem.clone()).unwrap();
     assert!(why(expected[0]).contains("may not be executed"), "{missing:#?}");
     assert!(
-        why(expected[5]).contains("not on the daemon's PATH; install it, or say `tools: []` in the step"),
+        why(expected[6]).contains("not on the daemon's PATH; install it, or say `tools: []` in the step"),
         "{missing:#?}"
     );
-    assert!(why(expected[6]).contains("not on its PATH (/no/such/folder)"), "{missing:#?}");
-    assert!(why(expected[7]).contains("sub/./gone, which is not there"), "{missing:#?}");
+    assert!(why(expected[7]).contains("not on its PATH (/no/such/folder)"), "{missing:#?}");
+    assert!(why(expected[8]).contains("sub/./gone, which is not there"), "{missing:#?}");
     let said = runbook(&project, &["exec", "all"]);
     assert_eq!(said.code, 6, "{said:?}");
     assert!(!project.path("begun").exists());
+    drop(daemon);
+}
+
+#[test]
+fn the_program_of_actions_is_the_one_that_the_configuration_names() {
+    let project = Project::with(
+        "all",
+        "steps: {all: {uses: terraform/validate, with: {dir: .}}, own: {uses: terraform/fmt, with: {dir: ., program: sh}}}\n",
+    );
+    project.file("runbookd.yaml", "programs: {terraform: /opt/no-such-tofu}\n");
+    let daemon = Daemon::start(&project);
+    let missing = problems(&project, &["all"]);
+    assert_eq!(missing.len(), 1, "{missing:#?}");
+    assert_eq!(missing[0].0, "steps.all./opt/no-such-tofu");
     drop(daemon);
 }
 

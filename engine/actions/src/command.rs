@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use runbook_core::action::Carried;
+use runbook_core::action::{self, Carried};
 use runbook_core::definition::{Acting, Command, Program, Shell, Step, Stop};
 use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::limits;
 use runbook_core::run::{AttemptKind, Kind, RunState};
 use runbook_core::time::Span;
 
+use crate::accepted::{ACCEPTED, to_json};
 use crate::environment::{self, BASE_VARIABLES};
 use crate::http;
 use crate::inside::{Deed, Inside};
@@ -159,8 +160,19 @@ impl Maker<'_> {
 
     /// What an action is told that has a process of its own.
     fn told(&self, acting: &Acting) -> Result<Given, PrepareError> {
-        let told =
+        let mut told =
             Told::new(acting, &self.values).map_err(|(what, problem)| PrepareError { what, problem, errno: EINVAL })?;
+        let action = action::find(&acting.name);
+        // What the step does not say, the configuration may.
+        if let Some((usual, Some(key))) = action.and_then(|action| action.program)
+            && let Some(program) = self.world.substitute(usual)
+        {
+            told.otherwise(key, program);
+        }
+        if let Some(source) = action.and_then(|action| action.drift) {
+            let accepted = self.world.accepted(source, told.stack());
+            told.otherwise(ACCEPTED, accepted.iter().map(to_json).collect::<Vec<_>>());
+        }
         Ok(Given { text: told.to_json().to_string(), secret: !self.values.secrets_met().is_empty() })
     }
 

@@ -4,6 +4,7 @@
 //! Knows the core, and nothing of journals, shims or the API. Starts no process but those that an
 //! action under a shim is about.
 
+mod accepted;
 mod act;
 mod command;
 mod environment;

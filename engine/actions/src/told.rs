@@ -54,9 +54,21 @@ impl Told {
         Ok(told)
     }
 
+    /// Tells something where nothing was said.
+    pub(crate) fn otherwise(&mut self, key: &str, value: impl Into<Value>) {
+        if !self.values.contains_key(key) {
+            self.values.insert(key.to_owned(), value.into());
+        }
+    }
+
     /// A text.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key)?.as_str()
+    }
+
+    /// The name of the stack that it is about: its folder, however that is written.
+    pub(crate) fn stack(&self) -> &str {
+        self.text("dir").unwrap_or_default().trim_start_matches("./").trim_end_matches('/')
     }
 
     /// Whether a secret had a part in a text.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use runbook_core::drift::Found;
 use runbook_core::id::{AttemptNo, StepNo};
 
 /// The surroundings of an attempt.
@@ -10,6 +11,10 @@ pub trait World {
     fn project(&self) -> &Path;
     /// The program of the daemon itself, absolute.
     fn own_program(&self) -> &Path;
+    /// The program that stands for the one that actions usually run, if another one does.
+    fn substitute(&self, usual: &str) -> Option<&str>;
+    /// The differences of stacks of a name that somebody accepted, with their workspaces; `source` is what looks for them.
+    fn accepted(&self, source: &str, name: &str) -> Vec<(String, Found)>;
     /// The directory of the attempt that is prepared, absolute.
     fn attempt_directory(&self) -> &Path;
     /// Where the artifacts of an ended attempt lie, absolute.

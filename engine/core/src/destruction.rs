@@ -1,7 +1,7 @@
 //! What a run may destroy: by which names a person has to confirm it, as far as the inputs tell. Never knows what was
 //! confirmed, nor what became of a step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -108,13 +108,24 @@ pub fn never(known: &Known<'_>) -> Vec<bool> {
 /// The same of steps that need each other, such as those of a block.
 pub fn never_of(steps: &[Step], known: &Known<'_>, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
     let mut never = vec![false; steps.len()];
+    let places: HashMap<&str, usize> =
+        steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
     for no in plan::order(steps) {
         let step = &steps[no.index()];
+        let runs = |id: &str| places.get(id).is_none_or(|index| !never[*index]);
+        let possible = |reference: &Reference| match reference {
+            // What does not run leaves nothing.
+            Reference::StepOutput(id, _) | Reference::StepExitCode(id) | Reference::StepArtifact(id, _)
+                if !runs(id) =>
+            {
+                Some(vec![Value::Null])
+            }
+            other => known.possible(other),
+        };
         // Its `if` is not asked.
         let excluded = !left_out.contains(&no)
             && step.condition.as_ref().is_some_and(|condition| {
-                Expression::parse(&condition.expression)
-                    .is_ok_and(|condition| condition.never_holds(&|reference| known.possible(reference)))
+                Expression::parse(&condition.expression).is_ok_and(|condition| condition.never_holds(&possible))
             });
         let lacks = |need: &StepNo| {
             let skips = steps[need.index()].when_skipped == WhenSkipped::Skip;
@@ -233,6 +244,8 @@ steps:
   any: {needs: [asked], if: always(), effect: destructive, target: any, argv: [rm]}
   slow: {uses: approval, with: {message: go, timeout: 1h, on_timeout: approve}}
   unasked: {needs: [slow], effect: destructive, target: unasked, argv: [rm]}
+  maybe: {if: inputs.drop, when_skipped: go_on, argv: [count], outputs: {n: integer}}
+  of-maybe: {needs: [maybe], if: "default(steps.maybe.outputs.n, 0) > 0", effect: destructive, target: of-maybe, argv: [rm]}
 finally:
   undo: {undoes: [asked], effect: destructive, target: undo, argv: [rm]}
   tidy: {effect: destructive, target: scratch, argv: [rm]}
@@ -258,7 +271,7 @@ finally:
     #[test]
     fn what_may_run_and_nobody_is_asked_about() {
         assert_eq!(names(false), ["old/orders", "any", "unasked", "scratch"]);
-        assert_eq!(names(true), ["old/orders", "db-orders", "more", "any", "unasked", "scratch"]);
+        assert_eq!(names(true), ["old/orders", "db-orders", "more", "any", "unasked", "of-maybe", "scratch"]);
     }
 
     #[test]

@@ -255,6 +255,24 @@ impl Book {
         changes.collect()
     }
 
+    /// The differences that are accepted of the stacks of a name, with their workspaces.
+    pub fn accepted<'a>(
+        &'a self,
+        environment: Option<&'a str>,
+        source: &'a str,
+        name: &'a str,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'a str, &'a Found)> {
+        let of_it = move |stack: &Stack| {
+            (stack.environment.as_deref(), stack.source.as_str(), stack.name.as_str()) == (environment, source, name)
+        };
+        let stacks = self.stacks.iter().filter(move |(stack, _)| of_it(stack));
+        stacks.flat_map(move |(stack, standing)| {
+            let accepted = standing.differences.values().filter(move |it| it.acceptance(now).is_some());
+            accepted.map(|difference| (stack.workspace.as_str(), &difference.found))
+        })
+    }
+
     /// Accepts a difference as it is.
     ///
     /// # Errors
@@ -308,7 +326,7 @@ impl std::fmt::Display for Stack {
 }
 
 /// Keeps the first names of what differs.
-fn bounded(mut found: Found) -> Found {
+pub fn bounded(mut found: Found) -> Found {
     let mut bytes = 0;
     let fits = found.attributes.iter().take_while(|name| {
         bytes += name.len() + 4;

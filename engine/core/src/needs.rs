@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use crate::action::{self, Initialised};
-use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, Template, Tool, WhenSkipped};
+use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, Tool, WhenSkipped};
 use crate::destruction::{self, Known};
+use crate::expression::{Reference, Scope as _, Template};
 use crate::id::StepNo;
 use crate::plan;
 
@@ -14,8 +17,8 @@ use crate::plan;
 const BASH: &str = "bash";
 /// The variable by which programs are found.
 const PATH: &str = "PATH";
-/// By which terraform is told to keep elsewhere what initialising makes: whether it is there is not known then.
-const ELSEWHERE: &str = "TF_DATA_DIR";
+/// The variable by which terraform keeps elsewhere what initialising makes.
+const DATA: &str = "TF_DATA_DIR";
 
 /// A program that commands start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,28 +33,50 @@ pub struct Wanted {
     pub version: Option<String>,
 }
 
+/// Which programs stand for those that actions usually run, by the names of these: as the configuration says for all steps.
+pub type Substitutes = BTreeMap<String, String>;
+
+/// A folder of terraform's, as commands work on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stack {
+    /// The folder, relative to the project's.
+    pub folder: String,
+    /// Where what initialising makes is kept, relative to the folder, if elsewhere than usually.
+    pub data: Option<String>,
+}
+
 /// What is needed, each with the first step that needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Programs, but for those of which nobody knows before the start which file they are.
     pub programs: BTreeMap<Wanted, String>,
-    /// Folders that have to be initialised, relative to the project's, with the program that does it.
-    pub stacks: BTreeMap<String, (String, String)>,
-    /// Folders that the runbooks initialise themselves.
-    made: BTreeSet<String>,
-    /// Whether they initialise one whose name is not known yet.
+    /// What has to be initialised, with the program that does it.
+    pub stacks: BTreeMap<Stack, (String, String)>,
+    /// What the runbooks initialise themselves.
+    made: BTreeSet<Stack>,
+    /// Whether they initialise one of which it is not known yet which.
     makes_any: bool,
+}
+
+/// What is known of the texts of a runbook before it is started.
+struct Sight<'a> {
+    runbook: &'a Runbook,
+    known: Option<Known<'a>>,
+    substitutes: &'a Substitutes,
 }
 
 /// What runbooks need that one start brings together, the first of them the one that is started. Of that it is known what is
 /// given, if it is: then steps count that may run by their inputs. Of the others, and where nothing is known, those without a
 /// condition do.
-pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
-    let mut needs = Needs::default();
+pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>, substitutes: &Substitutes) -> Needs {
+    let (mut needs, nothing) = (Needs::default(), IndexMap::new());
     for (place, runbook) in runbooks.iter().enumerate() {
+        // What is started by another one runs in the same environment, by inputs that are not known yet.
+        let inputs = known.map_or(&nothing, |known| if place == 0 { known.inputs } else { &nothing });
+        let sight = Sight { runbook, known: known.map(|known| Known { runbook, inputs, ..*known }), substitutes };
         // What is skipped may still be what initialises.
         for command in runbook.every_step().into_iter().filter_map(Step::command) {
-            needs.initialises(command);
+            needs.initialises(command, &sight);
         }
         let running = match known.filter(|_| place == 0) {
             Some(known) => by_inputs(known),
@@ -60,17 +85,25 @@ pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
         for step in running {
             let commands = [step.command(), step.verify.as_ref(), step.on_cancel.as_ref(), step.rollback.as_ref()];
             for command in commands.into_iter().flatten() {
-                needs.command(&step.id, command, runbook);
+                needs.command(&step.id, command, &sight);
             }
         }
     }
     let Needs { stacks, made, makes_any, programs } = &mut needs;
-    stacks.retain(|folder, _| !*makes_any && !made.contains(folder));
+    stacks.retain(|stack, _| !*makes_any && !made.contains(stack));
     // Whoever wants any version has what another one wants of it.
     let some = programs.keys().filter(|it| it.version.is_some());
     let some: BTreeSet<Wanted> = some.map(|it| Wanted { version: None, ..it.clone() }).collect();
     programs.retain(|it, _| it.version.is_some() || !some.contains(it));
     needs
+}
+
+/// Whether a runbook initialises a folder of terraform's.
+pub fn initialises(runbook: &Runbook, folder: &str) -> bool {
+    let sight = Sight { runbook, known: None, substitutes: &Substitutes::new() };
+    let acting = |step: &Step| step.action().filter(|it| initialised(it) == Initialised::Makes).cloned();
+    let mut folders = runbook.every_step().into_iter().filter_map(acting).filter_map(|acting| sight.folder(&acting));
+    folders.any(|made| made == folder)
 }
 
 /// The runbooks that the steps start which may run by what is given, each once.
@@ -116,111 +149,147 @@ fn doubtful(steps: &[Step]) -> Vec<bool> {
 }
 
 impl Needs {
-    fn initialises(&mut self, command: &Command) {
+    fn initialises(&mut self, command: &Command, sight: &Sight<'_>) {
         let Some(acting) = command.action().filter(|it| initialised(it) == Initialised::Makes) else { return };
-        match folder(acting) {
-            Some(folder) => drop(self.made.insert(folder)),
+        match sight.stack(acting, command) {
+            Some(stack) => drop(self.made.insert(stack)),
             None => self.makes_any = true,
         }
     }
 
-    fn command(&mut self, step: &str, command: &Command, runbook: &Runbook) {
-        let path = command.env.get(PATH).or_else(|| runbook.env.get(PATH));
+    fn command(&mut self, step: &str, command: &Command, sight: &Sight<'_>) {
         // On a PATH that is not known yet nothing can be looked for.
-        if path.is_none_or(|path| is_known(path)) {
+        if let Some(path) = sight.variable(PATH, command) {
             let tools = match &command.tools {
                 Some(tools) => tools.clone(),
-                None => program(command, runbook).map(|name| Tool { name, version: None }).into_iter().collect(),
+                None => sight.program(command).map(|name| Tool { name, version: None }).into_iter().collect(),
             };
             for Tool { name, version } in tools {
-                let listed = command.tools.is_none() && runbook.files.contains(&name);
-                let wanted = Wanted { name, listed, path: path.cloned().filter(|_| !listed), version };
+                let listed = command.tools.is_none() && sight.runbook.files.contains(&name);
+                let wanted = Wanted { name, listed, path: path.clone().filter(|_| !listed), version };
                 self.programs.entry(wanted).or_insert_with(|| step.to_owned());
             }
         }
         if let Some(acting) = command.action().filter(|it| initialised(it) == Initialised::Wants)
-            && !runbook.env.contains_key(ELSEWHERE)
-            && !command.env.contains_key(ELSEWHERE)
-            && let (Some(folder), Some(program)) = (folder(acting), of_action(acting))
+            && let (Some(stack), Some(program)) = (sight.stack(acting, command), sight.of_action(acting))
         {
-            self.stacks.entry(folder).or_insert_with(|| (step.to_owned(), program));
+            self.stacks.entry(stack).or_insert_with(|| (step.to_owned(), program));
         }
     }
 }
 
-/// The program that a command starts: its name, or its path; `None` where that is not known yet, or is always there.
-fn program(command: &Command, runbook: &Runbook) -> Option<String> {
-    let (name, folder) = match &command.program {
-        Program::Script { shell: Shell::Bash, .. } => (BASH.to_owned(), None),
-        Program::Script { shell: Shell::Sh, .. } => return None,
-        Program::Argv(words) => (words.first()?.clone(), command.working_dir.clone()),
-        Program::Action(acting) => (of_action(acting)?, folder(acting)),
-    };
-    let known = |text: &String| Some(text.clone()).filter(is_known);
-    if !name.contains('/') || name.starts_with('/') || runbook.files.contains(&name) {
-        return known(&name);
+impl Sight<'_> {
+    /// A text, if it is known before the start.
+    fn text(&self, text: &str) -> Option<String> {
+        if !text.contains("${{") {
+            return Some(text.to_owned());
+        }
+        let (template, known) = (Template::parse(text).ok()?, self.known.as_ref()?);
+        // What has no value yet is no null.
+        let all = template.references().all(|reference| self.knows(&reference.value));
+        template.render_text(known).ok().filter(|_| all)
     }
-    // A relative path is one from the folder that the command works in.
-    match folder {
-        Some(folder) => known(&Path::new(&folder).join(name).to_string_lossy().into_owned()),
-        None => known(&name).filter(|_| command.action().is_none()),
-    }
-}
 
-/// The program of an action; `None` where it has none, or it is not known yet which.
-fn of_action(acting: &Acting) -> Option<String> {
-    let (usual, key) = action::find(&acting.name).and_then(|action| action.program)?;
-    match key.filter(|key| acting.with.contains_key(*key)) {
-        Some(key) => known(acting, key),
-        None => Some(usual.to_owned()),
+    /// Whether the value of a reference is known before the start.
+    fn knows(&self, reference: &Reference) -> bool {
+        match reference {
+            Reference::Env(name) => self.runbook.env.get(name).is_some_and(|text| self.text(text).is_some()),
+            // Nobody has started it yet.
+            Reference::Run(_) => false,
+            other => self.known.as_ref().is_some_and(|known| known.value_of(other).is_some()),
+        }
     }
-}
 
-/// Whether a text is known at load.
-fn is_known(text: &Template) -> bool {
-    !text.contains("${{")
+    /// A variable of a command, if it has that one; `None` where it is not known what it says.
+    fn variable(&self, name: &str, command: &Command) -> Option<Option<String>> {
+        match command.env.get(name).or_else(|| self.runbook.env.get(name)) {
+            Some(text) => self.text(text).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A setting of an action.
+    fn setting(&self, acting: &Acting, key: &str) -> Option<String> {
+        match acting.with.get(key)? {
+            Setting::Template(text) => self.text(text),
+            Setting::Value(value) => value.as_str().map(ToOwned::to_owned),
+            Setting::List(_) | Setting::Map(_) | Setting::Condition(_) => None,
+        }
+    }
+
+    /// The folder that an action works in.
+    fn folder(&self, acting: &Acting) -> Option<String> {
+        let folder = self.setting(acting, "dir")?;
+        Some(folder.trim_start_matches("./").trim_end_matches('/').to_owned())
+    }
+
+    fn stack(&self, acting: &Acting, command: &Command) -> Option<Stack> {
+        Some(Stack { folder: self.folder(acting)?, data: self.variable(DATA, command)? })
+    }
+
+    /// The program that a command starts: its name, or its path; `None` where that is not known yet, or is always there.
+    fn program(&self, command: &Command) -> Option<String> {
+        let (name, folder) = match &command.program {
+            Program::Script { shell: Shell::Bash, .. } => return Some(BASH.to_owned()),
+            Program::Script { shell: Shell::Sh, .. } => return None,
+            Program::Argv(words) => {
+                let folder =
+                    command.working_dir.as_ref().map_or_else(|| Some(String::new()), |folder| self.text(folder));
+                (self.text(words.first()?)?, folder)
+            }
+            Program::Action(acting) => (self.of_action(acting)?, self.folder(acting)),
+        };
+        if !name.contains('/') || name.starts_with('/') || self.runbook.files.contains(&name) {
+            return Some(name);
+        }
+        // A relative path is one from the folder that the command works in.
+        Some(Path::new(&folder?).join(name).to_string_lossy().into_owned())
+    }
+
+    /// The program of an action; `None` where it has none, or it is not known yet which.
+    fn of_action(&self, acting: &Acting) -> Option<String> {
+        let (usual, key) = action::find(&acting.name).and_then(|action| action.program)?;
+        match key.filter(|key| acting.with.contains_key(*key)) {
+            Some(key) => self.setting(acting, key),
+            None => Some(self.substitutes.get(usual).map_or(usual, String::as_str).to_owned()),
+        }
+    }
 }
 
 fn initialised(acting: &Acting) -> Initialised {
     action::find(&acting.name).map_or(Initialised::Whatever, |action| action.initialised)
 }
 
-/// The folder that it works in.
-fn folder(acting: &Acting) -> Option<String> {
-    let folder = known(acting, "dir")?;
-    Some(folder.trim_start_matches("./").trim_end_matches('/').to_owned())
-}
-
-/// A text that is known at load.
-fn known(acting: &Acting, key: &str) -> Option<String> {
-    match acting.with.get(key)? {
-        Setting::Template(text) => Some(text.clone()).filter(is_known),
-        Setting::Value(value) => value.as_str().map(ToOwned::to_owned),
-        Setting::List(_) | Setting::Map(_) | Setting::Condition(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use indexmap::IndexMap;
     use serde_json::Value;
 
     use super::*;
+    use crate::definition::Environment;
     use crate::language::{Interface, Interfaces, check_beside};
 
     fn runbook(steps: &str) -> Runbook {
-        let head = "name: a\nlanguage: 1\ninputs: {plan: {type: boolean, default: true}}\nsteps:\n";
+        runbook_with("", steps)
+    }
+
+    fn runbook_with(keys: &str, steps: &str) -> Runbook {
         let others = ["one", "two", "three", "four"].map(|name| (name.to_owned(), Interface::default()));
-        let text = format!("{head}{steps}");
+        let inputs = "inputs: {plan: {type: boolean, default: true}}";
+        let text = format!("name: a\nlanguage: 1\n{inputs}\n{keys}steps:\n{steps}");
         let checked = check_beside(text.as_bytes(), "a.yaml", &Interfaces::new(others));
         checked.runbook.unwrap_or_else(|| panic!("{:?}", checked.findings))
+    }
+
+    fn needs_of(runbooks: &[&Runbook], known: Option<&Known<'_>>) -> Needs {
+        of(runbooks, known, &Substitutes::new())
     }
 
     fn names(needs: &Needs) -> (Vec<&str>, Vec<&str>) {
         fn names_of<'a>(all: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
             all.map(String::as_str).collect()
         }
-        (needs.programs.keys().map(|wanted| wanted.name.as_str()).collect(), names_of(needs.stacks.keys()))
+        let stacks = needs.stacks.keys().map(|stack| &stack.folder);
+        (needs.programs.keys().map(|wanted| wanted.name.as_str()).collect(), names_of(stacks))
     }
 
     #[test]
@@ -235,11 +304,15 @@ mod tests {
   block: {steps: {inner: {uses: terraform/output, with: {dir: inner}}}}
 ",
         );
-        let needs = of(&[&it], None);
+        let needs = needs_of(&[&it], None);
         let programs = vec!["bash", "git", "no-such-program", "terraform", "tofu"];
         assert_eq!(names(&needs), (programs, vec!["inner", "net"]));
         let terraform = Wanted { name: "terraform".to_owned(), listed: false, path: None, version: None };
         assert_eq!(needs.programs[&terraform], "plan");
+        let substitutes = Substitutes::from([("terraform".to_owned(), "tofu-1.9".to_owned())]);
+        let needs = of(&[&it], None, &substitutes);
+        assert_eq!(names(&needs).0, ["bash", "git", "no-such-program", "tofu", "tofu-1.9"]);
+        assert_eq!(needs.stacks.values().map(|(_, program)| program).collect::<Vec<_>>(), ["tofu-1.9"; 2]);
     }
 
     #[test]
@@ -257,19 +330,20 @@ mod tests {
   probe: {uses: wait, with: {probe: {argv: [p]}}}
 ",
         );
-        let needs = of(&[&it], None);
+        let needs = needs_of(&[&it], None);
         assert_eq!(names(&needs).0, ["/opt/x", "bin/x", "c", "p", "r", "sub/./x", "v", "y"]);
         let own = needs.programs.keys().find(|wanted| wanted.name == "y").unwrap();
         assert_eq!(own.path.as_deref(), Some("/opt/bin"));
         let mut listed =
             runbook("  a: {argv: [x], working_dir: sub, env: {PATH: /a}}\n  b: {argv: [bin/x], working_dir: sub}\n");
         listed.files = vec!["bin/x".to_owned(), "x".to_owned()];
-        let of_it = of(&[&listed], None).programs.into_keys().map(|it| (it.name, it.listed, it.path));
+        let of_it = needs_of(&[&listed], None).programs.into_keys().map(|it| (it.name, it.listed, it.path));
         let file = |name: &str| (name.to_owned(), true, None);
         assert_eq!(of_it.collect::<Vec<_>>(), [file("bin/x"), file("x")]);
         let mut it = runbook("  a: {argv: [x]}\n  b: {argv: [y], env: {PATH: /b}}\n");
         it.env.insert("PATH".to_owned(), "/a".to_owned());
-        let paths: Vec<Option<String>> = of(&[&it], None).programs.into_keys().map(|wanted| wanted.path).collect();
+        let paths: Vec<Option<String>> =
+            needs_of(&[&it], None).programs.into_keys().map(|wanted| wanted.path).collect();
         assert_eq!(paths, [Some("/a".to_owned()), Some("/b".to_owned())]);
     }
 
@@ -284,29 +358,59 @@ mod tests {
   again: {uses: terraform/plan, with: {dir: net}}
 ",
         );
-        let needs = of(&[&it], None);
+        let needs = needs_of(&[&it], None);
         let programs = needs.programs.iter().map(|(wanted, step)| {
             let Wanted { name, path, version, .. } = wanted;
             [name, path.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default(), step].join(" ")
         });
         let expected = ["helm   script", "kubectl  >=1.28 script", "kubectl /opt  other", "terraform  >=1.4 plan"];
         assert_eq!(programs.collect::<Vec<_>>(), expected);
-        assert_eq!(needs.stacks["net"].1, "terraform");
+        assert_eq!(needs.stacks.into_values().collect::<Vec<_>>(), [("plan".to_owned(), "terraform".to_owned())]);
     }
 
     #[test]
-    fn what_is_kept_elsewhere_and_what_only_reads_is_not_looked_for() {
+    fn what_is_kept_elsewhere_is_looked_for_there_and_what_only_reads_is_not() {
         let it = runbook(
             "  plan: {uses: terraform/plan, with: {dir: net}, env: {TF_DATA_DIR: data}}
+  late: {uses: terraform/plan, with: {dir: net}, env: {TF_DATA_DIR: \"${{ inputs.plan }}\"}}
   valid: {uses: terraform/validate, with: {dir: dns}}
 ",
         );
-        assert_eq!(names(&of(&[&it], None)), (vec!["terraform"], vec![]));
+        let data = |needs: Needs| needs.stacks.into_keys().map(|stack| stack.data).collect::<Vec<_>>();
+        assert_eq!(data(needs_of(&[&it], None)), [Some("data".to_owned())]);
         let mut other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");
-        assert_eq!(names(&of(&[&other], None)).1, vec!["net"]);
+        assert_eq!(data(needs_of(&[&other], None)), [None]);
         let plan = it.steps.first().and_then(Step::command).unwrap();
         other.env = plan.env.clone();
-        assert_eq!(names(&of(&[&other], None)).1, Vec::<&str>::new());
+        assert_eq!(data(needs_of(&[&other], None)), [Some("data".to_owned())]);
+        // Whoever initialises it with data of its own initialises another one.
+        let init = runbook("  init: {uses: terraform/init, with: {dir: net}}\n");
+        assert_eq!(data(needs_of(&[&other, &init], None)), [Some("data".to_owned())]);
+        assert!(initialises(&init, "net") && !initialises(&init, "dns") && !initialises(&other, "net"));
+    }
+
+    #[test]
+    fn texts_are_known_as_far_as_a_start_tells_them() {
+        let it = runbook_with(
+            "env: {HOME_OF: \"/srv/${{ environment.name }}\"}\n",
+            "  by_input: {argv: [\"tool-${{ inputs.plan }}\"]}
+  by_environment: {argv: [\"${{ env.HOME_OF }}/tool\"], env: {PATH: \"${{ environment.name }}\"}}
+  by_run: {argv: [\"${{ run.principal }}\"]}
+  by_step: {needs: [by_input], argv: [\"${{ default(steps.by_input.exit_code, 7) }}\"]}
+  plan: {uses: terraform/plan, with: {dir: net}, env: {TF_DATA_DIR: \"${{ env.HOME_OF }}/data\"}}
+",
+        );
+        let environment = Environment { name: "dev".to_owned(), ..Environment::default() };
+        let (inputs, left_out) = (IndexMap::from([("plan".to_owned(), Value::from(true))]), BTreeSet::new());
+        let (principal, reason, environment) = ("", "", Some(&environment));
+        let known = Known { runbook: &it, environment, inputs: &inputs, principal, reason, left_out: &left_out };
+        let needs = needs_of(&[&it], Some(&known));
+        assert_eq!(names(&needs).0, ["/srv/dev/tool", "terraform", "tool-true"]);
+        assert_eq!(needs.stacks.keys().next().and_then(|stack| stack.data.as_deref()), Some("/srv/dev/data"));
+        // Of what it starts the environment is known, and no input.
+        let first = runbook("  a: {uses: runbook, with: {name: one}}\n");
+        let known = Known { runbook: &first, ..known };
+        assert_eq!(names(&needs_of(&[&first, &it], Some(&known))).0, ["/srv/dev/tool", "terraform"]);
     }
 
     #[test]
@@ -319,7 +423,7 @@ mod tests {
   block: {steps: {inner: {if: inputs.plan, argv: [inside]}, behind: {needs: [inner], argv: [behind]}}}
 ",
         );
-        assert_eq!(names(&of(&[&it], None)), (vec!["terraform"], vec![]));
+        assert_eq!(names(&needs_of(&[&it], None)), (vec!["terraform"], vec![]));
         let with = |plan: bool| {
             let inputs = IndexMap::from([("plan".to_owned(), Value::from(plan))]);
             let left_out = BTreeSet::new();
@@ -331,14 +435,14 @@ mod tests {
                 reason: "",
                 left_out: &left_out,
             };
-            of(&[&it], Some(&known))
+            needs_of(&[&it], Some(&known))
         };
         assert_eq!(names(&with(true)), (vec!["after", "behind", "inside", "terraform", "tofu"], vec!["dns"]));
         assert_eq!(names(&with(false)), (vec!["terraform"], vec![]));
         // Another runbook of the same start may do it, too.
         let other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");
-        assert_eq!(names(&of(&[&other], None)).1, vec!["net"]);
-        assert_eq!(names(&of(&[&other, &it], None)).1, Vec::<&str>::new());
+        assert_eq!(names(&needs_of(&[&other], None)).1, vec!["net"]);
+        assert_eq!(names(&needs_of(&[&other, &it], None)).1, Vec::<&str>::new());
     }
 
     #[test]

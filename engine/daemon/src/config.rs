@@ -15,6 +15,7 @@ use std::str::FromStr;
 use clap::{Parser, Subcommand, ValueEnum as _};
 use runbook_core::expression::did_you_mean;
 use runbook_core::language::Configured;
+use runbook_core::needs::Substitutes;
 
 use crate::cron::CronCommand;
 use crate::graph;
@@ -257,6 +258,8 @@ pub struct Config {
     pub max_attempts: usize,
     /// How many places each pool has.
     pub pools: BTreeMap<String, usize>,
+    /// Which programs stand for those that actions usually run.
+    pub programs: Substitutes,
     /// Whether what is due by schedules is started.
     pub schedules: bool,
     /// The log's filter.
@@ -358,6 +361,7 @@ impl Config {
             socket,
             max_attempts: max_attempts.or(file.max_attempts).unwrap_or(PLACES),
             pools: file.pools,
+            programs: file.programs,
             schedules: arguments.schedules || file.schedules.unwrap_or(false),
             log: log.or(file.log).unwrap_or_else(|| LOG.to_owned()),
             log_format: format.or(file.log_format),

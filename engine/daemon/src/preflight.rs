@@ -10,15 +10,18 @@ use std::path::Path;
 use runbook_actions::Asker;
 use runbook_core::definition::{Endpoint, Room, Runbook};
 use runbook_core::destruction::Known;
-use runbook_core::needs::{self, Wanted};
+use runbook_core::needs::{self, Needs, Stack, Wanted};
 use runbook_core::preflight::Missing;
 use runbook_journal::room;
 
 use self::tools::Tools;
 use crate::files;
+use crate::library::Generation;
 use crate::secrets::{Purpose, Secrets};
 use crate::surroundings::Surroundings;
 
+/// How many runbooks are named that would help.
+const TOLD: usize = 3;
 /// What is looked at at the same time.
 const TOGETHER: usize = 32;
 
@@ -30,27 +33,27 @@ pub struct Preflight {
 
 impl Preflight {
     /// Everything that is missing for a run in an environment: of the runbook that is started, and of those that its steps
-    /// start. Of the first it is known what is given, if it is.
+    /// start, `all` being those that there are. Of the first it is known what is given, if it is.
     pub fn check(
         &self,
         runbooks: &[&Runbook],
         known: Option<&Known<'_>>,
         environment: Option<&str>,
+        all: &Generation,
         surroundings: &Surroundings,
     ) -> Vec<Missing> {
-        let Surroundings { project, secrets, .. } = surroundings;
-        self.look(runbooks, known, environment, project, secrets)
+        let needs = needs::of(runbooks, known, &surroundings.substitutes);
+        self.look(runbooks, &needs, environment, all, (&surroundings.project, &surroundings.secrets))
     }
 
     fn look(
         &self,
         runbooks: &[&Runbook],
-        known: Option<&Known<'_>>,
+        needs: &Needs,
         environment: Option<&str>,
-        project: &Path,
-        secrets: &Secrets,
+        all: &Generation,
+        (project, secrets): (&Path, &Secrets),
     ) -> Vec<Missing> {
-        let needs = needs::of(runbooks, known);
         // It reads the authorities of the system: once, and only where somebody asks.
         let asks = runbooks.iter().any(|runbook| !runbook.requires.endpoints.is_empty());
         let asker = if asks { Asker::new() } else { Err(String::new()) };
@@ -94,11 +97,19 @@ impl Preflight {
             let fault = Box::new(move || self.tools.started(wanted, step, project));
             looks.0.push(Look { subject: format!("steps.{step}.{name}"), of: String::new(), fault });
         }
-        for (folder, (step, program)) in &needs.stacks {
+        for (stack, (step, program)) in &needs.stacks {
+            let Stack { folder, data } = stack;
             let fault = move || {
-                let why = stacks::fault(&project.join(folder))?;
-                let help =
-                    format!("run `{program} -chdir={folder} init`, or let a step do it by `uses: terraform/init`");
+                let why = stacks::fault(&project.join(folder), data.as_deref())?;
+                let help = match (initialising(all, folder, environment), data) {
+                    (Some(by), _) => format!("{by} does that"),
+                    (None, None) => {
+                        format!("run `{program} -chdir={folder} init`, or let a step do it by `uses: terraform/init`")
+                    }
+                    (None, Some(data)) => format!(
+                        "run `TF_DATA_DIR={data} {program} -chdir={folder} init`, or let a step do it by `uses: terraform/init`"
+                    ),
+                };
                 Some(format!("the step {step} works on {folder}, which is not initialised: {why}; {help}"))
             };
             looks.0.push(Look { subject: format!("steps.{step}.{folder}"), of: String::new(), fault: Box::new(fault) });
@@ -109,6 +120,15 @@ impl Preflight {
             .filter_map(|(look, problem)| Some(Missing { subject: look.subject.clone(), problem: problem? }))
             .collect()
     }
+}
+
+/// How the runbooks are started that initialise a folder of terraform's, if there are any.
+fn initialising(all: &Generation, folder: &str, environment: Option<&str>) -> Option<String> {
+    let runbooks = all.entries.values().filter_map(|entry| entry.runbook());
+    let place = environment.map(|name| format!(" --env {name}")).unwrap_or_default();
+    let starts = runbooks.filter(|runbook| needs::initialises(runbook, folder));
+    let starts: Vec<String> = starts.map(|it| format!("`runbook exec {}{place}`", it.name)).take(TOLD).collect();
+    (!starts.is_empty()).then(|| starts.join(" or "))
 }
 
 /// Says what is wrong with something, if anything is.
@@ -170,6 +190,8 @@ fn together<T: Sync>(all: &[T], fault: impl Fn(&T) -> Option<String> + Sync) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -183,7 +205,14 @@ mod tests {
         std::fs::write(project.path().join("there"), "x").unwrap();
         std::fs::create_dir(project.path().join("net")).unwrap();
         std::fs::write(project.path().join("net/main.tf"), "module \"a\" {\n}\n").unwrap();
-        let missing = Preflight::default().look(&[&runbook], None, None, project.path(), &Secrets::default());
+        let needs = needs::of(&[&runbook], None, &BTreeMap::new());
+        let missing = Preflight::default().look(
+            &[&runbook],
+            &needs,
+            None,
+            &Generation::default(),
+            (project.path(), &Secrets::default()),
+        );
         let subjects: Vec<&str> = missing.iter().map(|m| m.subject.as_str()).collect();
         let expected = [
             "requires.tools.no-such-program",

@@ -95,12 +95,12 @@ fn missing(
 ) -> Vec<Missing> {
     let name = environment.map(|environment| environment.name.as_str());
     let Some(inputs) = inputs else {
-        return preflight.check(&folder.with_called(runbook), None, name, surroundings);
+        return preflight.check(&folder.with_called(runbook), None, name, folder, surroundings);
     };
     let open = |name: &str| !runbook.inputs.get(name).is_some_and(|input| input.secret);
     let inputs = inputs.iter().filter(|(name, _)| open(name));
     let inputs = inputs.map(|(name, value)| (name.clone(), value.clone())).collect();
     let left_out = BTreeSet::new();
     let known = Known { runbook, environment, inputs: &inputs, principal: "", reason: "", left_out: &left_out };
-    preflight.check(&folder.with_started(&known), Some(&known), name, surroundings)
+    preflight.check(&folder.with_started(&known), Some(&known), name, folder, surroundings)
 }

@@ -66,11 +66,14 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let reader = journal.view();
 
     let definitions = Arc::new(Definitions::new(layout.clone()));
+    let shelf = Arc::new(Shelf::open(&*reader)?);
     let surroundings = Surroundings {
         project: config.project.clone(),
         own_program: std::env::current_exe().context("the daemon's own path cannot be read from /proc")?,
+        substitutes: Arc::new(config.programs.clone()),
         layout: layout.clone(),
         definitions: Arc::clone(&definitions),
+        shelf: Arc::clone(&shelf),
         secrets: Arc::new(Secrets::new(config.secrets.clone())),
         sealer: Arc::new(Sealer::open(&layout).context("the instance's key cannot be had")?),
         ephemeral: Arc::default(),
@@ -101,7 +104,6 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let library = Arc::new(Library::new(&config.project, config.configured()));
     let successes = Arc::new(Successes::new(Arc::clone(&reader)));
     let readiness = Arc::new(Readiness::new(Arc::clone(&reader), Arc::clone(&definitions)));
-    let shelf = Arc::new(Shelf::open(&*reader)?);
     let drain = CancellationToken::new();
     let shared = Arc::new(Shared {
         dispatcher: handle.clone(),

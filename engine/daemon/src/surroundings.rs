@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runbook_actions::World;
+use runbook_core::drift::Found;
 use runbook_core::id::{AttemptNo, StepNo};
 use runbook_core::machine::AttemptRef;
+use runbook_core::needs::Substitutes;
 use runbook_core::run::{Pinned, RunState};
 use serde_json::Value;
 
+use crate::clock;
 use crate::definitions::Definitions;
 use crate::files;
+use crate::kept::Shelf;
 use crate::layout::Layout;
 use crate::secrets::{Ephemeral, Fetched, Purpose, Sealer, Secrets, Source};
 
@@ -26,10 +30,14 @@ pub struct Surroundings {
     pub project: PathBuf,
     /// The program of this daemon.
     pub own_program: PathBuf,
+    /// Which programs stand for those that actions usually run.
+    pub substitutes: Arc<Substitutes>,
     /// The data directory.
     pub layout: Layout,
     /// The stored definitions.
     pub definitions: Arc<Definitions>,
+    /// What is kept beside the runs.
+    pub shelf: Arc<Shelf>,
     /// Declared secrets.
     pub secrets: Arc<Secrets>,
     /// The seal of secret inputs.
@@ -112,6 +120,16 @@ impl World for AttemptWorld<'_> {
 
     fn own_program(&self) -> &Path {
         &self.shared.own_program
+    }
+
+    fn substitute(&self, usual: &str) -> Option<&str> {
+        self.shared.substitutes.get(usual).map(String::as_str)
+    }
+
+    fn accepted(&self, source: &str, name: &str) -> Vec<(String, Found)> {
+        let (records, environment) = (self.shared.shelf.look(), self.purpose.environment);
+        let accepted = records.drift.accepted(environment, source, name, clock::now());
+        accepted.map(|(workspace, found)| (workspace.to_owned(), found.clone())).collect()
     }
 
     fn attempt_directory(&self) -> &Path {

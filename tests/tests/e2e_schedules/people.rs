@@ -135,3 +135,23 @@ fn a_slot_that_cannot_start_says_why() {
     assert_eq!(last.kind(), LedgerKind::Failed);
     assert!(last.reason.contains("no-such-tool"), "{last:?}");
 }
+
+#[test]
+fn a_slot_needs_what_its_own_inputs_need() {
+    let project = Project::with(
+        "tick",
+        "inputs: {cluster: {type: boolean, default: false}}
+schedules: {all: {cron: '* * * * *', inputs: {cluster: true}}, part: {cron: '* * * * *'}}
+steps: {a: {effect: read, argv: ['true']}, b: {if: inputs.cluster, argv: [no-such-tool]}}
+",
+    );
+    let clock = Clock::of(&project);
+    clock.set_before(NOON, 2.5);
+    let daemon = clock.start(&project);
+    let all = wait_accounted(&daemon, "tick/all", NOON).pop().unwrap();
+    assert_eq!(all.kind(), LedgerKind::Failed);
+    assert!(all.reason.contains("no-such-tool"), "{all:?}");
+    let part = wait_accounted(&daemon, "tick/part", NOON).pop().unwrap();
+    assert_eq!(part.kind(), LedgerKind::Ran, "{part:?}");
+    assert_eq!(daemon.wait_over(&part.run).status(), RunStatus::Succeeded);
+}

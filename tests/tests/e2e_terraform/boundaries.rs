@@ -181,15 +181,16 @@ fn an_apply_that_was_killed_when_all_was_done_has_happened_whatever_the_program_
     }
     let body = r#"
 steps:
-  plan: {uses: terraform/plan, with: {dir: stack, program: tofu}}
+  plan: {uses: terraform/plan, with: {dir: stack}}
   apply:
     needs: [plan]
     uses: terraform/apply
-    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}", program: tofu}
-    verify: {uses: terraform/plan, with: {dir: stack, program: tofu, happened: "!attempt.outputs.changes"}}
+    with: {dir: stack, plan: "${{ steps.plan.artifacts['plan'] }}"}
+    verify: {uses: terraform/plan, with: {dir: stack, happened: "!attempt.outputs.changes"}}
   tell: {needs: [apply], argv: [echo, "${{ steps.apply.outputs.added }}"]}
 "#;
     let project = initialised(body, STACK);
+    project.file("runbookd.yaml", "programs: {terraform: tofu}\n");
     let program = project.file("bin/tofu", DYING);
     std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a PATH"));

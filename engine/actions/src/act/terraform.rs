@@ -10,18 +10,29 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use runbook_core::action::{DONE, FAILED};
+use runbook_core::drift::Found;
 use serde_json::{Map, Value, json};
 
 use self::changes::{Change, changes, listed, sorted};
 use self::said::Said;
 use super::tool::{Ended, Tool, folder, killed};
 use super::{Told, artifact, say};
+use crate::accepted::is_accepted;
 use crate::inside::Done;
 
 /// The artifact that holds the plan.
 const PLAN: &str = "plan";
 /// The exit code of a plan that would change something.
 const CHANGES: i32 = 2;
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
 
 /// Carries out one of the actions.
 pub(super) async fn carry_out(what: &str, told: &Told) -> Done {
@@ -66,6 +77,23 @@ impl<'a> Stack<'a> {
         }
         let program = told.text("program").unwrap_or("terraform").to_owned();
         Self { told, tool: Tool { program, dir: folder(told, "dir"), env } }
+    }
+
+    /// How the program is called by hand, in the same place.
+    fn called(&self) -> String {
+        let own = self.tool.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let around = |name: &'static str| std::env::var(name).ok().map(|value| (name, value));
+        let of_place = own.chain(around("TF_DATA_DIR")).chain(around("TF_WORKSPACE"));
+        let mut words: Vec<String> = Vec::new();
+        for (name, value) in of_place.filter(|(name, _)| ["TF_DATA_DIR", "TF_WORKSPACE"].contains(name)) {
+            // What the step says of the workspace goes before what is around it.
+            if !words.iter().any(|word| word.starts_with(name)) {
+                words.push(format!("{name}={}", quoted(&value)));
+            }
+        }
+        words.push(quoted(&self.tool.program));
+        words.push(format!("-chdir={}", quoted(&self.tool.dir.to_string_lossy())));
+        words.join(" ")
     }
 
     fn arguments(words: &[&str]) -> Vec<OsString> {
@@ -178,7 +206,7 @@ impl<'a> Stack<'a> {
         }
         let (code, said) = self.speak(&arguments).await?;
         if !matches!(code, 0 | CHANGES) {
-            return Err(said.failed(&self.tool.dir));
+            return Err(said.failed(&self.tool.dir, &self.called()));
         }
         Ok(sorted(said.planned))
     }
@@ -225,8 +253,7 @@ impl<'a> Stack<'a> {
     async fn drift(&self) -> Result<Done, Done> {
         let mut done = self.look().await.unwrap_or_else(|done| done);
         // Also where it failed: so it is known of which stack nothing is known.
-        let stack = self.told.text("dir").unwrap_or_default().trim_start_matches("./").trim_end_matches('/');
-        done.outputs.insert("stack".to_owned(), Value::from(stack));
+        done.outputs.insert("stack".to_owned(), Value::from(self.told.stack()));
         done.outputs.insert("workspace".to_owned(), Value::from(self.workspace()));
         Ok(done)
     }
@@ -249,14 +276,27 @@ impl<'a> Stack<'a> {
         let scratch = Scratch::new().map_err(unmade)?;
         let plan = scratch.path.join(PLAN);
         self.make_plan(&plan, false).await?;
-        let changes = self.differences(&plan).await?;
+        let (changes, workspace) = (self.differences(&plan).await?, self.workspace());
+        let is_accepted = |change: &Change| {
+            let (address, attributes) = (change.address.clone(), change.attributes.clone());
+            let found = Found { address, action: change.action.to_owned(), attributes, more: 0 };
+            is_accepted(self.told, &workspace, found)
+        };
+        let mut unaccepted = 0;
         for change in &changes {
-            say(&format!("{} ({}): {}", change.address, change.action, change.attributes.join(", ")));
+            let known = is_accepted(change);
+            unaccepted += u64::from(!known);
+            let known = if known { ", accepted" } else { "" };
+            say(&format!("{} ({}{known}): {}", change.address, change.action, change.attributes.join(", ")));
         }
-        let told = |change: &Change| json!({"address": change.address, "action": change.action, "attributes": change.attributes});
+        let told = |change: &Change| {
+            let Change { address, action, attributes } = change;
+            json!({"address": address, "action": action, "attributes": attributes, "accepted": is_accepted(change)})
+        };
         let (resources, left_out) = listed(&changes, told);
         Ok(found([
             ("drifted", Value::from(!changes.is_empty())),
+            ("unaccepted", Value::from(unaccepted)),
             ("resources", resources),
             ("left_out", Value::from(left_out)),
         ]))
@@ -274,7 +314,7 @@ impl<'a> Stack<'a> {
         arguments.push(plan.into());
         let (code, said) = self.speak(&arguments).await?;
         if code != 0 {
-            return Err(said.failed(&self.tool.dir));
+            return Err(said.failed(&self.tool.dir, &self.called()));
         }
         let count = |key: &str| said.counts.get(key).cloned().unwrap_or_else(|| Value::from(0));
         Ok(found([("added", count("add")), ("changed", count("change")), ("destroyed", count("remove"))]))

@@ -286,6 +286,14 @@ impl Action {
     }
 }
 
+/// The programs that actions run and that a step may name otherwise, each once: for all steps the configuration may.
+pub fn programs() -> Vec<&'static str> {
+    let named = ACTIONS.iter().filter_map(|action| action.program).filter(|(_, key)| key.is_some());
+    let mut programs: Vec<&str> = named.map(|(usual, _)| usual).collect();
+    programs.dedup();
+    programs
+}
+
 /// The action of a name.
 pub fn find(name: &str) -> Option<&'static Action> {
     ACTIONS.iter().copied().find(|action| action.name == name)

@@ -12,7 +12,12 @@ const STOP: Stop = Stop { signal: StopSignal::Int, to: StopTo::Leader, grace: Sp
 const BESIDE: &[&str] = &["env", "env_file", "pass_env", "stop", "tools"];
 
 const DIR: Key = required("dir", Takes::Path, "The folder of the stack.");
-const PROGRAM: Key = key("program", Takes::Text, "`terraform`", "The program: `tofu` for OpenTofu, or a path.");
+const PROGRAM: Key = key(
+    "program",
+    Takes::Text,
+    "`programs.terraform` of the daemon's configuration, else `terraform`",
+    "The program: `tofu` for OpenTofu, or a path.",
+);
 const WORKSPACE: Key = key("workspace", Takes::Text, "the one that is chosen", "The workspace.");
 const CACHE: Key = key(
     "plugin_cache",
@@ -250,9 +255,14 @@ pub(super) static DRIFT: Action = Action {
     outputs: &[
         output("drifted", ValueType::Boolean, "Whether what is there differs from what is written."),
         output(
+            "unaccepted",
+            ValueType::Integer,
+            "How many differences there are that nobody accepted by `runbook drift accept`.",
+        ),
+        output(
             "resources",
             ValueType::List,
-            "What differs: maps with `address`, `action`, and `attributes`, the names of those that differ, never a value.",
+            "What differs: maps with `address`, `action`, `attributes`, the names of those that differ, never a value, and `accepted`, whether somebody accepted it so by `runbook drift accept`.",
         ),
         LEFT_OUT,
         output("stack", ValueType::String, "The folder of the stack, as `dir` names it."),

@@ -128,12 +128,27 @@ impl Expression {
     /// Whether it is true for no combination of what its references may be. `values` gives all that one may be, and
     /// `None` where that is not known; what is not known is taken for possible.
     pub fn never_holds(&self, values: &dyn Fn(&Reference) -> Option<Vec<Value>>) -> bool {
-        possible::never_holds(&self.root, &self.references, values)
+        let only = Only(values);
+        // Where all is known there is nothing to be guessed.
+        match self.references.iter().all(|located| only.value_of(&located.value).is_some()) {
+            true => self.holds(&only) == Ok(false),
+            false => possible::never_holds(&self.root, &self.references, values),
+        }
     }
 
     /// An error about all of it.
     fn error(&self, message: String) -> EvaluationError {
         let excerpt = self.source.get(self.span.clone()).unwrap_or_default();
         EvaluationError { span: self.span.clone(), excerpt: lexer::shorten(excerpt), message }
+    }
+}
+
+/// What may be nothing but one value is that.
+struct Only<'v>(&'v dyn Fn(&Reference) -> Option<Vec<Value>>);
+
+impl Scope for Only<'_> {
+    fn value_of(&self, reference: &Reference) -> Option<Value> {
+        let [value] = <[Value; 1]>::try_from((self.0)(reference)?).ok()?;
+        Some(value)
     }
 }

@@ -56,6 +56,10 @@ pub const CASES: &[(&str, &str)] = &[
         "secret fields",
         "name: a\nlanguage: 1\noutputs: {k: {type: string, value: steps.ask.outputs.key}}\nsteps:\n  ask: {uses: approval, with: {message: x, fields: {key: {type: string, secret: true, required: true}, old: {type: string, secret: true, default: x}, once: {type: string, secret: true, ephemeral: true}}}}\n  good: {needs: [ask], argv: [a], stdin: \"${{ steps.ask.outputs.key }}\", env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  seen: {needs: [ask], argv: [a, \"${{ steps.ask.outputs.key }}\"], if: \"steps.ask.outputs.key == 'x'\"}\n  inside: {needs: [ask], steps: {b: {argv: [b], env: {K: \"${{ steps.ask.outputs.key }}\"}}}}\n  each: {needs: [ask], for_each: [1, 2], argv: [c], env: {K: \"${{ steps.ask.outputs.key }}\"}}\n  again: {needs: [ask], repeat: {until: iteration.number > 1, max: 2}, argv: [c], stdin: \"${{ steps.ask.outputs.key }}\"}\n",
     ),
+    (
+        "tools of steps",
+        "name: a\nlanguage: 1\nsteps:\n  a: {argv: [a], tools: [b, {name: c, version: '>=14'}], rollback: {argv: [r], tools: []}}\n  b: {argv: [a], tools: [bin/a, {version: '>=1'}, {name: x, version: 1}]}\n  c: {steps: {d: {argv: [d]}}, tools: [a]}\n  e: {uses: wait, with: {probe: {argv: [p], tools: [a]}}, tools: [b]}\n  f: {uses: fail, with: {message: x}, tools: [a]}\n  g: {uses: http, with: {url: 'http://x'}, tools: [a]}\n  h: {uses: terraform/plan, with: {dir: x}, tools: [{name: terraform, version: '>=1.4'}]}\n",
+    ),
     ("a key of a later version", "name: a\nlanguage: 1\ndefaults: {working_dir: /srv}\nsteps: {a: {argv: [a]}}\n"),
     (
         "values that are kept nowhere",

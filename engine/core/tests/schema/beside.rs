@@ -55,6 +55,7 @@ fn of_step() -> Vec<(&'static str, Value)> {
         ("files", json!({"a": "b"})),
         ("timeout", json!("1m")),
         ("stop", json!({"grace": "1s"})),
+        ("tools", json!(["a", {"name": "b", "version": ">=1"}])),
         ("description", json!("x")),
         ("needs", json!(["b"])),
         ("if", json!("1 == 1")),
@@ -107,6 +108,7 @@ const ALONE: &[&str] = &[
     "working_dir",
     "files",
     "stop",
+    "tools",
     "timeout",
     "description",
     "needs",
@@ -208,6 +210,7 @@ fn maps() -> Vec<Map> {
         ("env", json!({"A": "b"})),
         ("stdin", json!("x")),
         ("stop", json!({})),
+        ("tools", json!([])),
         ("retry", json!({"attempts": 2})),
     ];
     vec![

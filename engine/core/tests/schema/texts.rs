@@ -115,6 +115,7 @@ const PLACES: &[fn(&str) -> Value] = &[
     |text| runbook("requires", json!({"secrets": [text]})),
     |text| runbook("requires", json!({"secrets": [text, text]})),
     |text| runbook("requires", json!({"tools": [text]})),
+    |text| step("tools", json!([text])),
     |text| runbook("requires", json!({"tools": [{"name": text}]})),
     |text| runbook("requires", json!({"tools": [{"name": "a", "version": text}]})),
     |text| runbook("requires", json!({"endpoints": [text]})),

@@ -202,7 +202,8 @@ impl Runs {
                 left_out: &terms.selection.left_out,
             };
             let runbooks = asked.generation.with_started(&known);
-            let missing = shared.preflight.check(&runbooks, Some(&known), environment, &shared.surroundings);
+            let (all, surroundings) = (&asked.generation, &shared.surroundings);
+            let missing = shared.preflight.check(&runbooks, Some(&known), environment, all, surroundings);
             (intended, missing)
         })
         .await

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use runbook_core::action;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::is_id;
 use runbook_core::language::yaml::{self, Content, Value};
 use runbook_core::language::{Code, Configured};
+use runbook_core::needs::Substitutes;
 
 use super::{KEEP_DAYS_RANGE, KEEP_RUNS_RANGE, LogFormat, PLACES_RANGE, POOLS, Retention, filter, log_format, number};
 use crate::files;
@@ -22,12 +24,13 @@ pub(super) mod secrets;
 const FILE_BYTES: u64 = 64 << 10;
 
 /// The keys of the file; those of a map behind a dot.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "data_dir",
     "socket",
     "socket_group",
     "max_attempts",
     "pools",
+    "programs",
     "schedules",
     "log",
     "log_format",
@@ -51,6 +54,7 @@ pub(super) struct File {
     pub socket: Option<PathBuf>,
     pub max_attempts: Option<usize>,
     pub pools: BTreeMap<String, usize>,
+    pub programs: Substitutes,
     pub schedules: Option<bool>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
@@ -164,6 +168,7 @@ impl Reader {
                 "socket" => file.socket = self.text(line, name, value).map(PathBuf::from),
                 "max_attempts" => file.max_attempts = self.number(line, name, value, &PLACES_RANGE),
                 "pools" => file.pools = self.pools(line, value),
+                "programs" => file.programs = self.programs(line, value),
                 "schedules" => file.schedules = self.boolean(line, name, value),
                 "log" => {
                     file.log = self.text(line, name, value);
@@ -274,6 +279,25 @@ impl Reader {
             }
         }
         pools
+    }
+
+    fn programs(&mut self, line: u32, value: &Value) -> Substitutes {
+        let mut programs = Substitutes::new();
+        let entries = self.map(line, "programs", "programs.", value, Some(&action::programs()));
+        for Entry { name, line, value } in entries.unwrap_or_default() {
+            let what = format!("programs.{name}");
+            let Some(program) = self.text(line, &what, value) else { continue };
+            // A relative path would be another program in each folder.
+            if program.contains(|c: char| c.is_whitespace() || c.is_control())
+                || (program.contains('/') && !program.starts_with('/'))
+            {
+                let problem = format!("{program:?} is neither the name of a program on PATH nor an absolute path");
+                self.problem(line, &what, &problem);
+            } else {
+                programs.insert(name.to_owned(), program);
+            }
+        }
+        programs
     }
 
     fn retention(&mut self, line: u32, value: &Value) -> Retention {
@@ -417,7 +441,7 @@ mod tests {
             "f:10: secrets.both: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:11: secrets.none: give one of env, file, age, sops, vault, gcp, aws, exec, such as `file: PATH`, and no other of them",
             "f:13: secrets.odd.env: it must be text, and is a number",
-            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, pools, schedules, log, log_format, retention, secrets, roles, on",
+            "f:14: zzz: there is no such key; there are data_dir, socket, socket_group, max_attempts, pools, programs, schedules, log, log_format, retention, secrets, roles, on",
             "f:15: data_dir: it is empty; write a value, or leave it out",
         ];
         assert_eq!(problems(text), expected);
@@ -455,6 +479,21 @@ mod tests {
                 "f:5: roles.d.more: there is no such key; there are users, groups",
                 "f:5: roles.d.groups: it must be text, and is a list",
                 "f:5: roles.d.groups: 1.5 is neither a name nor the number of a user or group",
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_stand_for_those_of_actions_that_can_be_named() {
+        let mut none = Vec::new();
+        let file = parse("programs: {terraform: /opt/bin/tofu}", "f".to_owned(), Path::new("/p"), &mut none);
+        assert_eq!((none, file.programs["terraform"].as_str()), (Vec::new(), "/opt/bin/tofu"));
+        assert_eq!(
+            problems("programs:\n  git: jj\n  terraform: bin/tofu\n  terrafrom: tofu"),
+            [
+                "f:2: programs.git: there is no such key; there are terraform",
+                "f:3: programs.terraform: \"bin/tofu\" is neither the name of a program on PATH nor an absolute path",
+                "f:4: programs.terrafrom: there is no such key; did you mean `terraform`?",
             ]
         );
     }

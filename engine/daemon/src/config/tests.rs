@@ -117,6 +117,7 @@ fn the_page_says_every_flag_variable_key_default_and_limit() {
         assert!(cells.iter().any(named), "no row for {key}");
     }
     let mut maps = vec![
+        ("programs".to_owned(), runbook_core::action::programs()),
         ("retention".to_owned(), file::RETENTION_KEYS.to_vec()),
         ("roles.NAME".to_owned(), file::ROLE_KEYS.to_vec()),
         ("secrets.NAME".to_owned(), file::secrets::OTHER_KEYS.to_vec()),

@@ -10,8 +10,8 @@ const BYTES: u64 = 4 << 20;
 const FILES: usize = 1_000;
 
 /// Why a stack is not initialised, if it is not. A folder that is not there may be made on the way.
-pub(super) fn fault(folder: &Path) -> Option<String> {
-    let data = folder.join(".terraform");
+pub(super) fn fault(folder: &Path, data: Option<&str>) -> Option<String> {
+    let data = folder.join(data.unwrap_or(".terraform"));
     let mut wants = Wants::default();
     let mut left = BYTES;
     for entry in fs::read_dir(folder).ok()?.flatten().take(FILES) {
@@ -68,8 +68,8 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        let fault = || super::fault(folder.path());
-        assert_eq!(super::fault(&folder.path().join("gone")), None);
+        let fault = || super::fault(folder.path(), None);
+        assert_eq!(super::fault(&folder.path().join("gone"), None), None);
         file("main.tf", "resource \"terraform_data\" \"a\" {\n}\n# module \"a\" is none\n");
         assert_eq!(fault(), None, "what is built in needs nothing");
         file("modules.tf", "module \"net\" {\n  source = \"./net\"\n}\n");
@@ -83,5 +83,8 @@ mod tests {
         assert_eq!(fault().as_deref(), Some("the provider registry.terraform.io/hashicorp/aws is not there"));
         file(".terraform/providers/registry.terraform.io/hashicorp/aws/5.0.0/x", "");
         assert_eq!(fault(), None);
+        assert_eq!(super::fault(folder.path(), Some("elsewhere")).as_deref(), Some("its modules are not there"));
+        fs::rename(folder.path().join(".terraform"), folder.path().join("elsewhere")).unwrap();
+        assert_eq!(super::fault(folder.path(), Some("elsewhere")), None);
     }
 }

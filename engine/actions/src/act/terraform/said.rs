@@ -16,12 +16,39 @@ const ERRORS: usize = 3;
 /// What a program that speaks JSON line by line said.
 #[derive(Default)]
 pub(super) struct Said {
-    errors: Vec<(String, String)>,
+    errors: Vec<Fault>,
     /// How many resources it made, changed and removed, by its own names for that.
     pub(super) counts: Map<String, Value>,
     /// What it is going to change.
     pub(super) planned: Vec<Change>,
     progress: Progress,
+}
+
+/// An error.
+struct Fault {
+    summary: String,
+    detail: String,
+    /// Where: the resource, or the file and its line.
+    place: Option<String>,
+}
+
+impl Fault {
+    fn of(diagnostic: &Value) -> Self {
+        let text = |key: &str| diagnostic[key].as_str().unwrap_or_default().to_owned();
+        let file = diagnostic["range"]["filename"].as_str();
+        let line = file.map(|file| format!("{file}:{}", diagnostic["range"]["start"]["line"]));
+        let places: Vec<String> = diagnostic["address"].as_str().map(str::to_owned).into_iter().chain(line).collect();
+        let place = (!places.is_empty()).then(|| places.join(", "));
+        Self { summary: text("summary"), detail: text("detail"), place }
+    }
+
+    /// What is wrong, and where.
+    fn told(&self) -> String {
+        match &self.place {
+            Some(place) => format!("{place}: {}", self.summary),
+            None => self.summary.clone(),
+        }
+    }
 }
 
 /// How far it has come with what it is going to do. What it makes anew is removed and made: two things.
@@ -67,10 +94,12 @@ impl Said {
         }
         match message["type"].as_str() {
             Some("diagnostic") if message["diagnostic"]["severity"] == "error" => {
-                let text = |key: &str| message["diagnostic"][key].as_str().unwrap_or_default().to_owned();
-                let detail = text("detail");
-                detail.lines().for_each(say);
-                self.errors.push((text("summary"), detail));
+                let fault = Fault::of(&message["diagnostic"]);
+                if let Some(place) = &fault.place {
+                    say(&format!("at {place}"));
+                }
+                fault.detail.lines().for_each(say);
+                self.errors.push(fault);
             }
             Some("planned_change" | "outputs") => self.planned.extend(planned(&message)),
             Some("change_summary") => {
@@ -82,10 +111,10 @@ impl Said {
         }
     }
 
-    /// What its errors mean.
-    pub(super) fn failed(&self, dir: &Path) -> Done {
-        let about = |words: &str| self.errors.iter().find(|(summary, _)| summary.contains(words));
-        if let Some((_, detail)) = about("state lock") {
+    /// What its errors mean, in a folder; `called` is how terraform is called there by hand.
+    pub(super) fn failed(&self, dir: &Path, called: &str) -> Done {
+        let about = |words: &str| self.errors.iter().find(|fault| fault.summary.contains(words));
+        if let Some(Fault { detail, .. }) = about("state lock") {
             let field = |name: &str| {
                 let line = detail.lines().find_map(|line| line.trim().strip_prefix(name));
                 line.map_or("unknown", str::trim).to_owned()
@@ -94,14 +123,20 @@ impl Said {
             let told = detail.split("already locked: ID=").nth(1).and_then(|rest| rest.split_whitespace().next());
             let (id, holder) = match told.filter(|id| *id != field("ID:")) {
                 Some(id) => (id.to_owned(), "somebody whom the backend does not name".to_owned()),
-                None => (field("ID:"), format!("{} since {}", field("Who:"), field("Created:"))),
+                None => {
+                    let (operation, created) = (field("Operation:"), field("Created:"));
+                    let operation = operation.strip_prefix("OperationType").unwrap_or(&operation).to_lowercase();
+                    // Nobody wants to read its nanoseconds.
+                    let created =
+                        created.split_once('.').map_or(created.clone(), |(second, _)| format!("{second} UTC"));
+                    (field("ID:"), format!("{} ({operation}) since {created}", field("Who:")))
+                }
             };
             return Done::with(
                 LATER,
                 format!(
                     "the state is locked by {holder}; once you know that nobody works on it any more, free it by \
-                     `terraform -chdir={} force-unlock {id}`",
-                    dir.display()
+                     `{called} force-unlock {id}`"
                 ),
             );
         }
@@ -112,7 +147,7 @@ impl Said {
                  plan again, in a run of its own, and let that be approved",
             );
         }
-        let told: Vec<&str> = self.errors.iter().map(|(summary, _)| summary.as_str()).take(ERRORS).collect();
+        let told: Vec<String> = self.errors.iter().map(Fault::told).take(ERRORS).collect();
         let more = self.errors.len().saturating_sub(ERRORS);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let told = if told.is_empty() { "it failed; the log has what it said".to_owned() } else { told.join("; ") };
@@ -151,15 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_told_with_the_resource_and_the_line() {
+        let mut said = Said::default();
+        let range = json!({"filename": "main.tf", "start": {"line": 29, "column": 1}});
+        said.errors.push(Fault::of(&json!({"summary": "Invalid multi-line string", "range": range})));
+        let address = "terraform_data.slow[\"a\"]";
+        let error = json!({"summary": "local-exec provisioner error", "address": address, "range": range});
+        said.errors.push(Fault::of(&error));
+        said.errors.push(Fault::of(&json!({"summary": "Unauthorized"})));
+        let expected = "main.tf:29: Invalid multi-line string; terraform_data.slow[\"a\"], main.tf:29: local-exec \
+             provisioner error; Unauthorized";
+        assert_eq!(said.failed(Path::new("/srv/stack"), "terraform").message, expected);
+    }
+
+    #[test]
     fn a_lock_is_told_with_its_holder_and_never_forced() {
         let mut said = Said::default();
-        let detail = "Error message: resource temporarily unavailable\nLock Info:\n  ID:        af-12\n  Path:      terraform.tfstate\n  Who:       ada@host\n  Created:   2026-11-28 09:00:00 UTC\n";
-        said.errors.push(("Error acquiring the state lock".to_owned(), detail.to_owned()));
-        let done = said.failed(Path::new("/srv/stack"));
+        let detail = "Error message: resource temporarily unavailable\nLock Info:\n  ID:        af-12\n  Path:      terraform.tfstate\n  Operation: OperationTypeApply\n  Who:       ada@host\n  Created:   2026-11-28 09:00:00.94251761 +0000 UTC\n";
+        said.errors.push(Fault::of(&json!({"summary": "Error acquiring the state lock", "detail": detail})));
+        let done = said.failed(Path::new("/srv/stack"), "TF_DATA_DIR=data tofu -chdir=/srv/stack");
         assert_eq!(done.code, LATER);
         assert!(
-            done.message.contains("locked by ada@host since 2026-11-28")
-                && done.message.contains("-chdir=/srv/stack force-unlock af-12"),
+            done.message.contains("locked by ada@host (apply) since 2026-11-28 09:00:00 UTC;")
+                && done.message.contains("`TF_DATA_DIR=data tofu -chdir=/srv/stack force-unlock af-12`"),
             "{}",
             done.message
         );
