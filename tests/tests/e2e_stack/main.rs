@@ -5,12 +5,13 @@
 
 mod database;
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use runbook_proto::v1::{Run, RunStatus, StartRunRequest, StepStatus};
+use runbook_proto::v1::{Run, RunStatus, RunStep, StartRunRequest, StepStatus};
 use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::injection::skip;
 use runbook_tests::e2e::{Daemon, Project, Reply, Web, find, path, step, tree, wait_for};
@@ -46,9 +47,27 @@ fn is_postgres_there() -> bool {
 }
 
 fn start(project: &Project) -> Daemon {
+    start_on(project, path())
+}
+
+fn start_on(project: &Project, path: OsString) -> Daemon {
     Daemon::start_with(project, |command| {
-        command.env("PATH", path());
+        command.env("PATH", path);
     })
+}
+
+/// A PATH with all programs but these.
+fn path_without(project: &Project, names: &[&str]) -> OsString {
+    let folder = project.path("bin");
+    std::fs::create_dir(&folder).unwrap();
+    for file in std::env::split_paths(&path()).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
+        let (name, link) = (file.file_name(), folder.join(file.file_name()));
+        // Of two programs of a name the first one is meant.
+        if !names.iter().any(|without| *without == name) && link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(file.path(), link).unwrap();
+        }
+    }
+    folder.into_os_string()
 }
 
 /// A start in the environment `local`.
@@ -86,6 +105,13 @@ fn told(daemon: &Daemon, run: &Run) -> String {
         }
     }
     text
+}
+
+/// The step that makes the infrastructure, of the only round that there was.
+fn apply_of(run: &Run) -> &RunStep {
+    let rounds = step(run, "infrastructure").child_run.as_ref().expect("rounds");
+    assert_eq!(rounds.steps.len(), 1, "{rounds:#?}");
+    step(rounds.steps[0].child_run.as_ref().expect("a round"), "apply")
 }
 
 /// A stack with a release and a file in its store.
@@ -181,7 +207,7 @@ fn a_stack_that_was_lost_comes_back_although_the_daemon_is_killed_in_each_phase(
     deployed(&daemon, &project);
     // The second time there is nothing to make, and what is deployed stays.
     let again = succeed(&daemon, "bootstrap", &[]);
-    assert_eq!(step(&again, "apply").status(), StepStatus::Skipped);
+    assert_eq!(apply_of(&again).status(), StepStatus::Skipped);
     succeed(&daemon, "verify", &[("version", "1.0.0")]);
     succeed(&daemon, "backup-stack", &[]);
     succeed(&daemon, "stack-drill", &[]);
@@ -196,7 +222,9 @@ fn a_stack_that_was_lost_comes_back_although_the_daemon_is_killed_in_each_phase(
     for part in ["site", "postgres", "terraform"] {
         assert!(!project.path(&format!(".stack/local/{part}")).exists(), "{part}");
     }
-    assert_eq!(exec(&daemon, "verify", &[]).status(), RunStatus::Failed);
+    let refused = daemon.runs(|mut client| async move { client.start_run(request("verify", &[])).await }).unwrap_err();
+    let parts = ["is not initialised", "`runbook exec disaster-recovery --env local`"];
+    assert!(parts.iter().all(|part| refused.message().contains(part)), "{refused:?}");
     drop(daemon);
 
     let phases = [
@@ -218,7 +246,7 @@ fn a_stack_that_was_lost_comes_back_although_the_daemon_is_killed_in_each_phase(
     }
     let run = daemon.wait_over(&run.name);
     assert_eq!(run.status(), RunStatus::Succeeded, "{}", told(&daemon, &run));
-    assert_eq!(step(&run, "apply").attempts, 1);
+    assert_eq!(apply_of(&run).attempts, 1);
     assert_eq!(version(&project), "1.0.0");
     assert_eq!(project.read(".stack/local/site/files/letter").as_deref(), Some("dear reader\n"));
     assert_eq!(ask(&project, "select string_agg(version, ',') from releases"), "1.0.0");
@@ -250,12 +278,28 @@ fn what_was_changed_by_hand_is_told_with_its_attribute() {
     let run = exec(&daemon, "drift-check", &[]);
     assert_eq!(run.status(), RunStatus::Failed);
     let verdict = &step(&run, "verdict").message;
-    for part in ["terraform_data.service[\"api\"] (input", "2 lines of the manifests"] {
+    for part in ["terraform_data.service[\"api\"] (input", "Manifests: 2 lines differ"] {
         assert!(verdict.contains(part), "{part}: {verdict}");
     }
     assert!(!verdict.contains("web"), "{verdict}");
     let lines = daemon.logs(&run.name, "manifests");
     assert!(lines.contains(&"+  replicas: 4".to_owned()), "{lines:?}");
+    // What somebody accepted fails nothing, as long as it stays as it is.
+    project.file(&manifests, &text);
+    let tomorrow = Command::new("date").args(["-u", "-d", "+1 day", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
+    let until = String::from_utf8(tomorrow.stdout).unwrap();
+    let said = runbook(&project, &["drift", "--output", "json"]);
+    let drift: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    let differences = drift["stacks"][0]["differences"].as_array().unwrap();
+    assert!(!differences.is_empty(), "{drift:#}");
+    for difference in differences {
+        let address = difference["address"].as_str().unwrap();
+        let said = runbook(&project, &["drift", "accept", address, "--until", until.trim(), "--reason", "a test"]);
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+    succeed(&daemon, "drift-check", &[]);
+    terraform(&project, &by_hand.map(|word| if word == "-var=api_replicas=7" { "-var=api_replicas=8" } else { word }));
+    assert_eq!(exec(&daemon, "drift-check", &[]).status(), RunStatus::Succeeded, "the attribute is the same one");
     // A deployment brings both back.
     succeed(&daemon, "deploy", &[("version", "1.0.0")]);
     succeed(&daemon, "drift-check", &[]);
@@ -318,6 +362,19 @@ fn parts_of_a_deployment_can_be_left_out() {
     assert_eq!(project.read(&format!("{CURRENT}/manifests.yaml")), manifests);
     // What was left out is no drift.
     succeed(&daemon, "drift-check", &[]);
+    // Neither are the programs of what is left out needed.
+    drop(daemon);
+    let daemon = start_on(&project, path_without(&project, &["terraform", "kubectl"]));
+    let missing = |inputs: &[(&str, &str)]| {
+        let request = request("deploy", inputs);
+        let refused = daemon.runs(|mut client| async move { client.start_run(request).await }).unwrap_err();
+        ["terraform", "kubectl"].map(|name| refused.message().contains(name))
+    };
+    assert_eq!(missing(&[("version", "1.0.2")]), [true, true]);
+    assert_eq!(missing(&[("version", "1.0.2"), ("skip_terraform", "true")]), [false, true]);
+    assert_eq!(missing(&[("version", "1.0.2"), ("skip_k8s", "true")]), [true, false]);
+    succeed(&daemon, "deploy", &[("version", "1.0.2"), ("skip_terraform", "true"), ("skip_k8s", "true")]);
+    assert_eq!(version(&project), "1.0.2");
 }
 
 /// All that a runbook of a stack could change: what is there, and when it was written to.
