@@ -26,11 +26,15 @@ on_failure: continue
 steps:
   sources: {uses: git/checkout, with: {url: "../../origin", ref: "${{ inputs.ref }}", path: scratch/site}, retry: {attempts: 1}}
   use: {needs: [sources], argv: [cat, "${{ steps.sources.outputs.path }}/page"]}
+  own: {needs: [sources], if: always(), uses: git/checkout, with: {url: ../origin, path: own}, retry: {attempts: 1}}
   full: {needs: [sources], if: always(), uses: git/checkout, with: {url: ../origin, path: full}, retry: {attempts: 1}}
 "#,
     );
     project.file("origin/page", "one\n");
     project.file("full/mine", "not to be removed");
+    // A repository of somebody's, with work that is nowhere else.
+    git(&project, &["init", "-q", "../own"]);
+    project.file("own/notes", "not to be removed");
     git(&project, &["init", "-q"]);
     git(&project, &["add", "page"]);
     git(&project, &["commit", "-q", "-m", "the first page"]);
@@ -43,8 +47,10 @@ steps:
     assert_eq!(step(&run, "sources").status(), StepStatus::Succeeded, "{run:#?}");
     assert_eq!(daemon.logs(&run.name, "use"), ["one"]);
     assert_eq!(daemon.logs(&run.name, "sources"), [format!("{first} the first page")]);
-    assert!(step(&run, "full").message.contains("holds something that is no repository"), "{run:#?}");
-    assert_eq!(project.read("full/mine").as_deref(), Some("not to be removed"));
+    for (id, file) in [("full", "full/mine"), ("own", "own/notes")] {
+        assert!(step(&run, id).message.contains("holds something that no checkout put there"), "{run:#?}");
+        assert_eq!(project.read(file).as_deref(), Some("not to be removed"));
+    }
     // Again, with another commit: what lies there from before goes.
     project.file("scratch/site/left", "over");
     let run = daemon.wait_over(&daemon.exec("r", &[]).name);
@@ -53,6 +59,8 @@ steps:
     let run = daemon.wait_over(&daemon.exec("r", &[("ref", "gone")]).name);
     assert_eq!(run.status(), RunStatus::Failed);
     assert!(step(&run, "sources").message.contains("gone of ../../origin cannot be fetched"), "{run:#?}");
+    let run = daemon.wait_over(&daemon.exec("r", &[("ref", &first[..8])]).name);
+    assert!(step(&run, "sources").message.contains("named in full, by its 40 digits"), "{run:#?}");
 }
 
 /// A repository beside the runbooks, with one commit.
@@ -83,6 +91,7 @@ steps:
     of_project(&["add", "runbooks"]);
     of_project(&["commit", "-q", "-m", "the project"]);
     let head = of_project(&["symbolic-ref", "HEAD"]);
+    project.file("scratch/site/.git/runbook-scratch", "");
     project.file("scratch/site/.git/index.lock", "");
     project.file("scratch/site/.git/config.lock", "");
     project.file("scratch/site/left", "over");

@@ -10,6 +10,9 @@ use super::tool::{Ended, Tool, folder, killed};
 use super::{Told, say};
 use crate::inside::Done;
 
+/// The file in a repository that tells that it was made here.
+const MARK: &str = "runbook-scratch";
+
 /// Fetches a revision, and puts what it holds into the folder.
 pub(super) async fn checkout(told: &Told) -> Done {
     run(told).await.unwrap_or_else(|done| done)
@@ -19,9 +22,12 @@ async fn run(told: &Told) -> Result<Done, Done> {
     let path = folder(told, "path");
     let wrong = |error: std::io::Error| Done::with(FAILED, format!("with.path: {}: {error}", path.display()));
     std::fs::create_dir_all(&path).map_err(wrong)?;
-    let repository = path.join(".git").exists();
-    if !repository && std::fs::read_dir(&path).map_err(wrong)?.next().is_some() {
-        let message = format!("{} holds something that is no repository; name an empty folder", path.display());
+    let own = take(&path).map_err(wrong)?;
+    if !own {
+        let message = format!(
+            "{} holds something that no checkout put there, and it would be lost; name an empty folder, or one that is not there",
+            path.display()
+        );
         return Err(Done::with(FAILED, message));
     }
     let path = path.canonicalize().map_err(wrong)?;
@@ -39,9 +45,7 @@ async fn run(told: &Told) -> Result<Done, Done> {
         env.push(("GIT_CONFIG_VALUE_0".to_owned(), format!("Authorization: Bearer {token}")));
     }
     let tool = Tool { program: "git".to_owned(), dir: path.clone(), env };
-    if repository {
-        unlock(&path.join(".git")).map_err(wrong)?;
-    }
+    unlock(&path.join(".git")).map_err(wrong)?;
     // It harms none that is there, and mends one that was left half-way.
     git(&tool, &["init", "--quiet"]).await?;
     let url = told.text("url").unwrap_or_default();
@@ -53,7 +57,9 @@ async fn run(told: &Told) -> Result<Done, Done> {
     match git(&tool, &["fetch", "--quiet", "--no-tags", "--force", &depth, "--", url, revision]).await {
         Ok(_) => {}
         Err(done) if done.code == FAILED => {
-            let message = format!("{revision} of {url} cannot be fetched; the log has what git said");
+            let short = (4..40).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let hint = if short { "; a commit is named in full, by its 40 digits" } else { "" };
+            let message = format!("{revision} of {url} cannot be fetched; the log has what git said{hint}");
             return Err(Done::with(LATER, message));
         }
         Err(done) => return Err(done),
@@ -71,6 +77,23 @@ async fn run(told: &Told) -> Result<Done, Done> {
         done.outputs.insert(name.to_owned(), Value::from(value));
     }
     Ok(done)
+}
+
+/// Marks a folder as a scratch folder of checkouts, if nothing is in it that would be lost; says whether it is one.
+fn take(path: &Path) -> std::io::Result<bool> {
+    let (repository, mark) = (path.join(".git"), path.join(".git").join(MARK));
+    if mark.exists() {
+        return Ok(true);
+    }
+    // A repository of somebody's is none of ours, whatever it holds; one that is empty was begun here.
+    let is_empty = |folder: &Path| std::fs::read_dir(folder).map(|mut entries| entries.next().is_none());
+    let begun = repository.is_dir() && is_empty(&repository)? && std::fs::read_dir(path)?.count() == 1;
+    if !begun && !is_empty(path)? {
+        return Ok(false);
+    }
+    std::fs::create_dir_all(&repository)?;
+    std::fs::write(mark, "What is in this folder goes with the next checkout of a runbook.\n")?;
+    Ok(true)
 }
 
 /// Removes the locks that a git left which was killed. Nobody else works here: the step has the folder alone.

@@ -60,7 +60,10 @@ pub(super) static CHECKOUT: Action = Action {
         limits: "`depth` commits of one revision, without the tags. How large they are is bounded by the disk alone: say it under `requires.disk`.",
         secrets: "`token`, which goes by git's environment and is in no argument and no file. What git says is hidden as a command's log is.",
         more: &[
-            ("A folder that is not empty", "and no repository is refused: nothing of yours is removed."),
+            (
+                "A folder that is not empty",
+                "is refused unless an earlier checkout made it: neither files nor a repository of yours are removed.",
+            ),
             (
                 "One at a time",
                 "It has the lock `git/PATH`, as if the step named it under `locks`: two steps never work in one folder.",
