@@ -253,6 +253,35 @@ fn who_writes_to_a_stack_waits_for_who_does_and_nobody_else_does() {
 }
 
 #[test]
+fn a_workspace_that_is_not_there_is_no_drift_and_no_new_stack() {
+    if !is_there() {
+        return;
+    }
+    let project = Project::with(
+        "r",
+        r#"
+inputs: {workspace: {type: string, required: true}}
+on_failure: continue
+steps:
+  drift: {uses: terraform/drift, with: {dir: stack, workspace: "${{ inputs.workspace }}"}}
+  plan: {uses: terraform/plan, with: {dir: stack, workspace: "${{ inputs.workspace }}"}}
+"#,
+    );
+    project.runbook("init", "steps: {init: {uses: terraform/init, with: {dir: stack, workspace: blue}}}\n");
+    project.file("stack/main.tf", STACK);
+    let daemon = Daemon::start(&project);
+    assert_eq!(daemon.wait_over(&daemon.exec("init", &[]).name).status(), RunStatus::Succeeded);
+    let run = daemon.wait_over(&daemon.exec("r", &[("workspace", "bleu")]).name);
+    for id in ["drift", "plan"] {
+        let message = &step(&run, id).message;
+        assert!(message.contains("there is no workspace bleu; there are default, blue; did you mean blue?"), "{message}");
+    }
+    assert!(!project.path("stack/terraform.tfstate.d/bleu").exists());
+    let run = daemon.wait_over(&daemon.exec("r", &[("workspace", "blue")]).name);
+    assert_eq!(run.status(), RunStatus::Succeeded, "{run:#?}");
+}
+
+#[test]
 fn each_item_writes_to_its_stack_alone() {
     let project = Project::new();
     let program = project.file("stand-in", STAND_IN);

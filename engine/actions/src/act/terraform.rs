@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use runbook_core::action::{DONE, FAILED};
 use runbook_core::drift::Found;
+use runbook_core::expression::did_you_mean;
 use serde_json::{Map, Value, json};
 
 use self::changes::{Change, changes, listed, sorted};
@@ -37,6 +38,11 @@ fn quoted(word: &str) -> String {
 /// Carries out one of the actions.
 pub(super) async fn carry_out(what: &str, told: &Told) -> Done {
     let stack = Stack::new(told);
+    if matches!(what, "plan" | "drift" | "apply" | "output" | "destroy")
+        && let Err(done) = stack.has_workspace().await
+    {
+        return done;
+    }
     let done = match what {
         "init" => stack.init().await,
         "validate" => stack.validate().await,
@@ -115,6 +121,31 @@ impl<'a> Stack<'a> {
             (Ended::Exited(code), bytes) => Ok((code, bytes)),
             (Ended::Killed(signal), _) => Err(killed(&self.tool.program, signal)),
         }
+    }
+
+    /// Whether the workspace is there that the step names: terraform would take a wrong name for that of a new and empty one.
+    async fn has_workspace(&self) -> Result<(), Done> {
+        let Some(wanted) = self.told.text("workspace").filter(|workspace| *workspace != "default") else { return Ok(()) };
+        let (code, bytes) = self.ask(&Self::arguments(&["workspace", "list"])).await?;
+        if code != 0 {
+            return Err(Done::with(FAILED, "its workspaces cannot be listed; is it initialised? The log has what it said"));
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let names = text.lines().map(|line| line.trim_start_matches(['*', ' ']).trim()).skip_while(|name| name.is_empty());
+        // What else it says stands apart, behind an empty line.
+        let all: Vec<&str> = names.take_while(|name| !name.is_empty()).collect();
+        if all.contains(&wanted) {
+            return Ok(());
+        }
+        let meant = did_you_mean(wanted, all.iter().copied()).map(|name| format!("; did you mean {name}?"));
+        Err(Done::with(
+            FAILED,
+            format!(
+                "there is no workspace {wanted}; there are {}{}; a step `uses: terraform/init` with `workspace` makes one",
+                all.join(", "),
+                meant.unwrap_or_default()
+            ),
+        ))
     }
 
     async fn init(&self) -> Result<Done, Done> {

@@ -18,7 +18,12 @@ const PROGRAM: Key = key(
     "`programs.terraform` of the daemon's configuration, else `terraform`",
     "The program: `tofu` for OpenTofu, or a path.",
 );
-const WORKSPACE: Key = key("workspace", Takes::Text, "the one that is chosen", "The workspace.");
+const WORKSPACE: Key = key(
+    "workspace",
+    Takes::Text,
+    "the one that is chosen",
+    "The workspace. `terraform/init` makes one that is not there; the others refuse it.",
+);
 const CACHE: Key = key(
     "plugin_cache",
     Takes::Path,
