@@ -36,6 +36,7 @@ fn everything_that_is_missing_is_told_before_step_one() {
 steps:
   begun: {{effect: read, run: touch begun}}
   plan: {{needs: [begun], uses: terraform/plan, with: {{dir: net, program: no-such-terraform}}}}
+  fmt: {{uses: terraform/fmt, with: {{dir: gone, program: sh}}}}
 "
         ),
     );
@@ -52,6 +53,7 @@ steps:
         "requires.disk.runbooks".to_owned(),
         "steps.plan.no-such-terraform".to_owned(),
         "steps.plan.net".to_owned(),
+        "steps.fmt.gone".to_owned(),
     ];
     assert_eq!(subjects, expected, "{missing:#?}");
     let why = |subject: &str| missing.iter().find(|(it, _)| it == subject).map(|(_, problem)| problem.clone()).unwrap();

@@ -125,6 +125,8 @@ pub const DEFAULTS_BYTES: usize = 32 << 20;
 pub const SECRETS: usize = 256;
 /// The tools that a runbook may list.
 pub const TOOLS: usize = 256;
+/// Arguments by which a tool tells its version.
+pub const TOOL_ARGUMENTS: usize = 8;
 /// The endpoints that a runbook may list.
 pub const ENDPOINTS: usize = 64;
 /// The disks on which a runbook may want room.

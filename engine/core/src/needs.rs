@@ -7,7 +7,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::action::{self, Initialised};
-use crate::definition::{Acting, Command, Program, Runbook, Setting, Shell, Step, Tool, WhenSkipped};
+use crate::definition::{Acting, Command, Effect, Part, Program, Runbook, Setting, Shell, Step, Tool, WhenSkipped};
 use crate::destruction::{self, Known};
 use crate::expression::{Reference, Scope as _, Template};
 use crate::id::StepNo;
@@ -31,6 +31,8 @@ pub struct Wanted {
     pub path: Option<String>,
     /// A condition on its version, such as `>=14`.
     pub version: Option<String>,
+    /// The arguments by which it tells that, where these are others than usually.
+    pub ask: Vec<String>,
 }
 
 /// Which programs stand for those that actions usually run, by the names of these: as the configuration says for all steps.
@@ -52,6 +54,8 @@ pub struct Needs {
     pub programs: BTreeMap<Wanted, String>,
     /// What has to be initialised, with the program that does it.
     pub stacks: BTreeMap<Stack, (String, String)>,
+    /// Files and folders that actions read, relative to the project's, as far as no step before may make them.
+    pub files: BTreeMap<String, String>,
     /// What the runbooks initialise themselves.
     made: BTreeSet<Stack>,
     /// Whether they initialise one of which it is not known yet which.
@@ -80,20 +84,23 @@ pub fn of(runbooks: &[&Runbook], known: Option<&Known<'_>>, substitutes: &Substi
         }
         let running = match known.filter(|_| place == 0) {
             Some(known) => by_inputs(known),
-            None => running(&runbook.steps, doubtful(&runbook.steps), &doubtful),
+            None => running(&runbook.steps, doubtful(&runbook.steps), true, &doubtful),
         };
-        for step in running {
+        for Running { step, early } in running {
             let commands = [step.command(), step.verify.as_ref(), step.on_cancel.as_ref(), step.rollback.as_ref()];
             for command in commands.into_iter().flatten() {
                 needs.command(&step.id, command, &sight);
             }
+            if let Some(acting) = step.action().filter(|_| early) {
+                needs.reads(&step.id, acting, &sight);
+            }
         }
     }
-    let Needs { stacks, made, makes_any, programs } = &mut needs;
+    let Needs { stacks, made, makes_any, programs, .. } = &mut needs;
     stacks.retain(|stack, _| !*makes_any && !made.contains(stack));
     // Whoever wants any version has what another one wants of it.
     let some = programs.keys().filter(|it| it.version.is_some());
-    let some: BTreeSet<Wanted> = some.map(|it| Wanted { version: None, ..it.clone() }).collect();
+    let some: BTreeSet<Wanted> = some.map(|it| Wanted { version: None, ask: Vec::new(), ..it.clone() }).collect();
     programs.retain(|it, _| it.version.is_some() || !some.contains(it));
     needs
 }
@@ -109,26 +116,46 @@ pub fn initialises(runbook: &Runbook, folder: &str) -> bool {
 /// The runbooks that the steps start which may run by what is given, each once.
 pub fn started<'a>(known: &Known<'a>) -> Vec<&'a str> {
     let mut seen = BTreeSet::new();
-    let called = by_inputs(known).into_iter().filter_map(Step::call).map(|call| call.runbook.as_str());
+    let called = by_inputs(known).into_iter().filter_map(|it| it.step.call()).map(|call| call.runbook.as_str());
     called.filter(|name| seen.insert(*name)).collect()
 }
 
 /// The steps that may run by what is given, those inside of blocks too.
-fn by_inputs<'a>(known: &Known<'a>) -> Vec<&'a Step> {
+fn by_inputs<'a>(known: &Known<'a>) -> Vec<Running<'a>> {
     let steps = &known.runbook.steps;
     let never = destruction::never(known).into_iter().enumerate();
     let skipped = never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect();
     // Only steps of the runbook itself are left out by a start.
-    running(steps, skipped, &|inside| destruction::never_of(inside, known, &BTreeSet::new()))
+    running(steps, skipped, true, &|inside| destruction::never_of(inside, known, &BTreeSet::new()))
 }
 
-/// The steps that may run, those inside of blocks too: of these it is known which are skipped, of those it is asked.
-fn running<'a>(steps: &'a [Step], skipped: Vec<bool>, ask: &dyn Fn(&[Step]) -> Vec<bool>) -> Vec<&'a Step> {
+/// A step that may run.
+struct Running<'a> {
+    step: &'a Step,
+    /// Whether all that runs before it changes nothing.
+    early: bool,
+}
+
+/// The steps that may run, those inside of blocks too: of these it is known which are skipped, of those it is asked. `early`
+/// says whether all that runs before them changes nothing.
+fn running<'a>(
+    steps: &'a [Step],
+    skipped: Vec<bool>,
+    early: bool,
+    ask: &dyn Fn(&[Step]) -> Vec<bool>,
+) -> Vec<Running<'a>> {
+    let mut of_these = vec![false; steps.len()];
+    for no in plan::order(steps) {
+        let step = &steps[no.index()];
+        let changes = |need: &StepNo| !of_these[need.index()] || steps[need.index()].effect != Effect::Read;
+        // What `finally` does comes after all else.
+        of_these[no.index()] = early && step.part == Part::Main && !step.needs.iter().any(changes);
+    }
     let mut all = Vec::new();
-    for (step, _) in steps.iter().zip(skipped).filter(|(_, skipped)| !skipped) {
-        all.push(step);
+    for ((step, early), _) in steps.iter().zip(of_these).zip(skipped).filter(|(_, skipped)| !skipped) {
+        all.push(Running { step, early });
         if let Some(block) = step.block() {
-            all.extend(running(&block.steps, ask(&block.steps), ask));
+            all.extend(running(&block.steps, ask(&block.steps), early, ask));
         }
     }
     all
@@ -162,11 +189,11 @@ impl Needs {
         if let Some(path) = sight.variable(PATH, command) {
             let tools = match &command.tools {
                 Some(tools) => tools.clone(),
-                None => sight.program(command).map(|name| Tool { name, version: None }).into_iter().collect(),
+                None => sight.program(command).map(|name| Tool { name, ..Tool::default() }).into_iter().collect(),
             };
-            for Tool { name, version } in tools {
+            for Tool { name, version, ask } in tools {
                 let listed = command.tools.is_none() && sight.runbook.files.contains(&name);
-                let wanted = Wanted { name, listed, path: path.clone().filter(|_| !listed), version };
+                let wanted = Wanted { name, listed, path: path.clone().filter(|_| !listed), version, ask };
                 self.programs.entry(wanted).or_insert_with(|| step.to_owned());
             }
         }
@@ -174,6 +201,19 @@ impl Needs {
             && let (Some(stack), Some(program)) = (sight.stack(acting, command), sight.of_action(acting))
         {
             self.stacks.entry(stack).or_insert_with(|| (step.to_owned(), program));
+        }
+    }
+
+    fn reads(&mut self, step: &str, acting: &Acting, sight: &Sight<'_>) {
+        let Some(action) = action::find(&acting.name) else { return };
+        for setting in action.reads.iter().filter_map(|key| acting.with.get(*key)) {
+            let paths: Vec<String> = match setting {
+                Setting::List(all) => all.iter().filter_map(|setting| sight.value(setting)).collect(),
+                lone => sight.value(lone).into_iter().collect(),
+            };
+            for path in paths {
+                self.files.entry(path).or_insert_with(|| step.to_owned());
+            }
         }
     }
 }
@@ -210,7 +250,11 @@ impl Sight<'_> {
 
     /// A setting of an action.
     fn setting(&self, acting: &Acting, key: &str) -> Option<String> {
-        match acting.with.get(key)? {
+        self.value(acting.with.get(key)?)
+    }
+
+    fn value(&self, setting: &Setting) -> Option<String> {
+        match setting {
             Setting::Template(text) => self.text(text),
             Setting::Value(value) => value.as_str().map(ToOwned::to_owned),
             Setting::List(_) | Setting::Map(_) | Setting::Condition(_) => None,
@@ -307,7 +351,8 @@ mod tests {
         let needs = needs_of(&[&it], None);
         let programs = vec!["bash", "git", "no-such-program", "terraform", "tofu"];
         assert_eq!(names(&needs), (programs, vec!["inner", "net"]));
-        let terraform = Wanted { name: "terraform".to_owned(), listed: false, path: None, version: None };
+        let terraform =
+            Wanted { name: "terraform".to_owned(), listed: false, path: None, version: None, ask: Vec::new() };
         assert_eq!(needs.programs[&terraform], "plan");
         let substitutes = Substitutes::from([("terraform".to_owned(), "tofu-1.9".to_owned())]);
         let needs = of(&[&it], None, &substitutes);
@@ -387,6 +432,25 @@ mod tests {
         let init = runbook("  init: {uses: terraform/init, with: {dir: net}}\n");
         assert_eq!(data(needs_of(&[&other, &init], None)), [Some("data".to_owned())]);
         assert!(initialises(&init, "net") && !initialises(&init, "dns") && !initialises(&other, "net"));
+    }
+
+    #[test]
+    fn files_that_actions_read_are_looked_for_where_no_step_before_may_make_them() {
+        let it = runbook(
+            "  plan: {uses: terraform/plan, with: {dir: ./net, var_files: [a.tfvars, \"${{ inputs.plan }}.tfvars\"]}}
+  look: {effect: read, run: x}
+  behind: {needs: [look], uses: http, with: {url: 'http://x', ca: ca.pem}}
+  make: {run: x}
+  after: {needs: [make], uses: http, with: {url: 'http://x', ca: made.pem}}
+  block: {steps: {inner: {uses: terraform/fmt, with: {dir: inner}}}}
+  late: {needs: [make], steps: {inner: {uses: terraform/fmt, with: {dir: late}}}}
+finally:
+  last: {uses: terraform/fmt, with: {dir: last}}
+",
+        );
+        let files = needs_of(&[&it], None).files;
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["./net", "a.tfvars", "ca.pem", "inner"]);
+        assert_eq!(files["a.tfvars"], "plan");
     }
 
     #[test]

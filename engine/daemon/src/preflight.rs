@@ -89,7 +89,7 @@ impl Preflight {
             }
         }
         for (wanted, step) in &needs.programs {
-            let Wanted { name, listed, path, version } = wanted;
+            let Wanted { name, listed, path, version, .. } = wanted;
             let required = |runbook: &&Runbook| runbook.requires.tools.iter().any(|tool| tool.name == *name);
             if !listed && path.is_none() && version.is_none() && runbooks.iter().any(required) {
                 continue;
@@ -113,6 +113,15 @@ impl Preflight {
                 Some(format!("the step {step} works on {folder}, which is not initialised: {why}; {help}"))
             };
             looks.0.push(Look { subject: format!("steps.{step}.{folder}"), of: String::new(), fault: Box::new(fault) });
+        }
+        for (path, step) in &needs.files {
+            let fault = move || {
+                let missing = !project.join(path).exists();
+                missing.then(|| {
+                    format!("the step {step} reads {path}, which is not there; put it there, or mend the path")
+                })
+            };
+            looks.0.push(Look { subject: format!("steps.{step}.{path}"), of: String::new(), fault: Box::new(fault) });
         }
         let found = together(&looks.0, |look| (look.fault)());
         let missing = looks.0.iter().zip(found);
@@ -168,10 +177,19 @@ fn disk(wanted: &Room, project: &Path) -> Option<String> {
     let shown = folder.display();
     match room::free(&folder) {
         Ok(free) if free >= wanted.free => None,
-        Ok(free) => {
-            Some(format!("the disk of {shown} has {} MiB left, and {} MiB are needed", free >> 20, wanted.free >> 20))
-        }
+        Ok(free) => Some(format!("the disk of {shown} has {} left, and {} are needed", size(free), size(wanted.free))),
         Err(error) => Some(format!("the room on the disk of {shown} is not known: {error}")),
+    }
+}
+
+/// A size as it is written, the smaller ones with a part.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u32); 3] = [("TiB", 40), ("GiB", 30), ("MiB", 20)];
+    let (unit, bits) = UNITS.into_iter().find(|(_, bits)| bytes >> bits > 0).unwrap_or(UNITS[2]);
+    let tenths = ((bytes >> (bits - 10)) * 10) >> 10;
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        part => format!("{}.{part} {unit}", tenths / 10),
     }
 }
 
@@ -193,6 +211,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn sizes_are_told_as_they_are_written() {
+        let sizes = [20 << 40, (24 << 30) + (512 << 20), 5 << 20, 1 << 10];
+        assert_eq!(sizes.map(size), ["20 TiB", "24.5 GiB", "5 MiB", "0 MiB"]);
+    }
 
     #[test]
     fn what_is_missing_is_told_at_once() {

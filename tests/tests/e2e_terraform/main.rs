@@ -274,7 +274,10 @@ steps:
     let run = daemon.wait_over(&daemon.exec("r", &[("workspace", "bleu")]).name);
     for id in ["drift", "plan"] {
         let message = &step(&run, id).message;
-        assert!(message.contains("there is no workspace bleu; there are default, blue; did you mean blue?"), "{message}");
+        assert!(
+            message.contains("there is no workspace bleu; there are default, blue; did you mean blue?"),
+            "{message}"
+        );
     }
     assert!(!project.path("stack/terraform.tfstate.d/bleu").exists());
     let run = daemon.wait_over(&daemon.exec("r", &[("workspace", "blue")]).name);

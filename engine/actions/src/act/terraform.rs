@@ -125,13 +125,19 @@ impl<'a> Stack<'a> {
 
     /// Whether the workspace is there that the step names: terraform would take a wrong name for that of a new and empty one.
     async fn has_workspace(&self) -> Result<(), Done> {
-        let Some(wanted) = self.told.text("workspace").filter(|workspace| *workspace != "default") else { return Ok(()) };
+        let Some(wanted) = self.told.text("workspace").filter(|workspace| *workspace != "default") else {
+            return Ok(());
+        };
         let (code, bytes) = self.ask(&Self::arguments(&["workspace", "list"])).await?;
         if code != 0 {
-            return Err(Done::with(FAILED, "its workspaces cannot be listed; is it initialised? The log has what it said"));
+            return Err(Done::with(
+                FAILED,
+                "its workspaces cannot be listed; is it initialised? The log has what it said",
+            ));
         }
         let text = String::from_utf8_lossy(&bytes);
-        let names = text.lines().map(|line| line.trim_start_matches(['*', ' ']).trim()).skip_while(|name| name.is_empty());
+        let names =
+            text.lines().map(|line| line.trim_start_matches(['*', ' ']).trim()).skip_while(|name| name.is_empty());
         // What else it says stands apart, behind an empty line.
         let all: Vec<&str> = names.take_while(|name| !name.is_empty()).collect();
         if all.contains(&wanted) {

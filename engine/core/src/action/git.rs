@@ -49,6 +49,7 @@ pub(super) static CHECKOUT: Action = Action {
     program: Some(("git", None)),
     initialised: Initialised::Whatever,
     alone: &["path"],
+    reads: &[],
     drift: None,
     beside: &["env", "env_file", "pass_env", "stop", "tools"],
     facts: Facts {

@@ -188,6 +188,7 @@ pub(super) static HTTP: Action = Action {
     program: None,
     initialised: Initialised::Whatever,
     alone: &[],
+    reads: &["body_file", "ca", "client_cert"],
     drift: None,
     beside: &[],
     facts: Facts {

@@ -101,6 +101,8 @@ pub struct Action {
     /// The keys of `with` whose values name what only one step at a time may change: it has a lock of that name, beside those that
     /// the step names. None where it changes nothing of that kind.
     pub alone: &'static [&'static str],
+    /// The keys of `with` that name files and folders which have to be there.
+    pub reads: &'static [&'static str],
     /// Where it looks for drift: the source by whose name what its outputs say is kept ([`crate::drift`]).
     pub drift: Option<&'static str>,
     /// The keys of a command that mean something beside it.

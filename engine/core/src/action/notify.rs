@@ -148,6 +148,7 @@ const fn tells(
         program: None,
         initialised: Initialised::Whatever,
         alone: &[],
+        reads: &[],
         drift: None,
         beside: &[],
         facts: FACTS,
@@ -185,6 +186,7 @@ pub(super) static WEBHOOK: Action = tells(
 
 pub(super) static EMAIL: Action = Action {
     dry_run: DryRun::Ask,
+    reads: &["ca"],
     facts: Facts {
         again: "No connection, one that broke, and answers of the server that say so (4xx). Somebody may be told twice where the answer to the whole message was lost; its `Message-ID` is the same then.",
         never: "What the server refuses (5xx), a certificate that is not trusted, a server that does not offer what `tls` says. Where it refuses one of the recipients, nobody gets the message.",

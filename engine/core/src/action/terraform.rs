@@ -179,6 +179,7 @@ const fn looks(
         program: Some(("terraform", Some("program"))),
         initialised: Initialised::Wants,
         alone: &[],
+        reads: &["dir", "var_files"],
         drift: None,
         beside: BESIDE,
         facts: LOOKS,

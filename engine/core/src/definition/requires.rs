@@ -39,11 +39,14 @@ pub struct Room {
 }
 
 /// A program that a runbook needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name on PATH.
     pub name: String,
     /// A condition on its version, such as `>=14`.
     #[serde(default)]
     pub version: Option<String>,
+    /// The arguments by which it tells its version; `--version` where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ask: Vec<String>,
 }

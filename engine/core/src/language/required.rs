@@ -36,7 +36,7 @@ pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Requires {
 pub(super) fn tools(fields: &Fields<'_>, report: &mut Report<'_>) -> Vec<Tool> {
     each(fields, "tools", limits::TOOLS, report, |item, report| match item.is_map() {
         true => tool(item, report),
-        false => program(item, report).map(|name| Tool { name: name.to_owned(), version: None }),
+        false => program(item, report).map(|name| Tool { name: name.to_owned(), ..Tool::default() }),
     })
 }
 
@@ -57,8 +57,23 @@ fn each<'t, T>(
 fn tool(item: Item<'_>, report: &mut Report<'_>) -> Option<Tool> {
     let fields = item.section(&schema::TOOL, item.span(), report)?;
     let version = fields.get("version").and_then(|item| names::version(item, report));
+    let ask = fields.get("ask").map(|item| words(item, report)).unwrap_or_default();
     let name = program(fields.get("name")?, report)?;
-    Some(Tool { name: name.to_owned(), version: version.map(str::to_owned) })
+    Some(Tool { name: name.to_owned(), version: version.map(str::to_owned), ask })
+}
+
+/// Arguments as they are.
+fn words(item: Item<'_>, report: &mut Report<'_>) -> Vec<String> {
+    let items: Vec<Item<'_>> = item.list(report).into_iter().flatten().collect();
+    names::within(item, "`ask`", items.len(), limits::TOOL_ARGUMENTS, "arguments", report);
+    let mut words = Vec::new();
+    for item in items {
+        let Some(text) = item.text(report) else { continue };
+        names::no_nul(item, report);
+        names::within(item, "the argument", text.len(), limits::ARGUMENT_BYTES, "bytes", report);
+        words.push(text.to_owned());
+    }
+    words
 }
 
 /// The name of a program on PATH.

@@ -318,6 +318,12 @@ pub static TOOL: Section = Section {
             "any",
             "A condition on its version: `=`, `>`, `>=`, `<` or `<=`, and a number with dots; several with commas.",
         ),
+        key(
+            "ask",
+            "a list of texts",
+            "`[--version]`",
+            "The arguments by which it tells its version, such as `[version, --client]` of kubectl.",
+        ),
     ]],
     relations: &[],
     later: &[],

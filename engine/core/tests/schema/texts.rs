@@ -118,6 +118,7 @@ const PLACES: &[fn(&str) -> Value] = &[
     |text| step("tools", json!([text])),
     |text| runbook("requires", json!({"tools": [{"name": text}]})),
     |text| runbook("requires", json!({"tools": [{"name": "a", "version": text}]})),
+    |text| runbook("requires", json!({"tools": [{"name": "a", "ask": [text]}]})),
     |text| runbook("requires", json!({"endpoints": [text]})),
     |text| runbook("requires", json!({"endpoints": [{"url": text}]})),
     |text| runbook("requires", json!({"endpoints": [{"url": "http://x", "expect": [text]}]})),
