@@ -91,6 +91,28 @@ fn a_dump_that_does_not_come_back_is_not_published() {
 }
 
 #[test]
+fn an_empty_database_takes_the_place_of_no_dump_that_has_rows() {
+    if !is_postgres_there() {
+        return;
+    }
+    let project = with_a_trap();
+    let daemon = start(&project);
+    succeed(&daemon, "backup-database", &[("keep", "1")]);
+    let before = published(&project);
+    ask(&project, "delete from letters");
+    let run = exec(&daemon, "backup-database", &[("keep", "1")]);
+    failed(&daemon, &run, "loss", 1, &["the database has no row", "disaster-recovery --env local", "allow_empty=true"]);
+    assert_eq!(published(&project), before);
+    succeed(&daemon, "restore-database", &[]);
+    assert_eq!(letters(&project), "first second third");
+    ask(&project, "delete from letters");
+    succeed(&daemon, "backup-database", &[("keep", "1"), ("allow_empty", "true")]);
+    assert_ne!(published(&project), before);
+    // With nothing to lose nothing is refused.
+    succeed(&daemon, "backup-database", &[("keep", "1")]);
+}
+
+#[test]
 fn a_restore_that_does_not_come_to_its_end_leaves_the_database_as_it_was() {
     if !is_postgres_there() {
         return;

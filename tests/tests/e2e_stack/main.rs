@@ -209,6 +209,12 @@ fn a_stack_that_was_lost_comes_back_although_the_daemon_is_killed_in_each_phase(
     let again = succeed(&daemon, "bootstrap", &[]);
     assert_eq!(apply_of(&again).status(), StepStatus::Skipped);
     succeed(&daemon, "verify", &[("version", "1.0.0")]);
+    // Where the database alone is lost no empty one is made in its place.
+    let (there, aside) = (project.path(".stack/local/postgres"), project.path(".stack/local/aside"));
+    std::fs::rename(&there, &aside).unwrap();
+    let run = exec(&daemon, "bootstrap", &[]);
+    assert_eq!((run.status(), step(&run, "lost").status()), (RunStatus::Failed, StepStatus::Failed), "{run:#?}");
+    std::fs::rename(&aside, &there).unwrap();
     succeed(&daemon, "backup-stack", &[]);
     succeed(&daemon, "stack-drill", &[]);
     assert_eq!(ask(&project, "insert into releases values ('later', 'lost'); select count(*) from releases"), "2");
