@@ -415,8 +415,8 @@ pub enum Part {
     Finally,
 }
 
-/// What a second try could do to the world.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a second try could do to the world, the weakest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// It changes nothing.
@@ -431,6 +431,9 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Idempotent, Self::Mutating, Self::Destructive];
+
     /// The name in the language.
     pub const fn name(self) -> &'static str {
         match self {

@@ -251,6 +251,18 @@ impl Action {
         self.artifacts.iter().filter(move |artifact| artifact.when.is_empty() || artifact.when.contains(&word))
     }
 
+    /// The weakest effect that a step may say of it: a dry run does what only reads, and nobody is asked about what destroys
+    /// nothing.
+    pub fn weakest(&self, own: Effect) -> Effect {
+        match (own, self.effect) {
+            (Effect::Read, _) => Effect::Read,
+            // A question may be too long for an address.
+            (Effect::Mutating, Effects::By(..)) => Effect::Read,
+            (Effect::Idempotent | Effect::Mutating, _) => Effect::Idempotent,
+            (Effect::Destructive, _) => Effect::Destructive,
+        }
+    }
+
     /// What a second try could do, in words.
     pub fn effect_in_words(&self) -> String {
         let (key, words) = match self.effect {
@@ -261,8 +273,7 @@ impl Action {
             let words: Vec<&str> = words.iter().filter(|(_, it)| *it == effect).map(|(word, _)| *word).collect();
             (!words.is_empty()).then(|| format!("{} with {}", effect.name(), words.join(", ")))
         };
-        let effects = [Effect::Read, Effect::Idempotent, Effect::Mutating, Effect::Destructive];
-        let told: Vec<String> = effects.into_iter().filter_map(of).collect();
+        let told: Vec<String> = Effect::ALL.into_iter().filter_map(of).collect();
         format!("by `{key}`: {}", told.join("; "))
     }
 

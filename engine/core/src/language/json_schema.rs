@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::json_relations::{clauses, condition};
 use super::json_shapes::{FINALLY, INSIDE_FINALLY, MAIN, TIDY, VERIFY, name, reference, shape, shape_of};
 use super::relation::Is::{Given, Not, Word};
-use super::relation::{Relation, lacks, wants};
+use super::relation::{Relation, lacks, takes, wants};
 use super::schema::{self, Key, SECTIONS, Section};
 use super::step_relations::{self as relations, KINDS};
 use super::{environment_keys, step_keys};
@@ -163,6 +163,24 @@ fn of_effects(section: &Section) -> Vec<Value> {
         ]
         .iter(),
     );
+    for weakest in [Effect::Idempotent, Effect::Destructive] {
+        let stronger: Vec<String> = Effect::ALL
+            .into_iter()
+            .filter(|effect| *effect >= weakest)
+            .map(|effect| format!("`{}`", effect.name()))
+            .collect();
+        let takes_stronger = stronger.join(", ");
+        let fixed = named(|action| matches!(action.effect, Effects::Fixed(own) if action.weakest(own) == weakest));
+        all.extend(relations_of(section, [takes(&[Word("uses", &fixed)], "effect", &takes_stronger)].iter()));
+        for action in ACTIONS {
+            let Effects::By(key, words) = action.effect else { continue };
+            let words = words.iter().filter(|(_, own)| action.weakest(*own) == weakest);
+            let words: Vec<&str> = words.map(|(word, _)| *word).collect();
+            let (key, uses) = (format!("with.{key}"), [action.name]);
+            let when = [Word("uses", &uses), Word(&key, &words)];
+            all.extend(relations_of(section, [takes(&when, "effect", &takes_stronger)].iter()));
+        }
+    }
     for action in ACTIONS {
         let Effects::By(key, words) = action.effect else { continue };
         let words: Vec<&str> =

@@ -162,7 +162,7 @@ pub static STEP: Section = Section {
                 "effect",
                 "`read`, `idempotent`, `mutating` or `destructive`",
                 "`mutating`; of actions, as each says",
-                "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`.",
+                "What a second try could do to the world. Attempts that were cut off or lost are repeated only for `read` and `idempotent`. What changes something by its action is not `read`, and what destroys stays `destructive`.",
             ),
             key(
                 "dry_run",

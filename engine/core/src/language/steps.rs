@@ -18,7 +18,7 @@ use super::relation;
 use super::report::{Problem, Report};
 use super::{show, top, work};
 use super::{step_keys, step_relations};
-use crate::action::UNKNOWN_IF;
+use crate::action::{UNKNOWN_IF, find};
 use crate::definition::{DryRun, Effect, Many, Part, Runbook, Step, ValueType, WhenSkipped, Work};
 use crate::limits;
 use crate::time::Span;
@@ -321,6 +321,18 @@ fn types(block: &Runbook) -> indexmap::IndexMap<String, ValueType> {
 
 /// What follows from `effect`.
 fn effects(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
+    if let (Some(acting), Some(entry)) = (step.action(), fields.entry("effect"))
+        && let Some(action) = find(&acting.name)
+    {
+        let own = action::effect(acting);
+        if step.effect < action.weakest(own) {
+            let (said, own) = (step.effect.name(), own.name());
+            let message = format!("`uses: {}` does more than `{said}` says: of itself it is {own}", action.name);
+            let help = format!("leave it out, or say `effect: {own}` or a stronger one");
+            reader.report.add(Problem::new(Code::ConflictingKeys, entry.value.span(), message).help(help));
+            return;
+        }
+    }
     let destructive = step.effect == Effect::Destructive;
     match (fields.entry("effect").or(fields.entry("uses")), fields.entry("target")) {
         (Some(effect), None) if destructive => reader.report.add(

@@ -2,6 +2,10 @@
 
 pub const CASES: &[(&str, &str)] = &[
     (
+        "effects weaker than the action",
+        "name: a\nlanguage: 1\nsteps:\n  plan: {uses: terraform/plan, with: {dir: x}}\n  apply: {needs: [plan], uses: terraform/apply, effect: read, with: {dir: x, plan: \"${{ steps.plan.artifacts['plan'] }}\"}}\n  destroy: {uses: terraform/destroy, effect: mutating, with: {dir: x, confirm_workspace: default}}\n  init: {uses: terraform/init, effect: read, with: {dir: x}}\n  put: {uses: http, effect: read, with: {method: PUT, url: 'http://x'}}\n  search: {uses: http, effect: read, with: {method: POST, url: 'http://x'}}\n  stronger: {uses: http, effect: mutating, with: {url: 'http://x'}}\n",
+    ),
+    (
         "actions and keys that do not exist",
         "name: a\nlanguage: 1\nsteps:\n  a: {uses: htpp, with: {url: x}}\n  b: {uses: http, with: {ulr: x}}\n  c: {uses: http, with: {url: x, retries: 3, data: y}}\n  d: {uses: http}\n  e: {uses: http, with: [x]}\n  f: {with: {url: x}, argv: [f]}\n",
     ),
