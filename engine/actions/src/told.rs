@@ -43,9 +43,7 @@ impl Told {
             if let Setting::Condition(source) = setting {
                 told.conditions.insert(key.clone(), Condition::new(source, values).map_err(problem)?);
             } else {
-                if let Setting::Template(source) = setting
-                    && values.render(source).map_err(problem)?.secret
-                {
+                if holds_secret(setting, values).map_err(problem)? {
                     told.hidden.insert(key.clone());
                 }
                 told.values.insert(key.clone(), value(setting, typed, values).map_err(problem)?);
@@ -71,7 +69,7 @@ impl Told {
         self.text("dir").unwrap_or_default().trim_start_matches("./").trim_end_matches('/')
     }
 
-    /// Whether a secret had a part in a text.
+    /// Whether a secret had a part in a text, or in one of several.
     pub(crate) fn is_hidden(&self, key: &str) -> bool {
         self.hidden.contains(key)
     }
@@ -133,6 +131,19 @@ impl Told {
     /// A condition.
     pub(crate) fn condition(&self, key: &str) -> Option<&Condition> {
         self.conditions.get(key)
+    }
+}
+
+/// Whether a secret has a part in a text of a setting.
+fn holds_secret(setting: &Setting, values: &Values<'_>) -> Result<bool, String> {
+    let any = |mut all: Box<dyn Iterator<Item = &Setting> + '_>| {
+        all.try_fold(false, |found, setting| Ok(found || holds_secret(setting, values)?))
+    };
+    match setting {
+        Setting::Template(source) => Ok(values.render(source)?.secret),
+        Setting::List(settings) => any(Box::new(settings.iter())),
+        Setting::Map(settings) => any(Box::new(settings.values())),
+        Setting::Value(_) | Setting::Condition(_) => Ok(false),
     }
 }
 

@@ -115,3 +115,35 @@ steps:
     assert!(step(&run, "round").message.contains("the server redirects too often"), "{run:#?}");
     assert_eq!(web.asked().iter().filter(|asked| asked.path == "/round").count(), 4);
 }
+
+#[test]
+fn a_header_with_a_secret_goes_to_no_other_server() {
+    let other = Web::serve(|_, _| Reply::text(200, "other"));
+    let elsewhere = other.url();
+    let web = Web::serve(move |asked, _| match asked.path.as_str() {
+        "/home" => Reply::Answer(302, vec![("location", "/there".to_owned())], Vec::new()),
+        "/away" => Reply::Answer(302, vec![("location", format!("{elsewhere}/there"))], Vec::new()),
+        _ => Reply::text(200, "there"),
+    });
+    let project = project(
+        &web,
+        r#"
+requires: {secrets: [token]}
+on_failure: continue
+steps:
+  home: {uses: http, with: {url: URL/home, headers: {X-Api-Key: "${{ secrets.token }}"}}}
+  away: {uses: http, with: {url: URL/away, headers: {X-Api-Key: "${{ secrets.token }}"}}}
+  open: {uses: http, with: {url: URL/away, headers: {X-Api-Key: "known to all"}}}
+"#,
+    );
+    project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
+    let token = project.file("token", "hunter2-of-http");
+    std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (_daemon, run) = run(&project);
+    assert_eq!(outputs(step(&run, "home"))["body"], json!("there"), "{run:#?}");
+    assert_eq!(outputs(step(&run, "open"))["body"], json!("other"), "{run:#?}");
+    let message = &step(&run, "away").message;
+    assert!(message.contains("a header with a secret goes to no other server by itself"), "{message}");
+    let keys: Vec<_> = other.asked().iter().map(|asked| asked.header("x-api-key").map(str::to_owned)).collect();
+    assert_eq!(keys, [Some("known to all".to_owned())]);
+}

@@ -21,7 +21,7 @@ impl Asker {
     /// # Errors
     /// In words: nobody can ask.
     pub fn new() -> Result<Self, String> {
-        let way = Way { redirects: 0, ca: None, cert: None, key: None, proxy: None, pooled: false };
+        let way = Way { redirects: 0, at_home: false, ca: None, cert: None, key: None, proxy: None, pooled: false };
         runtime()?.block_on(Clients::default().of(&way)).map(Self)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, Url};
 
 use super::request::{Key, Way};
 
@@ -94,7 +94,16 @@ async fn make(way: &Way) -> Result<Client, String> {
 fn builder(way: &Way) -> Result<ClientBuilder, String> {
     let redirects = match way.redirects {
         0 => Policy::none(),
-        most => Policy::limited(most as usize),
+        most => {
+            let (limited, at_home) = (Policy::limited(most as usize), way.at_home);
+            Policy::custom(move |attempt| {
+                let from = attempt.previous().last().map(Url::origin);
+                match at_home && from.is_some_and(|from| from != attempt.url().origin()) {
+                    true => attempt.stop(),
+                    false => limited.redirect(attempt),
+                }
+            })
+        }
     };
     let mut builder = Client::builder()
         .user_agent(AGENT)

@@ -198,6 +198,8 @@ async fn unexpected(request: &Request, status: StatusCode, mut response: Respons
         message.push_str(&format!(" and redirects to {to}"));
         if !request.repeatable || !matches!(request.method.as_str(), "GET" | "HEAD") {
             message.push_str(&format!("; a {} is not sent there by itself: write that as `url:`", request.method));
+        } else if request.way.at_home {
+            message.push_str("; a header with a secret goes to no other server by itself: write that as `url:`");
         }
     }
     if code == NOBODY_KNOWS {

@@ -45,6 +45,8 @@ pub(crate) enum Body {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Way {
     pub redirects: u32,
+    /// Whether it follows redirects to the same scheme, host and port alone: a header holds a secret.
+    pub at_home: bool,
     pub ca: Option<PathBuf>,
     pub cert: Option<PathBuf>,
     pub key: Option<Key>,
@@ -132,6 +134,7 @@ impl Request {
             body: body(told, &path)?,
             way: Way {
                 redirects: if follows { redirects.unwrap_or(REDIRECTS) } else { 0 },
+                at_home: told.is_hidden("headers"),
                 ca: told.text("ca").map(&path),
                 cert: told.text("client_cert").map(&path),
                 key: told.text("client_key").map(|key| match key.contains("-----BEGIN") {
@@ -164,7 +167,7 @@ impl Request {
             hidden: told.is_hidden("url"),
             headers,
             body: Body::Text(message.to_string()),
-            way: Way { redirects: 0, ca: None, cert: None, key: None, proxy: None, pooled: true },
+            way: Way { redirects: 0, at_home: false, ca: None, cert: None, key: None, proxy: None, pooled: true },
             statuses: vec![Statuses::Class(2)],
             expect: None,
             happened: None,

@@ -76,7 +76,7 @@ const KEYS: [Key; 20] = [
         "redirects",
         Takes::Whole(0, limits::HTTP_REDIRECTS),
         "`10` with GET and HEAD, else `0`",
-        "How many redirects are followed. For GET and HEAD only: a write is not sent anywhere but to where it was addressed.",
+        "How many redirects are followed. For GET and HEAD only: a write is not sent anywhere but to where it was addressed, and a header that holds a secret to no other scheme, host or port.",
     ),
     key(
         "idempotency_key",
