@@ -13,6 +13,11 @@ use crate::inside::Done;
 /// The errors that a message tells; the log has all.
 const ERRORS: usize = 3;
 
+/// How much of a reason a message tells, in characters.
+const REASON: usize = 300;
+/// How a backend behind HTTP says that somebody has the state.
+const LOCKED: &str = "already locked: ID=";
+
 /// What a program that speaks JSON line by line said.
 #[derive(Default)]
 pub(super) struct Said {
@@ -44,10 +49,23 @@ impl Fault {
 
     /// What is wrong, and where.
     fn told(&self) -> String {
+        let summary = match self.summary.contains("state lock") {
+            // That the lock was not had is not why.
+            true => self.reason().unwrap_or_else(|| self.summary.clone()),
+            false => self.summary.clone(),
+        };
         match &self.place {
-            Some(place) => format!("{place}: {}", self.summary),
-            None => self.summary.clone(),
+            Some(place) => format!("{place}: {summary}"),
+            None => summary,
         }
+    }
+
+    /// Why a lock could not be had, on one line.
+    fn reason(&self) -> Option<String> {
+        let said = self.detail.split("Terraform acquires a state lock").next()?;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said: String = said.trim_start_matches("Error message: ").chars().take(REASON).collect();
+        (!said.is_empty()).then(|| format!("the state cannot be had: {said}"))
     }
 }
 
@@ -114,13 +132,16 @@ impl Said {
     /// What its errors mean, in a folder; `called` is how terraform is called there by hand.
     pub(super) fn failed(&self, dir: &Path, called: &str) -> Done {
         let about = |words: &str| self.errors.iter().find(|fault| fault.summary.contains(words));
-        if let Some(Fault { detail, .. }) = about("state lock") {
+        // One that cannot be read, or whose backend does not answer, is told so too, and nobody has it.
+        let lock =
+            about("state lock").filter(|fault| fault.detail.contains("Lock Info:") || fault.detail.contains(LOCKED));
+        if let Some(Fault { detail, .. }) = lock {
             let field = |name: &str| {
                 let line = detail.lines().find_map(|line| line.trim().strip_prefix(name));
                 line.map_or("unknown", str::trim).to_owned()
             };
             // A state that lies behind HTTP is told with the id of who has it, and below that, who asked in vain: ourselves.
-            let told = detail.split("already locked: ID=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let told = detail.split(LOCKED).nth(1).and_then(|rest| rest.split_whitespace().next());
             let (id, holder) = match told.filter(|id| *id != field("ID:")) {
                 Some(id) => (id.to_owned(), "somebody whom the backend does not name".to_owned()),
                 None => {
@@ -197,6 +218,20 @@ mod tests {
         let expected = "main.tf:29: Invalid multi-line string; terraform_data.slow[\"a\"], main.tf:29: local-exec \
              provisioner error; Unauthorized";
         assert_eq!(said.failed(Path::new("/srv/stack"), "terraform").message, expected);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_no_lock_of_somebody() {
+        let mut said = Said::default();
+        let detail = "Error message: 2 problems:\n\n- Unsupported state file format: it is no JSON.\n\nTerraform acquires a state lock to \
+            protect the state from being written\nby multiple users.";
+        said.errors.push(Fault::of(&json!({"summary": "Error acquiring the state lock", "detail": detail})));
+        let done = said.failed(Path::new("/srv/stack"), "terraform");
+        assert_eq!(done.code, FAILED);
+        assert_eq!(
+            done.message,
+            "the state cannot be had: 2 problems: - Unsupported state file format: it is no JSON."
+        );
     }
 
     #[test]
