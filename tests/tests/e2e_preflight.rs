@@ -291,3 +291,36 @@ fn a_runbook_is_looked_at_while_nobody_starts_it() {
     assert_eq!((all.len(), all[0].0.as_str()), (1, "broken"), "{all:#?}");
     drop(daemon);
 }
+
+#[test]
+fn a_plan_that_misses_nothing_ends_the_finding() {
+    let body = "requires: {secrets: [key]}\npreflight: {every: 24h}\nenvironments: [dev]\nsteps: {a: {effect: read, run: 'true'}}\n";
+    let project = Project::with("restore", body);
+    project.file("runbooks/environments/dev.yaml", "name: dev\nlanguage: 1\n");
+    project.file("runbookd.yaml", "schedules: true\nsecrets: {key: {file: key}}\n");
+    let daemon = Daemon::start(&project);
+    wait_for("the finding", || Some(found(&project)).filter(|all| all.len() == 1));
+    assert_eq!(problems(&project, &["restore", "--env", "dev"]).len(), 1);
+    assert_eq!(found(&project).len(), 1, "something is missing still");
+    let path = project.file("key", "hunter2-hunter2");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(problems(&project, &["restore", "--env", "dev"]), Vec::new());
+    assert_eq!(found(&project), Vec::new());
+    drop(daemon);
+}
+
+#[test]
+fn a_runbook_for_any_environment_is_looked_at_where_schedules_are_fired() {
+    let project = Project::new();
+    for (name, schedules) in [("dev", false), ("prod", true)] {
+        let text = format!("name: {name}\nlanguage: 1\nvalues: {{tool: no-such-{name}}}\nschedules: {schedules}\n");
+        project.file(&format!("runbooks/environments/{name}.yaml"), &text);
+    }
+    let step = "steps: {a: {effect: read, argv: [\"${{ environment.values.tool }}\"]}}\n";
+    project.runbook("restore", &format!("preflight: {{every: 1h}}\n{step}"));
+    project.file("runbookd.yaml", "schedules: true\n");
+    let daemon = Daemon::start(&project);
+    let all = wait_for("the finding", || Some(found(&project)).filter(|all| !all.is_empty()));
+    assert!(all.len() == 1 && all[0].1.contains("no-such-prod"), "{all:#?}");
+    drop(daemon);
+}

@@ -183,6 +183,12 @@ impl Generation {
         environment.is_none_or(|environment| !environment.unscheduled)
     }
 
+    /// The environments in which schedules are fired.
+    pub fn scheduled(&self) -> impl Iterator<Item = &str> {
+        let all = self.places.values().filter_map(|place| place.environment());
+        all.filter(|environment| !environment.unscheduled).map(|environment| environment.name.as_str())
+    }
+
     /// The schedules of a runbook that their environments want, by their names.
     pub fn schedules<'a>(&'a self, runbook: &'a Runbook) -> impl Iterator<Item = (&'a String, &'a Schedule)> {
         let all = runbook.schedules.iter().map(|(name, schedule)| (name, &**schedule));

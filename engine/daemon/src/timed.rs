@@ -58,11 +58,13 @@ pub fn wanted(folder: &Generation) -> BTreeMap<Place, Span> {
 fn environments(folder: &Generation, runbook: &Runbook) -> BTreeSet<Option<String>> {
     let scheduled = folder.schedules(runbook).map(|(_, schedule)| schedule.environment().map(str::to_owned));
     let said = runbook.environments.iter().cloned().map(Some);
-    let mut all: BTreeSet<Option<String>> = scheduled.chain(said).collect();
-    if all.is_empty() {
-        all.insert(None);
+    let all: BTreeSet<Option<String>> = scheduled.chain(said).collect();
+    match all.is_empty() {
+        false => all,
+        // One that runs in any environment, and in none but one, would start wherever schedules do.
+        true if runbook.needs_environment => folder.scheduled().map(|name| Some(name.to_owned())).collect(),
+        true => BTreeSet::from([None]),
     }
-    all
 }
 
 /// Looks until the daemon drains.

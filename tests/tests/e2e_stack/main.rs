@@ -402,12 +402,27 @@ fn a_dry_run_writes_nothing_and_what_is_left_open_is_refused_before_anything_is_
     let project = Project::with_library();
     let daemon = start(&project);
     deployed(&daemon, &project);
+    succeed(&daemon, "deploy", &[("version", "1.0.1")]);
+    succeed(&daemon, "backup-stack", &[]);
     let before = snapshot(&project);
-    for (name, inputs) in
-        [("bootstrap", &[][..]), ("deploy", &[("version", "2.0.0")]), ("backup-stack", &[]), ("disaster-recovery", &[])]
-    {
-        let dry = begin(&daemon, StartRunRequest { dry_run: true, ..request(name, inputs) });
-        daemon.wait_over(&dry.name);
+    let all = [
+        "bootstrap",
+        "deploy",
+        "validate",
+        "drift-check",
+        "rollback",
+        "backup-stack",
+        "restore-database",
+        "stack-drill",
+        "disaster-recovery",
+        "destroy",
+    ];
+    for name in all {
+        let inputs: &[(&str, &str)] = if name == "deploy" { &[("version", "2.0.0")] } else { &[] };
+        let confirm = vec!["stack/local".to_owned()];
+        let dry = begin(&daemon, StartRunRequest { dry_run: true, confirm, ..request(name, inputs) });
+        let dry = daemon.wait_over(&dry.name);
+        assert_eq!(dry.status(), RunStatus::Succeeded, "{}", told(&daemon, &dry));
         assert_eq!(snapshot(&project), before, "a dry run of {name} has written");
     }
     let dry = begin(&daemon, StartRunRequest { dry_run: true, ..request("deploy", &[("version", "2.0.0")]) });

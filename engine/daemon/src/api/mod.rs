@@ -18,6 +18,7 @@ mod locks;
 mod logs;
 mod plan;
 mod pools;
+mod preflight;
 mod readiness;
 mod rehearse;
 mod runbooks;

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use runbook_core::definition::{Environment, step_path};
-use runbook_core::destruction::Known;
 use runbook_core::expression::did_you_mean;
 use runbook_core::id::{Digest, RunUid, StepNo};
 use runbook_core::machine::AttemptRef;
-use runbook_core::preflight::Missing;
 use runbook_core::run::{self, Input, Phase, Pinned, Rejection, RunState, Start};
 use runbook_proto::v1;
 use runbook_proto::v1::run_service_server::RunService;
@@ -45,16 +43,16 @@ const TREE_RUNS: usize = 1_000;
 pub(super) struct Runs(pub Arc<Shared>);
 
 /// What a request asks to start, before anything is stored of it.
-struct Intended {
-    asked: Asked,
-    environment: Option<Environment>,
-    inputs: Inputs,
-    origin: run::Origin,
-    reason: String,
-    request_id: String,
-    terms: run::Terms,
+pub(super) struct Intended {
+    pub(super) asked: Asked,
+    pub(super) environment: Option<Environment>,
+    pub(super) inputs: Inputs,
+    pub(super) origin: run::Origin,
+    pub(super) reason: String,
+    pub(super) request_id: String,
+    pub(super) terms: run::Terms,
     /// The run whose version of the runbook it is, where that was asked for.
-    last_good_of: Option<u64>,
+    pub(super) last_good_of: Option<u64>,
 }
 
 impl Runs {
@@ -182,44 +180,6 @@ impl Runs {
                 errors::status(Code::FailedPrecondition, "DEFINITION", error.to_string())
             }
         })
-    }
-
-    /// What of that which must be there before the first step is missing, for the runbooks that steps start too.
-    async fn missing(&self, intended: Intended) -> Result<(Intended, Vec<Missing>), Status> {
-        let shared = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || {
-            let environment = intended.environment.as_ref().map(|environment| environment.name.as_str());
-            let Intended { asked, inputs, terms, .. } = &intended;
-            let open = |name: &str| !asked.runbook.inputs.get(name).is_some_and(|input| input.secret);
-            let inputs = inputs.values.iter().filter(|(name, _)| open(name));
-            let inputs = inputs.map(|(name, value)| (name.clone(), value.clone())).collect();
-            let known = Known {
-                runbook: &asked.runbook,
-                environment: intended.environment.as_ref(),
-                inputs: &inputs,
-                principal: "",
-                reason: &intended.reason,
-                left_out: &terms.selection.left_out,
-            };
-            let runbooks = asked.generation.with_started(&known);
-            let (all, surroundings) = (&asked.generation, &shared.surroundings);
-            let missing = shared.preflight.check(&runbooks, Some(&known), environment, all, surroundings);
-            (intended, missing)
-        })
-        .await
-        .map_err(|error| internal(&error))
-    }
-
-    /// What must be there before the first step.
-    async fn preflight(&self, intended: Intended) -> Result<Intended, Status> {
-        let (intended, missing) = self.missing(intended).await?;
-        if missing.is_empty() {
-            return Ok(intended);
-        }
-        let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
-        let message = format!("{} cannot run here: {}", intended.asked.runbook.name, list.join("; "));
-        let missing = missing.iter().map(|missing| (missing.subject.as_str(), missing.problem.as_str()));
-        Err(errors::unmet("PREFLIGHT", message, missing))
     }
 
     /// The latest child runs of a run's steps, and theirs: as many as one answer holds.
