@@ -23,6 +23,7 @@ use runbook_shim::files::{
     self, Child, Ending, Exit, Holder, LogCount, NotStarted, OWNER_ONLY, Outputs, SmallFile, Spec, StopRequest, Verdict,
 };
 use runbook_shim::lock::{self, Attempt, Held};
+use runbook_shim::memory;
 use runbook_shim::paths;
 use runbook_shim::process::{self, Process};
 use runbook_shim::redact::Redactor;
@@ -150,6 +151,8 @@ fn run(spec: &Spec, secrets: Secrets, signals: &Signals) -> Verdict {
     let started = match command::start(spec, &secrets) {
         Ok(started) => started,
         Err(refused) => {
+            // What is left of it goes with the attempt.
+            let _ = memory::remove(Path::new(paths::FILES));
             let mut text = refused.text;
             text.truncate(text.floor_char_boundary(TEXT_MAX));
             return not_started(NotStarted::Errno { errno: refused.errno, text }, None);
@@ -163,6 +166,9 @@ fn run(spec: &Spec, secrets: Secrets, signals: &Signals) -> Verdict {
     let redactor = Redactor::new(secrets.redact.iter().map(String::as_str));
     drop(secrets);
     let watched = watch::watch(spec, &redactor, signals, started, began);
+    if let Err(error) = memory::remove(Path::new(paths::FILES)) {
+        problems.push(format!("the files in memory could not be removed: {error}"));
+    }
     let usage = system::usage_of_children();
     let record = record::record(spec, &redactor, signals, matches!(watched.cause, Cause::Own));
     problems.extend(watched.problems.iter().cloned());

@@ -23,6 +23,7 @@ mod fence;
 pub mod files;
 pub mod lock;
 pub mod log;
+pub mod memory;
 pub mod paths;
 pub mod process;
 pub mod redact;

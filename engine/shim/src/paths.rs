@@ -22,7 +22,7 @@ pub const VERDICT_RESERVE: &str = ".verdict.new";
 pub const CLAIM_NEW: &str = ".claim.new";
 /// Directory for what the command produces (`RUNBOOK_ARTIFACTS`). Made only when artifacts are declared.
 pub const ARTIFACTS: &str = "artifacts";
-/// Directory of the files that the step gets (`files:`). Made only when there are any.
+/// Directory of the files that the step gets (`files:`). Made only when there are any; a link to one in memory where a secret is in one.
 pub const FILES: &str = "files";
 
 /// The environment variable that marks every process of an attempt; its value is the attempt's id.

@@ -156,6 +156,24 @@ fn files_are_written_for_their_owner_alone() {
     assert_eq!(place.run().ending, exited(0), "{}", place.log());
     let lines = ["A", "B", "C", "ran", "700 .", "600 a", "700 sub", "600 sub/b", "600 sub/secret", "700 run.sh"];
     assert_eq!(place.lines(Stream::Out), lines);
+    assert!(place.dir.join("files").symlink_metadata().is_err(), "what was in memory is gone");
+}
+
+#[test]
+fn files_with_secrets_are_on_no_disk() {
+    let mut place =
+        Place::script("readlink \"$T/1.0.1/files\" && cat \"$T/1.0.1/files/public\" \"$T/1.0.1/files/secret\"");
+    place.spec.files.insert("public".to_owned(), "P\n".to_owned());
+    place.spec.files.insert("secret".to_owned(), String::new());
+    place.secrets.files.insert("secret".to_owned(), "S\n".to_owned());
+    assert_eq!(place.run().ending, exited(0), "{}", place.log());
+    let lines = place.lines(Stream::Out);
+    assert!(lines[0].starts_with("/dev/shm/runbook-") && lines[1..] == ["P", "S"], "{lines:?}");
+    assert!(!std::path::Path::new(&lines[0]).exists());
+    // Nothing of it is there for files that everybody may read.
+    let mut place = Place::script("test -d \"$T/1.0.1/files\" && ! test -L \"$T/1.0.1/files\"");
+    place.spec.files.insert("public".to_owned(), "P\n".to_owned());
+    assert_eq!(place.run().ending, exited(0), "{}", place.log());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use runbook_core::id::RunUid;
 use runbook_core::machine::AttemptRef;
-use runbook_shim::paths;
+use runbook_shim::{memory, paths};
 
 use super::spare::Spares;
 use crate::files;
@@ -50,6 +50,8 @@ fn remove_directory(attempt: AttemptRef, directory: &Path, layout: &Layout) -> i
     for name in [paths::LOCK, paths::SPEC, paths::CLAIM, paths::CHILD, paths::VERDICT] {
         remove(&directory.join(name))?;
     }
+    // A shim that was killed left its files in memory.
+    memory::remove(&directory.join(paths::FILES))?;
     match fs::remove_dir(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -132,6 +134,7 @@ fn quarantine(layout: &Layout, path: &Path, prefix: &str) -> io::Result<String> 
         number += 1;
         target = layout.quarantine().join(format!("{prefix}{name}-{number}"));
     }
+    memory::remove(&path.join(paths::FILES))?;
     fs::rename(path, &target)?;
     Ok(target.display().to_string())
 }

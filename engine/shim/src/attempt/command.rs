@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use runbook_shim::files::{OWNER_ONLY, Spec};
+use runbook_shim::memory;
 use runbook_shim::paths;
 use runbook_shim::secrets::{Secrets, sealed_memfd, wipe};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat, fcntl_setfl};
@@ -120,6 +121,10 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn write_files(spec: &Spec, secrets: &Secrets) -> Result<(), NotRun> {
+    if !secrets.files.is_empty() {
+        let made = memory::make(Path::new(paths::FILES), &spec.attempt_id);
+        made.map_err(failed("making a folder in memory for the files"))?;
+    }
     let public = spec.files.iter().filter(|(name, _)| !secrets.files.contains_key(*name));
     for (name, content) in public.chain(&secrets.files) {
         let path = Path::new(paths::FILES).join(name);
