@@ -15,7 +15,7 @@ pub enum ExitCode {
     Usage = 2,
     /// The watched run was canceled.
     Canceled = 3,
-    /// The watched run cannot go on without a person, or nobody knows what differs from what is written.
+    /// The watched run cannot go on without a person, or nobody knows what differs from what is written or what is to be restored.
     Attention = 4,
     /// No daemon answers.
     Unreachable = 5,
@@ -56,7 +56,7 @@ impl ExitCode {
             Self::RunFailed => "the watched run failed or was rolled back; a scenario or objective is missed; drift",
             Self::Usage => "the command line, an input, a name or a definition is wrong",
             Self::Canceled => "the watched run was canceled",
-            Self::Attention => "the watched run needs a person to go on; a look for drift failed",
+            Self::Attention => "the watched run needs a person to go on; drift or objectives are not known",
             Self::Unreachable => "no daemon answers",
             Self::Refused => "refused: a precondition or a permission is missing",
             Self::Other => "another error",
@@ -97,7 +97,7 @@ mod tests {
         let table = ExitCode::table();
         assert_eq!(table.lines().count(), ExitCode::ALL.len() + 1);
         assert!(
-            table.contains("\n    4  the watched run needs a person to go on; a look for drift failed\n"),
+            table.contains("\n    4  the watched run needs a person to go on; drift or objectives are not known\n"),
             "{table}"
         );
     }

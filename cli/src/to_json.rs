@@ -131,6 +131,7 @@ pub fn target_readiness(it: &v1::TargetReadiness) -> Value {
         "environment": text(&it.environment),
         "verdict": readiness_verdict(it.verdict()),
         "reasons": it.reasons,
+        "warnings": it.warnings,
         "rpo_seconds": seconds(&it.rpo),
         "rto_seconds": seconds(&it.rto),
         "backup": evidence(&it.backup),

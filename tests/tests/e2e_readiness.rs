@@ -7,11 +7,17 @@ use runbook_tests::e2e::command::runbook;
 use runbook_tests::e2e::{Daemon, Project, wait_for};
 use serde_json::Value;
 
-/// The targets, and the exit code.
-fn readiness(project: &Project, arguments: &[&str]) -> (Vec<Value>, i32) {
+/// All that is answered, and the exit code.
+fn answer(project: &Project, arguments: &[&str]) -> (Value, i32) {
     let said = runbook(project, &[&["readiness", "--output", "json"], arguments].concat());
     let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
-    (answer["targets"].as_array().unwrap().clone(), said.code)
+    (answer, said.code)
+}
+
+/// The targets, and the exit code.
+fn readiness(project: &Project, arguments: &[&str]) -> (Vec<Value>, i32) {
+    let (answer, code) = answer(project, arguments);
+    (answer["targets"].as_array().unwrap().clone(), code)
 }
 
 fn succeed(daemon: &Daemon, name: &str) -> u64 {
@@ -214,7 +220,9 @@ fn what_is_broken_in_the_folder_ends_no_objective() {
     project.runbook("copy", scheduled);
     project.file(environment, "name: prod\nlanguage: 1\n");
     let daemon = Daemon::start(&project);
+    wait_verdicts(&project, "db", &["broken"]);
     succeed(&daemon, "dump");
+    wait_verdicts(&project, "db", &["ready", "broken"]);
     let stand = || -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         readiness(&project, &[]).0.iter().map(|it| (text(&it["target"]), text(&it["verdict"]))).collect()
@@ -240,5 +248,97 @@ fn what_is_broken_in_the_folder_ends_no_objective() {
     std::fs::remove_file(project.path("runbooks/dump.yaml")).unwrap();
     wait_for("its end", || (stand() == named(&[("pages", "broken")])).then_some(()));
     wait_verdicts(&project, "db", &["unwanted", "ready", "broken"]);
+    drop(daemon);
+}
+
+#[test]
+fn what_is_broken_over_a_restart_wants_what_it_did_when_it_ran_last() {
+    let project = Project::new();
+    // The name of the runbook cannot be told from that of its file.
+    let file = "runbooks/saves.yaml";
+    let text = "name: dump\nlanguage: 1\ninputs: {database: {type: string, required: true}}\n\
+        objective: {target: \"db/${{ inputs.database }}\", rpo: 1d, proves: true}\nsteps: {a: {effect: read, argv: [\"true\"]}}\n";
+    project.file(file, text);
+    for name in ["dev", "prod"] {
+        project.file(&format!("runbooks/environments/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n"));
+    }
+    let daemon = Daemon::start(&project);
+    for environment in ["dev", "prod"] {
+        let said = runbook(&project, &["exec", "dump", "--env", environment, "-i", "database=orders"]);
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+    let (whole, code) = answer(&project, &[]);
+    let of = |answer: &Value, key: &str| -> Vec<Value> {
+        answer["targets"].as_array().unwrap().iter().map(|target| target[key].clone()).collect()
+    };
+    assert_eq!((of(&whole, "environment"), code), (vec!["dev".into(), "prod".into()], 0), "{whole:#}");
+    assert_eq!(
+        (of(&whole, "verdict"), &whole["unknown"]),
+        (vec!["ready".into(); 2], &serde_json::json!([])),
+        "{whole:#}"
+    );
+    assert_eq!(of(&whole, "warnings"), vec![serde_json::json!([]); 2], "{whole:#}");
+    let before = wait_for("both verdicts", || Some(history(&project, &[])).filter(|changes| changes.len() == 2));
+
+    project.file(file, "steps: [");
+    let broken = answer(&project, &[]);
+    let told = "runbooks/saves.yaml is broken: its last good version counts";
+    assert_eq!(of(&broken.0, "warnings"), vec![serde_json::json!([told]); 2], "{broken:#?}");
+    assert_eq!((of(&broken.0, "verdict"), broken.1), (of(&whole, "verdict"), 0), "{broken:#?}");
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(answer(&project, &[]), broken, "it is the same over a restart");
+    assert!(runbook(&project, &["readiness"]).out.contains(told));
+
+    project.file(file, text);
+    assert_eq!(answer(&project, &[]), (whole, 0));
+    assert_eq!(history(&project, &[]), before, "nothing is gone that is only broken");
+    // The newest version that ran counts, also where it wants nothing.
+    project.file(file, "name: dump\nlanguage: 1\nsteps: {a: {effect: read, argv: [\"true\"]}}\n");
+    succeed(&daemon, "dump");
+    project.file(file, "steps: [");
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(readiness(&project, &[]), (Vec::new(), 0));
+    drop(daemon);
+}
+
+#[test]
+fn what_nobody_knows_is_told_and_no_success() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "1d"));
+    let daemon = Daemon::start(&project);
+    succeed(&daemon, "dump");
+    let unknown = || {
+        let (answer, code) = answer(&project, &[]);
+        let texts = |key: &str| -> Vec<String> {
+            let all = answer[key].as_array().unwrap().iter();
+            all.map(|it| it.as_str().or(it["target"].as_str()).unwrap().to_owned()).collect()
+        };
+        (texts("targets"), texts("unknown"), code)
+    };
+    let db = || vec!["db".to_owned()];
+    project.runbook("other", "steps: [");
+    let other = "runbooks/other.yaml is broken, and no run that is kept went by a good version of it: what it is for is not known";
+    let up = unknown();
+    assert_eq!(up, (db(), vec![other.to_owned()], 4));
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(unknown(), up, "it is the same over a restart");
+    // What is not there is not wanted, however broken the rest is.
+    daemon.kill();
+    std::fs::remove_file(project.path("runbooks/dump.yaml")).unwrap();
+    let daemon = Daemon::start(&project);
+    assert_eq!(unknown(), (Vec::new(), vec![other.to_owned()], 4));
+    let said = runbook(&project, &["readiness"]);
+    assert_eq!((said.out.as_str(), said.code), (format!("{other}\n").as_str(), 4), "{said:?}");
+    std::fs::remove_file(project.path("runbooks/other.yaml")).unwrap();
+    assert_eq!(unknown(), (Vec::new(), Vec::new(), 0));
+    // So is what is wanted in an environment that cannot be read, and an objective that is broken is graver.
+    project.runbook("never", &DUMP.replace("RPO", "1d").replace("db", "site"));
+    project.file("runbooks/environments/prod.yaml", "name: [");
+    let place =
+        "runbooks/environments/prod.yaml is broken: targets in this environment that no run was about may be missing";
+    assert_eq!(unknown(), (vec!["site".to_owned()], vec![place.to_owned()], 1));
     drop(daemon);
 }

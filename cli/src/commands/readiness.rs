@@ -28,7 +28,9 @@ const GAPS: usize = 3;
 #[command(
     after_help = "Runbooks say what they are for: `objective: {target: NAME, rpo: 24h}` in a backup, `rto: 1h` in a restore, \
     `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that succeeded.\n\n\
-    Ends with code 1 when an objective is broken.\n\n\
+    While the file of a runbook is broken its last good version counts, and that is told.\n\n\
+    Ends with code 1 when an objective is broken, and otherwise with code 4 when it is not known what all files are for: then a target\n\
+    may be missing.\n\n\
     Examples:\n  runbook readiness\n  runbook readiness --target postgres/orders --env prod\n  runbook readiness --output json\n  \
     runbook readiness --history --target postgres/orders"
 )]
@@ -52,28 +54,37 @@ pub async fn run(cx: &mut Context, args: &Readiness) -> Result<ExitCode> {
     if args.history {
         return history(cx, args).await;
     }
+    let mut unknown = Vec::new();
     let all: Vec<TargetReadiness> = pages::all(async |page_size, page_token| {
         let (target, environment) = (args.target.clone().unwrap_or_default(), args.env.clone().unwrap_or_default());
         let request = ListReadinessRequest { target, environment, page_size, page_token };
         let page = cx.session.ask(async |channel| system(channel).list_readiness(request.clone()).await).await?;
+        unknown = page.unknown;
         Ok((page.targets, page.next_page_token))
     })
     .await?;
     if cx.console.json {
         let all: Vec<_> = all.iter().map(to_json::target_readiness).collect();
-        cx.console.json(&json!({"targets": all}))?;
-    } else if all.is_empty() {
+        cx.console.json(&json!({"targets": all, "unknown": unknown}))?;
+    } else if all.is_empty() && unknown.is_empty() {
         cx.console.say(
             "no runbook has an objective for it: `objective: {target: NAME, rpo: 24h}` in a backup is a beginning",
         );
     }
     if !cx.console.json {
+        for what in &unknown {
+            cx.console.wrapped_line(&Line::of(Tone::Warn, what), INDENT)?;
+        }
         for line in all.iter().flat_map(|target| lines(target, Moment::now())) {
             cx.console.wrapped_line(&line, INDENT)?;
         }
     }
     let broken = all.iter().any(|target| target.verdict() == ReadinessVerdict::Broken);
-    Ok(if broken { ExitCode::RunFailed } else { ExitCode::Succeeded })
+    Ok(match (broken, unknown.is_empty()) {
+        (true, _) => ExitCode::RunFailed,
+        (false, false) => ExitCode::Attention,
+        (false, true) => ExitCode::Succeeded,
+    })
 }
 
 /// Tells how targets stood. That says nothing of today, so it is no failure.
@@ -139,10 +150,11 @@ fn lines(it: &TargetReadiness, now: Moment) -> Vec<Line> {
     let head = head(&it.target, &it.environment).with(Tone::Plain, "  ");
     let head = head.with(tone(it.verdict()), readiness_verdict(it.verdict()));
     let reasons = it.reasons.iter().map(|why| Line::of(Tone::Plain, &format!("  {why}")));
+    let warnings = it.warnings.iter().map(|what| Line::of(Tone::Warn, &format!("  {what}")));
     let facts = [backup(it, now), gaps(it), proved(it, now), restore(it, now)];
     let looks = it.preflights.iter().map(|look| preflight(look, now));
     let facts = facts.into_iter().flatten().chain(looks).map(|fact| Line::of(Tone::Dim, &format!("  {fact}")));
-    [head].into_iter().chain(reasons).chain(facts).collect()
+    [head].into_iter().chain(reasons).chain(warnings).chain(facts).collect()
 }
 
 fn age(of: &Evidence, now: Moment) -> String {

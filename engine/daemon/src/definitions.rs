@@ -309,12 +309,12 @@ impl Definitions {
         serde_json::from_slice(&json).map_err(|e| unusable(e.to_string()))
     }
 
-    /// The file and the text that a stored definition was read from.
+    /// The runbook of a stored definition, with the file and the text that it was read from.
     ///
     /// # Errors
     /// Those of [`Self::load`].
-    pub fn text(&self, digest: Digest) -> Result<(String, String), DefinitionError> {
-        self.read(digest).map(|stored| (stored.file, stored.source))
+    pub fn version(&self, digest: Digest) -> Result<(Runbook, String, String), DefinitionError> {
+        self.read(digest).map(|stored| (stored.runbook, stored.file, stored.source))
     }
 
     /// The listed files whose contents differ between two stored definitions, or that one of them alone has.

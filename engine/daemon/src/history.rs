@@ -42,9 +42,7 @@ pub fn past(reader: &dyn View, definitions: &Definitions, runbook: &str) -> Resu
     let mut look = Look { reader, events: EVENTS, child_runs: CHILD_RUNS, durations: HashMap::new() };
     let mut runs = 0;
     for row in rows {
-        let (Ok(pinned), Ok(events)) =
-            (definitions.load(row.definitions().next_back().unwrap_or(row.definition)), all_events(reader, row.uid))
-        else {
+        let (Ok(pinned), Ok(events)) = (definitions.load(row.went_by()), all_events(reader, row.uid)) else {
             continue;
         };
         runs += 1;

@@ -45,3 +45,4 @@ mod timed;
 mod tool;
 mod unit;
 mod verdicts;
+mod versions;

@@ -1,6 +1,8 @@
 //! What runs said about what can be restored, looked up in the journal once and kept up from then on; and what the folder wants of
 //! it. The verdict is the core's.
 
+mod before;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +19,7 @@ use runbook_journal::{RunRow, StoreError, View};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+use self::before::{Before, Counting};
 use crate::definitions::Definitions;
 use crate::library::Generation;
 use crate::placed;
@@ -40,8 +43,19 @@ pub struct Standing {
     pub verdict: Verdict,
     /// Why, the gravest first.
     pub reasons: Vec<String>,
+    /// What else a person should know: a file is broken, and a version of before counts.
+    pub warnings: Vec<String>,
     /// When that changes if nothing happens until then.
     pub due: Option<Timestamp>,
+}
+
+/// What a look at all targets found.
+#[derive(Debug)]
+pub struct Found {
+    /// How they stand, by environment and name.
+    pub targets: Vec<Standing>,
+    /// What cannot be known of the folder, in words: where there is any, targets may be missing.
+    pub unknown: Vec<String>,
 }
 
 /// What runs said.
@@ -49,8 +63,8 @@ pub struct Readiness {
     reader: Arc<dyn View>,
     definitions: Arc<Definitions>,
     known: Mutex<Memory>,
-    /// The newest generation of the folder that was whole.
-    whole: Mutex<Option<Arc<Generation>>>,
+    /// What was good in the folder, for when something is broken.
+    before: Mutex<Before>,
     /// Told that a run has said something.
     news: Arc<Notify>,
 }
@@ -68,7 +82,7 @@ struct Memory {
 impl Readiness {
     /// Nothing is known yet.
     pub fn new(reader: Arc<dyn View>, definitions: Arc<Definitions>) -> Self {
-        Self { reader, definitions, known: Mutex::default(), whole: Mutex::default(), news: Arc::default() }
+        Self { reader, definitions, known: Mutex::default(), before: Mutex::default(), news: Arc::default() }
     }
 
     /// Told whenever a run has said something; one listens.
@@ -119,9 +133,8 @@ impl Readiness {
         let mut records: HashMap<Target, Record> = HashMap::new();
         for row in rows {
             // What it went by last is what it did.
-            let went_by = row.editions.last().copied().unwrap_or(row.definition);
-            let (Some(target), Some(finished), Ok(pinned)) = (row.target, row.finished, self.definitions.load(went_by))
-            else {
+            let pinned = self.definitions.load(row.went_by());
+            let (Some(target), Some(finished), Ok(pinned)) = (row.target, row.finished, pinned) else {
                 continue;
             };
             let Some(objective) = &pinned.runbook.objective else { continue };
@@ -144,18 +157,9 @@ impl Readiness {
         Ok(())
     }
 
-    /// The newest generation that was whole, this one perhaps.
-    fn whole(&self, generation: &Arc<Generation>) -> Option<Arc<Generation>> {
-        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if generation.is_whole() && whole.as_ref().is_none_or(|before| before.number <= generation.number) {
-            *whole = Some(Arc::clone(generation));
-        }
-        whole.clone()
-    }
-
-    /// How all targets stand of which the folder says what is wanted, by environment and name; `preflights` is what was found of
-    /// whether runbooks could start. A runbook that is broken, or not there while something is, wants what it did when all was
-    /// good: a file that somebody is writing ends no objective. May read the journal.
+    /// How all targets stand of which the folder says what is wanted; `preflights` is what was found of whether runbooks could start.
+    /// A runbook that is broken, or not there while something is, wants what it did when it was good, and where this daemon never
+    /// saw that, what it did when it ran last: a file that somebody is writing ends no objective. May read the journal.
     ///
     /// # Errors
     /// An unreadable row.
@@ -164,44 +168,36 @@ impl Readiness {
         generation: &Arc<Generation>,
         preflights: &BTreeMap<Place, Checked>,
         now: Timestamp,
-    ) -> Result<Vec<Standing>, StoreError> {
+    ) -> Result<Found, StoreError> {
         self.remember()?;
-        let whole = self.whole(generation).filter(|_| !generation.is_whole());
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let beside = before.beside(generation, &*self.reader, &self.definitions)?;
+        drop(before);
         let known = self.known();
-        let mut goals: BTreeMap<Target, (Goals, Vec<Look>)> = BTreeMap::new();
-        for (generation, runbook) in wanting(generation, whole.as_deref()) {
+        let mut wanted: BTreeMap<Target, (Goals, Vec<Look>, Vec<String>)> = BTreeMap::new();
+        for Counting { folder, runbook, warning } in beside.counting(generation) {
             let Some(objective) = &runbook.objective else { continue };
             let seen = known.records.iter().filter(|(_, record)| record.runbooks().contains(&runbook.name));
             let seen = seen.map(|(target, _)| target.clone());
-            for target in expected(generation, runbook).into_iter().chain(seen) {
+            for target in expected(folder, runbook).into_iter().chain(seen) {
                 let place = Place { runbook: runbook.name.clone(), environment: target.0.clone() };
                 let look = preflights.get(&place).filter(|_| objective.rto.is_some() && runbook.preflight.is_some());
                 let look = look.map(|checked| Look { drill: objective.drill, checked: checked.clone() });
-                let (goals, looks) = goals.entry(target).or_default();
+                let (goals, looks, warnings) = wanted.entry(target).or_default();
                 goals.add(objective);
                 // A target can be seen and expected.
                 looks.extend(look.filter(|look| !looks.contains(look)));
+                warnings.extend(warning.clone().filter(|warning| !warnings.contains(warning)));
             }
         }
-        let standing = |(target, (goals, looks)): (Target, (Goals, Vec<Look>))| {
+        let standing = |(target, (goals, looks, warnings)): (Target, (Goals, Vec<Look>, Vec<String>))| {
             let record = known.records.get(&target).cloned().unwrap_or_default();
             let (verdict, reasons) = judge(&record, &goals, &looks, now);
             let due = due(&record, &goals, now);
-            Standing { target, goals, record, looks, verdict, reasons, due }
+            Standing { target, goals, record, looks, verdict, reasons, warnings, due }
         };
-        Ok(goals.into_iter().map(standing).collect())
+        Ok(Found { targets: wanted.into_iter().map(standing).collect(), unknown: beside.unknown })
     }
-}
-
-/// The good runbooks of a generation, and those that are good only in the one before it that was whole.
-fn wanting<'g>(
-    generation: &'g Generation,
-    whole: Option<&'g Generation>,
-) -> impl Iterator<Item = (&'g Generation, &'g Runbook)> {
-    let good = |name: &String| generation.entries.get(name).is_some_and(|entry| entry.runbook().is_some());
-    let runbooks = |of: &'g Generation| of.entries.iter().map(move |(name, entry)| (of, name, entry));
-    let before = whole.into_iter().flat_map(runbooks).filter(move |(_, name, _)| !good(name));
-    runbooks(generation).chain(before).filter_map(|(of, _, entry)| Some((of, entry.runbook()?)))
 }
 
 /// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.

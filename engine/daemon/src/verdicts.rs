@@ -77,7 +77,7 @@ impl Workshop {
             readiness.look(&folder, &preflights, clock::now())
         };
         let standing = match tokio::task::spawn_blocking(look).await {
-            Ok(Ok(standing)) => standing,
+            Ok(Ok(found)) => found.targets,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "how targets stand cannot be told now; it is looked again");
                 return Some(None);

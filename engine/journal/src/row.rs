@@ -79,6 +79,11 @@ impl RunRow {
         std::iter::once(self.definition).chain(self.editions.iter().copied())
     }
 
+    /// The hash of the definition that it went by last.
+    pub fn went_by(&self) -> Digest {
+        self.editions.last().copied().unwrap_or(self.definition)
+    }
+
     /// Takes in an event that a row must know of; says whether it was one.
     pub fn take_in(&mut self, event: &Event) -> bool {
         match &event.fact {

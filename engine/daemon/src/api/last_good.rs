@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use runbook_core::id::Digest;
 use tonic::{Code, Status};
 
 use super::from_proto::Wanted;
 use super::{Shared, errors, internal};
-use crate::definitions::Definitions;
 use crate::library::FOLDER;
-use crate::runs::ROWS;
+use crate::versions::{self, Version};
 
 /// The newest runs of the runbook whose definitions are looked at: those that were started from another file do not count.
 const RUNS: usize = 100;
@@ -45,28 +43,13 @@ fn find(shared: &Shared, name: &str) -> Result<LastGood, Status> {
         Some(entry) => file == entry.file(),
         None => file.starts_with(&below),
     };
-    let rows = shared.reader.rows_newest_first(None, RUNS, ROWS, &mut |row| row.runbook == name);
-    let rows = rows.map_err(|error| internal(&error))?.rows;
-    for row in rows {
-        // The newest that it went by; one that cannot be read any more is passed over.
-        let definition = row.definitions().next_back();
-        let text = definition.and_then(|digest| text(&shared.surroundings.definitions, digest));
-        if let Some((file, source)) = text.filter(|(file, _)| is_its_file(file)) {
-            return Ok(LastGood { wanted: Wanted::Source { bytes: source.into_bytes(), file }, run: row.number });
-        }
+    let definitions = &shared.surroundings.definitions;
+    let versions = versions::newest(&*shared.reader, definitions, RUNS, &mut |row| row.runbook == name);
+    let found = versions.map_err(|error| internal(&error))?.find(|version| is_its_file(&version.file));
+    if let Some(Version { run, file, source, .. }) = found {
+        return Ok(LastGood { wanted: Wanted::Source { bytes: source.into_bytes(), file }, run });
     }
     let shown: String = name.chars().take(80).collect();
     let problem = format!("no run that is kept went by a good file of {shown:?}: mend the file");
     Err(errors::status(Code::NotFound, "NO_LAST_GOOD", problem))
-}
-
-/// The file and the text of a stored definition.
-fn text(definitions: &Definitions, digest: Digest) -> Option<(String, String)> {
-    match definitions.text(digest) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            tracing::warn!(%error, "a definition is passed over");
-            None
-        }
-    }
 }

@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::{Shared, environments, from_proto, internal, to_proto};
 use crate::clock;
-use crate::readiness::Standing;
+use crate::readiness::{Found, Standing};
 
 /// Targets, or changes, in one page, by default and at most.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -39,17 +39,18 @@ pub(super) async fn list(
     let shared = Arc::clone(shared);
     let look = move || {
         let preflights = shared.shelf.look().preflights.clone();
-        shared.readiness.look(&shared.library.current(), &preflights, clock::now())
+        // As the folder is: one that is not loaded yet would want nothing.
+        shared.readiness.look(&shared.library.latest(), &preflights, clock::now())
     };
-    let all = tokio::task::spawn_blocking(look).await.map_err(|error| internal(&error))?;
-    let all = all.map_err(|error| internal(&error))?;
+    let found = tokio::task::spawn_blocking(look).await.map_err(|error| internal(&error))?;
+    let Found { targets: all, unknown } = found.map_err(|error| internal(&error))?;
     let behind = |standing: &Standing| place(&standing.target) > page_token;
     let wanted = all.into_iter().filter(|it| wanted(&it.target, &target, &environment) && behind(it));
     let mut page: Vec<Standing> = wanted.take(size + 1).collect();
     let more = page.len() > size;
     page.truncate(size);
     let next_page_token = page.last().filter(|_| more).map(|last| place(&last.target)).unwrap_or_default();
-    Ok(v1::ListReadinessResponse { targets: page.iter().map(standing).collect(), next_page_token })
+    Ok(v1::ListReadinessResponse { targets: page.iter().map(standing).collect(), next_page_token, unknown })
 }
 
 /// How targets stood.
@@ -139,6 +140,7 @@ fn standing(it: &Standing) -> v1::TargetReadiness {
         environment: environment.clone().unwrap_or_default(),
         verdict: verdict(it.verdict).into(),
         reasons: it.reasons.clone(),
+        warnings: it.warnings.clone(),
         rpo: goals.rpo.map(to_proto::duration),
         rto: goals.rto.map(to_proto::duration),
         backup: record.backup().map(evidence),

@@ -318,7 +318,7 @@ pub fn run_row(row: &RunRow) -> v1::Run {
         epoch: row.epoch,
         origin: origin(row.origin).into(),
         started_by: Some(principal(&row.by)),
-        definition: row.definitions().next_back().unwrap_or(row.definition).to_string(),
+        definition: row.went_by().to_string(),
         last_event: row.last_event,
         request_id: row.request_id.clone(),
         dry_run: row.dry,
