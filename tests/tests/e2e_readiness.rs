@@ -133,6 +133,14 @@ fn what_the_restore_lacks_breaks_the_objective_until_it_is_there() {
     assert_eq!(targets[0]["preflights"][0]["problems"].as_array().map(Vec::len), Some(1), "{targets:#?}");
     let said = runbook(&project, &["readiness"]);
     assert!(said.out.contains("last pre-flight of restore: ") && said.out.contains("ago, 1 missing"), "{}", said.out);
+    // What the look found counts while the file is broken, and nobody forgets it meanwhile.
+    project.runbook("restore", "steps: [");
+    let since = &targets[0]["preflights"][0]["since"];
+    let (broken, code) = readiness(&project, &[]);
+    assert_eq!((&broken[0]["preflights"][0]["since"], code), (since, 1), "{broken:#?}");
+    project.runbook("restore", restore);
+    let (mended, _) = readiness(&project, &[]);
+    assert_eq!(&mended[0]["preflights"][0]["since"], since, "{mended:#?}");
     // Under another name it is looked at anew, and not only after a minute.
     std::fs::create_dir(project.path("room")).unwrap();
     std::fs::remove_file(project.path("runbooks/restore.yaml")).unwrap();

@@ -87,7 +87,8 @@ pub async fn run(changed: Arc<Notify>, workshop: Workshop) {
                     next = Some(next.map_or(at, |next| next.min(at)));
                 }
             }
-            if folder.number > 0 {
+            // What was found of a runbook counts while its file is broken.
+            if folder.number > 0 && folder.is_whole() {
                 gone.extend(records.preflights.keys().filter(|place| !wanted.contains_key(place)).cloned());
             }
         }
