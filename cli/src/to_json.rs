@@ -114,17 +114,16 @@ pub const fn readiness_verdict(verdict: v1::ReadinessVerdict) -> &'static str {
 
 /// How a target stands.
 pub fn target_readiness(it: &v1::TargetReadiness) -> Value {
-    let evidence = |it: &Option<v1::Evidence>| {
-        it.as_ref().map_or(Value::Null, |it| {
-            json!({
-                "run": it.run,
-                "number": it.number,
-                "runbook": it.runbook,
-                "began_at": time(it.began_at.as_ref()),
-                "ended_at": time(it.ended_at.as_ref()),
-            })
+    let ended = |it: &v1::Evidence| {
+        json!({
+            "run": it.run,
+            "number": it.number,
+            "runbook": it.runbook,
+            "began_at": time(it.began_at.as_ref()),
+            "ended_at": time(it.ended_at.as_ref()),
         })
     };
+    let evidence = |it: &Option<v1::Evidence>| it.as_ref().map_or(Value::Null, ended);
     let seconds = |span: &Option<prost_types::Duration>| span.as_ref().map_or(Value::Null, |span| json!(seconds(span)));
     json!({
         "target": it.target,
@@ -137,6 +136,7 @@ pub fn target_readiness(it: &v1::TargetReadiness) -> Value {
         "backup": evidence(&it.backup),
         "proved": evidence(&it.proved),
         "proved_by": evidence(&it.proved_by),
+        "failed": it.failed.iter().map(ended).collect::<Vec<_>>(),
         "restore": evidence(&it.restore),
         "drill": evidence(&it.drill),
         "restore_median_seconds": seconds(&it.restore_median),

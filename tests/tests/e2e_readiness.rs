@@ -1,4 +1,4 @@
-//! Whether what is backed up could be restored, told by the real programs from runs that succeeded.
+//! Whether what is backed up could be restored, told by the real programs from runs that came to an end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -348,5 +348,96 @@ fn what_nobody_knows_is_told_and_no_success() {
     let place =
         "runbooks/environments/prod.yaml is broken: targets in this environment that no run was about may be missing";
     assert_eq!(unknown(), (vec!["site".to_owned()], vec![place.to_owned()], 1));
+    drop(daemon);
+}
+
+#[test]
+fn a_drill_or_a_proof_that_failed_breaks_the_objective_until_one_succeeds() {
+    let project = Project::new();
+    project.runbook("dump", &DUMP.replace("RPO", "1d"));
+    // It fails without `good`, and with it is over once `go` is there.
+    let step = "steps: {a: {effect: read, run: 'test -e good && until test -e go; do sleep 0.05; done'}}\n";
+    project.runbook("drill", &format!("objective: {{target: db, rto: 1h, drill: true}}\n{step}"));
+    project.runbook("proof", &format!("objective: {{target: db, proves: true}}\n{step}"));
+    let daemon = Daemon::start(&project);
+    let there = |name: &str| project.file(name, "");
+    let gone = |name: &str| std::fs::remove_file(project.path(name)).unwrap();
+    let fail = |name: &str| {
+        let run = daemon.wait_over(&daemon.exec(name, &[]).name);
+        assert_eq!(run.status(), RunStatus::Failed, "{run:#?}");
+        run.number
+    };
+    let stand = |verdict: &str, failed: &[u64]| {
+        let (targets, code) = readiness(&project, &[]);
+        let numbers: Vec<u64> =
+            targets[0]["failed"].as_array().unwrap().iter().map(|it| it["number"].as_u64().unwrap()).collect();
+        let wanted = (verdict, failed, i32::from(verdict == "broken"));
+        assert_eq!((targets[0]["verdict"].as_str().unwrap(), numbers.as_slice(), code), wanted, "{targets:#?}");
+        targets[0]["reasons"].clone()
+    };
+    // The newest verdict that was noted.
+    let noted = |verdict: &str| {
+        wait_for(&format!("{verdict} to be noted"), || {
+            (verdicts(&history(&project, &[])).first() == Some(&verdict)).then_some(())
+        });
+    };
+    there("good");
+    there("go");
+    succeed(&daemon, "dump");
+    succeed(&daemon, "drill");
+    stand("ready", &[]);
+    noted("ready");
+
+    gone("good");
+    let drill = fail("drill");
+    let reasons = stand("broken", &[drill]);
+    let why = reasons[0].as_str().unwrap();
+    assert!(why.starts_with(&format!("the newest drill, drill in run {drill}, failed at 20")), "{reasons}");
+    assert!(
+        why.ends_with(&format!(", and nothing was restored since: `runbook status {drill}` shows why")),
+        "{reasons}"
+    );
+    assert!(runbook(&project, &["readiness"]).out.contains(&format!("drill in run {drill}, failed at ")));
+    noted("broken");
+    let check = fail("proof");
+    stand("broken", &[check, drill]);
+    // A backup that proves itself restores nothing.
+    succeed(&daemon, "dump");
+    stand("broken", &[drill]);
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(stand("broken", &[drill]), reasons, "it follows from what is durable");
+    // Nor does one that changes nothing.
+    there("good");
+    assert_eq!(runbook(&project, &["exec", "drill", "--dry-run"]).code, 0);
+    stand("broken", &[drill]);
+    // It says what it said while it goes on again, also over a restart.
+    gone("go");
+    let resumed = runbook(&project, &["resume", &drill.to_string(), "--detach"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    stand("broken", &[drill]);
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    assert_eq!(stand("broken", &[drill]), reasons);
+    there("go");
+    noted("ready");
+    stand("ready", &[]);
+    gone("good");
+    // What failed and was canceled then says nothing any more, nor does a backup that fails.
+    let canceled = runbook(&project, &["exec", "drill"]);
+    assert_eq!(canceled.code, 1, "{canceled:?}");
+    stand("broken", &[drill + 4]);
+    there("good");
+    gone("go");
+    assert_eq!(runbook(&project, &["resume", "last", "--detach"]).code, 0);
+    assert_eq!(runbook(&project, &["cancel", "last", "--now"]).code, 0);
+    wait_for("the end of it", || (readiness(&project, &[]).1 == 0).then_some(()));
+    stand("ready", &[]);
+    project.runbook("dump", &DUMP.replace("RPO", "1d").replace("\"true\"", "\"false\""));
+    assert_eq!(runbook(&project, &["exec", "dump"]).code, 1);
+    stand("ready", &[]);
+    daemon.kill();
+    let daemon = Daemon::start(&project);
+    stand("ready", &[]);
     drop(daemon);
 }

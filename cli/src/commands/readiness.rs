@@ -27,7 +27,8 @@ const GAPS: usize = 3;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Runbooks say what they are for: `objective: {target: NAME, rpo: 24h}` in a backup, `rto: 1h` in a restore, \
-    `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that succeeded.\n\n\
+    `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that ended:\n\
+    a restore, a drill or a check that failed breaks the objective until one succeeds.\n\n\
     While the file of a runbook is broken its last good version counts, and that is told.\n\n\
     Ends with code 1 when an objective is broken, and otherwise with code 4 when it is not known what all files are for: then a target\n\
     may be missing.\n\n\

@@ -1,5 +1,5 @@
-//! Whether what is backed up could be restored, in time and from data that is new enough: judged from runs that succeeded. Never
-//! knows how these are found, nor what the clock says.
+//! Whether what is backed up could be restored, in time and from data that is new enough: judged from runs that came to an end.
+//! Never knows how these are found, nor what the clock says.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use crate::definition::Objective;
 use crate::id::RunUid;
 use crate::limits::GAPS;
 use crate::preflight::Checked;
+use crate::run::Outcome;
 use crate::time::{Span, Timestamp};
 
 /// Backups of a target that are remembered, the newest: a proof is about one of them, and gaps are between them.
@@ -33,9 +34,14 @@ impl Role {
         let restore = objective.rto.is_some();
         Self { backup: objective.rpo.is_some(), restore, drill: objective.drill, proves: objective.proves || restore }
     }
+
+    /// Whether a run that fails says that a backup cannot be restored: one that makes backups says nothing of those before it.
+    const fn disproves(self) -> bool {
+        self.proves && !self.backup
+    }
 }
 
-/// A run that succeeded.
+/// A run that came to an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// The run.
@@ -46,8 +52,10 @@ pub struct Evidence {
     pub runbook: String,
     /// When it was started.
     pub began: Timestamp,
-    /// When it succeeded.
+    /// When it ended.
     pub ended: Timestamp,
+    /// How.
+    pub outcome: Outcome,
     /// What it says.
     pub role: Role,
 }
@@ -56,6 +64,39 @@ impl Evidence {
     /// From its start to its end, whatever it waited for: that is how long a person waits.
     pub fn took(&self) -> Span {
         self.ended - self.began
+    }
+
+    /// What it was to do.
+    const fn what(&self) -> &'static str {
+        match self.role {
+            Role { restore: true, drill: true, .. } => "drill",
+            Role { restore: true, drill: false, .. } => "restore",
+            Role { restore: false, .. } => "check of backups",
+        }
+    }
+}
+
+/// The newest ends of runs that show the same.
+#[derive(Debug, Clone, Default)]
+struct Ends {
+    succeeded: Option<Timestamp>,
+    failed: Option<Evidence>,
+}
+
+impl Ends {
+    fn succeed(&mut self, at: Timestamp) {
+        self.succeeded = self.succeeded.max(Some(at));
+    }
+
+    fn fail(&mut self, evidence: &Evidence) {
+        if self.failed.as_ref().is_none_or(|failed| failed.ended <= evidence.ended) {
+            self.failed = Some(evidence.clone());
+        }
+    }
+
+    /// The newest that failed, if none succeeded since.
+    fn disproof(&self) -> Option<&Evidence> {
+        self.failed.as_ref().filter(|failed| self.succeeded.is_none_or(|at| at < failed.ended))
     }
 }
 
@@ -68,13 +109,42 @@ pub struct Record {
     restores: Vec<Evidence>,
     /// The newest backup that was proved, and by which run.
     proved: Option<(Evidence, Evidence)>,
-    /// The runbooks that said something.
+    /// How restores ended.
+    restored: Ends,
+    /// How proofs ended, restores among them.
+    tried: Ends,
+    /// The runbooks whose runs were about it.
     runbooks: BTreeSet<String>,
 }
 
 impl Record {
-    /// Takes a run in, once. Runs come in the order of their ends.
+    /// Takes a run in, once. Runs come in the order of their ends; one that was opened again comes again.
     pub fn add(&mut self, evidence: Evidence) {
+        match evidence.outcome {
+            Outcome::Succeeded => self.succeeded(evidence),
+            Outcome::Failed | Outcome::RolledBack => self.failed(evidence),
+            // It says nothing.
+            Outcome::Canceled => {}
+        }
+    }
+
+    fn failed(&mut self, evidence: Evidence) {
+        if evidence.role.restore {
+            self.restored.fail(&evidence);
+        }
+        if evidence.role.disproves() {
+            self.tried.fail(&evidence);
+        }
+        self.runbooks.insert(evidence.runbook);
+    }
+
+    fn succeeded(&mut self, evidence: Evidence) {
+        if evidence.role.restore {
+            self.restored.succeed(evidence.ended);
+        }
+        if evidence.role.proves {
+            self.tried.succeed(evidence.ended);
+        }
         if self.backups.iter().chain(&self.restores).any(|known| known.run == evidence.run) {
             return;
         }
@@ -97,9 +167,33 @@ impl Record {
         }
     }
 
-    /// The runbooks that said something.
+    /// The runbooks whose runs were about it, whether they succeeded or failed.
     pub const fn runbooks(&self) -> &BTreeSet<String> {
         &self.runbooks
+    }
+
+    /// Whether a run succeeded that was about it: one that failed may have been started with a name that is none.
+    pub const fn is_known(&self) -> bool {
+        !self.backups.is_empty() || self.tried.succeeded.is_some()
+    }
+
+    /// Whether the run has said something that counts still.
+    pub fn counts(&self, run: RunUid) -> bool {
+        let proved = self.proved.iter().flat_map(|(backup, by)| [backup, by]);
+        let failed = [&self.restored, &self.tried].into_iter().filter_map(|ends| ends.failed.as_ref());
+        self.backups.iter().chain(&self.restores).chain(proved).chain(failed).any(|known| known.run == run)
+    }
+
+    /// The newest run that failed to restore since one did, and the newest that failed to prove anything since one did: the newest
+    /// first, and once where they are the same. What is wanted by nobody any more is left out.
+    pub fn disproofs(&self, goals: &Goals) -> Vec<&Evidence> {
+        let restored = self.restored.disproof().filter(|_| goals.rto.is_some());
+        let tried = self.tried.disproof().filter(|it| goals.proves && restored.is_none_or(|other| other.run != it.run));
+        // What only failed to restore is told above, and ends with a restore alone.
+        let tried = tried.filter(|it| goals.rto.is_some() || !it.role.restore);
+        let mut all: Vec<&Evidence> = restored.into_iter().chain(tried).collect();
+        all.sort_by_key(|it| std::cmp::Reverse(it.ended));
+        all
     }
 
     /// The newest backup.
@@ -215,7 +309,8 @@ pub enum Verdict {
 
 /// Judges a target; gives the verdict with its reasons, the gravest first.
 pub fn judge(record: &Record, goals: &Goals, looks: &[Look], now: Timestamp) -> (Verdict, Vec<String>) {
-    let mut found: Vec<(Verdict, String)> = Vec::new();
+    let disproofs = record.disproofs(goals).into_iter();
+    let mut found: Vec<(Verdict, String)> = disproofs.map(|it| (Verdict::Broken, failed(it))).collect();
     if let Some(rpo) = goals.rpo {
         match record.backup() {
             None => found.push((Verdict::Broken, "there is no backup".to_owned())),
@@ -258,6 +353,21 @@ pub fn judge(record: &Record, goals: &Goals, looks: &[Look], now: Timestamp) -> 
     (verdict, found.into_iter().map(|(_, why)| why).collect())
 }
 
+/// What a run says that failed where others had succeeded before.
+fn failed(it: &Evidence) -> String {
+    let second = Span(1_000_000);
+    let at = Timestamp(it.ended.0 - it.ended.0.rem_euclid(second.0));
+    let ended = match it.outcome {
+        Outcome::RolledBack => "was rolled back",
+        Outcome::Succeeded | Outcome::Failed | Outcome::Canceled => "failed",
+    };
+    let other = if it.role.restore { "nothing was restored" } else { "no backup was proved" };
+    let (what, runbook, number) = (it.what(), &it.runbook, it.number);
+    format!(
+        "the newest {what}, {runbook} in run {number}, {ended} at {at}, and {other} since: `runbook status {number}` shows why"
+    )
+}
+
 /// What a look that missed something says: a restore that cannot start restores nothing.
 fn lacks(look: &Look, now: Timestamp) -> Option<(Verdict, String)> {
     let (since, runbook) = (look.checked.since?, &look.checked.place.runbook);
@@ -277,174 +387,4 @@ pub fn due(record: &Record, goals: &Goals, now: Timestamp) -> Option<Timestamp> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::preflight::{Missing, Place};
-
-    const BACKUP: Role = Role { backup: true, restore: false, drill: false, proves: false };
-    const VERIFY: Role = Role { backup: false, restore: false, drill: false, proves: true };
-    const DRILL: Role = Role { backup: false, restore: true, drill: true, proves: true };
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp(1_800_000_000_000_000) + Span::minutes(60 * hours)
-    }
-
-    /// A run from an hour on, for so many minutes.
-    fn run(number: u64, hour: i64, minutes: i64, role: Role) -> Evidence {
-        let runbook = "a".to_owned();
-        let began = at(hour);
-        Evidence {
-            run: RunUid::from_bits(number.into()),
-            number,
-            runbook,
-            began,
-            ended: began + Span::minutes(minutes),
-            role,
-        }
-    }
-
-    fn record(runs: &[Evidence]) -> Record {
-        let mut record = Record::default();
-        runs.iter().cloned().for_each(|run| record.add(run));
-        record
-    }
-
-    fn proved(record: &Record) -> Option<(u64, u64)> {
-        record.proved().map(|(backup, by)| (backup.number, by.number))
-    }
-
-    #[test]
-    fn a_proof_is_about_the_newest_backup_from_before_it() {
-        let of = |runs: &[Evidence]| proved(&record(runs));
-        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, VERIFY)]), Some((1, 2)));
-        // One that was still going on is not what was looked at.
-        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 30, BACKUP), run(3, 1, 40, VERIFY)]), Some((1, 3)));
-        assert_eq!(of(&[run(1, 0, 10, VERIFY), run(2, 1, 10, BACKUP)]), None);
-        assert_eq!(of(&[run(1, 0, 10, Role { proves: true, ..BACKUP })]), Some((1, 1)));
-        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, DRILL), run(3, 2, 10, BACKUP)]), Some((1, 2)));
-    }
-
-    #[test]
-    fn a_proof_counts_from_the_moment_on_that_a_backup_ended_and_the_newest_one_is_told() {
-        // The one began as the other ended; and a second proof of the same backup is newer.
-        let of = |runs: &[Evidence]| proved(&record(runs));
-        assert_eq!(of(&[run(1, 0, 60, BACKUP), run(2, 1, 10, VERIFY)]), Some((1, 2)));
-        assert_eq!(of(&[run(1, 0, 10, BACKUP), run(2, 1, 10, VERIFY), run(3, 2, 10, VERIFY)]), Some((1, 3)));
-    }
-
-    #[test]
-    fn a_run_says_what_it_says_once() {
-        let again = record(&[run(1, 0, 10, BACKUP), run(1, 0, 10, BACKUP), run(2, 1, 10, DRILL), run(2, 1, 10, DRILL)]);
-        assert_eq!((again.backups.len(), again.restores.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_role_follows_from_the_objective() {
-        let objective = |rpo, rto, drill, proves| {
-            let hour = Some(Span::minutes(60));
-            let (rpo, rto) = (hour.filter(|_| rpo), hour.filter(|_| rto));
-            Role::of(&Objective { target: "a".to_owned(), rpo, rto, drill, proves })
-        };
-        let restore = Role { backup: false, restore: true, drill: false, proves: true };
-        assert_eq!(objective(true, false, false, false), BACKUP);
-        assert_eq!(objective(false, false, false, true), VERIFY);
-        // What restores proves that it can be done.
-        assert_eq!((objective(false, true, false, false), objective(false, true, true, false)), (restore, DRILL));
-    }
-
-    #[test]
-    fn the_strictest_of_several_objectives_holds() {
-        let mut goals = Goals::default();
-        for (rpo, rto) in [(Some(60), None), (Some(30), Some(90)), (None, Some(120))] {
-            let (rpo, rto) = (rpo.map(Span::minutes), rto.map(Span::minutes));
-            goals.add(&Objective { target: "a".to_owned(), rpo, rto, drill: false, proves: false });
-        }
-        let wanted = Goals { rpo: Some(Span::minutes(30)), rto: Some(Span::minutes(90)), proves: true };
-        assert_eq!(goals, wanted);
-    }
-
-    #[test]
-    fn a_drill_is_a_restore_and_not_each_restore_a_drill() {
-        let restore = Role { drill: false, ..DRILL };
-        let record = record(&[run(1, 0, 10, DRILL), run(2, 1, 10, restore)]);
-        assert_eq!(record.drill().map(|it| it.number), Some(1));
-        assert_eq!(record.restore().map(|it| it.number), Some(2));
-        // Exactly as long as it may take is not too long.
-        let goals = Goals { rpo: None, rto: Some(Span::minutes(10)), proves: true };
-        assert_eq!(super::judge(&record, &goals, &[], at(2)).0, Verdict::Ready);
-    }
-
-    #[test]
-    fn only_the_newest_are_kept_by_their_starts() {
-        // A run that was opened again ends after others that began later.
-        let late = record(&[run(2, 1, 10, BACKUP), run(1, 0, 100, BACKUP)]);
-        assert_eq!(late.backup().map(|backup| backup.number), Some(2));
-        let many: Vec<Evidence> = (0..200).map(|number| run(number, number as i64, number as i64 % 7, DRILL)).collect();
-        let record = record(&many);
-        assert_eq!((record.took().len(), record.restore().map(|it| it.number)), (RESTORES, Some(199)));
-        assert_eq!(record.took().last(), Some(&Span::minutes(6)));
-    }
-
-    #[test]
-    fn a_verdict_says_what_is_wrong() {
-        let goals = Goals { rpo: Some(Span::minutes(24 * 60)), rto: Some(Span::minutes(60)), proves: true };
-        let judge = |runs: &[Evidence], hour| {
-            let (verdict, reasons) = judge(&record(runs), &goals, &[], at(hour));
-            (verdict, reasons.join("; "))
-        };
-        let (backup, drill) = (run(1, 0, 10, BACKUP), run(2, 1, 30, DRILL));
-        assert_eq!(judge(&[backup.clone(), drill.clone()], 24), (Verdict::Ready, String::new()));
-        let (verdict, reasons) = judge(&[backup.clone(), drill.clone()], 25);
-        assert_eq!(
-            (verdict, reasons.as_str()),
-            (Verdict::Broken, "the newest backup, of run 1, is 1d1h old; the objective is 1d")
-        );
-        assert_eq!(judge(&[], 0).0, Verdict::Broken);
-        let (verdict, reasons) = judge(std::slice::from_ref(&backup), 1);
-        let expected = "nothing was ever restored: start the restore, or a drill; no backup was ever proved";
-        assert_eq!((verdict, reasons.as_str()), (Verdict::Unproved, expected));
-        let slow = judge(&[backup, run(2, 1, 90, DRILL)], 3);
-        assert_eq!(slow, (Verdict::Broken, "the restore of run 2 took 1h30m; the objective is 1h".to_owned()));
-    }
-
-    #[test]
-    fn what_a_restore_lacks_breaks_the_objective_and_what_a_drill_lacks_leaves_it_unproved() {
-        let goals = Goals { rpo: None, rto: Some(Span::minutes(60)), proves: true };
-        let restored = record(&[run(1, 0, 10, DRILL)]);
-        let look = |drill, problems: &[&str]| {
-            let missing =
-                problems.iter().map(|problem| Missing { subject: "x".to_owned(), problem: (*problem).to_owned() });
-            let place = Place { runbook: "restore".to_owned(), environment: None };
-            Look { drill, checked: Checked::of(place, at(1), missing.collect(), None) }
-        };
-        let judge = |look| judge(&restored, &goals, &[look], at(2));
-        assert_eq!(judge(look(false, &[])), (Verdict::Ready, Vec::new()));
-        let (verdict, reasons) = judge(look(false, &["no age", "no disk"]));
-        let expected = "restore could not start for 1h: no age; no disk";
-        assert_eq!((verdict, reasons), (Verdict::Broken, vec![expected.to_owned()]));
-        assert_eq!(judge(look(true, &["no age"])).0, Verdict::Unproved);
-        let mut short = look(false, &["no age"]);
-        short.checked.left_out = 7;
-        assert_eq!(judge(short).1, ["restore could not start for 1h: no age; and 7 more"]);
-    }
-
-    #[test]
-    fn gaps_are_between_backups_that_are_further_apart_than_the_objective() {
-        let day = Span::minutes(24 * 60);
-        let runs: Vec<Evidence> =
-            [0, 24, 49, 60, 100].iter().zip(1..).map(|(hour, no)| run(no, *hour, 10, BACKUP)).collect();
-        let record = record(&runs);
-        let (gaps, all) = record.gaps(day);
-        let found: Vec<_> = gaps.iter().map(|gap| (gap.before.number, gap.after.number, gap.length())).collect();
-        assert_eq!((found, all), (vec![(4, 5, Span::minutes(40 * 60)), (2, 3, Span::minutes(25 * 60))], 2));
-        assert_eq!(record.oldest().map(|it| it.number), Some(1));
-        let goals = Goals { rpo: Some(day), ..Goals::default() };
-        // Exactly as old as it may be is not too old.
-        let due = due(&record, &goals, at(100));
-        assert_eq!(due, Some(at(124) + Span(1)));
-        assert_eq!(super::due(&record, &goals, at(124)), Some(at(124) + Span(1)));
-        assert_eq!(super::judge(&record, &goals, &[], at(124)).0, Verdict::Unproved);
-        assert_eq!(super::judge(&record, &goals, &[], at(124) + Span(1)).0, Verdict::Broken);
-        assert_eq!(super::due(&record, &goals, at(125)), None);
-    }
-}
+mod tests;

@@ -629,12 +629,15 @@ impl Dispatcher {
         for run in &batch.finished {
             let Some(state) = self.machine.run(*run) else { continue };
             self.surroundings.ephemeral.forget(*run);
+            let counts = state.parent().is_none() && !state.created().terms.dry;
+            if counts {
+                self.readiness.add(state);
+            }
             if state.phase() != Phase::Terminal(Outcome::Succeeded) {
                 continue;
             }
-            if state.parent().is_none() && !state.created().terms.dry {
+            if counts {
                 self.successes.add(&state.created().runbook, state.last_at());
-                self.readiness.add(state);
             }
             if let Err(error) = self.surroundings.sealer.forget(*run) {
                 tracing::warn!(%error, %run, "the run's sealed inputs cannot be removed");

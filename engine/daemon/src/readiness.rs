@@ -12,7 +12,7 @@ use runbook_core::destruction::{self, Known};
 use runbook_core::language;
 use runbook_core::preflight::{Checked, Place};
 use runbook_core::readiness::{Evidence, Goals, Look, Record, Role, Verdict, due, judge};
-use runbook_core::run::{Outcome, RunState};
+use runbook_core::run::{Fact, Outcome, Phase, RunState};
 use runbook_core::time::Timestamp;
 use runbook_core::verdicts::Target;
 use runbook_journal::{RunRow, StoreError, View};
@@ -27,6 +27,8 @@ use crate::runs::ROWS;
 
 /// Runs with a target that are looked at, the newest.
 const RUNS: usize = 20_000;
+/// Events that are read of a run at once.
+const EVENTS: usize = 1_000;
 
 /// How a target stands.
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ pub struct Readiness {
     reader: Arc<dyn View>,
     definitions: Arc<Definitions>,
     known: Mutex<Memory>,
+    /// Held by who asks the journal.
+    asking: Mutex<()>,
     /// What was good in the folder, for when something is broken.
     before: Mutex<Before>,
     /// Told that a run has said something.
@@ -73,16 +77,40 @@ pub struct Readiness {
 #[derive(Default)]
 struct Memory {
     records: HashMap<Target, Record>,
-    /// Whether the journal was asked for what came before this daemon.
+    /// Whether the journal was asked for all that was durable then.
     asked: bool,
-    /// Runs that succeeded before it was.
-    early: Vec<(Target, Evidence)>,
+    /// Runs that ended while it is asked.
+    meanwhile: Option<Vec<(Target, Evidence)>>,
+}
+
+impl Memory {
+    /// Takes a run in. One that has said something else before has the journal asked anew: what it said is not so any more.
+    fn add(&mut self, target: Target, evidence: Evidence) {
+        if !self.asked {
+            // What nobody asked for yet is in the journal.
+            self.meanwhile.iter_mut().for_each(|runs| runs.push((target.clone(), evidence.clone())));
+            return;
+        }
+        let record = self.records.entry(target).or_default();
+        if evidence.outcome != Outcome::Succeeded && record.counts(evidence.run) {
+            *self = Self::default();
+        } else {
+            record.add(evidence);
+        }
+    }
 }
 
 impl Readiness {
     /// Nothing is known yet.
     pub fn new(reader: Arc<dyn View>, definitions: Arc<Definitions>) -> Self {
-        Self { reader, definitions, known: Mutex::default(), before: Mutex::default(), news: Arc::default() }
+        Self {
+            reader,
+            definitions,
+            known: Mutex::default(),
+            asking: Mutex::default(),
+            before: Mutex::default(),
+            news: Arc::default(),
+        }
     }
 
     /// Told whenever a run has said something; one listens.
@@ -94,10 +122,12 @@ impl Readiness {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A run has succeeded that was no dry one.
+    /// A run has come to an end that was no dry one.
     pub fn add(&self, state: &RunState) {
         let created = state.created();
-        let (Some(objective), Some(target)) = (&state.pinned().runbook.objective, &created.terms.target) else {
+        let (Some(objective), Some(target), Phase::Terminal(outcome)) =
+            (&state.pinned().runbook.objective, &created.terms.target, state.phase())
+        else {
             return;
         };
         let evidence = Evidence {
@@ -106,55 +136,55 @@ impl Readiness {
             runbook: created.runbook.clone(),
             began: state.created_at(),
             ended: state.last_at(),
+            outcome,
             role: Role::of(objective),
         };
-        let target = (created.terms.environment.clone(), target.clone());
-        let mut known = self.known();
-        if known.asked {
-            known.records.entry(target).or_default().add(evidence);
-        } else {
-            known.early.push((target, evidence));
-        }
+        self.known().add((created.terms.environment.clone(), target.clone()), evidence);
         self.news.notify_one();
     }
 
-    /// Asks the journal once. A run whose definition cannot be read says nothing.
+    /// Asks the journal where that is to be done.
     fn remember(&self) -> Result<(), StoreError> {
-        if self.known().asked {
-            return Ok(());
-        }
-        // Without the lock: whoever adds a success must not wait for a scan.
-        let mut wanted = |row: &RunRow| {
-            let succeeded = row.finished.is_some_and(|finished| finished.outcome == Outcome::Succeeded);
-            succeeded && !row.dry && row.target.is_some()
-        };
-        let mut rows = self.reader.rows_newest_first(None, RUNS, ROWS, &mut wanted)?.rows;
-        rows.sort_by_key(|row| row.finished.map(|finished| finished.at));
-        let mut records: HashMap<Target, Record> = HashMap::new();
-        for row in rows {
-            // What it went by last is what it did.
-            let pinned = self.definitions.load(row.went_by());
-            let (Some(target), Some(finished), Ok(pinned)) = (row.target, row.finished, pinned) else {
-                continue;
-            };
-            let Some(objective) = &pinned.runbook.objective else { continue };
-            records.entry((row.environment, target)).or_default().add(Evidence {
-                run: row.uid,
-                number: row.number,
-                runbook: row.runbook,
-                began: row.created_at,
-                ended: finished.at,
-                role: Role::of(objective),
-            });
-        }
-        let mut known = self.known();
-        if !known.asked {
-            for (target, evidence) in std::mem::take(&mut known.early) {
-                records.entry(target).or_default().add(evidence);
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            {
+                let mut known = self.known();
+                if known.asked {
+                    return Ok(());
+                }
+                known.meanwhile = Some(Vec::new());
             }
-            *known = Memory { records, asked: true, early: Vec::new() };
+            // Without the lock: whoever adds a run must not wait for a scan.
+            let records = self.recorded()?;
+            let mut known = self.known();
+            let meanwhile = known.meanwhile.take().unwrap_or_default();
+            *known = Memory { records, asked: true, meanwhile: None };
+            for (target, evidence) in meanwhile {
+                known.add(target, evidence);
+            }
         }
-        Ok(())
+    }
+
+    /// What runs said, by the journal. A run whose definition cannot be read says nothing.
+    fn recorded(&self) -> Result<HashMap<Target, Record>, StoreError> {
+        let mut wanted = |row: &RunRow| !row.dry && row.target.is_some();
+        let mut said = Vec::new();
+        for row in self.reader.rows_newest_first(None, RUNS, ROWS, &mut wanted)?.rows {
+            // One that was opened again says what it did until it ends again.
+            let Some((ended, outcome)) = end(&*self.reader, &row)? else { continue };
+            // What it went by last is what it did.
+            let (Some(target), Ok(pinned)) = (&row.target, self.definitions.load(row.went_by())) else { continue };
+            let Some(objective) = &pinned.runbook.objective else { continue };
+            let (run, number, began, role) = (row.uid, row.number, row.created_at, Role::of(objective));
+            let target = (row.environment.clone(), target.clone());
+            said.push((target, Evidence { run, number, runbook: row.runbook, began, ended, outcome, role }));
+        }
+        said.sort_by_key(|(_, evidence)| evidence.ended);
+        let mut records: HashMap<Target, Record> = HashMap::new();
+        for (target, evidence) in said {
+            records.entry(target).or_default().add(evidence);
+        }
+        Ok(records)
     }
 
     /// How all targets stand of which the folder says what is wanted; `preflights` is what was found of whether runbooks could start.
@@ -177,7 +207,8 @@ impl Readiness {
         let mut wanted: BTreeMap<Target, (Goals, Vec<Look>, Vec<String>)> = BTreeMap::new();
         for Counting { folder, runbook, warning } in beside.counting(generation) {
             let Some(objective) = &runbook.objective else { continue };
-            let seen = known.records.iter().filter(|(_, record)| record.runbooks().contains(&runbook.name));
+            let seen = known.records.iter();
+            let seen = seen.filter(|(_, record)| record.is_known() && record.runbooks().contains(&runbook.name));
             let seen = seen.map(|(target, _)| target.clone());
             for target in expected(folder, runbook).into_iter().chain(seen) {
                 let place = Place { runbook: runbook.name.clone(), environment: target.0.clone() };
@@ -197,6 +228,24 @@ impl Readiness {
             Standing { target, goals, record, looks, verdict, reasons, warnings, due }
         };
         Ok(Found { targets: wanted.into_iter().map(standing).collect(), unknown: beside.unknown })
+    }
+}
+
+/// How a run ended last, and when: also one that was opened again since.
+fn end(reader: &dyn View, row: &RunRow) -> Result<Option<(Timestamp, Outcome)>, StoreError> {
+    if let Some(finished) = row.finished {
+        return Ok(Some((finished.at, finished.outcome)));
+    }
+    let (mut last, mut after) = (None, 0);
+    loop {
+        let events = reader.events(row.uid, after, EVENTS)?;
+        let Some(newest) = events.last() else { return Ok(last) };
+        after = newest.number;
+        let mut ends = events.iter().rev().filter_map(|event| match event.fact {
+            Fact::Finished { outcome } => Some((event.at, outcome)),
+            _ => None,
+        });
+        last = ends.next().or(last);
     }
 }
 

@@ -106,7 +106,7 @@ const fn verdict(it: Verdict) -> v1::ReadinessVerdict {
     }
 }
 
-/// A run that succeeded, as it is told.
+/// A run that came to an end, as it is told.
 fn evidence(it: &Evidence) -> v1::Evidence {
     v1::Evidence {
         run: to_proto::run_name(it.run),
@@ -146,6 +146,7 @@ fn standing(it: &Standing) -> v1::TargetReadiness {
         backup: record.backup().map(evidence),
         proved: record.proved().map(|(backup, _)| evidence(backup)),
         proved_by: record.proved().map(|(_, by)| evidence(by)),
+        failed: record.disproofs(goals).into_iter().map(evidence).collect(),
         restore: record.restore().map(evidence),
         drill: record.drill().map(evidence),
         restore_median: took.as_ref().map(|took| to_proto::duration(took.median)),
