@@ -441,3 +441,62 @@ fn a_drill_or_a_proof_that_failed_breaks_the_objective_until_one_succeeds() {
     stand("ready", &[]);
     drop(daemon);
 }
+
+#[test]
+fn a_goal_counts_wherever_its_runbook_could_come_to_what_another_one_came_to() {
+    let project = Project::new();
+    let step = "steps: {a: {effect: read, argv: [\"true\"]}}\n";
+    let runbook_for = |name: &str, objective: &str, more: &str| {
+        project.runbook(name, &format!("{more}objective: {{{objective}}}\n{step}"));
+    };
+    let database = "inputs: {database: {type: string, required: true}}\n";
+    runbook_for("save", "target: \"${{ environment.values.what }}\", rpo: 1d, proves: true", "");
+    // Under another text it is for the same, and cannot be started without an input.
+    let recover = "environments: [dev, prod]\ninputs: {release: {type: string, required: true}, part: {type: string, default: stack}}\n";
+    runbook_for("recover", "target: \"${{ inputs.part }}\", rto: 1h", recover);
+    runbook_for("dump", "target: \"db/${{ inputs.database }}\", rpo: 1d, proves: true", database);
+    // What it is for is written in the same way, and nobody has said for which yet.
+    runbook_for("load", "target: \"db/${{ inputs.database }}\", rto: 2h, drill: true", database);
+    for name in ["dev", "prod", "staging"] {
+        let environment = format!("name: {name}\nlanguage: 1\nvalues: {{what: stack}}\n");
+        project.file(&format!("runbooks/environments/{name}.yaml"), &environment);
+    }
+    let daemon = Daemon::start(&project);
+    for words in [
+        &["save", "--env", "dev"][..],
+        &["save", "--env", "staging"],
+        &["dump", "--env", "dev", "-i", "database=orders"],
+    ] {
+        let said = runbook(&project, &[&["exec"], words].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+    let stand = || -> Vec<(String, String, Value)> {
+        let told = |it: &Value| {
+            let place = format!("{}:{}", it["environment"], it["target"]).replace('"', "");
+            (place, it["verdict"].as_str().unwrap().to_owned(), it["rto_seconds"].clone())
+        };
+        readiness(&project, &[]).0.iter().map(told).collect()
+    };
+    let named = |all: &[(&str, &str, Value)]| -> Vec<(String, String, Value)> {
+        all.iter().map(|(place, verdict, rto)| ((*place).to_owned(), (*verdict).to_owned(), rto.clone())).collect()
+    };
+    let orders = ("dev:db/orders", "unproved", 7_200.0.into());
+    let staging = ("staging:stack", "ready", Value::Null);
+    let never = named(&[orders.clone(), ("dev:stack", "unproved", 3_600.0.into()), staging.clone()]);
+    assert_eq!(stand(), never);
+    let (targets, code) = readiness(&project, &["--env", "dev", "--target", "stack"]);
+    assert_eq!(
+        (targets[0]["reasons"][0].as_str(), code),
+        (Some("nothing was ever restored: start the restore, or a drill"), 0)
+    );
+    // While the file of the environment is broken, what is said by name there is said still.
+    runbook_for("recover", "target: stack, rto: 1h", recover);
+    project.file("runbooks/environments/dev.yaml", "name: [");
+    wait_for("the broken file", || (readiness(&project, &[]).1 == 4).then_some(()));
+    assert_eq!(stand(), never);
+    project.file("runbooks/environments/dev.yaml", "name: dev\nlanguage: 1\nvalues: {what: stack}\n");
+    let said = runbook(&project, &["exec", "recover", "--env", "dev", "-i", "release=1"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(stand(), named(&[orders, ("dev:stack", "ready", 3_600.0.into()), staging]));
+    drop(daemon);
+}

@@ -2,27 +2,23 @@
 //! it. The verdict is the core's.
 
 mod before;
+mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use indexmap::IndexMap;
-use runbook_core::definition::{Environment, Runbook};
-use runbook_core::destruction::{self, Known};
-use runbook_core::language;
 use runbook_core::preflight::{Checked, Place};
 use runbook_core::readiness::{Evidence, Goals, Look, Record, Role, Verdict, due, judge};
 use runbook_core::run::{Fact, Outcome, Phase, RunState};
 use runbook_core::time::Timestamp;
 use runbook_core::verdicts::Target;
 use runbook_journal::{RunRow, StoreError, View};
-use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use self::before::{Before, Counting};
+use self::wanted::Aim;
 use crate::definitions::Definitions;
 use crate::library::Generation;
-use crate::placed;
 use crate::runs::ROWS;
 
 /// Runs with a target that are looked at, the newest.
@@ -204,30 +200,23 @@ impl Readiness {
         let beside = before.beside(generation, &*self.reader, &self.definitions)?;
         drop(before);
         let known = self.known();
-        let mut wanted: BTreeMap<Target, (Goals, Vec<Look>, Vec<String>)> = BTreeMap::new();
-        for Counting { folder, runbook, warning } in beside.counting(generation) {
-            let Some(objective) = &runbook.objective else { continue };
-            let seen = known.records.iter();
-            let seen = seen.filter(|(_, record)| record.is_known() && record.runbooks().contains(&runbook.name));
-            let seen = seen.map(|(target, _)| target.clone());
-            for target in expected(folder, runbook).into_iter().chain(seen) {
+        let counting: Vec<Counting<'_>> = beside.counting(generation).collect();
+        let standing = |(target, aims): (Target, Vec<Aim<'_>>)| {
+            let (mut goals, mut looks, mut warnings) = (Goals::default(), Vec::new(), Vec::new());
+            for Aim { counting: Counting { runbook, warning, .. }, objective } in aims {
+                goals.add(objective);
                 let place = Place { runbook: runbook.name.clone(), environment: target.0.clone() };
                 let look = preflights.get(&place).filter(|_| objective.rto.is_some() && runbook.preflight.is_some());
-                let look = look.map(|checked| Look { drill: objective.drill, checked: checked.clone() });
-                let (goals, looks, warnings) = wanted.entry(target).or_default();
-                goals.add(objective);
-                // A target can be seen and expected.
-                looks.extend(look.filter(|look| !looks.contains(look)));
+                looks.extend(look.map(|checked| Look { drill: objective.drill, checked: checked.clone() }));
                 warnings.extend(warning.clone().filter(|warning| !warnings.contains(warning)));
             }
-        }
-        let standing = |(target, (goals, looks, warnings)): (Target, (Goals, Vec<Look>, Vec<String>))| {
             let record = known.records.get(&target).cloned().unwrap_or_default();
             let (verdict, reasons) = judge(&record, &goals, &looks, now);
             let due = due(&record, &goals, now);
             Standing { target, goals, record, looks, verdict, reasons, warnings, due }
         };
-        Ok(Found { targets: wanted.into_iter().map(standing).collect(), unknown: beside.unknown })
+        let targets = wanted::targets(&counting, &known.records).into_iter().map(standing).collect();
+        Ok(Found { targets, unknown: beside.unknown })
     }
 }
 
@@ -247,41 +236,4 @@ fn end(reader: &dyn View, row: &RunRow) -> Result<Option<(Timestamp, Outcome)>, 
         });
         last = ends.next().or(last);
     }
-}
-
-/// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.
-fn expected(generation: &Generation, runbook: &Runbook) -> Vec<Target> {
-    let none = BTreeMap::new();
-    let scheduled =
-        generation.schedules(runbook).map(|(_, schedule)| (schedule.environment(), schedule.inputs().unwrap_or(&none)));
-    let bare = (None, &none);
-    scheduled
-        .chain([bare])
-        .filter_map(|(environment, inputs)| of_start(generation, runbook, environment, inputs))
-        .collect()
-}
-
-/// The target of a start, if it could be started.
-fn of_start(
-    generation: &Generation,
-    runbook: &Runbook,
-    environment: Option<&str>,
-    inputs: &BTreeMap<String, Value>,
-) -> Option<Target> {
-    let environment: Option<Environment> = placed::chosen(generation, runbook, environment).ok()?;
-    let mut given: Map<String, Value> = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    if let Some(environment) = &environment {
-        environment.complete(&runbook.inputs, &mut given);
-    }
-    let inputs: IndexMap<String, Value> = language::check_inputs(runbook, &given).ok()?.into_iter().collect();
-    let known = Known {
-        runbook,
-        environment: environment.as_ref(),
-        inputs: &inputs,
-        principal: "",
-        reason: "",
-        left_out: &BTreeSet::new(),
-    };
-    let name = destruction::objective(&known)?;
-    Some((environment.map(|environment| environment.name), name))
 }

@@ -1,0 +1,126 @@
+//! Which targets the runbooks of the folder are for: those that they came to, and those that others came to which they could come
+//! to as well. Never judges a target.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+use runbook_core::definition::{Environment, Objective, Runbook};
+use runbook_core::destruction::{self, Known};
+use runbook_core::language;
+use runbook_core::readiness::Record;
+use runbook_core::verdicts::Target;
+use serde_json::{Map, Value};
+
+use super::before::Counting;
+use crate::library::Generation;
+use crate::placed;
+
+/// A runbook that counts, with what it is for.
+pub struct Aim<'c> {
+    /// The runbook.
+    pub counting: &'c Counting<'c>,
+    /// What it is for.
+    pub objective: &'c Objective,
+}
+
+/// What a runbook that may run in an environment, or in none, is for there if nobody gives it anything; without a name where
+/// that depends on what it is given.
+type Place = Option<Option<String>>;
+
+/// The targets that any runbook came to, each with all runbooks that are for it: those that came to it, and those that may run there
+/// and are for the same name, or for one that is written the same way. What a run failed at that never succeeded is no target.
+pub fn targets<'c>(counting: &'c [Counting<'c>], records: &HashMap<Target, Record>) -> BTreeMap<Target, Vec<Aim<'c>>> {
+    let aims = counting.iter().filter_map(|counting| Some((counting, counting.runbook.objective.as_ref()?)));
+    let aims: Vec<(&Counting<'_>, &Objective)> = aims.collect();
+    let mut came: BTreeMap<Target, BTreeSet<usize>> = BTreeMap::new();
+    for (index, (Counting { folder, runbook, .. }, _)) in aims.iter().enumerate() {
+        let seen = records.iter();
+        let seen = seen.filter(|(_, record)| record.is_known() && record.runbooks().contains(&runbook.name));
+        let seen = seen.map(|(target, _)| target.clone());
+        for target in expected(folder, runbook).into_iter().chain(seen) {
+            came.entry(target).or_default().insert(index);
+        }
+    }
+    let mut places: HashMap<(usize, Option<String>), Place> = HashMap::new();
+    let mut all = BTreeMap::new();
+    for (target, came) in came {
+        let ways: BTreeSet<&str> = came.iter().map(|index| aims[*index].1.target.as_str()).collect();
+        let is_for = |(index, (counting, objective)): (usize, &(&'c Counting<'c>, &'c Objective))| {
+            let place = || place(counting.folder, counting.runbook, target.0.as_deref());
+            let could = |place: &Place| {
+                let name = place.as_ref()?;
+                Some(name.as_ref() == Some(&target.1) || ways.contains(objective.target.as_str()))
+            };
+            let here = came.contains(&index)
+                || could(places.entry((index, target.0.clone())).or_insert_with(place)) == Some(true);
+            here.then_some(Aim { counting, objective })
+        };
+        let aims = aims.iter().enumerate().filter_map(is_for).collect();
+        all.insert(target, aims);
+    }
+    all
+}
+
+/// What a runbook is for in an environment; `None` where it may not run there.
+fn place(folder: &Generation, runbook: &Runbook, environment: Option<&str>) -> Place {
+    let environment = match environment {
+        None => None,
+        // While its file is broken its values are not known, but who may run there is.
+        Some(name) => match folder.places.get(name)?.environment() {
+            Some(environment) => Some(environment),
+            None => {
+                let may = folder.with_called(runbook).into_iter().all(|runbook| runbook.runs_in(name));
+                return may.then(|| name_of(runbook, None));
+            }
+        },
+    };
+    placed::fits(folder, runbook, environment).ok()?;
+    Some(name_of(runbook, environment))
+}
+
+/// The target of a runbook by the defaults of its inputs and what an environment gives, if these make its name.
+fn name_of(runbook: &Runbook, environment: Option<&Environment>) -> Option<String> {
+    let mut given = Map::new();
+    if let Some(environment) = environment {
+        environment.complete(&runbook.inputs, &mut given);
+    }
+    let inputs = runbook.inputs.iter().filter_map(|(name, decl)| {
+        let value = given.get(name).or(decl.default.as_ref())?;
+        Some((name.clone(), value.clone()))
+    });
+    objective(runbook, environment, &inputs.collect())
+}
+
+fn objective(runbook: &Runbook, environment: Option<&Environment>, inputs: &IndexMap<String, Value>) -> Option<String> {
+    let left_out = &BTreeSet::new();
+    destruction::objective(&Known { runbook, environment, inputs, principal: "", reason: "", left_out })
+}
+
+/// The targets that a runbook is for although no run has said so yet: those of its schedules, and that of a start without inputs.
+fn expected(generation: &Generation, runbook: &Runbook) -> Vec<Target> {
+    let none = BTreeMap::new();
+    let scheduled =
+        generation.schedules(runbook).map(|(_, schedule)| (schedule.environment(), schedule.inputs().unwrap_or(&none)));
+    let bare = (None, &none);
+    scheduled
+        .chain([bare])
+        .filter_map(|(environment, inputs)| of_start(generation, runbook, environment, inputs))
+        .collect()
+}
+
+/// The target of a start, if it could be started.
+fn of_start(
+    generation: &Generation,
+    runbook: &Runbook,
+    environment: Option<&str>,
+    inputs: &BTreeMap<String, Value>,
+) -> Option<Target> {
+    let environment: Option<Environment> = placed::chosen(generation, runbook, environment).ok()?;
+    let mut given: Map<String, Value> = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(environment) = &environment {
+        environment.complete(&runbook.inputs, &mut given);
+    }
+    let inputs: IndexMap<String, Value> = language::check_inputs(runbook, &given).ok()?.into_iter().collect();
+    let name = objective(runbook, environment.as_ref(), &inputs)?;
+    Some((environment.map(|environment| environment.name), name))
+}
