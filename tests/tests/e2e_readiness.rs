@@ -500,3 +500,84 @@ fn a_goal_counts_wherever_its_runbook_could_come_to_what_another_one_came_to() {
     assert_eq!(stand(), named(&[orders, ("dev:stack", "ready", 3_600.0.into()), staging]));
     drop(daemon);
 }
+
+#[test]
+fn what_child_runs_did_counts_by_the_number_of_the_run_at_the_top() {
+    let project = Project::new();
+    let saves =
+        |target: &str, steps: &str| format!("objective: {{target: {target}, rpo: 1d, proves: true}}\nsteps: {steps}\n");
+    project.runbook("save", &saves("db", "{a: {effect: read, argv: [\"true\"]}}"));
+    project.runbook("copy", &saves("site", "{a: {argv: [\"true\"], rollback: {argv: [\"true\"]}}}"));
+    let drill = "objective: {target: db, rto: 1h, drill: true}\nsteps: {a: {effect: read, argv: [test, -e, good]}}\n";
+    project.runbook("drill", drill);
+    let call = |name: &str| format!("uses: runbook, with: {{name: {name}}}");
+    let (save, copy) = (call("save"), call("copy"));
+    project.runbook("nightly", &format!("steps: {{all: {{steps: {{a: {{{save}}}}}}}}}\n"));
+    project.runbook("each", &format!("steps: {{all: {{for_each: [x, y], {save}}}}}\n"));
+    project.runbook("late", &format!("steps: {{a: {{{save}}}, b: {{needs: [a], argv: [\"false\"]}}}}\n"));
+    project.runbook(
+        "undo",
+        &format!("rollback: automatic\nsteps: {{a: {{{copy}}}, b: {{needs: [a], argv: [\"false\"]}}}}\n"),
+    );
+    project.runbook("weekly", &format!("steps: {{a: {{{}}}}}\n", call("drill")));
+    let undone =
+        "objective: {target: db, rto: 1h, drill: true}\nsteps: {a: {argv: [\"true\"], rollback: {argv: [\"true\"]}}}\n";
+    project.runbook("undone", undone);
+    let undo =
+        format!("rollback: automatic\nsteps: {{a: {{{}}}, b: {{needs: [a], argv: [\"false\"]}}}}\n", call("undone"));
+    project.runbook("undo-drill", &undo);
+    let mut daemon = Some(Daemon::start(&project));
+    let number = std::cell::Cell::new(0);
+    let exec = |words: &[&str], code: i32| {
+        let said = runbook(&project, &[&["exec"], words].concat());
+        assert_eq!(said.code, code, "{said:?}");
+        number.set(number.get() + 1);
+        Value::from(number.get())
+    };
+    // The numbers of the newest backup, of the newest that was proved and by which, and of what failed; the same over a restart.
+    let mut stand = |target: &str| {
+        let told = || {
+            let (targets, code) = readiness(&project, &["--target", target]);
+            let it = &targets[0];
+            let number = |name: &str| it[name]["number"].clone();
+            (
+                it["verdict"].clone(),
+                [number("backup"), number("proved"), number("proved_by"), it["failed"][0]["number"].clone()],
+                code,
+            )
+        };
+        let up = told();
+        daemon.take().unwrap().kill();
+        daemon = Some(Daemon::start(&project));
+        assert_eq!(told(), up, "it follows from what is durable");
+        up
+    };
+    let by = |number: &Value, proved_by: &Value| [number.clone(), number.clone(), proved_by.clone(), Value::Null];
+    let of = |number: &Value, verdict: &str| (verdict.into(), by(number, number), 0);
+    for name in ["nightly", "each"] {
+        let number = exec(&[name], 0);
+        exec(&[name, "--dry-run"], 0);
+        assert_eq!(stand("db"), of(&number, "unproved"), "{name}");
+    }
+    // It made its backup, whatever became of the run above it.
+    let late = exec(&["late"], 1);
+    assert_eq!(stand("db"), of(&late, "unproved"));
+    project.file("good", "");
+    let weekly = exec(&["weekly"], 0);
+    assert_eq!(stand("db"), ("ready".into(), by(&late, &weekly), 0));
+    std::fs::remove_file(project.path("good")).unwrap();
+    let failed = exec(&["weekly"], 1);
+    let broken = [late.clone(), late.clone(), weekly.clone(), failed.clone()];
+    assert_eq!(stand("db"), ("broken".into(), broken, 1));
+    let said = runbook(&project, &["readiness", "--target", "db"]).out;
+    assert!(said.contains(&format!("the newest drill, drill in run {failed}, failed at ")), "{said}");
+    // What is undone for the run above it is as if it had never been.
+    let copied = exec(&["copy"], 0);
+    exec(&["undo"], 1);
+    let (verdict, numbers, _) = stand("site");
+    assert_eq!((verdict, numbers), ("ready".into(), by(&copied, &copied)));
+    project.file("good", "");
+    let mended = exec(&["weekly"], 0);
+    exec(&["undo-drill"], 1);
+    assert_eq!(stand("db"), ("ready".into(), by(&late, &mended), 0));
+}

@@ -46,7 +46,7 @@ impl Role {
 pub struct Evidence {
     /// The run.
     pub run: RunUid,
-    /// Its number.
+    /// Its number: of a child run that of the run at the top.
     pub number: u64,
     /// Its runbook.
     pub runbook: String,
@@ -76,27 +76,26 @@ impl Evidence {
     }
 }
 
-/// The newest ends of runs that show the same.
+/// The newest ends of runs that show the same. Where two ended together, the one that came later counts: a child run ends before
+/// the one above it.
 #[derive(Debug, Clone, Default)]
 struct Ends {
     succeeded: Option<Timestamp>,
+    /// The newest that failed, if none succeeded since.
     failed: Option<Evidence>,
 }
 
 impl Ends {
     fn succeed(&mut self, at: Timestamp) {
         self.succeeded = self.succeeded.max(Some(at));
+        self.failed.take_if(|failed| failed.ended <= at);
     }
 
     fn fail(&mut self, evidence: &Evidence) {
-        if self.failed.as_ref().is_none_or(|failed| failed.ended <= evidence.ended) {
+        let ends = self.failed.as_ref().map(|failed| failed.ended).into_iter().chain(self.succeeded);
+        if ends.max().is_none_or(|newest| newest <= evidence.ended) {
             self.failed = Some(evidence.clone());
         }
-    }
-
-    /// The newest that failed, if none succeeded since.
-    fn disproof(&self) -> Option<&Evidence> {
-        self.failed.as_ref().filter(|failed| self.succeeded.is_none_or(|at| at < failed.ended))
     }
 }
 
@@ -153,6 +152,9 @@ impl Record {
             keep(&mut self.backups, evidence.clone(), BACKUPS);
         }
         if evidence.role.restore {
+            // What was restored below it is a part of it.
+            let whole = &evidence;
+            self.restores.retain(|it| it.number != whole.number || it.began < whole.began || it.ended > whole.ended);
             keep(&mut self.restores, evidence.clone(), RESTORES);
         }
         if evidence.role.proves {
@@ -187,8 +189,9 @@ impl Record {
     /// The newest run that failed to restore since one did, and the newest that failed to prove anything since one did: the newest
     /// first, and once where they are the same. What is wanted by nobody any more is left out.
     pub fn disproofs(&self, goals: &Goals) -> Vec<&Evidence> {
-        let restored = self.restored.disproof().filter(|_| goals.rto.is_some());
-        let tried = self.tried.disproof().filter(|it| goals.proves && restored.is_none_or(|other| other.run != it.run));
+        let restored = self.restored.failed.as_ref().filter(|_| goals.rto.is_some());
+        let tried =
+            self.tried.failed.as_ref().filter(|it| goals.proves && restored.is_none_or(|other| other.run != it.run));
         // What only failed to restore is told above, and ends with a restore alone.
         let tried = tried.filter(|it| goals.rto.is_some() || !it.role.restore);
         let mut all: Vec<&Evidence> = restored.into_iter().chain(tried).collect();

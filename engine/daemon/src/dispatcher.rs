@@ -629,14 +629,14 @@ impl Dispatcher {
         for run in &batch.finished {
             let Some(state) = self.machine.run(*run) else { continue };
             self.surroundings.ephemeral.forget(*run);
-            let counts = state.parent().is_none() && !state.created().terms.dry;
-            if counts {
+            let dry = state.created().terms.dry;
+            if !dry {
                 self.readiness.add(state);
             }
             if state.phase() != Phase::Terminal(Outcome::Succeeded) {
                 continue;
             }
-            if counts {
+            if !dry && state.parent().is_none() {
                 self.successes.add(&state.created().runbook, state.last_at());
             }
             if let Err(error) = self.surroundings.sealer.forget(*run) {

@@ -2,6 +2,7 @@
 //! it. The verdict is the core's.
 
 mod before;
+mod recorded;
 mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,22 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runbook_core::preflight::{Checked, Place};
 use runbook_core::readiness::{Evidence, Goals, Look, Record, Role, Verdict, due, judge};
-use runbook_core::run::{Fact, Outcome, Phase, RunState};
+use runbook_core::run::{Outcome, Phase, RunState};
 use runbook_core::time::Timestamp;
 use runbook_core::verdicts::Target;
-use runbook_journal::{RunRow, StoreError, View};
+use runbook_journal::{StoreError, View};
 use tokio::sync::Notify;
 
 use self::before::{Before, Counting};
 use self::wanted::Aim;
 use crate::definitions::Definitions;
 use crate::library::Generation;
-use crate::runs::ROWS;
-
-/// Runs with a target that are looked at, the newest.
-const RUNS: usize = 20_000;
-/// Events that are read of a run at once.
-const EVENTS: usize = 1_000;
 
 /// How a target stands.
 #[derive(Debug, Clone)]
@@ -118,7 +113,7 @@ impl Readiness {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A run has come to an end that was no dry one.
+    /// A run has come to an end that was no dry one: one at the top, or a child run.
     pub fn add(&self, state: &RunState) {
         let created = state.created();
         let (Some(objective), Some(target), Phase::Terminal(outcome)) =
@@ -151,7 +146,7 @@ impl Readiness {
                 known.meanwhile = Some(Vec::new());
             }
             // Without the lock: whoever adds a run must not wait for a scan.
-            let records = self.recorded()?;
+            let records = recorded::recorded(&*self.reader, &self.definitions)?;
             let mut known = self.known();
             let meanwhile = known.meanwhile.take().unwrap_or_default();
             *known = Memory { records, asked: true, meanwhile: None };
@@ -159,28 +154,6 @@ impl Readiness {
                 known.add(target, evidence);
             }
         }
-    }
-
-    /// What runs said, by the journal. A run whose definition cannot be read says nothing.
-    fn recorded(&self) -> Result<HashMap<Target, Record>, StoreError> {
-        let mut wanted = |row: &RunRow| !row.dry && row.target.is_some();
-        let mut said = Vec::new();
-        for row in self.reader.rows_newest_first(None, RUNS, ROWS, &mut wanted)?.rows {
-            // One that was opened again says what it did until it ends again.
-            let Some((ended, outcome)) = end(&*self.reader, &row)? else { continue };
-            // What it went by last is what it did.
-            let (Some(target), Ok(pinned)) = (&row.target, self.definitions.load(row.went_by())) else { continue };
-            let Some(objective) = &pinned.runbook.objective else { continue };
-            let (run, number, began, role) = (row.uid, row.number, row.created_at, Role::of(objective));
-            let target = (row.environment.clone(), target.clone());
-            said.push((target, Evidence { run, number, runbook: row.runbook, began, ended, outcome, role }));
-        }
-        said.sort_by_key(|(_, evidence)| evidence.ended);
-        let mut records: HashMap<Target, Record> = HashMap::new();
-        for (target, evidence) in said {
-            records.entry(target).or_default().add(evidence);
-        }
-        Ok(records)
     }
 
     /// How all targets stand of which the folder says what is wanted; `preflights` is what was found of whether runbooks could start.
@@ -217,23 +190,5 @@ impl Readiness {
         };
         let targets = wanted::targets(&counting, &known.records).into_iter().map(standing).collect();
         Ok(Found { targets, unknown: beside.unknown })
-    }
-}
-
-/// How a run ended last, and when: also one that was opened again since.
-fn end(reader: &dyn View, row: &RunRow) -> Result<Option<(Timestamp, Outcome)>, StoreError> {
-    if let Some(finished) = row.finished {
-        return Ok(Some((finished.at, finished.outcome)));
-    }
-    let (mut last, mut after) = (None, 0);
-    loop {
-        let events = reader.events(row.uid, after, EVENTS)?;
-        let Some(newest) = events.last() else { return Ok(last) };
-        after = newest.number;
-        let mut ends = events.iter().rev().filter_map(|event| match event.fact {
-            Fact::Finished { outcome } => Some((event.at, outcome)),
-            _ => None,
-        });
-        last = ends.next().or(last);
     }
 }

@@ -259,7 +259,7 @@ fn a_stack_that_was_lost_comes_back_although_the_daemon_is_killed_in_each_phase(
     succeed(&daemon, "verify", &[("version", "1.0.0")]);
     succeed(&daemon, "drift-check", &[]);
     // How long it took is known from now on, beside what is wanted.
-    let said = runbook(&project, &["readiness", "--env", "local", "--output", "json"]);
+    let said = runbook(&project, &["readiness", "--env", "local", "--target", "stack", "--output", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
     let stack = &answer["targets"][0];
     assert_eq!((&stack["target"], &stack["verdict"]), (&"stack".into(), &"ready".into()), "{answer:#}");

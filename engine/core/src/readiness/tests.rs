@@ -56,6 +56,15 @@ fn a_proof_counts_from_the_moment_on_that_a_backup_ended_and_the_newest_one_is_t
 }
 
 #[test]
+fn what_is_restored_below_a_restore_is_a_part_of_it() {
+    let below = Evidence { number: 2, began: at(1) + Span::minutes(1), ..run(9, 1, 20, DRILL) };
+    let whole = record(&[run(1, 0, 10, DRILL), below.clone(), run(2, 1, 30, DRILL)]);
+    assert_eq!((whole.restore().map(Evidence::took), whole.took().len()), (Some(Span::minutes(30)), 2));
+    // Of a run that restored nothing as a whole it is all there is.
+    assert_eq!(record(&[below]).restore().map(Evidence::took), Some(Span::minutes(19)));
+}
+
+#[test]
 fn a_run_says_what_it_says_once() {
     let again = record(&[run(1, 0, 10, BACKUP), run(1, 0, 10, BACKUP), run(2, 1, 10, DRILL), run(2, 1, 10, DRILL)]);
     assert_eq!((again.backups.len(), again.restores.len()), (1, 1));
@@ -184,6 +193,10 @@ fn what_failed_since_it_succeeded_breaks_the_objective_until_it_succeeds_again()
     for nothing in [bad(3, BACKUP), bad(3, proved), of(3, DRILL, Outcome::Canceled)] {
         assert_eq!(told(&[nothing]), (Verdict::Ready, vec![]));
     }
+    // A child run and the run above it can end together: the one above comes later, and counts.
+    let below = |no, outcome| Evidence { run: RunUid::from_bits(99), ..of(no, DRILL, outcome) };
+    assert_eq!(told(&[below(3, Outcome::Failed), good(3, DRILL)]), (Verdict::Ready, vec![]));
+    assert_eq!(told(&[below(3, Outcome::Succeeded), bad(3, DRILL)]), (Verdict::Broken, vec![3]));
     // One that began before others and failed after them is the newest all the same.
     let late = Evidence { began: at(0), ended: at(9), ..bad(3, DRILL) };
     assert_eq!(told(&[late]), (Verdict::Broken, vec![3]));
