@@ -11,7 +11,7 @@ use runbook_core::limits;
 use runbook_core::run::{AttemptKind, Kind, RunState};
 use runbook_core::time::Span;
 
-use crate::accepted::{ACCEPTED, to_json};
+use crate::accepted::{ACCEPTED, KEY, to_json};
 use crate::environment::{self, BASE_VARIABLES};
 use crate::http;
 use crate::inside::{Deed, Inside};
@@ -172,8 +172,10 @@ impl Maker<'_> {
         if let Some(source) = action.and_then(|action| action.drift) {
             let accepted = self.world.accepted(source, told.stack());
             told.otherwise(ACCEPTED, accepted.iter().map(to_json).collect::<Vec<_>>());
+            told.otherwise(KEY, self.world.mark_key());
         }
-        Ok(Given { text: told.to_json().to_string(), secret: !self.values.secrets_met().is_empty() })
+        let marks = action.is_some_and(|action| action.drift.is_some());
+        Ok(Given { text: told.to_json().to_string(), secret: marks || !self.values.secrets_met().is_empty() })
     }
 
     /// What the outside world knows this work by, in all its tries.

@@ -13,6 +13,8 @@ pub trait World {
     fn own_program(&self) -> &Path;
     /// The program that stands for the one that actions usually run, if another one does.
     fn substitute(&self, usual: &str) -> Option<&str>;
+    /// The key by which what differs is marked without telling its values.
+    fn mark_key(&self) -> String;
     /// The differences of stacks of a name that somebody accepted, with their workspaces; `source` is what looks for them.
     fn accepted(&self, source: &str, name: &str) -> Vec<(String, Found)>;
     /// The directory of the attempt that is prepared, absolute.

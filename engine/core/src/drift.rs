@@ -48,6 +48,8 @@ pub struct Found {
     pub attributes: Vec<String>,
     /// How many more these are.
     pub more: u64,
+    /// What is there of it instead, as a keyed digest that tells no value; empty where it is not known.
+    pub mark: String,
 }
 
 /// Somebody knows of a difference.
@@ -351,7 +353,13 @@ pub fn read(source: &str, environment: Option<&str>, outputs: &IndexMap<String, 
     let found = outputs.get("resources").and_then(Value::as_array).into_iter().flatten();
     let found = found.filter_map(|resource| {
         let attributes = resource["attributes"].as_array().into_iter().flatten().filter_map(text).collect();
-        Some(Found { address: text(&resource["address"])?, action: text(&resource["action"])?, attributes, more: 0 })
+        Some(Found {
+            address: text(&resource["address"])?,
+            action: text(&resource["action"])?,
+            attributes,
+            more: 0,
+            mark: text(&resource["mark"]).unwrap_or_default(),
+        })
     });
     let left_out = outputs.get("left_out").and_then(Value::as_u64).unwrap_or(0);
     Some((stack, Sight { found: found.collect(), left_out }))
@@ -373,7 +381,7 @@ mod tests {
 
     fn found(address: &str, attributes: &[&str]) -> Found {
         let attributes = attributes.iter().map(ToString::to_string).collect();
-        Found { address: address.to_owned(), action: "update".to_owned(), attributes, more: 0 }
+        Found { address: address.to_owned(), action: "update".to_owned(), attributes, more: 0, mark: String::new() }
     }
 
     fn look(book: &mut Book, name: &str, number: u64, found: &[Found]) -> Vec<Change> {

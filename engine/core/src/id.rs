@@ -151,7 +151,22 @@ impl Digest {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
     }
+
+    /// A digest that tells equal texts from others, and by which nobody without the key can try out values: HMAC with
+    /// SHA-256 (RFC 2104).
+    pub fn keyed(key: &[u8; 32], text: &[u8]) -> Self {
+        let block = |pad: u8| {
+            let mut block = [pad; HMAC_BLOCK_BYTES];
+            block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+            block
+        };
+        let inner = Self::of(&[&block(0x36)[..], text].concat());
+        Self::of(&[&block(0x5c)[..], &inner.0[..]].concat())
+    }
 }
+
+/// The block of SHA-256, in bytes.
+const HMAC_BLOCK_BYTES: usize = 64;
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,8 +28,6 @@ pub use source::Source;
 const SECRET_BYTES: usize = 64 << 10;
 /// The length of the key, in bytes.
 const KEY_BYTES: usize = 32;
-/// The block of SHA-256, which HMAC fills, in bytes.
-const HMAC_BLOCK_BYTES: usize = 64;
 /// The length of XChaCha20's nonce, in bytes: long enough to be drawn at random.
 const NONCE_BYTES: usize = 24;
 
@@ -177,13 +175,7 @@ impl Sealer {
     /// A hash that tells equal texts from others, and by which nobody without the instance's key can try out values:
     /// HMAC with SHA-256 (RFC 2104).
     pub fn blind(&self, text: &[u8]) -> Digest {
-        let block = |pad: u8| {
-            let mut block = [pad; HMAC_BLOCK_BYTES];
-            block.iter_mut().zip(self.key).for_each(|(byte, key)| *byte ^= key);
-            block
-        };
-        let inner = Digest::of(&[&block(0x36)[..], text].concat());
-        Digest::of(&[&block(0x5c)[..], &inner.0[..]].concat())
+        Digest::keyed(&self.key, text)
     }
 
     /// Keeps a run's secret inputs, durably.

@@ -23,6 +23,9 @@ use crate::secrets::{Ephemeral, Fetched, Purpose, Sealer, Secrets, Source};
 /// The most that an `env_file` may have, in bytes.
 const ENV_FILE_BYTES: u64 = 1 << 20;
 
+/// What the key of marks is made of, with that of the instance.
+const MARKS: &str = "marks of what differs";
+
 /// The parts that all attempts share.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -124,6 +127,10 @@ impl World for AttemptWorld<'_> {
 
     fn substitute(&self, usual: &str) -> Option<&str> {
         self.shared.substitutes.get(usual).map(String::as_str)
+    }
+
+    fn mark_key(&self) -> String {
+        self.shared.sealer.blind(MARKS.as_bytes()).to_string()
     }
 
     fn accepted(&self, source: &str, name: &str) -> Vec<(String, Found)> {

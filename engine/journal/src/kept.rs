@@ -111,6 +111,7 @@ pub fn to(kept: &Kept) -> disk::Kept {
             action: it.found.action.clone(),
             attributes: it.found.attributes.clone(),
             more_attributes: it.found.more,
+            mark: it.found.mark.clone(),
             first: Some(to_seen(it.first)),
             since: Some(to_seen(it.since)),
             accepted: it.accepted.as_ref().map(to_acceptance),
@@ -202,9 +203,10 @@ pub fn from(bytes: &[u8]) -> Result<Kept> {
             },
         ),
         What::DriftDiffers(it) => {
-            let (address, action, attributes, more) = (it.address, it.action, it.attributes, it.more_attributes);
+            let (address, action, attributes, more, mark) =
+                (it.address, it.action, it.attributes, it.more_attributes, it.mark);
             let difference = Difference {
-                found: Found { address, action, attributes, more },
+                found: Found { address, action, attributes, more, mark },
                 first: from_seen(it.first)?,
                 since: from_seen(it.since)?,
                 accepted: it.accepted.map(from_acceptance).transpose()?,

@@ -467,7 +467,8 @@ fn what_is_kept_beside_the_runs_is_the_newest_of_its_name() {
     };
     let looks = |left_out| Kept::Drift(Change::Looks(stack.clone(), Looks { left_out, ..Looks::default() }));
     let differs = |address: &str, more| {
-        let found = Found { address: address.to_owned(), action: "update".to_owned(), attributes: Vec::new(), more };
+        let (address, action, mark) = (address.to_owned(), "update".to_owned(), String::new());
+        let found = Found { address, action, attributes: Vec::new(), more, mark };
         let seen = Seen { run: uid(1), number: 1, at: Timestamp(SECOND) };
         Kept::Drift(Change::Differs(stack.clone(), Difference { found, first: seen, since: seen, accepted: None }))
     };

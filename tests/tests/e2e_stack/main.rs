@@ -305,7 +305,11 @@ fn what_was_changed_by_hand_is_told_with_its_attribute() {
     }
     succeed(&daemon, "drift-check", &[]);
     terraform(&project, &by_hand.map(|word| if word == "-var=api_replicas=7" { "-var=api_replicas=8" } else { word }));
-    assert_eq!(exec(&daemon, "drift-check", &[]).status(), RunStatus::Succeeded, "the attribute is the same one");
+    let run = exec(&daemon, "drift-check", &[]);
+    assert_eq!(run.status(), RunStatus::Failed, "the attribute is the same one, and what is there is not");
+    assert!(!format!("{run:?}").contains("api_replicas=8"), "{run:#?}");
+    let said = runbook(&project, &["drift", "--new"]);
+    assert!(said.out.contains("terraform_data.service[\"api\"]"), "{said:?}");
     // A deployment brings both back.
     succeed(&daemon, "deploy", &[("version", "1.0.0")]);
     succeed(&daemon, "drift-check", &[]);

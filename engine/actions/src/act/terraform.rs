@@ -18,7 +18,7 @@ use self::changes::{Change, changes, listed, sorted};
 use self::said::Said;
 use super::tool::{Ended, Tool, folder, killed};
 use super::{Told, artifact, say};
-use crate::accepted::is_accepted;
+use crate::accepted::{is_accepted, mark};
 use crate::inside::Done;
 
 /// The artifact that holds the plan.
@@ -314,21 +314,25 @@ impl<'a> Stack<'a> {
         let plan = scratch.path.join(PLAN);
         self.make_plan(&plan, false).await?;
         let (changes, workspace) = (self.differences(&plan).await?, self.workspace());
-        let is_accepted = |change: &Change| {
-            let (address, attributes) = (change.address.clone(), change.attributes.clone());
-            let found = Found { address, action: change.action.to_owned(), attributes, more: 0 };
-            is_accepted(self.told, &workspace, found)
+        let differs = |change: &Change| Found {
+            address: change.address.clone(),
+            action: change.action.to_owned(),
+            attributes: change.attributes.clone(),
+            more: 0,
+            mark: mark(self.told, &change.before),
         };
         let mut unaccepted = 0;
         for change in &changes {
-            let known = is_accepted(change);
+            let known = is_accepted(self.told, &workspace, differs(change));
             unaccepted += u64::from(!known);
             let known = if known { ", accepted" } else { "" };
             say(&format!("{} ({}{known}): {}", change.address, change.action, change.attributes.join(", ")));
         }
         let told = |change: &Change| {
-            let Change { address, action, attributes } = change;
-            json!({"address": address, "action": action, "attributes": attributes, "accepted": is_accepted(change)})
+            let it = differs(change);
+            let known = is_accepted(self.told, &workspace, it.clone());
+            let Found { address, action, attributes, mark, .. } = it;
+            json!({"address": address, "action": action, "attributes": attributes, "accepted": known, "mark": mark})
         };
         let (resources, left_out) = listed(&changes, told);
         Ok(found([

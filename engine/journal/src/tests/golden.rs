@@ -164,7 +164,9 @@ fn kept() -> Vec<(&'static str, Kept)> {
         action: "update".to_owned(),
         attributes: vec!["input".to_owned(), "tags".to_owned()],
         more: 3,
+        mark: String::new(),
     };
+    let marked = Found { mark: "5bdcc146bf60754e".to_owned(), ..found.clone() };
     let accepted = Acceptance {
         until: at(90),
         reason: "resized by hand".to_owned(),
@@ -178,6 +180,10 @@ fn kept() -> Vec<(&'static str, Kept)> {
         (
             "kept-drift-failed",
             Change::Looks(Stack { environment: None, ..stack() }, Looks { failed, ..Looks::default() }),
+        ),
+        (
+            "kept-drift-marked",
+            Change::Differs(stack(), Difference { found: marked, first: seen(0), since: seen(30), accepted: None }),
         ),
         ("kept-drift-differs", Change::Differs(stack(), difference(None))),
         ("kept-drift-accepted", Change::Differs(stack(), difference(Some(accepted)))),

@@ -8,6 +8,8 @@ pub(super) struct Change {
     pub address: String,
     pub action: &'static str,
     pub attributes: Vec<String>,
+    /// What is there now of that which differs. May hold secrets.
+    pub before: Value,
 }
 
 /// One of the words for what becomes of a resource or an output; none for what changes nothing.
@@ -20,11 +22,12 @@ fn word(value: &Value) -> Option<&'static str> {
 pub(super) fn planned(message: &Value) -> Vec<Change> {
     let change = &message["change"];
     if let (Some(address), Some(action)) = (change["resource"]["addr"].as_str(), word(&change["action"])) {
-        return vec![Change { address: address.to_owned(), action, attributes: Vec::new() }];
+        return vec![Change { address: address.to_owned(), action, attributes: Vec::new(), before: Value::Null }];
     }
     let outputs = message["outputs"].as_object().into_iter().flatten();
     let changed = outputs.filter_map(|(name, output)| {
-        Some(Change { address: format!("output.{name}"), action: word(&output["action"])?, attributes: Vec::new() })
+        let (address, action) = (format!("output.{name}"), word(&output["action"])?);
+        Some(Change { address, action, attributes: Vec::new(), before: Value::Null })
     });
     changed.collect()
 }
@@ -50,12 +53,16 @@ pub(super) fn changes(plan: &Value) -> Vec<Change> {
                 _ => return None,
             };
             let address = resource["address"].as_str()?.to_owned();
-            Some(Change { address, action, attributes: attributes(change) })
+            let attributes = attributes(change);
+            // What is written may be anew each time, such as the time of day; what is there is not.
+            let before = attributes.iter().map(|name| change["before"][name.as_str()].clone()).collect();
+            Some(Change { address, action, attributes, before })
         })
         .collect();
     for (name, change) in plan["output_changes"].as_object().into_iter().flatten() {
         let Some(action) = word(&change["actions"][0]) else { continue };
-        changes.push(Change { address: format!("output.{name}"), action, attributes: vec!["value".to_owned()] });
+        let (address, attributes) = (format!("output.{name}"), vec!["value".to_owned()]);
+        changes.push(Change { address, action, attributes, before: change["before"].clone() });
     }
     sorted(changes)
 }
