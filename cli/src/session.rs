@@ -25,6 +25,9 @@ use crate::instance::Instance;
 
 /// How long one answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long one may take before which the daemon looks whether all is there: providers of secrets have 30 s, and some of them
+/// that three times.
+const LOOK_LIMIT: Duration = Duration::from_secs(120);
 /// How long one connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// For how long a stream that broke is opened again.
@@ -243,11 +246,30 @@ impl Session {
     /// # Errors
     /// The daemon's refusal, or no daemon answers in time.
     pub async fn ask<T>(&mut self, question: impl AsyncFn(Channel) -> Result<Response<T>, Status>) -> Result<T> {
+        self.ask_within(ANSWER_LIMIT, question).await
+    }
+
+    /// The same of a start, or of one that is only thought of: the daemon looks first whether all is there.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn ask_to_start<T>(
+        &mut self,
+        question: impl AsyncFn(Channel) -> Result<Response<T>, Status>,
+    ) -> Result<T> {
+        self.ask_within(LOOK_LIMIT, question).await
+    }
+
+    async fn ask_within<T>(
+        &mut self,
+        limit: Duration,
+        question: impl AsyncFn(Channel) -> Result<Response<T>, Status>,
+    ) -> Result<T> {
         let until = Instant::now() + RETRY_LIMIT;
         let mut pause = FIRST_PAUSE;
         loop {
             let failure = match self.channel().await {
-                Ok(channel) => match self.answer(question(channel)).await {
+                Ok(channel) => match self.answer(limit, question(channel)).await {
                     Err(failure) if failure.is_connection() => failure,
                     other => return other,
                 },
@@ -269,21 +291,25 @@ impl Session {
     /// The daemon's refusal, or no answer came: then nobody knows whether it was heard.
     pub async fn tell<T>(&mut self, order: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>) -> Result<T> {
         let channel = self.channel().await?;
-        self.answer(order(channel)).await.map_err(|failure| match failure.connection {
+        self.answer(ANSWER_LIMIT, order(channel)).await.map_err(|failure| match failure.connection {
             Some(Connection::Broken) => failure.next("nobody knows whether it was done: look with `runbook status`"),
             _ => failure,
         })
     }
 
-    async fn answer<T>(&mut self, answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T> {
-        match timeout(ANSWER_LIMIT, answer).await {
+    async fn answer<T>(
+        &mut self,
+        limit: Duration,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T> {
+        match timeout(limit, answer).await {
             Ok(Ok(response)) => {
                 self.see_version(response.metadata());
                 Ok(response.into_inner())
             }
             Ok(Err(status)) => Err(status.into()),
             Err(_) => {
-                let limit = ANSWER_LIMIT.as_secs();
+                let limit = limit.as_secs();
                 Err(Failure::unreachable(Connection::Broken, format!("the daemon did not answer within {limit} s"))
                     .next("`runbook daemon status` says how it is"))
             }

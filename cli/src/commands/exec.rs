@@ -124,7 +124,7 @@ pub async fn run(cx: &mut Context, args: Exec) -> Result<ExitCode> {
     let mut interrupts = interrupts()?;
     let response = loop {
         let answer: Result<StartRunResponse> = tokio::select! {
-            answer = cx.session.ask(async |channel| runs(channel).start_run(request.clone()).await) => answer,
+            answer = cx.session.ask_to_start(async |channel| runs(channel).start_run(request.clone()).await) => answer,
             _ = interrupts.recv() => return Err(interrupted()),
         };
         let failure = match answer {

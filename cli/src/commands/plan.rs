@@ -82,7 +82,7 @@ pub async fn run(cx: &mut Context, args: &Plan) -> Result<ExitCode> {
         ..StartRunRequest::default()
     };
     let request = PlanRunRequest { start: Some(start), skip_preflight: args.skip_preflight };
-    let plan = cx.session.ask(async |channel| runs(channel).plan_run(request.clone()).await).await?;
+    let plan = cx.session.ask_to_start(async |channel| runs(channel).plan_run(request.clone()).await).await?;
     if cx.console.json {
         cx.console.json(&to_json::plan(&plan))?;
     } else {
