@@ -265,6 +265,7 @@ fn step<'t>(
     let on_cancel = follow("on_cancel", reader);
     let rollback = follow("rollback", reader);
     (step.verify, step.on_cancel, step.rollback) = (verify, on_cancel, rollback);
+    same_outputs(&fields, &step, reader);
     step.no_return = fields.get("no_return").and_then(|i| i.boolean(reader.report)).unwrap_or(false);
     // What it starts may be past its own point of no return when it is to be canceled.
     let one_way = step.call().is_some_and(|call| reader.interfaces.has_no_return(&call.runbook)) || one_way_inside;
@@ -317,6 +318,23 @@ fn outputs(fields: &Fields<'_>, reader: &mut Reader<'_, '_, '_>) -> indexmap::In
 /// The types of what a block leaves.
 fn types(block: &Runbook) -> indexmap::IndexMap<String, ValueType> {
     block.outputs.iter().map(|(name, decl)| (name.clone(), decl.value_type)).collect()
+}
+
+/// A request that answers whether another one happened leaves what that would have left.
+fn same_outputs(fields: &Fields<'_>, step: &Step, reader: &mut Reader<'_, '_, '_>) {
+    let verify = step.verify.as_ref().and_then(|command| command.action());
+    let (Some(acting), Some(answering), Some(entry)) = (step.action(), verify, fields.entry("verify")) else { return };
+    // How much another program's work did is not known where another action says that it happened.
+    if acting.name != answering.name {
+        return;
+    }
+    let left = action::outputs(answering);
+    if let Some(output) = action::outputs(acting).keys().find(|output| !left.contains_key(*output)) {
+        let message =
+            format!("`verify` leaves no `{output}`, and where it says yes it stands for the step, which does");
+        let help = "let both say the same `answer`";
+        reader.report.add(Problem::new(Code::UndeclaredOutput, entry.key.span(), message).help(help));
+    }
 }
 
 /// What follows from `effect`.

@@ -2,6 +2,10 @@
 
 pub const CASES: &[(&str, &str)] = &[
     (
+        "another answer in verify",
+        "name: a\nlanguage: 1\nsteps:\n  a:\n    uses: http\n    with: {method: POST, url: 'http://x', answer: json}\n    verify: {uses: http, with: {url: 'http://x', happened: attempt.outputs.status == 200}}\n  b:\n    uses: http\n    with: {method: POST, url: 'http://x', answer: json}\n    verify: {uses: http, with: {url: 'http://x', answer: json, happened: attempt.outputs.status == 200}}\n  c:\n    uses: http\n    with: {method: POST, url: 'http://x', answer: none}\n    verify: {uses: http, with: {url: 'http://x', happened: attempt.outputs.status == 200}}\n",
+    ),
+    (
         "effects weaker than the action",
         "name: a\nlanguage: 1\nsteps:\n  plan: {uses: terraform/plan, with: {dir: x}}\n  apply: {needs: [plan], uses: terraform/apply, effect: read, with: {dir: x, plan: \"${{ steps.plan.artifacts['plan'] }}\"}}\n  destroy: {uses: terraform/destroy, effect: mutating, with: {dir: x, confirm_workspace: default}}\n  init: {uses: terraform/init, effect: read, with: {dir: x}}\n  put: {uses: http, effect: read, with: {method: PUT, url: 'http://x'}}\n  search: {uses: http, effect: read, with: {method: POST, url: 'http://x'}}\n  stronger: {uses: http, effect: mutating, with: {url: 'http://x'}}\n",
     ),
