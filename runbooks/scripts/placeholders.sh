@@ -1,5 +1,5 @@
 #!/bin/sh
-# Refuses files in which somebody was to put a value and has not: CHANGEME, REPLACE_ME, <your-project>, ${UNSET}.
+# Refuses files in which somebody was to put a value and has not: CHANGEME, replace-me, <your-project>, ${UNSET}.
 #
 #   placeholders.sh PATH…     files and folders; comments may say anything
 #
@@ -11,7 +11,8 @@ LC_ALL=C
 export LC_ALL
 
 # In brackets what no file of the project may say, this one included.
-readonly words='CHANGE_?ME|REPLACE_?ME|FILL_?ME|FIX[M]E|TO[D]O|TBD|YOUR_[A-Z_]+|PROJECT_ID'
+readonly words='FIX[M]E|TO[D]O|TBD|YOUR_[A-Z_]+|PROJECT_ID'
+readonly spoken='change[_-]?me|replace[_-]?me|fill[_-]?me|your[_-]([a-z0-9]+[_-])+here|place[h]older|x{8,}'
 readonly shapes='<[A-Za-z][A-Za-z0-9 _./-]*>|\{\{[^{}]*\}\}|\$\{[A-Z][A-Z0-9_]*\}'
 
 for path; do
@@ -21,9 +22,16 @@ for path; do
     }
 done
 
-status=0
-found=$(grep -rHnEI --exclude-dir=.terraform "(^|[^A-Za-z0-9_])($words)([^A-Za-z0-9_]|\$)|$shapes" -- "$@") || status=$?
-[ "$status" -le 1 ] || exit 1
+# Lines with one of some words, or with something else. grep: 0 found, 1 not, more: an error.
+look() {
+    how=$1 some=$2 other=$3
+    shift 3
+    grep "-rHnEI$how" --exclude-dir=.terraform "(^|[^A-Za-z0-9_])($some)([^A-Za-z0-9_]|\$)$other" -- "$@" || [ $? -eq 1 ]
+}
+
+found=$(look '' "$words" "|$shapes" "$@")
+spelled=$(look i "$spoken" '' "$@")
+found=$(printf '%s\n%s\n' "$found" "$spelled" | sort -u | sort -s -t: -k1,1 -k2,2n | grep . || true)
 # A line that is a comment says something to people, and nothing to machines.
 found=$(printf '%s' "$found" | grep -vE '^[^:]+:[0-9]+:[[:space:]]*(#|//|$)' || true)
 [ -n "$found" ] || {

@@ -128,14 +128,21 @@ impl Secrets {
     }
 }
 
-/// Whether somebody was to put a value here and has not: `CHANGEME`, `<the-password>`.
+/// Whether somebody was to put a value here and has not: `CHANGEME`, `your-password-here`, `<the-password>`, `${PASSWORD}`.
 fn is_placeholder(value: &str) -> bool {
-    let word: String = value.chars().filter(|it| !matches!(it, '_' | '-' | ' ')).collect();
-    let said =
-        ["changeme", "replaceme", "fillme", "fixme", "todo", "tbd"].iter().any(|it| word.eq_ignore_ascii_case(it));
-    let inside = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-    said || inside.is_some_and(|inside| !inside.contains(['<', '>', '\n']))
+    let word: String = value.chars().filter(|it| !matches!(it, '_' | '-' | ' ')).collect::<String>().to_lowercase();
+    let said = ["changeme", "replaceme", "fillme", "fixme", "todo", "tbd", "placeholder"].contains(&word.as_str());
+    let yours = word.starts_with("your") && word.ends_with("here");
+    let crossed = word.len() >= CROSSED && word.bytes().all(|byte| byte == b'x');
+    let within = |(open, close): (&str, &str)| {
+        let inside = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inside.is_some_and(|inside| !inside.contains(['<', '>', '{', '}', '\n']))
+    };
+    said || yours || crossed || [("<", ">"), ("${", "}"), ("{{", "}}")].into_iter().any(within)
 }
+
+/// So many crosses stand for something.
+const CROSSED: usize = 8;
 
 /// Seals and unseals with the instance's key.
 pub struct Sealer {
@@ -366,6 +373,25 @@ mod tests {
         assert_eq!(sealer.sweep(|_| Ok(true)).unwrap(), 0);
         sealer.forget_field(other, &name).unwrap();
         sealer.unseal_field(other, &name).unwrap_err();
+    }
+
+    #[test]
+    fn what_stands_for_a_value_is_none() {
+        let all = [
+            "CHANGEME",
+            "change-me",
+            "Replace_Me",
+            "TODO",
+            "placeholder",
+            "your-password-here",
+            "<pw>",
+            "${PW}",
+            "{{ pw }}",
+        ];
+        assert_eq!(all.iter().find(|value| !is_placeholder(value)), None);
+        assert!(is_placeholder("xxxxxxxx") && is_placeholder("XXXX-XXXX-XXXX"));
+        let values = ["hunter2", "exchange men", "xxx", "yours", "<a><b>", "${a}-${b}", "{\"a\": 1}"];
+        assert_eq!(values.iter().find(|value| is_placeholder(value)), None);
     }
 
     #[test]
