@@ -18,6 +18,7 @@
 
 pub mod encodings;
 pub mod envelope;
+mod escapes;
 pub mod exit;
 mod fence;
 pub mod files;

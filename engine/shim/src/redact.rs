@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::encodings::{Form, forms};
+use crate::encodings::{Form, Way, forms};
+use crate::escapes;
 use crate::secrets::wipe;
 
 /// What stands where a secret was.
@@ -24,7 +25,8 @@ pub struct Held {
     covered: usize,
 }
 
-enum Found {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
     No,
     /// It could become one with more bytes.
     Perhaps,
@@ -44,6 +46,9 @@ impl Redactor {
         let mut starting = vec![Vec::new(); 256];
         for (index, form) in (0..).zip(&forms) {
             starting[usize::from(form.bytes[0])].push(index);
+            if form.way == Way::Escaped && form.bytes[0] != escapes::SIGN {
+                starting[usize::from(escapes::SIGN)].push(index);
+            }
         }
         Redactor { forms, starting }
     }
@@ -124,7 +129,7 @@ impl Redactor {
     fn longest(&self, starting: &[u32], bytes: &[u8], last: bool) -> Found {
         let mut best = 0;
         for &index in starting {
-            match compare(&self.forms[index as usize], bytes) {
+            match compare(&self.forms[index as usize], bytes, last) {
                 Found::Yes(length) => best = best.max(length),
                 Found::Perhaps if !last => return Found::Perhaps,
                 Found::Perhaps | Found::No => {}
@@ -134,31 +139,43 @@ impl Redactor {
     }
 }
 
-fn compare(form: &Form, bytes: &[u8]) -> Found {
-    if !form.folded {
-        let common = form.bytes.len().min(bytes.len());
-        return match form.bytes[..common] == bytes[..common] {
-            false => Found::No,
-            true if common < form.bytes.len() => Found::Perhaps,
-            true => Found::Yes(common),
-        };
+fn compare(form: &Form, bytes: &[u8], last: bool) -> Found {
+    match form.way {
+        Way::Plain => plain(&form.bytes, bytes),
+        Way::Folded => folded(&form.bytes, bytes),
+        Way::Escaped => escapes::compare(&form.bytes, bytes, last),
     }
-    let mut wanted = form.bytes.iter();
-    let mut next = wanted.next();
-    let mut ends = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        match next {
-            None => return Found::Yes(at),
-            Some(want) if want == byte => {
-                next = wanted.next();
-                ends = 0;
+}
+
+fn plain(wanted: &[u8], bytes: &[u8]) -> Found {
+    let common = wanted.len().min(bytes.len());
+    match wanted[..common] == bytes[..common] {
+        false => Found::No,
+        true if common < wanted.len() => Found::Perhaps,
+        true => Found::Yes(common),
+    }
+}
+
+fn folded(wanted: &[u8], bytes: &[u8]) -> Found {
+    let (mut met, mut at, mut ends) = (0, 0, 0);
+    while met < wanted.len() {
+        match bytes.get(at) {
+            None => return Found::Perhaps,
+            Some(byte) if *byte == wanted[met] => {
+                (met, at, ends) = (met + 1, at + 1, 0);
+                continue;
             }
             // One end of line, which may have two bytes. More of them are no fold, and could be held back for ever.
-            Some(_) if at > 0 && ends < 2 && (*byte == b'\n' || *byte == b'\r') => ends += 1,
-            Some(_) => return Found::No,
+            Some(_) if met == 0 || ends == 2 => return Found::No,
+            Some(b'\n' | b'\r') => at += 1,
+            Some(_) => match escapes::line_end(&bytes[at..]) {
+                Found::Yes(length) => at += length,
+                other => return other,
+            },
         }
+        ends += 1;
     }
-    if next.is_none() { Found::Yes(bytes.len()) } else { Found::Perhaps }
+    Found::Yes(at)
 }
 
 impl Drop for Redactor {

@@ -50,6 +50,14 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// As encoders of JSON write a text: with what is not ASCII as it is, or not.
+fn json(text: &str, ascii: bool) -> String {
+    let quoted = serde_json::to_string(text).unwrap();
+    let text = &quoted[1..quoted.len() - 1];
+    let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    if ascii { text.chars().map(escape).collect() } else { text.to_owned() }
+}
+
 #[test]
 fn cuts_never_matter_and_nothing_of_a_secret_stays() {
     for seed in 1..400 {
@@ -58,7 +66,9 @@ fn cuts_never_matter_and_nothing_of_a_secret_stays() {
         let word = |random: &mut Random, min: usize, spread: usize| -> String {
             let length = min + random.below(spread);
             (0..length)
-                .map(|_| ['a', 'b', '/', '+', ' ', 'ü', '\n', '"'][random.below(if length > 4 { 8 } else { 2 })])
+                .map(|_| {
+                    ['a', 'b', '/', '+', ' ', 'ü', '\n', '"', '\\', '\''][random.below(if length > 4 { 10 } else { 2 })]
+                })
                 .collect()
         };
         let secrets: Vec<String> = (0..1 + random.below(3)).map(|_| word(&mut random, 3, 12)).collect();
@@ -66,13 +76,17 @@ fn cuts_never_matter_and_nothing_of_a_secret_stays() {
         let mut text = Vec::new();
         for _ in 0..random.below(20) {
             let secret = secrets[random.below(secrets.len())].clone();
-            let piece = match random.below(7) {
+            let piece = match random.below(11) {
                 0 => secret,
                 1 => hex(secret.as_bytes(), true),
                 2 => base64(secret.as_bytes()),
-                3 => base64(format!("x{secret}").as_bytes()),
+                3 => json(&base64(format!("x{secret}").as_bytes()).replace('Y', "Y\n"), true),
                 4 => base64(format!("xy{secret}z").as_bytes()),
                 5 => secret.chars().take(2).collect(),
+                6 => json(&secret, false),
+                7 => json(&secret, true),
+                8 => json(&json(&secret, true), true),
+                9 => secret.replace('\'', "'\\''"),
                 _ => word(&mut random, 0, 10),
             };
             text.extend_from_slice(piece.as_bytes());
@@ -89,6 +103,30 @@ fn cuts_never_matter_and_nothing_of_a_secret_stays() {
                 String::from_utf8_lossy(&whole)
             );
         }
+        for secret in secrets.iter().filter(|secret| !forms(secret).is_empty()) {
+            let shell = secret.replace('\'', "'\\''");
+            for form in [json(secret, false), json(secret, true), json(&json(secret, true), true), shell] {
+                let shown = String::from_utf8_lossy(&whole);
+                assert!(!contains(&whole, form.as_bytes()), "seed {seed}: {form} in {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_json_is_hidden_to_the_last_byte() {
+    let secret = "s3cr3t/W\u{f6}rd+77!x\"y";
+    let redactor = Redactor::new([secret]);
+    for (form, mark) in [
+        (json(secret, false), MARK),
+        (json(secret, true), MARK),
+        (json(&json(secret, true), false), MARK),
+        ("s3cr3t\\/W\\u00F6rd\\u002b77!x\\\"y".to_owned(), MARK),
+        ("s3cr3t/W\u{f6}rd+77\\!x\\\"y".to_owned(), MARK),
+        ("$'s3cr3t/W\\303\\266rd+77!x\"y'".to_owned(), "$'***'"),
+    ] {
+        assert_eq!(redactor.text(&format!("{{{form}}}")), format!("{{{mark}}}"), "{form}");
+        assert!(redactor.is_in(form.as_bytes()), "{form}");
     }
 }
 
@@ -116,7 +154,7 @@ fn folded_base64_is_found_and_empty_lines_hold_nothing_back() {
     let secret = "0123456789".repeat(10);
     let redactor = Redactor::new([secret.as_str()]);
     let encoded = base64(secret.as_bytes());
-    for end in ["\n", "\r\n"] {
+    for end in ["\n", "\r\n", "\\n", "\\r\\n", "\\\\n"] {
         let folded: Vec<&str> = [&encoded[..76], &encoded[76..]].to_vec();
         let text = folded.join(end);
         assert_eq!(redactor.text(&text), format!("{MARK}Q=="), "the last character holds two bits of the last byte");

@@ -1,4 +1,4 @@
-//! Whether a secret lies in a folder, in whatever form: plain, as base64, as hex, as in URLs. Never knows where it came from.
+//! Whether a secret lies in a folder, in whatever form: plain, as base64, as hex, as in URLs, as in JSON. Never knows where it came from.
 
 use std::path::Path;
 

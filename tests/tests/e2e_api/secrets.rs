@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 const TOKEN: &str = "hunter2-is+long/enough";
 const KEY: &str = "unseal/7+keys-of-vault";
-const PIN: &str = "4711 is \"quoted\"";
+const PIN: &str = "4711 is \"qu\u{f6}ted\"";
 
 const LEAKY: &str = r#"
 requires: {secrets: [token]}
@@ -26,9 +26,13 @@ steps:
       printf %s "$TOKEN" | base64
       printf %s "$PIN" | od -An -tx1 | tr -d ' \n'; echo
       printf 'x%s' "$TOKEN" | base64 >&2
+      printf %s "$PIN" | sed 's/"/\\"/g'; echo
+      printf %s "$PIN" | sed 's/"/\\"/g; s/ö/\\u00f6/'; echo
+      printf %s "$PIN" | sed 's/[ "]/\\&/g'; echo
   value: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "echo \"v=https://u:$T@h\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
   key: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "echo \"$T=v\" >> \"$RUNBOOK_OUTPUT\""}
   json: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "printf '{\"v\": \"%s\"}\\n' \"$(printf %s \"$T\" | sed 's/\"/\\\\\"/g')\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
+  ascii: {effect: idempotent, env: {T: "${{ inputs.pin }}"}, run: "printf 'v={\"p\": \"%s\"}\\n' \"$(printf %s \"$T\" | sed 's/\"/\\\\\"/g; s/ö/\\\\u00F6/')\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
   encoded: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "printf 'v=%s\\n' \"$(printf 'ab%s' \"$T\" | base64 -w0)\" >> \"$RUNBOOK_OUTPUT\"; exit 7", outputs: {v: string}}
   hex: {effect: idempotent, env: {T: "${{ secrets.token }}"}, run: "printf 'v=%s\\n' \"$(printf %s \"$T\" | od -An -tx1 | tr -d ' \\n')\" >> \"$RUNBOOK_OUTPUT\"", outputs: {v: string}}
   file: {effect: idempotent, files: {conf: "password=${{ secrets.token }}"}, run: "cp \"$RUNBOOK_FILES/conf\" copy; cat \"$RUNBOOK_FILES/conf\""}
@@ -53,7 +57,7 @@ fn no_form_of_a_secret_is_kept() {
     let run = client.start(request).unwrap().run.unwrap();
     let run = client.over(&run.name);
     assert_eq!(run.status(), RunStatus::Failed);
-    for id in ["value", "key", "json", "hex", "typed"] {
+    for id in ["value", "key", "json", "ascii", "hex", "typed"] {
         let step = step(&run, id);
         assert!(step.message.contains("the value of a secret is in it"), "{id}: {}", step.message);
         assert_eq!(step.exit_code, Some(0), "{id}");
@@ -63,6 +67,8 @@ fn no_form_of_a_secret_is_kept() {
     for id in ["logged", "file", "good"] {
         assert_eq!(step(&run, id).message, "", "{id}");
     }
+    let logged = runbook(&project, &["logs", "1", "logged"]).out;
+    assert_eq!(logged.lines().filter(|line| line.ends_with("***")).count(), 5, "{logged}");
     assert!(step(&run, "good").outputs.as_ref().is_some_and(|outputs| outputs.fields.contains_key("n")));
     assert_eq!(project.read("copy").as_deref(), Some(format!("password={TOKEN}").as_str()), "the control");
 

@@ -103,6 +103,36 @@ steps:
 }
 
 #[test]
+fn a_server_that_sends_a_secret_back_as_json_fails_the_step() {
+    const SECRET: &str = "s3cr3t/W\u{f6}rd+77!x\"y";
+    let web = Web::serve(|asked, _| match asked.path.as_str() {
+        "/ascii" => Reply::text(200, &asked.body.replace('\u{f6}', "\\u00f6")),
+        "/other" => Reply::text(400, &asked.body),
+        _ => Reply::text(200, &asked.body),
+    });
+    let with = |path: &str, rest: &str| {
+        format!(
+            "{{uses: http, with: {{method: PUT, url: URL/{path}, json: {{a: \"${{{{ secrets.token }}}}\"}}{rest}}}}}"
+        )
+    };
+    let steps = [("raw", ""), ("ascii", ""), ("json", ", answer: json"), ("other", "")];
+    let steps: String = steps.iter().map(|(id, rest)| format!("  {id}: {}\n", with(id, rest))).collect();
+    let project = project(&web, &format!("requires: {{secrets: [token]}}\non_failure: continue\nsteps:\n{steps}"));
+    project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
+    let path = project.file("token", SECRET);
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (daemon, run) = run(&project);
+    assert!(web.asked().iter().all(|asked| asked.body == serde_json::json!({ "a": SECRET }).to_string()));
+    for id in ["raw", "ascii", "json"] {
+        assert_eq!(step(&run, id).status(), StepStatus::Failed, "{id}");
+        assert!(step(&run, id).message.contains("what it found holds a secret"), "{id}: {run:#?}");
+    }
+    assert_eq!(daemon.logs(&run.name, "other")[2], r#"{"a":"***"}"#);
+    drop(daemon);
+    assert_clean(&project, SECRET);
+}
+
+#[test]
 fn polling_is_a_wait_with_a_request_as_its_probe() {
     let web = Web::serve(|_, number| match number {
         0 => Reply::text(503, "starting"),
