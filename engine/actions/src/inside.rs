@@ -54,6 +54,8 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// In words: the folder cannot be made.
     fn artifact(&self, name: &str) -> Result<PathBuf, String>;
+    /// Looks for secrets in what is to be kept in clear.
+    fn seeker(&self) -> Box<dyn Seeker + '_>;
     /// Whether something was told under this key less than so long ago.
     ///
     /// # Errors
@@ -64,6 +66,14 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// In words: that cannot be noted.
     fn tell(&self, key: &str) -> Result<(), String>;
+}
+
+/// Looks for the attempt's secrets in what comes piece by piece, also across the borders of the pieces.
+pub trait Seeker: Send {
+    /// Whether one is in what was given so far.
+    fn meets(&mut self, piece: &[u8]) -> bool;
+    /// Whether one is in it, now that nothing more comes.
+    fn met(&mut self) -> bool;
 }
 
 /// How it ended.

@@ -20,5 +20,5 @@ pub use act::act;
 pub use command::{Given, Order, PrepareError, Prepared, prepare};
 pub use environment::BASE_VARIABLES;
 pub use http::Asker;
-pub use inside::{Desk, Done, Inside, Shared};
+pub use inside::{Desk, Done, Inside, Seeker, Shared};
 pub use world::World;

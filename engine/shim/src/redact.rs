@@ -83,11 +83,33 @@ impl Redactor {
 
     /// Whether a secret is in `bytes`, in any of its forms.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
-        !self.is_empty()
-            && bytes.iter().enumerate().any(|(at, first)| {
-                let starting = &self.starting[usize::from(*first)];
-                !starting.is_empty() && matches!(self.longest(starting, &bytes[at..], true), Found::Yes(_))
-            })
+        self.look(bytes, true).is_none()
+    }
+
+    /// Whether a secret is in `chunk`, or in what was given before with the same `held` and `chunk` together. What may be a
+    /// secret's beginning is held until the next chunk; `last` says that none follows.
+    pub fn meets(&self, held: &mut Held, chunk: &[u8], last: bool) -> bool {
+        if held.bytes.is_empty() {
+            let undecided = self.look(chunk, last);
+            held.bytes.extend_from_slice(&chunk[undecided.unwrap_or(chunk.len())..]);
+            return undecided.is_none();
+        }
+        held.bytes.extend_from_slice(chunk);
+        let undecided = self.look(&held.bytes, last);
+        held.bytes.drain(..undecided.unwrap_or(held.bytes.len()));
+        undecided.is_none()
+    }
+
+    /// From where on it is undecided whether a secret is in `bytes`; `None` where one is.
+    fn look(&self, bytes: &[u8], last: bool) -> Option<usize> {
+        for (at, first) in bytes.iter().enumerate().filter(|_| !self.is_empty()) {
+            match self.longest(&self.starting[usize::from(*first)], &bytes[at..], last) {
+                Found::No => {}
+                Found::Perhaps => return Some(at),
+                Found::Yes(_) => return None,
+            }
+        }
+        Some(bytes.len())
     }
 
     /// `text` with every secret replaced.

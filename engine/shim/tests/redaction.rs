@@ -33,6 +33,19 @@ fn in_chunks(redactor: &Redactor, bytes: &[u8], mut length: impl FnMut() -> usiz
     clean
 }
 
+/// Whether a secret is found in `bytes` that come in chunks.
+fn met(redactor: &Redactor, bytes: &[u8], mut length: impl FnMut() -> usize) -> bool {
+    let (mut held, mut rest) = (Held::default(), bytes);
+    while !rest.is_empty() {
+        let (chunk, later) = rest.split_at(length().clamp(1, rest.len()));
+        if redactor.meets(&mut held, chunk, false) {
+            return true;
+        }
+        rest = later;
+    }
+    redactor.meets(&mut held, b"", true)
+}
+
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
@@ -94,6 +107,9 @@ fn cuts_never_matter_and_nothing_of_a_secret_stays() {
         let whole = in_chunks(&redactor, &text, || usize::MAX);
         assert_eq!(in_chunks(&redactor, &text, || 1), whole, "seed {seed}, one by one");
         assert_eq!(in_chunks(&redactor, &text, || 1 + random.below(7)), whole, "seed {seed}, at random");
+        assert_eq!(redactor.is_in(&text), whole != text, "seed {seed}");
+        assert_eq!(met(&redactor, &text, || 1), whole != text, "seed {seed}, one by one");
+        assert_eq!(met(&redactor, &text, || 1 + random.below(7)), whole != text, "seed {seed}, at random");
         for form in secrets.iter().flat_map(|secret| forms(secret)) {
             // A form made of the mark's own letters, or of what stands around it, cannot come from these texts.
             assert!(
@@ -127,6 +143,11 @@ fn a_secret_in_json_is_hidden_to_the_last_byte() {
     ] {
         assert_eq!(redactor.text(&format!("{{{form}}}")), format!("{{{mark}}}"), "{form}");
         assert!(redactor.is_in(form.as_bytes()), "{form}");
+        for cut in 1..form.len() {
+            let (mut held, bytes) = (Held::default(), form.as_bytes());
+            let met = [(&bytes[..cut], false), (&bytes[cut..], true)];
+            assert!(met.iter().any(|(part, last)| redactor.meets(&mut held, part, *last)), "{form} cut at {cut}");
+        }
     }
 }
 

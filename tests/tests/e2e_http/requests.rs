@@ -103,11 +103,13 @@ steps:
 }
 
 #[test]
-fn a_server_that_sends_a_secret_back_as_json_fails_the_step() {
+fn a_server_that_sends_a_secret_back_fails_the_step() {
     const SECRET: &str = "s3cr3t/W\u{f6}rd+77!x\"y";
     let web = Web::serve(|asked, _| match asked.path.as_str() {
+        "/good" => Reply::text(200, &asked.body.replace("s3cr3t", "")),
         "/ascii" => Reply::text(200, &asked.body.replace('\u{f6}', "\\u00f6")),
         "/other" => Reply::text(400, &asked.body),
+        "/long" => Reply::text(200, &format!("{}{}", "x".repeat(1 << 20), asked.body)),
         _ => Reply::text(200, &asked.body),
     });
     let with = |path: &str, rest: &str| {
@@ -116,7 +118,9 @@ fn a_server_that_sends_a_secret_back_as_json_fails_the_step() {
         )
     };
     let steps = [("raw", ""), ("ascii", ""), ("json", ", answer: json"), ("other", "")];
-    let steps: String = steps.iter().map(|(id, rest)| format!("  {id}: {}\n", with(id, rest))).collect();
+    let files = [("file", ", answer: file"), ("long", ", answer: file"), ("good", ", answer: file")];
+    let all = steps.iter().chain(&files);
+    let steps: String = all.map(|(id, rest)| format!("  {id}: {}\n", with(id, rest))).collect();
     let project = project(&web, &format!("requires: {{secrets: [token]}}\non_failure: continue\nsteps:\n{steps}"));
     project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
     let path = project.file("token", SECRET);
@@ -127,6 +131,12 @@ fn a_server_that_sends_a_secret_back_as_json_fails_the_step() {
         assert_eq!(step(&run, id).status(), StepStatus::Failed, "{id}");
         assert!(step(&run, id).message.contains("what it found holds a secret"), "{id}: {run:#?}");
     }
+    for id in ["file", "long"] {
+        let step = step(&run, id);
+        assert_eq!((step.status(), step.artifacts.len()), (StepStatus::Failed, 0), "{id}");
+        assert!(step.message.contains("holds the value of a secret"), "{id}: {step:#?}");
+    }
+    assert_eq!(step(&run, "good").artifacts.len(), 1, "{run:#?}");
     assert_eq!(daemon.logs(&run.name, "other")[2], r#"{"a":"***"}"#);
     drop(daemon);
     assert_clean(&project, SECRET);

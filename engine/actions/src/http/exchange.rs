@@ -1,6 +1,8 @@
 //! The exchange: the request is sent, the answer read within its bounds. What goes wrong on the way is told by what it
 //! means for a second try.
 
+use std::path::Path;
+
 use indexmap::IndexMap;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
@@ -17,6 +19,10 @@ use crate::inside::{Desk, Done};
 const BODY: &str = "body";
 /// How much of an answer that is not as expected goes into the log, in bytes.
 const SHOWN_BYTES: u64 = 2 << 10;
+
+/// What is said of a body that is not kept, since it holds a secret.
+const HOLDS_SECRET: &str = "the body of the answer holds the value of a secret, in plain or encoded, and is not kept: an \
+    artifact is stored as it is";
 
 /// As the client says that a proxy wants to know who asks; it has no type for that.
 const PROXY_WANTS_A_USER: &str = "proxy authorization required";
@@ -253,6 +259,7 @@ async fn to_file(request: &Request, response: &mut Response, desk: &dyn Desk) ->
         Ok(file) => file,
         Err(error) => return unwritable(error),
     };
+    let mut seeker = desk.seeker();
     let mut length: u64 = 0;
     loop {
         match response.chunk().await {
@@ -261,6 +268,9 @@ async fn to_file(request: &Request, response: &mut Response, desk: &dyn Desk) ->
                 length += chunk.len() as u64;
                 if length > request.max_bytes {
                     return too_long(request, "is longer");
+                }
+                if seeker.meets(&chunk) {
+                    return forget(&path).await;
                 }
                 if let Err(error) = file.write_all(&chunk).await {
                     return unwritable(error);
@@ -271,6 +281,9 @@ async fn to_file(request: &Request, response: &mut Response, desk: &dyn Desk) ->
             }
         }
     }
+    if seeker.met() {
+        return forget(&path).await;
+    }
     let flushed = file.flush().await;
     if let Err(error) = flushed.and(file.sync_all().await) {
         return unwritable(error);
@@ -279,6 +292,14 @@ async fn to_file(request: &Request, response: &mut Response, desk: &dyn Desk) ->
     done.outputs.insert("bytes".to_owned(), Value::from(length));
     done.artifacts.push(BODY.to_owned());
     done
+}
+
+/// Removes what was written of a body that holds a secret.
+async fn forget(path: &Path) -> Done {
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => Done::with(FAILED, HOLDS_SECRET),
+        Err(error) => Done::with(FAILED, format!("{HOLDS_SECRET}; what was written of it cannot be removed: {error}")),
+    }
 }
 
 fn too_long(request: &Request, what: &str) -> Done {

@@ -198,7 +198,7 @@ pub(super) static HTTP: Action = Action {
         cancel: "Drops the connection. What the server makes of a request that it has is its own affair: see above.",
         dry: "Makes requests that read, and shows the others.",
         limits: "The body of an answer by `max_bytes`; one that is an output, with the headers, has 256 KiB at most. One that is longer is refused, by what the server says of it before a byte is read.",
-        secrets: "They may go where the table says so. Of a URL with a secret nothing is shown; in the log they are hidden, and an answer that holds one fails the step, as its outputs would be kept for everybody.",
+        secrets: "They may go where the table says so. Of a URL with a secret nothing is shown; in the log they are hidden, and an answer that holds one fails the step, as its outputs would be kept for everybody: with `answer: file` too, whose file is removed.",
         more: &[(
             "When the daemon ends",
             "It waits up to 30 s for requests that are under way. What is not over then, or was under way when it was killed, is lost, and goes by `effect`.",

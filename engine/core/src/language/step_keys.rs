@@ -144,7 +144,12 @@ pub static STEP: Section = Section {
                 "none",
                 "The values that the command writes to `$RUNBOOK_OUTPUT`. Types as of inputs. Of a block: what it leaves, as `outputs` of a runbook.",
             ),
-            key("artifacts", "a list of paths", "none", "The files that it leaves in `$RUNBOOK_ARTIFACTS`."),
+            key(
+                "artifacts",
+                "a list of paths",
+                "none",
+                "The files that it leaves in `$RUNBOOK_ARTIFACTS`. They are kept as they are: secrets are not looked for in them.",
+            ),
             key(
                 "success",
                 "an expression over `exit_code`, boolean",

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use runbook_actions::{Desk, Done, Inside};
+use runbook_actions::{Desk, Done, Inside, Seeker};
 use runbook_core::id::Digest;
 use runbook_core::limits;
 use runbook_core::machine::AttemptRef;
@@ -19,7 +19,7 @@ use runbook_core::run::{Artifact, AttemptEnd, CutOff, How, NotStarted};
 use runbook_core::time::{Span, Timestamp};
 use runbook_shim::log::{Stream, write_line};
 use runbook_shim::paths;
-use runbook_shim::redact::Redactor;
+use runbook_shim::redact::{Held, Redactor};
 use runbook_shim::time::{now_micros, rfc3339};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -230,6 +230,10 @@ impl Desk for Counter<'_> {
         Ok(folder.join(name))
     }
 
+    fn seeker(&self) -> Box<dyn Seeker + '_> {
+        Box::new(Looking { redactor: &self.redactor, held: Held::default() })
+    }
+
     fn was_told(&self, key: &str, within: Span) -> Result<bool, String> {
         let path = told_file(self.layout, key);
         let at = match fs::metadata(&path).and_then(|of| of.modified()) {
@@ -247,6 +251,22 @@ impl Desk for Counter<'_> {
         let folder = self.layout.told();
         let write = || files::make_private_directory(&folder).and_then(|()| fs::write(&path, b""));
         write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// What is looked through for secrets.
+struct Looking<'a> {
+    redactor: &'a Redactor,
+    held: Held,
+}
+
+impl Seeker for Looking<'_> {
+    fn meets(&mut self, piece: &[u8]) -> bool {
+        self.redactor.meets(&mut self.held, piece, false)
+    }
+
+    fn met(&mut self) -> bool {
+        self.redactor.meets(&mut self.held, b"", true)
     }
 }
 
