@@ -126,7 +126,8 @@ fn a_server_that_sends_a_secret_back_fails_the_step() {
     let path = project.file("token", SECRET);
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let (daemon, run) = run(&project);
-    assert!(web.asked().iter().all(|asked| asked.body == serde_json::json!({ "a": SECRET }).to_string()));
+    let sent = serde_json::json!({ "a": SECRET }).to_string();
+    assert!(web.asked().iter().all(|asked| asked.body == sent));
     for id in ["raw", "ascii", "json"] {
         assert_eq!(step(&run, id).status(), StepStatus::Failed, "{id}");
         assert!(step(&run, id).message.contains("what it found holds a secret"), "{id}: {run:#?}");

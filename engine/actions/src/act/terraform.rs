@@ -250,7 +250,7 @@ impl<'a> Stack<'a> {
 
     /// What a plan would change, with what differs of it: that is asked for, since the talk about it does not say it.
     async fn differences(&self, path: &Path) -> Result<Vec<Change>, Done> {
-        let mut show = Self::arguments(&["show", "-json"]);
+        let mut show = Self::arguments(&["show", "-json", "-no-color"]);
         show.push(path.into());
         let (code, bytes) = self.ask(&show).await?;
         let plan: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable("show"))?;
@@ -362,7 +362,7 @@ impl<'a> Stack<'a> {
     }
 
     async fn output(&self) -> Result<Done, Done> {
-        let (code, bytes) = self.ask(&Self::arguments(&["output", "-json"])).await?;
+        let (code, bytes) = self.ask(&Self::arguments(&["output", "-json", "-no-color"])).await?;
         if code != 0 {
             return Err(Done::with(FAILED, "its outputs cannot be read; is it initialised? The log has what it said"));
         }
