@@ -75,6 +75,16 @@ pub enum Order {
     Inside(Inside),
 }
 
+impl Order {
+    /// The values to hide in its log, and in what it leaves.
+    pub fn redact(&mut self) -> &mut Vec<String> {
+        match self {
+            Self::Command(prepared) => &mut prepared.redact,
+            Self::Inside(inside) => &mut inside.redact,
+        }
+    }
+}
+
 /// A command that cannot be made ready: nothing of it ran.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {problem}")]

@@ -31,7 +31,7 @@ use crate::narrate::narrate;
 use crate::readiness::Readiness;
 use crate::runs;
 use crate::schedules::Planner;
-use crate::secrets::{Fetched, Fetcher};
+use crate::secrets::{Fetched, Fetcher, Hidden};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 
@@ -324,6 +324,8 @@ pub struct Dispatcher {
     pub fetcher: Fetcher,
     /// Attempts that wait for their secrets.
     pub fetching: HashMap<AttemptRef, AttemptKind>,
+    /// What runs were given that is to be hidden.
+    pub hidden: Hidden,
 }
 
 /// Looks at the runs in memory, between two turns.
@@ -629,11 +631,12 @@ impl Dispatcher {
         for run in &batch.finished {
             let Some(state) = self.machine.run(*run) else { continue };
             self.surroundings.ephemeral.forget(*run);
-            let dry = state.created().terms.dry;
+            let (dry, succeeded) = (state.created().terms.dry, state.phase() == Phase::Terminal(Outcome::Succeeded));
             if !dry {
                 self.readiness.add(state);
             }
-            if state.phase() != Phase::Terminal(Outcome::Succeeded) {
+            self.hidden.over(*run, succeeded);
+            if !succeeded {
                 continue;
             }
             if !dry && state.parent().is_none() {

@@ -18,10 +18,12 @@ use crate::layout::Layout;
 
 mod ephemeral;
 mod fetch;
+mod hidden;
 mod source;
 
 pub use ephemeral::Ephemeral;
 pub use fetch::{Fetched, Fetcher};
+pub use hidden::Hidden;
 pub use source::Source;
 
 /// One secret, in bytes.

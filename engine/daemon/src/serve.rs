@@ -31,7 +31,7 @@ use crate::preflight::Preflight;
 use crate::readiness::Readiness;
 use crate::runs::{self, all_events};
 use crate::schedules::{self, Workshop};
-use crate::secrets::{Fetcher, Sealer, Secrets};
+use crate::secrets::{Fetcher, Hidden, Sealer, Secrets};
 use crate::successes::Successes;
 use crate::surroundings::Surroundings;
 use crate::{clock, descriptors, folder, hooks, maintenance, opening, timed, unit, verdicts};
@@ -194,6 +194,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         shelf,
         fetcher,
         fetching: HashMap::new(),
+        hidden: Hidden::default(),
     };
     let failed = drain.clone();
     let loop_thread = std::thread::Builder::new().name("dispatcher".into()).spawn(move || {

@@ -164,6 +164,57 @@ fn what_an_approver_fills_in_secretly_reaches_the_steps_and_nothing_else() {
     assert!(!redactor.is_in(server.log().as_bytes()));
 }
 
+/// A step is given a secret, and those behind it come by the value in other ways.
+const HANDED_ON: &str = r#"
+requires: {secrets: [token]}
+inputs: {pin: {type: string, secret: true, required: true}}
+on_failure: continue
+steps:
+  given:
+    effect: idempotent
+    env: {TOKEN: "${{ secrets.token }}", PIN: "${{ inputs.pin }}"}
+    run: printf '%s\n' "$TOKEN" > token; printf '%s\n' "$PIN" > pin
+  log: {needs: [given], effect: read, run: cat token pin; echo 12345}
+  value: {needs: [given], effect: read, run: "echo \"v=$(cat token)\" >> \"$RUNBOOK_OUTPUT\"; test -e go", outputs: {v: string}}
+  inside: {needs: [given], steps: {log: {effect: read, run: cat token}}}
+  another: {needs: [given], uses: runbook, with: {name: child}}
+"#;
+
+#[test]
+fn a_value_that_a_step_was_given_is_hidden_in_all_that_follow() {
+    let project = Project::with("handed", HANDED_ON);
+    project.runbook("child", "steps: {log: {effect: read, run: cat token}}\n");
+    project.file("runbookd.yaml", "secrets:\n  token: {env: MY_TOKEN}\n");
+    let mut server = Server::spawn(&project, |command| {
+        command.env("MY_TOKEN", TOKEN).args(["--log", "trace"]);
+    });
+    let client = server.ready();
+    let request = StartRunRequest {
+        runbook: "handed".into(),
+        input_texts: HashMap::from([("pin".into(), "345".into())]),
+        ..Default::default()
+    };
+    let run = client.start(request).unwrap().run.unwrap();
+    let run = client.over(&run.name);
+    let said = |id: &str| runbook(&project, &["logs", "1", id]).out;
+    let logged = said("log");
+    let ends = |line: &&str, end: &str| line.ends_with(end);
+    assert_eq!(logged.lines().filter(|line| ends(line, "***")).count(), 1, "{logged}");
+    // A short value is there by chance.
+    assert!(logged.lines().any(|line| ends(&line, "12345")), "{logged}");
+    assert!(said("inside/log").contains("***") && said("another/log").contains("***"), "{run:#?}");
+    assert_eq!(step(&run, "value").exit_code, Some(1));
+    project.file("go", "");
+    assert_eq!(runbook(&project, &["resume", "1", "--detach"]).code, 0);
+    let again = client.over(&run.name);
+    assert!(step(&again, "value").message.contains("the value of a secret is in it"), "{again:#?}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended(), Some(0));
+    let redactor = Redactor::new([TOKEN]);
+    assert!(redactor.is_in(&std::fs::read(project.path("token")).unwrap()), "the control");
+    assert_eq!(leaks(&project.path(".runbook"), &redactor), [""; 0]);
+}
+
 #[test]
 fn secrets_that_cannot_be_had_refuse_the_start() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -13,7 +13,8 @@ impl Dispatcher {
     /// Starts an attempt, or first fetches the secrets that it needs beside those that were fetched.
     pub(super) fn start(&mut self, attempt: AttemptRef, kind: AttemptKind, fetched: Fetched) {
         let Some(state) = self.machine.run(attempt.run) else { return };
-        let Some(top) = self.machine.run(state.root()) else { return };
+        let root = state.root();
+        let Some(top) = self.machine.run(root) else { return };
         let world = self.surroundings.of(state, top, attempt, fetched);
         let prepared = runbook_actions::prepare(state, attempt.step, kind, attempt.attempt, &world);
         let withheld = world.withheld();
@@ -36,7 +37,10 @@ impl Dispatcher {
             tracing::info!(secret, from, run = number, runbook, step, attempt = attempt.attempt.0, "a secret was read");
         }
         match prepared {
-            Ok(order) => self.attempts.spawn(StartOrder { attempt, step, order }),
+            Ok(mut order) => {
+                self.hidden.join(root, order.redact());
+                self.attempts.spawn(StartOrder { attempt, step, order });
+            }
             Err(error) => {
                 let mut end = AttemptEnd::bare(How::NotStarted(NotStarted::Errno(error.errno)));
                 end.message = error.to_string();
