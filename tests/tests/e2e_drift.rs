@@ -90,7 +90,12 @@ fn accept(project: &Project, address: &str, more: &[&str]) -> Said {
 fn drift_outlives_its_runs_and_is_accepted_for_a_time() {
     let project = project();
     let daemon = Daemon::start(&project);
-    assert_eq!(drift(&project, &[]), (Vec::new(), 0), "nobody looked");
+    assert_eq!(drift(&project, &[]), (Vec::new(), 4), "nobody looked");
+    let never = runbook(&project, &["drift", "--env", "prod", "--stack", "stacks/net"]);
+    let nobody = "no step has looked yet at stacks/net in prod, and nobody knows";
+    assert!(never.code == 4 && (never.out + &never.err).contains(nobody), "{nobody}");
+    let nix = runbook(&project, &["drift", "--env", "nix"]);
+    assert!(nix.code == 2 && nix.err.contains("there is no environment \"nix\"; there are dev, prod"), "{nix:?}");
     plan(&project, "net", &[("a.web", &["size"])]);
     assert_eq!(exec(&project, &["look"]), 0, "drift is no failure");
     let (stacks, code) = drift(&project, &[]);
@@ -158,7 +163,7 @@ fn an_error_is_no_drift_and_a_dry_run_looks_at_nothing_that_counts() {
     let daemon = Daemon::start(&project);
     plan(&project, "net", &[("a.web", &["size"])]);
     assert_eq!(exec(&project, &["look", "--dry-run"]), 0);
-    assert_eq!(drift(&project, &[]), (Vec::new(), 0));
+    assert_eq!(drift(&project, &[]), (Vec::new(), 4));
     project.file("stacks/net/broken", "");
     assert_eq!(exec(&project, &["look"]), 1);
     let (stacks, code) = drift(&project, &[]);
@@ -205,6 +210,9 @@ fn a_stack_is_one_of_its_environment() {
     };
     let (stacks, _) = drift(&project, &[]);
     assert_eq!(names(&stacks), ["dev:stacks/net", "prod:stacks/dns", "prod:stacks/net"]);
+    assert_eq!(names(&drift(&project, &["--env", "dev"]).0), ["dev:stacks/net"]);
+    // What is known outlives the file of its environment.
+    std::fs::remove_file(project.path("runbooks/environments/dev.yaml")).unwrap();
     assert_eq!(names(&drift(&project, &["--env", "dev"]).0), ["dev:stacks/net"]);
     assert_eq!(names(&drift(&project, &["--stack", "stacks/dns"]).0), ["prod:stacks/dns"]);
     let accept = |more: &[&str]| accept(&project, "a.web", more);

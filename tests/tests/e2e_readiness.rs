@@ -52,7 +52,9 @@ fn the_library_says_what_it_could_restore() {
     daemon.kill();
     let daemon = Daemon::start(&project);
     ready(&readiness(&project, &["--target", ".runbook/backups"]).0);
-    assert_eq!(readiness(&project, &["--target", "other"]), (Vec::new(), 0));
+    let other = runbook(&project, &["readiness", "--target", ".runbook/backup"]);
+    let hint = "there is no target \".runbook/backup\"; did you mean \".runbook/backups\"?";
+    assert!(other.code == 2 && other.err.contains(hint), "{other:?}");
     let said = runbook(&project, &["readiness"]);
     for part in ["ready", "newest backup: run ", ", by run ", "last drill: run "] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
@@ -73,7 +75,7 @@ fn an_objective_is_about_a_target_in_an_environment_and_breaks_with_time() {
         project.file(&format!("runbooks/environments/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n"));
     }
     let daemon = Daemon::start(&project);
-    assert_eq!(readiness(&project, &[]), (Vec::new(), 0), "no start is known of which the target is known");
+    assert_eq!(readiness(&project, &[]), (Vec::new(), 4), "no start is known of which the target is known");
     for (environment, database) in [("dev", "orders"), ("prod", "orders"), ("prod", "users")] {
         let said = runbook(&project, &["exec", "dump", "--env", environment, "-i", &format!("database={database}")]);
         assert_eq!(said.code, 0, "{said:?}");
@@ -185,7 +187,7 @@ fn each_change_of_a_verdict_is_kept_over_a_kill() {
     assert_eq!((lines.len(), lines[0]), (5, "db"), "{}", said.out);
     assert!(lines[1].contains("unwanted  for ") && lines[4].contains("broken  was so for "), "{}", said.out);
     assert_eq!(history(&project, &["--target", "other"]), Vec::<Value>::new());
-    assert_eq!(history(&project, &["--env", "prod"]), Vec::<Value>::new());
+    assert_eq!(runbook(&project, &["readiness", "--history", "--env", "prod"]).code, 2, "there is none");
     drop(daemon);
     // Nothing is said twice.
     let daemon = Daemon::start(&project);
@@ -580,4 +582,68 @@ fn what_child_runs_did_counts_by_the_number_of_the_run_at_the_top() {
     let mended = exec(&["weekly"], 0);
     exec(&["undo-drill"], 1);
     assert_eq!(stand("db"), ("ready".into(), by(&late, &mended), 0));
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_refused_and_where_nothing_ran_nobody_knows() {
+    let project = Project::new();
+    let step = "steps: {a: {effect: read, argv: [\"true\"]}}\n";
+    project.runbook(
+        "save",
+        &format!("environments: [dev, prod]\nobjective: {{target: stack, rpo: 1d, proves: true}}\n{step}"),
+    );
+    let dump = "inputs: {database: {type: string, required: true}}\nobjective: {target: \"db/${{ inputs.database }}\", rpo: 1d}\n";
+    project.runbook("dump", &format!("environments: [prod]\n{dump}{step}"));
+    for name in ["dev", "prod", "staging"] {
+        project.file(&format!("runbooks/environments/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n"));
+    }
+    let daemon = Daemon::start(&project);
+    let said = runbook(&project, &["exec", "save", "--env", "dev"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(readiness(&project, &["--env", "dev"]).1, 0);
+    // Whatever is asked about it, and whatever else is known.
+    for history in [&["readiness"][..], &["readiness", "--history"]] {
+        let nix = runbook(&project, &[history, &["--env", "nix"]].concat());
+        assert!(
+            nix.code == 2 && nix.err.contains("there is no environment \"nix\"; there are dev, prod, staging"),
+            "{nix:?}"
+        );
+    }
+    for (words, told) in [
+        (&["--target", "stak"][..], "there is no target \"stak\"; did you mean \"stack\"?"),
+        (&["--target", "x", "--env", "dev"], "there is no target \"x\" in dev; there are stack"),
+        (
+            &["--target", "stack", "--env", "staging"],
+            "there is no target \"stack\" in staging; no run and no `objective` names one",
+        ),
+        (&["--target", "db/orders"], "there are stack; what dump would be for is known once a run has succeeded"),
+    ] {
+        let typo = runbook(&project, &[&["readiness"], words].concat());
+        assert!(typo.code == 2 && typo.err.contains(told), "{words:?} {typo:?}");
+    }
+    // Where nothing ran yet nobody knows, and where nothing is wanted nothing is missing.
+    for (words, told) in [
+        (
+            &["--env", "prod"][..],
+            "nothing is known of what could be restored in prod: no run of dump, save has succeeded that was about it",
+        ),
+        (
+            &["--env", "prod", "--target", "stack"],
+            "nothing is known of stack in prod: no run of dump, save has succeeded that was about it",
+        ),
+    ] {
+        let (nobody, code) = answer(&project, words);
+        assert_eq!(
+            (&nobody["targets"], &nobody["unknown"], code),
+            (&serde_json::json!([]), &serde_json::json!([told]), 4)
+        );
+        let said = runbook(&project, &[&["readiness"], words].concat());
+        assert_eq!((said.out.replace("\n  ", " "), said.code), (format!("{told}\n"), 4), "{said:?}");
+    }
+    let (nothing, code) = answer(&project, &["--env", "staging"]);
+    assert_eq!((&nothing["unknown"], code), (&serde_json::json!([]), 0));
+    // What is known of an environment outlives its file, and a name that may be in a broken one is not refused.
+    project.file("runbooks/environments/prod.yaml", "name: [");
+    assert_eq!(readiness(&project, &["--target", "stak"]), (Vec::new(), 4));
+    drop(daemon);
 }

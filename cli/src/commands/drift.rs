@@ -22,8 +22,8 @@ use crate::to_json;
     args_conflicts_with_subcommands = true,
     after_help = "Steps such as `uses: terraform/drift` look; what differs is known from the newest look that came to an end, and when\n\
     it was seen first outlives the runs. A look that failed changes nothing of that, and is told.\n\n\
-    Ends with code 1 when something differs that nobody accepted, and otherwise with code 4 when the newest look at a stack failed:\n\
-    then nobody knows.\n\n\
+    Ends with code 1 when something differs that nobody accepted, and otherwise with code 4 when the newest look at a stack failed,\n\
+    or none was made: then nobody knows.\n\n\
     Examples:\n  runbook drift\n  runbook drift --new --env prod\n  \
     runbook drift accept aws_instance.web --until '2026-12-24 18:00' --reason 'resized by hand for the sale'"
 )]
@@ -102,7 +102,11 @@ async fn list(cx: &mut Context, args: &Drift) -> Result<ExitCode> {
         let all: Vec<_> = all.iter().map(to_json::drift_stack).collect();
         cx.console.json(&json!({"stacks": all}))?;
     } else if all.is_empty() {
-        cx.console.say("no step has looked yet: `uses: terraform/drift` is one that does");
+        let at = args.stack.as_ref().map(|stack| format!(" at {stack}")).unwrap_or_default();
+        let place = args.env.as_ref().map(|env| format!(" in {env}")).unwrap_or_default();
+        cx.console.say(&format!(
+            "no step has looked yet{at}{place}, and nobody knows: `uses: terraform/drift` is one that does"
+        ));
     } else {
         for line in all.iter().flat_map(|stack| lines(stack, Moment::now())) {
             cx.console.wrapped_line(&line, INDENT)?;
@@ -111,7 +115,7 @@ async fn list(cx: &mut Context, args: &Drift) -> Result<ExitCode> {
     let open = |stack: &DriftStack| stack.left_out > 0 || stack.differences.iter().any(|it| !it.accepted);
     Ok(if all.iter().any(open) {
         ExitCode::RunFailed
-    } else if all.iter().any(|stack| stack.failed_look.is_some()) {
+    } else if all.is_empty() || all.iter().any(|stack| stack.failed_look.is_some()) {
         ExitCode::Attention
     } else {
         ExitCode::Succeeded

@@ -30,8 +30,8 @@ const GAPS: usize = 3;
     `drill: true` in one that is thrown away, `proves: true` in a check of backups. The verdict follows from runs that ended:\n\
     a restore, a drill or a check that failed breaks the objective until one succeeds.\n\n\
     While the file of a runbook is broken its last good version counts, and that is told.\n\n\
-    Ends with code 1 when an objective is broken, and otherwise with code 4 when it is not known what all files are for: then a target\n\
-    may be missing.\n\n\
+    Ends with code 1 when an objective is broken, and otherwise with code 4 when it is not known what all files are for, or nothing ran\n\
+    yet that could say: then a target may be missing.\n\n\
     Examples:\n  runbook readiness\n  runbook readiness --target postgres/orders --env prod\n  runbook readiness --output json\n  \
     runbook readiness --history --target postgres/orders"
 )]

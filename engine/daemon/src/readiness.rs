@@ -3,7 +3,7 @@
 
 mod before;
 mod recorded;
-mod wanted;
+pub mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use runbook_journal::{StoreError, View};
 use tokio::sync::Notify;
 
 use self::before::{Before, Counting};
-use self::wanted::Aim;
+use self::wanted::{Aim, Could, Wanted};
 use crate::definitions::Definitions;
 use crate::library::Generation;
 
@@ -49,6 +49,8 @@ pub struct Found {
     pub targets: Vec<Standing>,
     /// What cannot be known of the folder, in words: where there is any, targets may be missing.
     pub unknown: Vec<String>,
+    /// Where runbooks with an objective may run, whether anything ran there or not.
+    pub could: Vec<Could>,
 }
 
 /// What runs said.
@@ -188,7 +190,7 @@ impl Readiness {
             let due = due(&record, &goals, now);
             Standing { target, goals, record, looks, verdict, reasons, warnings, due }
         };
-        let targets = wanted::targets(&counting, &known.records).into_iter().map(standing).collect();
-        Ok(Found { targets, unknown: beside.unknown })
+        let Wanted { targets, could } = wanted::wanted(&counting, &known.records);
+        Ok(Found { targets: targets.into_iter().map(standing).collect(), unknown: beside.unknown, could })
     }
 }

@@ -1,5 +1,7 @@
 //! What differs from what is written: told page by page, and accepted. What that means is the core's.
 
+use std::sync::Arc;
+
 use runbook_core::drift::{Accept, Acceptance, Change, Difference, Refusal, Seen, Stack, Standing};
 use runbook_core::kept::Kept;
 use runbook_core::limits;
@@ -8,7 +10,7 @@ use runbook_core::time::{Span, Timestamp};
 use runbook_proto::v1;
 use tonic::{Code, Status};
 
-use super::environments::bare;
+use super::environments::{self, bare};
 use super::{Shared, errors, from_proto, to_proto};
 use crate::clock;
 
@@ -22,9 +24,15 @@ fn place(stack: &Stack, address: &str) -> String {
 }
 
 /// A page of what differs.
-pub(super) fn list(shared: &Shared, request: &v1::ListDriftRequest) -> Result<v1::ListDriftResponse, Status> {
+pub(super) async fn list(
+    shared: &Arc<Shared>,
+    request: &v1::ListDriftRequest,
+) -> Result<v1::ListDriftResponse, Status> {
     let size = from_proto::page_size(request.page_size, PAGE.0, PAGE.1)?;
     let environment = bare(&request.environment);
+    let seen =
+        |name: &str| shared.shelf.look().drift.stacks().keys().any(|stack| stack.environment.as_deref() == Some(name));
+    environments::known(shared, environment, seen).await?;
     let now = clock::now();
     let records = shared.shelf.look();
     let here = |stack: &Stack| {

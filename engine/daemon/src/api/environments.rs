@@ -1,10 +1,12 @@
 //! Environments over the API: found by the names that requests give, and told. Which one a run is started in is said elsewhere.
 
+use std::sync::Arc;
+
 use runbook_core::definition::{Environment, Freeze, Hours, Runbook};
 use runbook_proto::v1;
 use tonic::{Code, Status};
 
-use super::{asks, errors, to_proto};
+use super::{Shared, asks, errors, internal, to_proto};
 use crate::clock;
 use crate::library::{Generation, Place};
 use crate::placed::{self, Misplaced};
@@ -23,6 +25,21 @@ pub(super) fn bare(name: &str) -> &str {
 /// There is none.
 pub(super) fn find<'g>(generation: &'g Generation, name: &str) -> Result<&'g Place, Status> {
     placed::find(generation, bare(name)).map_err(|misplaced| refusal(&misplaced))
+}
+
+/// Whether an environment may be asked about: it is there, something is known of it, or none is named.
+///
+/// # Errors
+/// There is none of this name.
+pub(super) async fn known(shared: &Arc<Shared>, name: &str, seen: impl Fn(&str) -> bool) -> Result<(), Status> {
+    let name = bare(name);
+    if name.is_empty() || seen(name) {
+        return Ok(());
+    }
+    let shared = Arc::clone(shared);
+    let folder =
+        tokio::task::spawn_blocking(move || shared.library.latest()).await.map_err(|error| internal(&error))?;
+    find(&folder, name).map(|_| ())
 }
 
 /// The environment that a run of a runbook is started in.

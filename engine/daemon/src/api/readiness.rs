@@ -1,17 +1,19 @@
 //! Whether what is backed up could be restored, as it is told: how targets stand, and how they stood. Never knows how a verdict
 //! comes about.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use runbook_core::expression::did_you_mean;
 use runbook_core::plan::Took;
 use runbook_core::preflight::Checked;
 use runbook_core::readiness::{Evidence, Gap, Look, Verdict};
 use runbook_core::time::Timestamp;
 use runbook_core::verdicts::{Stood, Target};
 use runbook_proto::v1;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::{Shared, environments, from_proto, internal, to_proto};
+use super::{Shared, environments, errors, from_proto, internal, to_proto};
 use crate::clock;
 use crate::readiness::{Found, Standing};
 
@@ -22,6 +24,9 @@ const PAGE: (usize, usize) = (100, 1_000);
 fn place(target: &Target) -> String {
     format!("{} {}", target.0.as_deref().unwrap_or_default(), target.1)
 }
+
+/// Names in a message; the rest is counted.
+const NAMES: usize = 10;
 
 /// Whether a target is asked for.
 fn wanted(of: &Target, target: &str, environment: &str) -> bool {
@@ -36,30 +41,90 @@ pub(super) async fn list(
 ) -> Result<v1::ListReadinessResponse, Status> {
     let v1::ListReadinessRequest { target, environment, page_size, page_token } = request;
     let size = from_proto::page_size(page_size, PAGE.0, PAGE.1)?;
-    let shared = Arc::clone(shared);
+    let asked = Arc::clone(shared);
     let look = move || {
-        let preflights = shared.shelf.look().preflights.clone();
+        let preflights = asked.shelf.look().preflights.clone();
         // As the folder is: one that is not loaded yet would want nothing.
-        shared.readiness.look(&shared.library.latest(), &preflights, clock::now())
+        asked.readiness.look(&asked.library.latest(), &preflights, clock::now())
     };
     let found = tokio::task::spawn_blocking(look).await.map_err(|error| internal(&error))?;
-    let Found { targets: all, unknown } = found.map_err(|error| internal(&error))?;
-    let behind = |standing: &Standing| place(&standing.target) > page_token;
-    let wanted = all.into_iter().filter(|it| wanted(&it.target, &target, &environment) && behind(it));
-    let mut page: Vec<Standing> = wanted.take(size + 1).collect();
+    let mut found = found.map_err(|error| internal(&error))?;
+    let here = |of: Option<&str>| environment.is_empty() || of == Some(environments::bare(&environment));
+    environments::known(shared, &environment, |_| found.targets.iter().any(|it| here(it.target.0.as_deref()))).await?;
+    found.targets.retain(|it| here(it.target.0.as_deref()));
+    found.could.retain(|it| here(it.environment.as_deref()));
+    if !target.is_empty() {
+        is_target(&found, &target, environments::bare(&environment))?;
+        found.targets.retain(|it| it.target.1 == target);
+        found.could.retain(|it| it.target.as_ref().is_none_or(|name| *name == target));
+    }
+    found.unknown.extend(nothing_ran(&found, &target, environments::bare(&environment)));
+    let Found { targets, unknown, .. } = found;
+    let mut page: Vec<Standing> =
+        targets.into_iter().filter(|it| place(&it.target) > page_token).take(size + 1).collect();
     let more = page.len() > size;
     page.truncate(size);
     let next_page_token = page.last().filter(|_| more).map(|last| place(&last.target)).unwrap_or_default();
     Ok(v1::ListReadinessResponse { targets: page.iter().map(standing).collect(), next_page_token, unknown })
 }
 
+/// Whether anything is for a target of this name, in an environment if one is named: of all that is there.
+fn is_target(found: &Found, target: &str, environment: &str) -> Result<(), Status> {
+    let names =
+        found.targets.iter().map(|it| &it.target.1).chain(found.could.iter().filter_map(|it| it.target.as_ref()));
+    let names: BTreeSet<&str> = names.map(String::as_str).collect();
+    // Where not all is known it may be there.
+    if names.contains(target) || !found.unknown.is_empty() {
+        return Ok(());
+    }
+    let shown: String = target.chars().take(80).collect();
+    let hint = match did_you_mean(target, names.iter().copied()) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None if names.is_empty() => "no run and no `objective` names one".to_owned(),
+        None => format!("there are {}", few(names.iter().copied(), names.len())),
+    };
+    let given: BTreeSet<&str> =
+        found.could.iter().filter(|it| it.target.is_none()).map(|it| it.runbook.as_str()).collect();
+    let given = match given.is_empty() {
+        true => String::new(),
+        false => {
+            format!("; what {} would be for is known once a run has succeeded", few(given.iter().copied(), given.len()))
+        }
+    };
+    let message = format!("there is no target {shown:?}{}; {hint}{given}", place_of(environment));
+    Err(errors::status(Code::NotFound, "NO_SUCH_TARGET", message))
+}
+
+/// What is to be said where nothing is known although something may be to be restored.
+fn nothing_ran(found: &Found, target: &str, environment: &str) -> Option<String> {
+    let could: BTreeSet<&str> = found.could.iter().map(|it| it.runbook.as_str()).collect();
+    if !found.targets.is_empty() || could.is_empty() {
+        return None;
+    }
+    let what = if target.is_empty() { "what could be restored" } else { target };
+    let (runbooks, place) = (few(could.iter().copied(), could.len()), place_of(environment));
+    Some(format!("nothing is known of {what}{place}: no run of {runbooks} has succeeded that was about it"))
+}
+
+fn place_of(environment: &str) -> String {
+    if environment.is_empty() { String::new() } else { format!(" in {environment}") }
+}
+
+/// The first of so many names.
+fn few<'a>(names: impl Iterator<Item = &'a str>, all: usize) -> String {
+    let told = names.take(NAMES).collect::<Vec<_>>().join(", ");
+    if all > NAMES { format!("{told} and {} more", all - NAMES) } else { told }
+}
+
 /// How targets stood.
-pub(super) fn changes(
-    shared: &Shared,
+pub(super) async fn changes(
+    shared: &Arc<Shared>,
     request: &v1::ListReadinessChangesRequest,
 ) -> Result<v1::ListReadinessChangesResponse, Status> {
     let v1::ListReadinessChangesRequest { target, environment, page_size, page_token } = request;
     let size = from_proto::page_size(*page_size, PAGE.0, PAGE.1)?;
+    let seen = |name: &str| shared.shelf.look().verdicts.targets().any(|(of, _)| of.0.as_deref() == Some(name));
+    environments::known(shared, environment, seen).await?;
     let records = shared.shelf.look();
     // The newest first, behind the name. What is between them sorts before all that can be in a name.
     let key = |of: &Target, at: Timestamp| {

@@ -148,14 +148,14 @@ impl SystemService for System {
         &self,
         request: Request<v1::ListReadinessChangesRequest>,
     ) -> Result<Response<v1::ListReadinessChangesResponse>, Status> {
-        readiness::changes(&self.0, &request.into_inner()).map(Response::new)
+        readiness::changes(&self.0, &request.into_inner()).await.map(Response::new)
     }
 
     async fn list_drift(
         &self,
         request: Request<v1::ListDriftRequest>,
     ) -> Result<Response<v1::ListDriftResponse>, Status> {
-        drift::list(&self.0, &request.into_inner()).map(Response::new)
+        drift::list(&self.0, &request.into_inner()).await.map(Response::new)
     }
 
     async fn accept_drift(

@@ -23,16 +23,33 @@ pub struct Aim<'c> {
     pub objective: &'c Objective,
 }
 
-/// What a runbook that may run in an environment, or in none, is for there if nobody gives it anything; without a name where
-/// that depends on what it is given.
-type Place = Option<Option<String>>;
+/// Where a runbook with an objective may run, whether it did or not.
+#[derive(Debug)]
+pub struct Could {
+    /// The runbook.
+    pub runbook: String,
+    /// The environment, or none.
+    pub environment: Option<String>,
+    /// What it is for there if nobody gives it anything; `None` where that depends on what it is given.
+    pub target: Option<String>,
+}
 
-/// The targets that any runbook came to, each with all runbooks that are for it: those that came to it, and those that may run there
-/// and are for the same name, or for one that is written the same way. What a run failed at that never succeeded is no target.
-pub fn targets<'c>(counting: &'c [Counting<'c>], records: &HashMap<Target, Record>) -> BTreeMap<Target, Vec<Aim<'c>>> {
+/// What is wanted of which targets.
+pub struct Wanted<'c> {
+    /// The targets that any runbook came to, each with all runbooks that are for it: those that came to it, and those that may run
+    /// there and are for the same name, or for one that is written the same way. What a run failed at that never succeeded is none.
+    pub targets: BTreeMap<Target, Vec<Aim<'c>>>,
+    /// Where runbooks with an objective may run.
+    pub could: Vec<Could>,
+}
+
+/// What runbooks are for, by what runs said.
+pub fn wanted<'c>(counting: &'c [Counting<'c>], records: &HashMap<Target, Record>) -> Wanted<'c> {
     let aims = counting.iter().filter_map(|counting| Some((counting, counting.runbook.objective.as_ref()?)));
     let aims: Vec<(&Counting<'_>, &Objective)> = aims.collect();
     let mut came: BTreeMap<Target, BTreeSet<usize>> = BTreeMap::new();
+    let mut places: HashMap<(usize, Option<&str>), Option<String>> = HashMap::new();
+    let mut could = Vec::new();
     for (index, (Counting { folder, runbook, .. }, _)) in aims.iter().enumerate() {
         let seen = records.iter();
         let seen = seen.filter(|(_, record)| record.is_known() && record.runbooks().contains(&runbook.name));
@@ -40,29 +57,32 @@ pub fn targets<'c>(counting: &'c [Counting<'c>], records: &HashMap<Target, Recor
         for target in expected(folder, runbook).into_iter().chain(seen) {
             came.entry(target).or_default().insert(index);
         }
+        for name in folder.places.keys().map(|name| Some(name.as_str())).chain([None]) {
+            let Some(target) = place(folder, runbook, name) else { continue };
+            could.push(Could {
+                runbook: runbook.name.clone(),
+                environment: name.map(str::to_owned),
+                target: target.clone(),
+            });
+            places.insert((index, name), target);
+        }
     }
-    let mut places: HashMap<(usize, Option<String>), Place> = HashMap::new();
-    let mut all = BTreeMap::new();
-    for (target, came) in came {
+    let of = |(target, came): (Target, BTreeSet<usize>)| {
         let ways: BTreeSet<&str> = came.iter().map(|index| aims[*index].1.target.as_str()).collect();
         let is_for = |(index, (counting, objective)): (usize, &(&'c Counting<'c>, &'c Objective))| {
-            let place = || place(counting.folder, counting.runbook, target.0.as_deref());
-            let could = |place: &Place| {
-                let name = place.as_ref()?;
-                Some(name.as_ref() == Some(&target.1) || ways.contains(objective.target.as_str()))
-            };
-            let here = came.contains(&index)
-                || could(places.entry((index, target.0.clone())).or_insert_with(place)) == Some(true);
-            here.then_some(Aim { counting, objective })
+            let place = places.get(&(index, target.0.as_deref()));
+            let fits =
+                |name: &Option<String>| name.as_ref() == Some(&target.1) || ways.contains(objective.target.as_str());
+            (came.contains(&index) || place.is_some_and(fits)).then_some(Aim { counting, objective })
         };
         let aims = aims.iter().enumerate().filter_map(is_for).collect();
-        all.insert(target, aims);
-    }
-    all
+        (target, aims)
+    };
+    Wanted { targets: came.into_iter().map(of).collect(), could }
 }
 
-/// What a runbook is for in an environment; `None` where it may not run there.
-fn place(folder: &Generation, runbook: &Runbook, environment: Option<&str>) -> Place {
+/// What a runbook is for in an environment, if nobody gives it anything; `None` where it may not run there.
+fn place(folder: &Generation, runbook: &Runbook, environment: Option<&str>) -> Option<Option<String>> {
     let environment = match environment {
         None => None,
         // While its file is broken its values are not known, but who may run there is.
