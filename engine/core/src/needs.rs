@@ -1,5 +1,5 @@
-//! What the steps of a runbook need to be there before it begins, found from the steps themselves: programs, and stacks that
-//! are initialised. Steps that may not run need nothing. Never knows whether it is there.
+//! What the steps of a runbook need to be there before it begins, found from the steps themselves: programs, files that actions
+//! read, and stacks that are initialised. Steps that may not run need nothing. Never knows whether it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -19,7 +19,10 @@ fn a_run_is_told_line_by_line() {
         golden(&format!("cli/exec-{name}.txt"), &masked(&project, &said.out));
     }
     let quiet = runbook(&project, &["exec", "bad", "--quiet"]);
-    assert_eq!(masked(&project, &quiet.out), "run 4 bad: failed after SPAN: step copy failed\n");
+    assert_eq!(
+        masked(&project, &quiet.out),
+        "run 4 bad: failed after SPAN: step copy failed\n✗ step copy: failed (attempt 2): exited with 3\n"
+    );
     assert_eq!((quiet.code, quiet.err.as_str()), (1, ""));
 }
 
