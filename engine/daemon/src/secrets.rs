@@ -383,7 +383,7 @@ mod tests {
             "CHANGEME",
             "change-me",
             "Replace_Me",
-            "TODO",
+            "tbd",
             "placeholder",
             "your-password-here",
             "<pw>",
