@@ -102,19 +102,19 @@ fn asks(step: &Step) -> bool {
 
 /// Of each step, whether the inputs alone tell that it does not run.
 pub fn never(known: &Known<'_>) -> Vec<bool> {
-    never_of(&known.runbook.steps, known, known.left_out)
+    never_where(&known.runbook.steps, known.left_out, |condition, _| {
+        condition.never_holds(&|reference| known.possible(reference))
+    })
 }
 
-/// The same of steps that need each other, such as those of a block.
+/// The same of steps that need each other, such as those of a block, by more than the inputs alone: what a step leaves that does
+/// not run is null. Nothing is asked of anybody by it.
 pub fn never_of(steps: &[Step], known: &Known<'_>, left_out: &BTreeSet<StepNo>) -> Vec<bool> {
-    let mut never = vec![false; steps.len()];
     let places: HashMap<&str, usize> =
         steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
-    for no in plan::order(steps) {
-        let step = &steps[no.index()];
+    never_where(steps, left_out, |condition, never| {
         let runs = |id: &str| places.get(id).is_none_or(|index| !never[*index]);
         let possible = |reference: &Reference| match reference {
-            // What does not run leaves nothing.
             Reference::StepOutput(id, _) | Reference::StepExitCode(id) | Reference::StepArtifact(id, _)
                 if !runs(id) =>
             {
@@ -122,10 +122,19 @@ pub fn never_of(steps: &[Step], known: &Known<'_>, left_out: &BTreeSet<StepNo>) 
             }
             other => known.possible(other),
         };
+        condition.never_holds(&possible) || condition.is_false(&possible)
+    })
+}
+
+/// Of each step, whether it does not run, by what is known of conditions and of the steps before.
+fn never_where(steps: &[Step], left_out: &BTreeSet<StepNo>, fails: impl Fn(&Expression, &[bool]) -> bool) -> Vec<bool> {
+    let mut never = vec![false; steps.len()];
+    for no in plan::order(steps) {
+        let step = &steps[no.index()];
         // Its `if` is not asked.
         let excluded = !left_out.contains(&no)
             && step.condition.as_ref().is_some_and(|condition| {
-                Expression::parse(&condition.expression).is_ok_and(|condition| condition.never_holds(&possible))
+                Expression::parse(&condition.expression).is_ok_and(|condition| fails(&condition, &never))
             });
         let lacks = |need: &StepNo| {
             let skips = steps[need.index()].when_skipped == WhenSkipped::Skip;
@@ -244,8 +253,6 @@ steps:
   any: {needs: [asked], if: always(), effect: destructive, target: any, argv: [rm]}
   slow: {uses: approval, with: {message: go, timeout: 1h, on_timeout: approve}}
   unasked: {needs: [slow], effect: destructive, target: unasked, argv: [rm]}
-  maybe: {if: inputs.drop, when_skipped: go_on, argv: [count], outputs: {n: integer}}
-  of-maybe: {needs: [maybe], if: "default(steps.maybe.outputs.n, 0) > 0", effect: destructive, target: of-maybe, argv: [rm]}
 finally:
   undo: {undoes: [asked], effect: destructive, target: undo, argv: [rm]}
   tidy: {effect: destructive, target: scratch, argv: [rm]}
@@ -271,7 +278,7 @@ finally:
     #[test]
     fn what_may_run_and_nobody_is_asked_about() {
         assert_eq!(names(false), ["old/orders", "any", "unasked", "scratch"]);
-        assert_eq!(names(true), ["old/orders", "db-orders", "more", "any", "unasked", "of-maybe", "scratch"]);
+        assert_eq!(names(true), ["old/orders", "db-orders", "more", "any", "unasked", "scratch"]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub fn started<'a>(known: &Known<'a>) -> Vec<&'a str> {
 /// The steps that may run by what is given, those inside of blocks too.
 fn by_inputs<'a>(known: &Known<'a>) -> Vec<Running<'a>> {
     let steps = &known.runbook.steps;
-    let never = destruction::never(known).into_iter().enumerate();
+    let never = destruction::never_of(steps, known, known.left_out).into_iter().enumerate();
     let skipped = never.map(|(index, never)| never || known.left_out.contains(&StepNo(index as u32))).collect();
     // Only steps of the runbook itself are left out by a start.
     running(steps, skipped, true, &|inside| destruction::never_of(inside, known, &BTreeSet::new()))
@@ -485,6 +485,8 @@ finally:
   maybe: {if: inputs.plan, uses: terraform/plan, with: {dir: dns, program: tofu}}
   after: {needs: [maybe], uses: terraform/output, with: {dir: dns, program: after}}
   block: {steps: {inner: {if: inputs.plan, argv: [inside]}, behind: {needs: [inner], argv: [behind]}}}
+  count: {if: inputs.plan, when_skipped: go_on, run: x, outputs: {n: integer}}
+  counted: {needs: [count], if: \"default(steps.count.outputs.n, 0) > 0\", argv: [counted]}
 ",
         );
         assert_eq!(names(&needs_of(&[&it], None)), (vec!["terraform"], vec![]));
@@ -501,7 +503,10 @@ finally:
             };
             needs_of(&[&it], Some(&known))
         };
-        assert_eq!(names(&with(true)), (vec!["after", "behind", "inside", "terraform", "tofu"], vec!["dns"]));
+        assert_eq!(
+            names(&with(true)),
+            (vec!["after", "behind", "counted", "inside", "terraform", "tofu"], vec!["dns"])
+        );
         assert_eq!(names(&with(false)), (vec!["terraform"], vec![]));
         // Another runbook of the same start may do it, too.
         let other = runbook("  plan: {uses: terraform/plan, with: {dir: net}}\n");

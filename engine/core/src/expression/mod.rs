@@ -128,12 +128,14 @@ impl Expression {
     /// Whether it is true for no combination of what its references may be. `values` gives all that one may be, and
     /// `None` where that is not known; what is not known is taken for possible.
     pub fn never_holds(&self, values: &dyn Fn(&Reference) -> Option<Vec<Value>>) -> bool {
+        possible::never_holds(&self.root, &self.references, values)
+    }
+
+    /// Whether it is false where all that it mentions may be nothing but one value.
+    pub fn is_false(&self, values: &dyn Fn(&Reference) -> Option<Vec<Value>>) -> bool {
         let only = Only(values);
-        // Where all is known there is nothing to be guessed.
-        match self.references.iter().all(|located| only.value_of(&located.value).is_some()) {
-            true => self.holds(&only) == Ok(false),
-            false => possible::never_holds(&self.root, &self.references, values),
-        }
+        let all = self.references.iter().all(|located| only.value_of(&located.value).is_some());
+        all && self.holds(&only) == Ok(false)
     }
 
     /// An error about all of it.
