@@ -19,7 +19,7 @@ pub enum Way {
     /// With line ends in between, which may be escaped, as where base64 is folded.
     Folded,
     /// Each as it is or behind backslashes, as in JSON (also in JSON that is a text of JSON), in programs and in shells: see
-    /// [`escapes`](crate::escapes).
+    /// the module `escapes`.
     Escaped,
 }
 
