@@ -24,16 +24,8 @@ pub(crate) const KEY: &str = "mark_key";
 
 /// What tells a value from others, and nobody what it is; empty where no key was told.
 pub(crate) fn mark(told: &Told, value: &Value) -> String {
-    let key = told.text(KEY).and_then(bytes);
-    let mark = key.map(|key| Digest::keyed(&key, value.to_string().as_bytes()).to_string());
-    mark.map(|mark| mark.chars().take(MARK_DIGITS).collect()).unwrap_or_default()
-}
-
-/// The bytes that hexadecimal digits say.
-fn bytes(digits: &str) -> Option<[u8; 32]> {
-    let pair = |place: usize| u8::from_str_radix(digits.get(2 * place..2 * place + 2)?, 16).ok();
-    let all: Option<Vec<u8>> = (0..digits.len() / 2).map(pair).collect();
-    all?.try_into().ok()
+    let Some(Digest(key)) = told.text(KEY).and_then(|digits| digits.parse().ok()) else { return String::new() };
+    Digest::keyed(&key, value.to_string().as_bytes()).to_string().chars().take(MARK_DIGITS).collect()
 }
 
 /// Whether a difference that was found is one of those that were told of a workspace: the same, in every way.

@@ -7,12 +7,14 @@ mod version;
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use runbook_actions::Asker;
 use runbook_core::definition::{Endpoint, Room, Runbook};
 use runbook_core::destruction::Known;
 use runbook_core::needs::{self, Needs, Stack, Wanted};
 use runbook_core::preflight::Missing;
 use runbook_journal::room;
+use serde_json::{Map, Value};
 
 use self::tools::Tools;
 use crate::files;
@@ -32,9 +34,25 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Everything that is missing for a run in an environment: of the runbook that is started, and of those that its steps
-    /// start, `all` being those that there are. Of the first it is known what is given, if it is.
-    pub fn check(
+    /// Everything that is missing for a start of which it is known what is given: of the runbook, and of those that its steps
+    /// come to start by that.
+    pub fn of_start(&self, known: &Known<'_>, all: &Generation, surroundings: &Surroundings) -> Vec<Missing> {
+        let environment = known.environment.map(|environment| environment.name.as_str());
+        self.check(&all.with_started(known), Some(known), environment, all, surroundings)
+    }
+
+    /// The same of any start in an environment: of what a runbook needs in any case.
+    pub fn of_any_start(
+        &self,
+        runbook: &Runbook,
+        environment: Option<&str>,
+        all: &Generation,
+        surroundings: &Surroundings,
+    ) -> Vec<Missing> {
+        self.check(&all.with_called(runbook), None, environment, all, surroundings)
+    }
+
+    fn check(
         &self,
         runbooks: &[&Runbook],
         known: Option<&Known<'_>>,
@@ -138,6 +156,13 @@ fn initialising(all: &Generation, folder: &str, environment: Option<&str>) -> Op
     let starts = runbooks.filter(|runbook| needs::initialises(runbook, folder));
     let starts: Vec<String> = starts.map(|it| format!("`runbook exec {}{place}`", it.name)).take(TOLD).collect();
     (!starts.is_empty()).then(|| starts.join(" or "))
+}
+
+/// The inputs of a start that may be seen.
+pub fn open(runbook: &Runbook, inputs: &Map<String, Value>) -> IndexMap<String, Value> {
+    let secret = |name: &str| runbook.inputs.get(name).is_some_and(|input| input.secret);
+    let open = inputs.iter().filter(|(name, _)| !secret(name));
+    open.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Says what is wrong with something, if anything is.

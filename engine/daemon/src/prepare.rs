@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::definitions::Text;
 use crate::library::{Entry, Generation};
-use crate::preflight::Preflight;
+use crate::preflight::{self, Preflight};
 use crate::room;
 use crate::surroundings::Surroundings;
 
@@ -47,7 +47,7 @@ pub fn ready(
     }
     let runbook = entry.runbook().ok_or_else(|| format!("the runbook {} is broken", entry.name))?;
     let (inputs, completed) = inputs(runbook, environment, given)?;
-    let missing = missing(runbook, environment, Some(&inputs), folder, surroundings, preflight);
+    let missing = missing(runbook, environment, &inputs, folder, surroundings, preflight);
     if !missing.is_empty() {
         let list: Vec<&str> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         return Err(list.join("; "));
@@ -67,12 +67,20 @@ pub fn missing_by_default(
     surroundings: &Surroundings,
     preflight: &Preflight,
 ) -> Vec<Missing> {
-    let inputs = inputs(runbook, environment, Map::new()).ok();
-    missing(runbook, environment, inputs.as_ref().map(|(inputs, _)| inputs), folder, surroundings, preflight)
+    match inputs(runbook, environment, Map::new()) {
+        Ok((inputs, _)) => missing(runbook, environment, &inputs, folder, surroundings, preflight),
+        Err(_) => {
+            let name = environment.map(|environment| environment.name.as_str());
+            preflight.of_any_start(runbook, name, folder, surroundings)
+        }
+    }
 }
 
 /// The inputs of a start, with those of its environment and their defaults, and which of them the environment gave.
-fn inputs(
+///
+/// # Errors
+/// In words: what is wrong with them.
+pub fn inputs(
     runbook: &Runbook,
     environment: Option<&Environment>,
     mut given: Map<String, Value>,
@@ -88,19 +96,13 @@ fn inputs(
 fn missing(
     runbook: &Runbook,
     environment: Option<&Environment>,
-    inputs: Option<&Map<String, Value>>,
+    inputs: &Map<String, Value>,
     folder: &Generation,
     surroundings: &Surroundings,
     preflight: &Preflight,
 ) -> Vec<Missing> {
-    let name = environment.map(|environment| environment.name.as_str());
-    let Some(inputs) = inputs else {
-        return preflight.check(&folder.with_called(runbook), None, name, folder, surroundings);
-    };
-    let open = |name: &str| !runbook.inputs.get(name).is_some_and(|input| input.secret);
-    let inputs = inputs.iter().filter(|(name, _)| open(name));
-    let inputs = inputs.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let inputs = preflight::open(runbook, inputs);
     let left_out = BTreeSet::new();
     let known = Known { runbook, environment, inputs: &inputs, principal: "", reason: "", left_out: &left_out };
-    preflight.check(&folder.with_started(&known), Some(&known), name, folder, surroundings)
+    preflight.of_start(&known, folder, surroundings)
 }

@@ -314,29 +314,25 @@ impl<'a> Stack<'a> {
         let plan = scratch.path.join(PLAN);
         self.make_plan(&plan, false).await?;
         let (changes, workspace) = (self.differences(&plan).await?, self.workspace());
-        let differs = |change: &Change| Found {
-            address: change.address.clone(),
-            action: change.action.to_owned(),
-            attributes: change.attributes.clone(),
-            more: 0,
-            mark: mark(self.told, &change.before),
+        // Each with whether somebody accepted it.
+        let differs = |Change { address, action, attributes, before }: Change| {
+            let (action, mark) = (action.to_owned(), mark(self.told, &before));
+            let it = Found { address, action, attributes, more: 0, mark };
+            (is_accepted(self.told, &workspace, it.clone()), it)
         };
-        let mut unaccepted = 0;
-        for change in &changes {
-            let known = is_accepted(self.told, &workspace, differs(change));
-            unaccepted += u64::from(!known);
-            let known = if known { ", accepted" } else { "" };
-            say(&format!("{} ({}{known}): {}", change.address, change.action, change.attributes.join(", ")));
+        let all: Vec<(bool, Found)> = changes.into_iter().map(differs).collect();
+        for (known, it) in &all {
+            let known = if *known { ", accepted" } else { "" };
+            say(&format!("{} ({}{known}): {}", it.address, it.action, it.attributes.join(", ")));
         }
-        let told = |change: &Change| {
-            let it = differs(change);
-            let known = is_accepted(self.told, &workspace, it.clone());
+        let unaccepted = all.iter().filter(|(known, _)| !known).count();
+        let told = |(known, it): &(bool, Found)| {
             let Found { address, action, attributes, mark, .. } = it;
             json!({"address": address, "action": action, "attributes": attributes, "accepted": known, "mark": mark})
         };
-        let (resources, left_out) = listed(&changes, told);
+        let (resources, left_out) = listed(&all, told);
         Ok(found([
-            ("drifted", Value::from(!changes.is_empty())),
+            ("drifted", Value::from(!all.is_empty())),
             ("unaccepted", Value::from(unaccepted)),
             ("resources", resources),
             ("left_out", Value::from(left_out)),

@@ -11,18 +11,15 @@ use tonic::Status;
 
 use super::runs::{Intended, Runs};
 use super::{errors, internal};
-use crate::clock;
+use crate::{clock, preflight};
 
 impl Runs {
     /// What of that which must be there before the first step is missing, for the runbooks that steps start too.
     pub(super) async fn missing(&self, intended: Intended) -> Result<(Intended, Vec<Missing>), Status> {
         let shared = Arc::clone(&self.0);
         let looked = tokio::task::spawn_blocking(move || {
-            let environment = intended.environment.as_ref().map(|environment| environment.name.as_str());
             let Intended { asked, inputs, terms, .. } = &intended;
-            let open = |name: &str| !asked.runbook.inputs.get(name).is_some_and(|input| input.secret);
-            let inputs = inputs.values.iter().filter(|(name, _)| open(name));
-            let inputs = inputs.map(|(name, value)| (name.clone(), value.clone())).collect();
+            let inputs = preflight::open(&asked.runbook, &inputs.values);
             let known = Known {
                 runbook: &asked.runbook,
                 environment: intended.environment.as_ref(),
@@ -31,9 +28,7 @@ impl Runs {
                 reason: &intended.reason,
                 left_out: &terms.selection.left_out,
             };
-            let runbooks = asked.generation.with_started(&known);
-            let (all, surroundings) = (&asked.generation, &shared.surroundings);
-            let missing = shared.preflight.check(&runbooks, Some(&known), environment, all, surroundings);
+            let missing = shared.preflight.of_start(&known, &asked.generation, &shared.surroundings);
             (intended, missing)
         });
         let (intended, missing) = looked.await.map_err(|error| internal(&error))?;

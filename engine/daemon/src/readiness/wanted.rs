@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use indexmap::IndexMap;
 use runbook_core::definition::{Environment, Objective, Runbook};
 use runbook_core::destruction::{self, Known};
-use runbook_core::language;
 use runbook_core::readiness::Record;
 use runbook_core::verdicts::Target;
 use serde_json::{Map, Value};
@@ -14,6 +13,7 @@ use serde_json::{Map, Value};
 use super::before::Counting;
 use crate::library::Generation;
 use crate::placed;
+use crate::prepare;
 
 /// A runbook that counts, with what it is for.
 pub struct Aim<'c> {
@@ -136,11 +136,8 @@ fn of_start(
     inputs: &BTreeMap<String, Value>,
 ) -> Option<Target> {
     let environment: Option<Environment> = placed::chosen(generation, runbook, environment).ok()?;
-    let mut given: Map<String, Value> = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    if let Some(environment) = &environment {
-        environment.complete(&runbook.inputs, &mut given);
-    }
-    let inputs: IndexMap<String, Value> = language::check_inputs(runbook, &given).ok()?.into_iter().collect();
-    let name = objective(runbook, environment.as_ref(), &inputs)?;
+    let given = inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let (inputs, _) = prepare::inputs(runbook, environment.as_ref(), given).ok()?;
+    let name = objective(runbook, environment.as_ref(), &inputs.into_iter().collect())?;
     Some((environment.map(|environment| environment.name), name))
 }

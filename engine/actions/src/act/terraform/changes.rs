@@ -68,7 +68,7 @@ pub(super) fn changes(plan: &Value) -> Vec<Change> {
 }
 
 /// What is told of changes in one output, as far as there is room for it, and how many there are beyond.
-pub(super) fn listed(changes: &[Change], told: impl Fn(&Change) -> Value) -> (Value, usize) {
+pub(super) fn listed<C>(changes: &[C], told: impl Fn(&C) -> Value) -> (Value, usize) {
     let mut bytes = 2;
     let fits = changes.iter().map(told).take_while(|value| {
         bytes += value.to_string().len() + 1;
