@@ -28,8 +28,7 @@ steps:
 fn project() -> Project {
     let project = Project::with("r", BODY);
     project.file("runbookd.yaml", "secrets: {key: {file: key}}\n");
-    let key = project.file("key", SECRET);
-    std::fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("key", SECRET);
     project
 }
 

@@ -82,8 +82,7 @@ steps:
 "#,
     );
     project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
-    let token = project.file("token", "hunter2-of-git");
-    std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("token", "hunter2-of-git");
     origin(&project);
     // The project itself is a repository, and the one in the folder was killed before it was whole.
     let of_project = |words: &[&str]| git(&project, &[&["-C", ".."], words].concat());

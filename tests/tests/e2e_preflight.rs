@@ -267,8 +267,7 @@ fn a_runbook_is_looked_at_while_nobody_starts_it() {
     assert!(all[0].1.contains("key"), "{all:#?}");
     // It is known after a kill, too, and no run came of it.
     daemon.kill();
-    let path = project.file("key", "hunter2-hunter2");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("key", "hunter2-hunter2");
     let daemon = Daemon::start(&project);
     assert_eq!(found(&project), all, "the next look is due in an hour");
     let runs = runbook(&project, &["runs", "--output", "json"]);
@@ -302,8 +301,7 @@ fn a_plan_that_misses_nothing_ends_the_finding() {
     wait_for("the finding", || Some(found(&project)).filter(|all| all.len() == 1));
     assert_eq!(problems(&project, &["restore", "--env", "dev"]).len(), 1);
     assert_eq!(found(&project).len(), 1, "something is missing still");
-    let path = project.file("key", "hunter2-hunter2");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("key", "hunter2-hunter2");
     assert_eq!(problems(&project, &["restore", "--env", "dev"]), Vec::new());
     assert_eq!(found(&project), Vec::new());
     drop(daemon);

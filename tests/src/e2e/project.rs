@@ -53,6 +53,13 @@ impl Project {
         path
     }
 
+    /// Writes a file that its owner alone may read, as those of secrets have to be.
+    pub fn private(&self, relative: &str, text: &str) -> PathBuf {
+        let path = self.file(relative, text);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+        path
+    }
+
     /// Writes a runbook: `name` and `language` are put before the body.
     pub fn runbook(&self, name: &str, body: &str) {
         self.file(&format!("runbooks/{name}.yaml"), &format!("name: {name}\nlanguage: 1\n{body}"));

@@ -86,8 +86,7 @@ fn a_secret_of_every_provider_reaches_its_step_and_nothing_else() {
     let aws = "secretsmanager get-secret-value --secret-id db --query SecretString --output text --region eu-west-1";
     stand_in(&project, "aws", aws, &format!("{{\"user\": \"ann\", \"pass\": \"{}\"}}", all[3].2));
     stand_in(&project, "mine", "one", all[4].2);
-    let file = project.file("secret", all[7].2);
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    project.private("secret", all[7].2);
     if age(&project, all[5].2).is_none() {
         skip("age is not installed; a stand-in takes its place");
         let arguments = format!(
@@ -97,8 +96,7 @@ fn a_secret_of_every_provider_reaches_its_step_and_nothing_else() {
         );
         stand_in(&project, "age", &arguments, all[5].2);
         project.file("sealed.age", "");
-        let key = project.file("key", "");
-        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        project.private("key", "");
     }
     let (mut server, client) = spawn(&project);
     let run = client.over(&client.exec("all").name);

@@ -137,8 +137,7 @@ steps:
 "#,
     );
     project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
-    let token = project.file("token", "hunter2-of-http");
-    std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("token", "hunter2-of-http");
     let (_daemon, run) = run(&project);
     assert_eq!(outputs(step(&run, "home"))["body"], json!("there"), "{run:#?}");
     assert_eq!(outputs(step(&run, "open"))["body"], json!("other"), "{run:#?}");

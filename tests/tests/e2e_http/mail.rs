@@ -25,8 +25,7 @@ fn project(post: &Post, body: &str) -> Project {
 
 fn with_secret(project: &Project, authority: &Authority) {
     project.file("runbookd.yaml", "secrets: {mail: {file: mail}}\n");
-    let path = project.file("mail", PASSWORD);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("mail", PASSWORD);
     project.file("authority.pem", &authority.pem());
 }
 

@@ -70,8 +70,7 @@ steps:
 "#,
     );
     project.file("runbookd.yaml", "secrets: {hook: {file: hook}}\n");
-    let path = project.file("hook", SECRET);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("hook", SECRET);
     let daemon = Daemon::start(&project);
     let run = daemon.wait_over(&daemon.exec("r", &[]).name);
     for id in ["slack", "webhook"] {

@@ -85,8 +85,7 @@ steps:
 "#,
     );
     project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
-    let path = project.file("token", SECRET);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("token", SECRET);
     let (daemon, run) = run(&project);
     let asked = web.asked();
     assert_eq!(asked[0].path, format!("/{SECRET}/a"));
@@ -123,8 +122,7 @@ fn a_server_that_sends_a_secret_back_fails_the_step() {
     let steps: String = all.map(|(id, rest)| format!("  {id}: {}\n", with(id, rest))).collect();
     let project = project(&web, &format!("requires: {{secrets: [token]}}\non_failure: continue\nsteps:\n{steps}"));
     project.file("runbookd.yaml", "secrets: {token: {file: token}}\n");
-    let path = project.file("token", SECRET);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("token", SECRET);
     let (daemon, run) = run(&project);
     let sent = serde_json::json!({ "a": SECRET }).to_string();
     assert!(web.asked().iter().all(|asked| asked.body == sent));

@@ -69,8 +69,7 @@ steps:
     project.file("both.pem", &format!("{}{}", me.certificate, me.key));
     project.file("stranger.pem", &format!("{}{}", stranger.certificate, stranger.key));
     project.file("runbookd.yaml", "secrets: {key: {file: key, multiline: true}}\n");
-    let path = project.file("key", &me.key);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("key", &me.key);
     let (daemon, run) = run(&project);
     for id in ["files", "secret", "together"] {
         assert_eq!(step(&run, id).status(), StepStatus::Succeeded, "{run:#?}\n{}", daemon.log());
@@ -111,8 +110,7 @@ steps:
     let project = project(&web, &body.replace("TLS", &tls.url()).replace("PROXY", &proxy.address()));
     project.file("ca.pem", &authority.pem());
     project.file("runbookd.yaml", "secrets: {proxy: {file: password}}\n");
-    let path = project.file("password", PASSWORD);
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("password", PASSWORD);
     let (daemon, run) = run(&project);
     let body = |id: &str| outputs(step(&run, id))["body"].clone();
     assert!(body("plain").as_str().unwrap_or_default().contains("tinyproxy"), "{run:#?}\n{}", daemon.log());

@@ -116,8 +116,7 @@ steps:
 
 fn with_secret(project: &Project) {
     project.file("runbookd.yaml", "secrets: {password: {file: password}}\n");
-    let path = project.file("password", "hunter2-hunter2");
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    project.private("password", "hunter2-hunter2");
 }
 
 #[test]
