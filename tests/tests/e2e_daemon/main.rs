@@ -1,12 +1,11 @@
 //! The daemon's start and end with the real binaries: its configuration, one instance per data directory, its socket,
-//! draining, kills, its log, what it costs when nothing is to be done; and what it answers without being one.
+//! draining, kills, its log; and what it answers without being one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod configuration;
 mod cron;
 mod hooks;
-mod idle;
 mod instance;
 mod kills;
 mod log;
